@@ -1,0 +1,137 @@
+package dedup
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
+)
+
+type action int
+
+const (
+	// settled: every key is on record, or there is nothing to mark.
+	settled action = iota
+	// count: add the missing keys to the object.
+	count
+	// create: make an object under the name.
+	create
+	// heal: move the twin's record to the object and delete the twin.
+	heal
+)
+
+// verdict is what to do next, and why.
+type verdict struct {
+	action  action
+	reason  mapping.Reason
+	object  object
+	twin    object
+	name    string
+	missing []string
+}
+
+// past is everything that a handler knows when it decides.
+type past struct {
+	// objects are all of the fingerprint, in any order.
+	objects []object
+	// keys are the occurrences to settle.
+	keys []string
+	// fresh is the UID of the object that this very handler made and has not
+	// yet acknowledged; empty if it made none.
+	fresh types.UID
+	// salt is the number of names that were held by other fingerprints.
+	salt int
+	now  time.Time
+}
+
+// decide is the deduplication decision. It is pure: the same past gives the
+// same verdict everywhere.
+func decide(fingerprint string, p past) verdict {
+	active, terminal := split(p.objects)
+	if survivor, twin, ok := twins(active, p.fresh); ok {
+		return verdict{action: heal, object: survivor, twin: twin}
+	}
+	missing := slices.DeleteFunc(slices.Clone(p.keys), func(key string) bool {
+		_, _, ok := recorded(p.objects, key)
+		return ok
+	})
+	if len(missing) == 0 {
+		return verdict{action: settled}
+	}
+	if len(active) > 0 {
+		oldest := slices.MinFunc(active, byAge)
+		reason := mapping.Active
+		if !oldest.ours {
+			reason = mapping.ActiveForeign
+		}
+		return verdict{action: count, reason: reason, object: oldest, missing: missing}
+	}
+	slices.SortFunc(terminal, func(a, b object) int { return byAge(b, a) })
+	for _, o := range terminal {
+		if reason, ok := o.quiet(p.now); ok {
+			return verdict{action: count, reason: reason, object: o, missing: missing}
+		}
+	}
+	reason := mapping.FirstSeen
+	if len(terminal) > 0 {
+		reason = mapping.Recurred
+	}
+	return verdict{action: create, reason: reason, name: nextName(terminal, fingerprint, p.salt), missing: missing}
+}
+
+func split(objects []object) (active, terminal []object) {
+	for _, o := range objects {
+		if o.terminal() {
+			terminal = append(terminal, o)
+		} else {
+			active = append(active, o)
+		}
+	}
+	return active, terminal
+}
+
+// twins finds an active object that must go, and the one that takes its record.
+// A foreign object is respected: it never goes, and ours yields to it only while
+// it is fresh, because nobody was told of it yet.
+func twins(active []object, fresh types.UID) (survivor, twin object, ok bool) {
+	var ours, foreign []object
+	for _, o := range active {
+		switch {
+		case !o.ours:
+			foreign = append(foreign, o)
+		case o.uid == fresh && fresh != "":
+			twin = o
+			ours = append(ours, o)
+		default:
+			ours = append(ours, o)
+		}
+	}
+	if len(foreign) > 0 && twin.uid != "" {
+		return slices.MinFunc(foreign, byAge), twin, true
+	}
+	if len(ours) < 2 {
+		return object{}, object{}, false
+	}
+	slices.SortFunc(ours, byAge)
+	return ours[0], ours[1], true
+}
+
+// recorded finds the object that has a key on record, the active one first,
+// then the newest, and the count that the key made there.
+func recorded(objects []object, key string) (object, int32, bool) {
+	var (
+		found object
+		ok    bool
+	)
+	for _, o := range objects {
+		if _, has := o.events[key]; !has {
+			continue
+		}
+		if !ok || !o.terminal() && found.terminal() || o.terminal() == found.terminal() && byAge(o, found) > 0 {
+			found, ok = o, true
+		}
+	}
+	return found, found.events[key], ok
+}

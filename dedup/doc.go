@@ -1,0 +1,33 @@
+// Package dedup makes one alert exactly one active RemediationRequest.
+//
+// # The promise
+//
+// At quiescence there is at most one active RemediationRequest of ours per
+// fingerprint and namespace, and its occurrence count is the number of distinct
+// event keys that were settled on it, whatever the interleaving of handlers,
+// replicas, crashes, redeliveries, phase changes and deletions. An event key
+// that is settled again has no further effect and gives the same outcome, as
+// long as fewer than [MaxEvents] others came between.
+//
+// # The protocol
+//
+// A handler repeats one step until nothing is left to do: List the fingerprint's
+// objects uncached, decide, make at most one change, look again.
+//
+//   - Every key is on record: settled. What the record says is the outcome.
+//   - Two active objects of ours: heal. The record of the younger goes to the
+//     older, then the younger is deleted, each under a precondition.
+//   - An active object, or a terminal one that asks for quiet: count, with one
+//     conditional status patch that adds the keys and the count together.
+//   - Otherwise: create, under a name that follows from the fingerprint and its
+//     newest terminal object. All who see the same past choose the same name, so
+//     the API server itself decides who was first.
+//
+// The look after a create is the next round's List: two handlers can hold
+// different pasts when retention deletes the newest terminal object between
+// their Lists, and would otherwise leave two active objects behind.
+//
+// The decision is a pure function in decide.go; protocol.go is the only code
+// that acts on it. Nothing here blocks longer than its context allows, holds a
+// lock across a call, or starts a goroutine.
+package dedup

@@ -1,0 +1,178 @@
+package dedup
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
+)
+
+const (
+	managedByLabel = "app.kubernetes.io/managed-by"
+	componentLabel = "app.kubernetes.io/component"
+	managedBy      = "onefire"
+	// eventAnnotation holds the key of the event that made the object. It is
+	// part of the creating write, which no status can be.
+	eventAnnotation = "onefire/event"
+)
+
+// terminalPhases let a new object be made. Any other phase, an empty or an
+// unknown one too, is active.
+var terminalPhases = map[string]bool{
+	"Completed": true, "Failed": true, "TimedOut": true, "Skipped": true, "Cancelled": true,
+}
+
+// object is what the protocol reads of a RemediationRequest.
+type object struct {
+	name            string
+	uid             types.UID
+	resourceVersion string
+	fingerprint     string
+	createdAt       time.Time
+	// ours is false for an object that somebody else made.
+	ours     bool
+	deleting bool
+	phase    string
+	// manualReview and nextAllowed are a terminal object's wish for quiet.
+	manualReview bool
+	nextAllowed  time.Time
+	count        int32
+	firstSeen    time.Time
+	lastSeen     time.Time
+	lastResolved time.Time
+	// events maps each key on record to the count that it made: 1 is the key
+	// that made an object, and nothing else is.
+	events map[string]int32
+	// absorbed maps the UID of a twin to the count that was taken over from it.
+	absorbed map[string]int32
+}
+
+// observe reads an object as the API server gave it. What is missing or of an
+// unexpected type is read as empty: foreign CRDs differ.
+func observe(u *unstructured.Unstructured) object {
+	text := func(path ...string) string {
+		s, _, _ := unstructured.NestedString(u.Object, path...)
+		return s
+	}
+	instant := func(path ...string) time.Time {
+		t, err := time.Parse(time.RFC3339, text(path...))
+		if err != nil {
+			return time.Time{}
+		}
+		return t
+	}
+	o := object{
+		name:            u.GetName(),
+		uid:             u.GetUID(),
+		resourceVersion: u.GetResourceVersion(),
+		createdAt:       u.GetCreationTimestamp().Time,
+		ours:            u.GetLabels()[managedByLabel] == managedBy,
+		deleting:        u.GetDeletionTimestamp() != nil,
+		fingerprint:     text("spec", "signalFingerprint"),
+		phase:           text("status", "overallPhase"),
+		firstSeen:       instant("status", "deduplication", "firstSeenAt"),
+		lastSeen:        instant("status", "deduplication", "lastSeenAt"),
+		lastResolved:    instant("status", "deduplication", "lastResolvedAt"),
+		events:          counts(u, "events"),
+		absorbed:        counts(u, "absorbed"),
+	}
+	o.manualReview = text("status", "outcome") == "ManualReviewRequired" ||
+		text("status", "completionStatus", "outcome") == "ManualReviewRequired"
+	o.nextAllowed = instant("status", "nextAllowedExecution")
+	if t := instant("status", "routingStatus", "nextAllowedExecution"); t.After(o.nextAllowed) {
+		o.nextAllowed = t
+	}
+	// An object is one occurrence, also where a CRD does not say so.
+	count, _, _ := unstructured.NestedInt64(u.Object, "status", "deduplication", "occurrenceCount")
+	o.count = int32(max(count, 1))
+	if key := u.GetAnnotations()[eventAnnotation]; key != "" {
+		o.events[key] = 1
+	}
+	return o
+}
+
+func counts(u *unstructured.Unstructured, field string) map[string]int32 {
+	raw, _, _ := unstructured.NestedMap(u.Object, "status", "deduplication", field)
+	out := make(map[string]int32, len(raw)+1)
+	for key, value := range raw {
+		if n, ok := value.(int64); ok {
+			out[key] = int32(n)
+		}
+	}
+	return out
+}
+
+// terminal tells whether a new object may follow this one.
+func (o object) terminal() bool { return o.deleting || terminalPhases[o.phase] }
+
+// quiet tells whether a terminal object asks that no other follows yet.
+func (o object) quiet(now time.Time) (mapping.Reason, bool) {
+	switch {
+	case o.deleting:
+		return 0, false
+	case o.manualReview:
+		return mapping.ManualReview, true
+	case o.nextAllowed.After(now):
+		return mapping.BackOff, true
+	}
+	return 0, false
+}
+
+// byAge orders objects from the oldest to the newest, the same for everyone:
+// creation times have whole seconds, so names break the ties.
+func byAge(a, b object) int {
+	return cmp.Or(a.createdAt.Compare(b.createdAt), cmp.Compare(a.name, b.name))
+}
+
+// Key identifies one occurrence of an alert: the CloudEvent's source and id,
+// the alert's identity within it, and its start as the sender wrote it, because
+// some senders can only send one constant id. It is 16 hex digits.
+func Key(source, id, alert, startsAt string) string {
+	return digest(fmt.Sprintf("%q %q %q %q", source, id, alert, startsAt))[:16]
+}
+
+// name is the name of the object that follows the predecessor, a UID or empty.
+// salt is zero unless another fingerprint holds the name already.
+func name(fingerprint string, predecessor types.UID, salt int) string {
+	text := fingerprint + ":" + string(predecessor)
+	if salt > 0 {
+		text = fmt.Sprintf("%s:%d", text, salt)
+	}
+	return "rr-" + fingerprint[:12] + "-" + digest(text)[:8]
+}
+
+// nextName is the name that follows from a past in which all is terminal. The
+// newest by creation time is not always the last one made, because creation
+// times have whole seconds; so the walk goes on until it reaches a name that is
+// not in that past.
+func nextName(past []object, fingerprint string, salt int) string {
+	var predecessor types.UID
+	taken := make(map[string]types.UID, len(past))
+	for _, o := range past {
+		taken[o.name] = o.uid
+	}
+	if len(past) > 0 {
+		predecessor = slices.MaxFunc(past, byAge).uid
+	}
+	for {
+		next := name(fingerprint, predecessor, salt)
+		uid, ok := taken[next]
+		if !ok {
+			return next
+		}
+		predecessor = uid
+		delete(taken, next)
+	}
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}

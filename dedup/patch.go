@@ -1,0 +1,146 @@
+package dedup
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// Patches are JSON merge patches of the status subresource that carry the
+// resourceVersion they were made for: the API server refuses them with a
+// conflict when anything about the object has changed since.
+
+func conditional(o object, deduplication map[string]any) map[string]any {
+	return map[string]any{
+		"metadata": map[string]any{"resourceVersion": o.resourceVersion},
+		"status":   map[string]any{"deduplication": deduplication},
+	}
+}
+
+// countPatch adds keys to an object and returns the count that each made.
+func countPatch(o object, keys []string, now time.Time) (patch map[string]any, made map[string]int32) {
+	made = make(map[string]int32, len(keys))
+	total := o.count
+	for _, key := range keys {
+		total = plus(total, 1)
+		made[key] = total
+	}
+	d := map[string]any{
+		"occurrenceCount": total,
+		"lastSeenAt":      stamp(later(o.lastSeen, now)),
+		"events":          recordPatch(o, made),
+	}
+	if o.firstSeen.IsZero() {
+		d["firstSeenAt"] = stamp(o.createdAt)
+	}
+	return conditional(o, d), made
+}
+
+// mergePatch adds a twin's record to its survivor, or is nil when the survivor
+// has all of it already. A foreign survivor was made by nobody's event of ours,
+// so there every key becomes a duplicate's.
+func mergePatch(survivor, twin object) map[string]any {
+	fresh := map[string]int32{}
+	for key, made := range twin.events {
+		if _, ok := survivor.events[key]; !ok {
+			fresh[key] = made
+		}
+	}
+	gain := gained(survivor, twin, int32(len(fresh)))
+	if gain == 0 && len(fresh) == 0 {
+		return nil
+	}
+	if !survivor.ours {
+		total := survivor.count
+		for _, key := range newestFirst(fresh) {
+			fresh[key] = plus(total, int32(len(fresh)))
+			total--
+		}
+	}
+	absorbed := map[string]any{string(twin.uid): twin.count}
+	for uid, n := range twin.absorbed {
+		absorbed[uid] = max(n, survivor.absorbed[uid])
+	}
+	d := map[string]any{
+		"occurrenceCount": plus(survivor.count, gain),
+		"lastSeenAt":      stamp(later(survivor.lastSeen, later(twin.lastSeen, twin.createdAt))),
+		"events":          recordPatch(survivor, fresh),
+		"absorbed":        absorbed,
+	}
+	if t := later(survivor.lastResolved, twin.lastResolved); !t.IsZero() {
+		d["lastResolvedAt"] = stamp(t)
+	}
+	if survivor.firstSeen.IsZero() {
+		d["firstSeenAt"] = stamp(survivor.createdAt)
+	}
+	return conditional(survivor, d)
+}
+
+// gained is how many occurrences a twin adds to its survivor. fresh is how many
+// keys only the twin has; a key that both have is one occurrence. While all of
+// the twin's count has keys that is the whole answer. Beyond that, absorbed
+// says how much was taken over before, so that a healer that comes after a
+// crash adds only what is new.
+func gained(survivor, twin object, fresh int32) int32 {
+	if int(twin.count) <= len(twin.events) {
+		return fresh
+	}
+	taken := survivor.absorbed[string(twin.uid)]
+	gain := twin.count - taken
+	for key, made := range twin.events {
+		if _, both := survivor.events[key]; both && made > taken {
+			gain--
+		}
+	}
+	return max(gain, 0)
+}
+
+// resolvedPatch says when the alert was resolved.
+func resolvedPatch(o object, at time.Time) map[string]any {
+	return conditional(o, map[string]any{"lastResolvedAt": stamp(at)})
+}
+
+// recordPatch adds keys to an object's record and drops the oldest, those that
+// made the lowest counts, beyond [MaxEvents].
+func recordPatch(o object, added map[string]int32) map[string]any {
+	all := maps.Clone(o.events)
+	maps.Copy(all, added)
+	patch := make(map[string]any, len(added))
+	for i, key := range newestFirst(all) {
+		made, isNew := added[key]
+		switch {
+		case i < MaxEvents && isNew:
+			patch[key] = made
+		case i >= MaxEvents && !isNew:
+			patch[key] = nil
+		}
+	}
+	return patch
+}
+
+// newestFirst orders keys by the counts that they made, the highest first.
+func newestFirst(events map[string]int32) []string {
+	return slices.SortedFunc(maps.Keys(events), func(a, b string) int {
+		return cmp.Or(cmp.Compare(events[b], events[a]), cmp.Compare(a, b))
+	})
+}
+
+// plus saturates: the contract's count is an int32.
+func plus(count, n int32) int32 {
+	if n > math.MaxInt32-count {
+		return math.MaxInt32
+	}
+	return count + n
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// stamp is the form of all times in a Kubernetes object.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,309 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
+)
+
+// ErrContended means that other writers won every round. A redelivery can win.
+var ErrContended = errors.New("other writers changed the object in every round")
+
+// Deduplicator settles alerts on RemediationRequests. It has no state of its
+// own and may be used by any number of goroutines.
+type Deduplicator struct {
+	api        API
+	signalType string
+	now        func() time.Time
+	pause      func(ctx context.Context, losses int) error
+}
+
+// New makes a Deduplicator. signalType goes into the objects that it makes; now
+// is the clock.
+func New(api API, signalType string, now func() time.Time) *Deduplicator {
+	return &Deduplicator{api: api, signalType: signalType, now: now, pause: pause}
+}
+
+// Outcome is what became of one key.
+type Outcome struct {
+	Reason mapping.Reason
+	// Name is the RemediationRequest's name.
+	Name string
+	// Count is its occurrence count with this key.
+	Count int32
+}
+
+// Settle makes sure that each key is counted on a RemediationRequest of the
+// signal's fingerprint, and makes one if none is active. It returns one outcome
+// per key, in their order. keys are distinct and at least one. When it returns
+// an error nothing is lost: calling again with the same keys, here or elsewhere,
+// finishes the work. A [RejectedError] alone will not go away.
+func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error) {
+	h := handler{Deduplicator: d, signal: s, done: map[string]Outcome{}, reasons: map[string]mapping.Reason{}}
+	for range maxRounds {
+		open := h.open(keys)
+		if len(open) == 0 {
+			return h.outcomes(keys), nil
+		}
+		if err := h.look(ctx); err != nil {
+			return nil, err
+		}
+		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, salt: h.salt, now: d.now()})
+		if err := h.act(ctx, v, open); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("settling %s: %w (%d rounds)", s.Fingerprint, ErrContended, maxRounds)
+}
+
+// Resolve marks the active RemediationRequest of the signal's fingerprint, if
+// there is one, as resolved at a time. It never makes one.
+func (d *Deduplicator) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outcome, error) {
+	h := handler{Deduplicator: d, signal: s}
+	at = at.UTC().Truncate(time.Second)
+	for range maxRounds {
+		if err := h.look(ctx); err != nil {
+			return Outcome{}, err
+		}
+		v := decide(s.Fingerprint, past{objects: h.objects, now: d.now()})
+		if v.action == heal {
+			if err := h.heal(ctx, v); err != nil {
+				return Outcome{}, err
+			}
+			continue
+		}
+		active, _ := split(h.objects)
+		if len(active) == 0 {
+			return Outcome{Reason: mapping.ResolvedNothing}, nil
+		}
+		o := slices.MinFunc(active, byAge)
+		if !at.After(o.lastResolved) {
+			return Outcome{Reason: mapping.ResolvedNothing, Name: o.name, Count: o.count}, nil
+		}
+		ok, err := h.patch(ctx, o, resolvedPatch(o, at))
+		if err != nil {
+			return Outcome{}, err
+		}
+		if ok {
+			return Outcome{Reason: mapping.ResolvedActive, Name: o.name, Count: o.count}, nil
+		}
+	}
+	return Outcome{}, fmt.Errorf("resolving %s: %w (%d rounds)", s.Fingerprint, ErrContended, maxRounds)
+}
+
+// Ready tells whether the protocol could run now: it asks for the objects of a
+// fingerprint that no alert has, which fails without a connection, permission,
+// the CRD or its selectable field.
+func (d *Deduplicator) Ready(ctx context.Context, namespace string) error {
+	if _, err := d.api.List(ctx, namespace, fmt.Sprintf("%064d", 0)); err != nil {
+		return fmt.Errorf("listing %s in namespace %s: %w", Resource.Resource, namespace, err)
+	}
+	return nil
+}
+
+// handler is the state of one Settle or Resolve.
+type handler struct {
+	*Deduplicator
+	signal mapping.Signal
+	// objects are what the next decision sees; nil asks for a new List.
+	objects []object
+	// fresh is the UID of the object that this handler made.
+	fresh types.UID
+	// salt counts the names that other fingerprints held.
+	salt int
+	// losses counts the rounds that other writers won; lost is set when they
+	// won the last one.
+	losses int
+	lost   bool
+	// done are the keys that are on record, by what this handler saw or wrote.
+	done map[string]Outcome
+	// reasons are why keys went into objects that this handler made.
+	reasons map[string]mapping.Reason
+}
+
+// look makes sure that there is a past to decide on.
+func (h *handler) look(ctx context.Context) error {
+	if h.lost {
+		h.lost = false
+		h.losses++
+		if err := h.pause(ctx, h.losses); err != nil {
+			return err
+		}
+	}
+	if h.objects != nil {
+		return nil
+	}
+	items, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
+	if err != nil {
+		return fmt.Errorf("listing the RemediationRequests of %s: %w", h.signal.Fingerprint, err)
+	}
+	h.objects = make([]object, 0, len(items))
+	for i := range items {
+		h.objects = append(h.objects, observe(&items[i]))
+	}
+	return nil
+}
+
+// act makes the one change that a verdict asks for. Unless that settled all
+// open keys, the next round looks again.
+func (h *handler) act(ctx context.Context, v verdict, open []string) error {
+	if v.action == heal {
+		return h.heal(ctx, v)
+	}
+	for _, key := range open {
+		if o, made, ok := recorded(h.objects, key); ok {
+			h.done[key] = Outcome{Reason: h.reason(key, o, made), Name: o.name, Count: made}
+		}
+	}
+	switch v.action {
+	case count:
+		return h.count(ctx, v)
+	case create:
+		return h.create(ctx, v)
+	default:
+		return nil
+	}
+}
+
+// reason is why a key is on record with that count. Name and count are the same
+// for the first try and for a replay; the reason tells the two apart.
+func (h *handler) reason(key string, o object, made int32) mapping.Reason {
+	reason, own := h.reasons[key]
+	switch {
+	case own && made == 1:
+		return reason
+	case own && o.ours:
+		return mapping.Active
+	case own:
+		return mapping.ActiveForeign
+	case made == 1:
+		return mapping.ReplayedNew
+	default:
+		return mapping.ReplayedDuplicate
+	}
+}
+
+// count adds the missing keys to an object. Its patch needs no second look: it
+// made nothing that another handler could not see.
+func (h *handler) count(ctx context.Context, v verdict) error {
+	patch, made := countPatch(v.object, v.missing, h.now())
+	ok, err := h.patch(ctx, v.object, patch)
+	if err != nil || !ok {
+		return err
+	}
+	for key, n := range made {
+		h.done[key] = Outcome{Reason: v.reason, Name: v.object.name, Count: n}
+	}
+	return nil
+}
+
+func (h *handler) create(ctx context.Context, v verdict) error {
+	h.objects = nil
+	o, err := h.api.Create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now()))
+	switch {
+	case err == nil:
+		h.fresh = o.GetUID()
+		h.reasons[v.missing[0]] = v.reason
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		h.lost = true
+		return h.taken(ctx, v.name)
+	}
+	return fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, rejected(err))
+}
+
+// taken looks at the object that holds the name. An active one is all that the
+// next decision needs; a terminal one, or none, asks for a new List; another
+// fingerprint's asks for another name.
+func (h *handler) taken(ctx context.Context, name string) error {
+	u, err := h.api.Get(ctx, h.signal.Namespace, name)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading RemediationRequest %s/%s: %w", h.signal.Namespace, name, err)
+	}
+	o := observe(u)
+	switch {
+	case o.fingerprint != h.signal.Fingerprint:
+		h.salt++
+	case !o.terminal():
+		h.objects = []object{o}
+		h.lost = false
+	}
+	return nil
+}
+
+// heal makes one of two active objects: first the twin's record goes to the
+// survivor, then the twin goes, unless it has changed since it was read.
+func (h *handler) heal(ctx context.Context, v verdict) error {
+	if patch := mergePatch(v.object, v.twin); patch != nil {
+		if ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
+			return err
+		}
+	}
+	h.objects = nil
+	err := h.api.Delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)
+	if h.lost = lost(err); h.lost || err == nil {
+		return nil
+	}
+	return fmt.Errorf("deleting the twin %s/%s: %w", h.signal.Namespace, v.twin.name, err)
+}
+
+// patch applies a conditional patch and tells whether it was accepted. When the
+// object has changed or is gone it was not, and that is no error.
+func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (bool, error) {
+	h.objects = nil
+	err := h.api.PatchStatus(ctx, h.signal.Namespace, o.name, patch)
+	switch {
+	case err == nil:
+		return true, nil
+	case lost(err):
+		h.lost = true
+		return false, nil
+	}
+	return false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, rejected(err))
+}
+
+// lost tells that another writer was first.
+func lost(err error) bool { return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }
+
+// open are the keys that no patch of this handler has counted.
+func (h *handler) open(keys []string) []string {
+	var open []string
+	for _, key := range keys {
+		if _, ok := h.done[key]; !ok {
+			open = append(open, key)
+		}
+	}
+	return open
+}
+
+func (h *handler) outcomes(keys []string) []Outcome {
+	all := make([]Outcome, len(keys))
+	for i, key := range keys {
+		all[i] = h.done[key]
+	}
+	return all
+}
+
+// pause waits after a lost round, longer and with more jitter the more rounds
+// were lost, so that writers of one object do not march in step.
+func pause(ctx context.Context, losses int) error {
+	timer := time.NewTimer(rand.N(min(maxPause, minPause<<min(losses, 10))))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to try again: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,205 @@
+package mapping
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Errors of [Parse]; the sender must change what it sends.
+var (
+	// ErrNoAlerts means that the payload is not JSON that holds alerts.
+	ErrNoAlerts = errors.New("no Prometheus alerts in it")
+	// ErrTooManyAlerts means more than [MaxAlerts] alerts in one payload.
+	ErrTooManyAlerts = fmt.Errorf("more than %d alerts in one event: lower the receiver's max_alerts or group by more labels", MaxAlerts)
+)
+
+// Notification is a decoded payload.
+type Notification struct {
+	Alerts []Alert
+	// Truncated is the number of alerts that Alertmanager cut off because of
+	// the receiver's max_alerts. They never arrive.
+	Truncated uint64
+}
+
+// Alert is one alert as it was sent. An alert that cannot be decoded has only
+// Raw and Problem.
+type Alert struct {
+	Resolved    bool
+	Labels      map[string]string
+	Annotations map[string]string
+	// StartsAt is zero when the sender gave none that could be read.
+	StartsAt time.Time
+	// EndsAt is zero while the alert fires.
+	EndsAt time.Time
+	// Start is StartsAt as the sender wrote it: it tells one occurrence from
+	// the next even where it is no valid time.
+	Start string
+	// Raw is the alert's own JSON.
+	Raw json.RawMessage
+	// Problem says why the alert cannot be used; empty when it can.
+	Problem string
+}
+
+// text is a JSON scalar read as text: some senders write numbers and booleans
+// where Alertmanager writes strings.
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	switch b[0] {
+	case '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*t = text(s)
+	case '{', '[':
+		return errors.New("an object or array where text is expected")
+	case 'n':
+		*t = ""
+	default:
+		*t = text(b)
+	}
+	return nil
+}
+
+// lenient is JSON that is kept only if it is text, and ignored otherwise: fields
+// that are merely useful must not make an alert invalid.
+type lenient string
+
+func (l *lenient) UnmarshalJSON(b []byte) error {
+	var t text
+	if t.UnmarshalJSON(b) == nil {
+		*l = lenient(t)
+	}
+	return nil
+}
+
+type envelope struct {
+	Status          lenient            `json:"status"`
+	Alerts          *[]json.RawMessage `json:"alerts"`
+	Labels          json.RawMessage    `json:"labels"`
+	TruncatedAlerts lenient            `json:"truncatedAlerts"`
+}
+
+type wireAlert struct {
+	Status      lenient         `json:"status"`
+	Labels      map[string]text `json:"labels"`
+	Annotations map[string]text `json:"annotations"`
+	StartsAt    lenient         `json:"startsAt"`
+	EndsAt      lenient         `json:"endsAt"`
+}
+
+// Parse decodes a payload: an Alertmanager webhook (version 4; 3 and unknown
+// fields are tolerated), the array of alerts that Prometheus posts, or one bare
+// alert. at is the time of the event: an alert without a status is resolved
+// when it ended by then. One undecodable alert does not fail the others; it has
+// its Problem set.
+func Parse(data []byte, at time.Time) (Notification, error) {
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 {
+		return Notification{}, fmt.Errorf("%w: the event has no data", ErrNoAlerts)
+	}
+	var (
+		env  envelope
+		raws []json.RawMessage
+	)
+	if data[0] == '[' {
+		if err := json.Unmarshal(data, &raws); err != nil {
+			return Notification{}, fmt.Errorf("%w: %w", ErrNoAlerts, err)
+		}
+	} else {
+		if err := json.Unmarshal(data, &env); err != nil {
+			return Notification{}, fmt.Errorf("%w: %w", ErrNoAlerts, err)
+		}
+		switch {
+		case env.Alerts != nil:
+			raws = *env.Alerts
+		case env.Labels != nil:
+			raws = []json.RawMessage{data}
+		}
+	}
+	switch {
+	case len(raws) == 0:
+		return Notification{}, fmt.Errorf("%w: neither alerts nor labels", ErrNoAlerts)
+	case len(raws) > MaxAlerts:
+		return Notification{}, fmt.Errorf("%w (%d)", ErrTooManyAlerts, len(raws))
+	}
+	n := Notification{Alerts: make([]Alert, len(raws))}
+	// A count that is no number says nothing, so zero is right for it.
+	n.Truncated, _ = strconv.ParseUint(string(env.TruncatedAlerts), 10, 64)
+	for i, raw := range raws {
+		n.Alerts[i] = parseAlert(raw, string(env.Status), at)
+	}
+	return n, nil
+}
+
+func parseAlert(raw json.RawMessage, groupStatus string, at time.Time) Alert {
+	a := Alert{Raw: raw}
+	var w *wireAlert
+	if err := json.Unmarshal(raw, &w); err != nil {
+		a.Problem = "not an alert: " + err.Error()
+		return a
+	}
+	if w == nil || len(w.Labels) == 0 {
+		a.Problem = "not an alert: it has no labels"
+		return a
+	}
+	a.Labels, a.Annotations = plain(w.Labels), plain(w.Annotations)
+	a.Start = string(w.StartsAt)
+	a.StartsAt, a.EndsAt = instant(a.Start), instant(string(w.EndsAt))
+	a.Resolved = resolved(string(w.Status), groupStatus, a.EndsAt, at)
+	return a
+}
+
+// resolved prefers the alert's own status, because a firing group carries
+// resolved alerts too.
+func resolved(status, groupStatus string, endsAt, at time.Time) bool {
+	for _, s := range []string{status, groupStatus} {
+		switch strings.ToLower(s) {
+		case "resolved":
+			return true
+		case "firing":
+			return false
+		}
+	}
+	return !endsAt.IsZero() && !endsAt.After(at)
+}
+
+// instant reads RFC 3339; anything else is no time.
+func instant(s string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func plain(in map[string]text) map[string]string {
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[k] = string(v)
+	}
+	return out
+}
+
+// Identity is Alertmanager's own fingerprint of the alert's label set: FNV-1a
+// 64 over the sorted names and values, 16 lower-case hex digits. It is computed
+// and not taken from the payload, where some senders put any text.
+func (a Alert) Identity() string {
+	h := fnv.New64a()
+	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
+		for _, s := range []string{name, a.Labels[name]} {
+			h.Write([]byte(s))
+			h.Write([]byte{0xff})
+		}
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}

@@ -1,0 +1,127 @@
+package mapping
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// identityLabels are kept before all others when there are too many labels.
+var identityLabels = []string{"alertname", "severity", "namespace", "pod", "node", "instance", "cluster"}
+
+// cutKey names the entry that says how much of a map was left out.
+const cutKey = "onefire_cut"
+
+// clean makes s valid UTF-8 without control characters except tab and newline:
+// a NUL alone makes some databases refuse a whole record.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' || r == 0x7f {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
+}
+
+// cut cleans s and bounds it to limit bytes, at least 64. What is too long ends
+// in a marker that has the full length and a hash, so that two long texts that
+// differ stay different.
+func cut(s string, limit int) string {
+	c := clean(s)
+	if len(c) <= limit {
+		return c
+	}
+	marker := fmt.Sprintf("…[%d bytes, sha256:%s]", len(s), digest([]byte(s))[:12])
+	head := c[:limit-len(marker)]
+	for !utf8.ValidString(head) {
+		head = head[:len(head)-1]
+	}
+	return head + marker
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// bounded cleans and cuts a map of labels or annotations. What does not fit is
+// counted and hashed under [cutKey].
+func bounded(in map[string]string, entries, value int) map[string]string {
+	names := slices.Sorted(maps.Keys(in))
+	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
+
+	out := make(map[string]string, min(len(in), entries))
+	left, size := sha256.New(), 0
+	dropped := 0
+	for _, name := range names {
+		k, v := cut(name, maxKey), cut(in[name], value)
+		if _, taken := out[k]; taken || len(out) == entries || size+len(k)+len(v) > maxMap {
+			fmt.Fprintf(left, "%q=%q\n", name, in[name])
+			dropped++
+			continue
+		}
+		out[k] = v
+		size += len(k) + len(v)
+	}
+	if dropped > 0 {
+		out[cutKey] = fmt.Sprintf("%d entries left out, sha256:%s", dropped, hex.EncodeToString(left.Sum(nil))[:12])
+	}
+	return out
+}
+
+func rank(label string) int {
+	if i := slices.Index(identityLabels, label); i >= 0 {
+		return i
+	}
+	return len(identityLabels)
+}
+
+// payload is the alert's own JSON where it is small and flat, and otherwise an
+// object that says what was left out. It is always one JSON object.
+func payload(raw json.RawMessage) json.RawMessage {
+	fixed := bytes.ToValidUTF8(raw, []byte(string(utf8.RuneError)))
+	var compact bytes.Buffer
+	if json.Compact(&compact, fixed) == nil && keepable(compact.Bytes()) {
+		return compact.Bytes()
+	}
+	// Marshalling a map of texts and numbers cannot fail.
+	out, _ := json.Marshal(map[string]any{
+		"truncated": true,
+		"bytes":     len(raw),
+		"sha256":    digest(raw),
+	})
+	return out
+}
+
+// keepable tells whether compact JSON is an object that can be passed on whole.
+func keepable(b []byte) bool {
+	if len(b) > maxPayload || len(b) == 0 || b[0] != '{' || bytes.Contains(b, []byte(`\u0000`)) {
+		return false
+	}
+	depth := 0
+	for d := json.NewDecoder(bytes.NewReader(b)); ; {
+		t, err := d.Token()
+		if err == io.EOF {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth > maxPayloadDepth {
+			return false
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package mapping
+
+// Every bound on what one alert may carry onwards. Bytes are bytes of UTF-8.
+// Together they keep a RemediationRequest below 100 KiB, far from the 1.5 MiB
+// at which etcd refuses a write, and an audit event well below DataStorage's
+// 5 MiB.
+const (
+	// MaxAlerts in one event. Alertmanager groups rarely pass a few hundred;
+	// beyond this a redelivery could not settle within the event's deadline.
+	MaxAlerts = 2000
+
+	// maxName is the CRD's maxLength of signalName, clusterID and names.
+	maxName = 253
+	// maxKey is the longest label or annotation name kept whole.
+	maxKey = 253
+	// maxLabels and maxAnnotations are entries kept per alert; public rule
+	// sets stay below 30.
+	maxLabels      = 64
+	maxAnnotations = 32
+	// maxLabelValue keeps every identifier and most expressions whole.
+	maxLabelValue = 1 << 10
+	// maxAnnotationValue keeps a long description with a runbook link whole.
+	maxAnnotationValue = 4 << 10
+	// maxMap is the size of all names and values of one map together.
+	maxMap = 24 << 10
+	// maxPayload is the size of the alert's own JSON that is kept as it came.
+	maxPayload = 16 << 10
+	// maxPayloadDepth is the nesting kept as it came; a real alert has two.
+	maxPayloadDepth = 16
+	// maxErrorText is the size of an error message in an audit event.
+	maxErrorText = 1 << 10
+)

@@ -1,0 +1,82 @@
+package mapping
+
+// Decision is what became of one alert.
+type Decision string
+
+// The decisions. New and duplicate are also the deduplication statuses of the
+// audit contract.
+const (
+	New       Decision = "new"
+	Duplicate Decision = "duplicate"
+	// Resolved alerts mark the active RemediationRequest, if there is one.
+	Resolved Decision = "resolved"
+	// Filtered alerts are left out by configuration.
+	Filtered Decision = "filtered"
+	// Invalid alerts can never become a RemediationRequest.
+	Invalid Decision = "invalid"
+	// Unsettled alerts wait for the event's redelivery.
+	Unsettled Decision = "unsettled"
+)
+
+// Reason is why. Log, metric and reply share these names.
+type Reason int
+
+// The reasons.
+const (
+	// FirstSeen: there was no RemediationRequest of this fingerprint.
+	FirstSeen Reason = iota + 1
+	// Recurred: all earlier ones had reached a terminal phase.
+	Recurred
+	// Active: one of ours is not yet terminal.
+	Active
+	// ActiveForeign: one that somebody else made is not yet terminal.
+	ActiveForeign
+	// ManualReview: a terminal one asks for a person.
+	ManualReview
+	// BackOff: a terminal one has its nextAllowedExecution ahead.
+	BackOff
+	// ReplayedNew: the event had made a RemediationRequest before.
+	ReplayedNew
+	// ReplayedDuplicate: the event had been counted before.
+	ReplayedDuplicate
+	// ResolvedActive: the active one now says when the alert was resolved.
+	ResolvedActive
+	// ResolvedNothing: no active one to mark, or it says so already.
+	ResolvedNothing
+	// IgnoredAlertname and IgnoredSeverity: configuration leaves it out.
+	IgnoredAlertname
+	IgnoredSeverity
+	// Malformed: it is no alert, or has no alertname.
+	Malformed
+	// Rejected: the API server will never take it.
+	Rejected
+	// Unavailable: the API server or the sink did not do its part in time.
+	Unavailable
+)
+
+var reasons = map[Reason]struct {
+	name     string
+	decision Decision
+}{
+	FirstSeen:         {"first_seen", New},
+	Recurred:          {"recurred", New},
+	Active:            {"active", Duplicate},
+	ActiveForeign:     {"active_foreign", Duplicate},
+	ManualReview:      {"manual_review", Duplicate},
+	BackOff:           {"back_off", Duplicate},
+	ReplayedNew:       {"replayed_new", New},
+	ReplayedDuplicate: {"replayed_duplicate", Duplicate},
+	ResolvedActive:    {"resolved_active", Resolved},
+	ResolvedNothing:   {"resolved_nothing", Resolved},
+	IgnoredAlertname:  {"ignored_alertname", Filtered},
+	IgnoredSeverity:   {"ignored_severity", Filtered},
+	Malformed:         {"malformed", Invalid},
+	Rejected:          {"rejected", Invalid},
+	Unavailable:       {"unavailable", Unsettled},
+}
+
+// String is the reason's name in snake case.
+func (r Reason) String() string { return reasons[r].name }
+
+// Decision is the decision that the reason leads to.
+func (r Reason) Decision() Decision { return reasons[r].decision }

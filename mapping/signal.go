@@ -1,0 +1,145 @@
+package mapping
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// FingerprintMode says which alerts are the same.
+type FingerprintMode string
+
+// The fingerprint modes.
+const (
+	// ByAlert: alertname, namespace, kind and name.
+	ByAlert FingerprintMode = "alert"
+	// ByResource: namespace, kind and name, whatever the alert is called.
+	ByResource FingerprintMode = "resource"
+)
+
+// Placement says which namespace a RemediationRequest is made in.
+type Placement string
+
+// The placements.
+const (
+	// PlacementFixed: all in one namespace.
+	PlacementFixed Placement = "fixed"
+	// PlacementSignal: in the alert's own namespace.
+	PlacementSignal Placement = "signal"
+)
+
+// ErrNoAlertname means that an alert can never become a RemediationRequest.
+var ErrNoAlertname = errors.New("the alert has no alertname label")
+
+// Rules are the configured part of the mapping.
+type Rules struct {
+	Fingerprint FingerprintMode
+	Severities  SeverityMap
+	Placement   Placement
+	// Namespace is where RemediationRequests go with [PlacementFixed], and
+	// what stands in where an alert names no valid namespace.
+	Namespace string
+	// IgnoreAlerts are alert names, IgnoreSeverities texts of the severity
+	// label (compared trimmed and without case), that become no object.
+	IgnoreAlerts     []string
+	IgnoreSeverities []string
+	// Schema is the dated version of the contract with DataStorage.
+	Schema Schema
+}
+
+// Signal is an alert in the terms of a RemediationRequest. All of its texts are
+// clean and bounded.
+type Signal struct {
+	// Fingerprint is 64 lower-case hex digits: what counts as the same.
+	Fingerprint string
+	// Name is the alertname.
+	Name     string
+	Severity Severity
+	Target   Target
+	// Cluster is the alert's cluster label; often empty.
+	Cluster string
+	// Namespace is where the RemediationRequest belongs.
+	Namespace   string
+	Labels      map[string]string
+	Annotations map[string]string
+	// FiringAt is when the alert began to fire.
+	FiringAt time.Time
+	// Payload is one JSON object: the alert as it was sent, if it is small.
+	Payload json.RawMessage
+}
+
+// Signal maps an alert. at is the time of the event and stands in for a start
+// that the alert does not have. When the error is not nil the alert can never
+// become a RemediationRequest, and the signal holds as much of it as an audit
+// event can say.
+func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
+	var problem error
+	switch {
+	case a.Problem != "":
+		problem = errors.New(cut(a.Problem, maxErrorText))
+	case strings.TrimSpace(a.Labels["alertname"]) == "":
+		problem = ErrNoAlertname
+	}
+	identity := a.Identity()
+	if a.Problem != "" {
+		identity = digest(a.Raw)[:16]
+	}
+	t := target(a.Labels, identity)
+	s := Signal{
+		Fingerprint: r.fingerprint(a.Labels, t),
+		Name:        cut(a.Labels["alertname"], maxName),
+		Severity:    severity(a.Labels["severity"], r.Severities),
+		Target: Target{
+			APIVersion: t.APIVersion,
+			Kind:       t.Kind,
+			Name:       cut(t.Name, maxName),
+			Namespace:  cut(t.Namespace, maxName),
+		},
+		Cluster:     cut(a.Labels["cluster"], maxName),
+		Namespace:   r.namespace(t),
+		Labels:      bounded(a.Labels, maxLabels, maxLabelValue),
+		Annotations: bounded(a.Annotations, maxAnnotations, maxAnnotationValue),
+		FiringAt:    a.StartsAt,
+		Payload:     payload(a.Raw),
+	}
+	if s.FiringAt.IsZero() {
+		s.FiringAt = at
+	}
+	return s, problem
+}
+
+// fingerprint is the SHA-256 of what names the alert's subject, in the order
+// that the contract fixes. Full texts go in, not the cut ones.
+func (r Rules) fingerprint(labels map[string]string, t Target) string {
+	text := fmt.Sprintf("%s:%s:%s", t.Namespace, t.Kind, t.Name)
+	if r.Fingerprint != ByResource {
+		text = labels["alertname"] + ":" + text
+	}
+	if cluster := labels["cluster"]; cluster != "" {
+		text = cluster + ":" + text
+	}
+	return digest([]byte(text))
+}
+
+func (r Rules) namespace(t Target) string {
+	if r.Placement == PlacementSignal && len(validation.IsDNS1123Label(t.Namespace)) == 0 {
+		return t.Namespace
+	}
+	return r.Namespace
+}
+
+// Ignored tells whether configuration leaves an alert out, and why.
+func (r Rules) Ignored(a Alert) (Reason, bool) {
+	if slices.Contains(r.IgnoreAlerts, a.Labels["alertname"]) {
+		return IgnoredAlertname, true
+	}
+	if text, ok := a.Labels["severity"]; ok && slices.Contains(r.IgnoreSeverities, normal(text)) {
+		return IgnoredSeverity, true
+	}
+	return 0, false
+}
