@@ -1,0 +1,250 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+)
+
+// RefusedError means that the sink will never take this event, however often it
+// is sent.
+type RefusedError struct {
+	// Status is the sink's HTTP status; zero when the event could not even
+	// be built.
+	Status int
+	// Answer is the sink's answer, cut.
+	Answer string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the audit sink refused the event for good: %d %s", e.Status, e.Answer)
+}
+
+// Options say where audit events go.
+type Options struct {
+	// URL is posted to as it is.
+	URL string
+	// TokenFile holds a bearer token; empty for none. It is read again when
+	// the token was refused and at least every minute.
+	TokenFile string
+	// CAFile and CACerts hold certificates in PEM that are trusted beside the
+	// system's.
+	CAFile  string
+	CACerts string
+	// Extensions are set on every event.
+	Extensions map[string]string
+}
+
+// Sink delivers audit events. Any number of goroutines may use it.
+type Sink struct {
+	url        string
+	client     *http.Client
+	extensions map[string]string
+	token      token
+	// firstPause is the constant of that name, but for tests.
+	firstPause time.Duration
+}
+
+// New makes a sink. It opens no connection.
+func New(o Options) (*Sink, error) {
+	roots, err := roots(o.CAFile, o.CACerts)
+	if err != nil {
+		return nil, err
+	}
+	return &Sink{
+		url:        o.URL,
+		extensions: o.Extensions,
+		token:      token{file: o.TokenFile},
+		firstPause: firstPause,
+		client: &http.Client{
+			Timeout: attemptTimeout,
+			Transport: &http.Transport{
+				Proxy:               http.ProxyFromEnvironment,
+				TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+				ForceAttemptHTTP2:   true,
+				MaxConnsPerHost:     maxConnections,
+				MaxIdleConnsPerHost: maxConnections,
+				IdleConnTimeout:     idleTimeout,
+			},
+			// A redirected POST would arrive as a GET.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// roots is nil, which means the system's, when no certificates are given.
+func roots(file, certs string) (*x509.CertPool, error) {
+	pem := []byte(certs)
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading the audit sink's CA: %w", err)
+		}
+		pem = append(append(pem, '\n'), b...)
+	}
+	if len(bytes.TrimSpace(pem)) == 0 {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("the audit sink's CA holds no certificate in PEM: check AUDIT_CA_FILE and K_CA_CERTS")
+	}
+	return pool, nil
+}
+
+// Close closes idle connections.
+func (s *Sink) Close() { s.client.CloseIdleConnections() }
+
+// Deliver sends one event until the sink has taken it, within the bounds of
+// limits.go and the context. A [RefusedError] means that trying again is of no
+// use; after any other error it is.
+func (s *Sink) Deliver(ctx context.Context, e Event) error {
+	out, err := e.cloudEvent(s.extensions)
+	if err != nil {
+		return &RefusedError{Answer: err.Error()}
+	}
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
+	// The last attempt's error says more than that time ran out.
+	var last error
+	_, err = backoff.Retry(ctx, func() (struct{}, error) {
+		last = s.attempt(ctx, out)
+		return struct{}{}, last
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(maxAttempts), backoff.WithMaxElapsedTime(maxElapsed))
+	if err != nil {
+		return fmt.Errorf("delivering audit event %s (%s): %w", out.ID(), e.Type, last)
+	}
+	return nil
+}
+
+// attempt posts the event once, and once more when a renewed token may help.
+func (s *Sink) attempt(ctx context.Context, e event.Event) error {
+	status, err := s.post(ctx, e)
+	if status == http.StatusUnauthorized && s.token.file != "" {
+		s.token.forget()
+		_, err = s.post(ctx, e)
+	}
+	return err
+}
+
+func (s *Sink) post(ctx context.Context, e event.Event) (status int, err error) {
+	req, err := cehttp.NewHTTPRequestFromEvent(ctx, s.url, e)
+	if err != nil {
+		return 0, backoff.Permanent(&RefusedError{Answer: err.Error()})
+	}
+	switch bearer, err := s.token.read(); {
+	case err != nil:
+		return 0, fmt.Errorf("reading the audit sink's token: %w", err)
+	case bearer != "":
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("the audit sink is not available: %w", err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil && resp.StatusCode/100 == 2 {
+		// The sink took it: the rest of its answer is of no use to us.
+		return resp.StatusCode, nil
+	}
+	return resp.StatusCode, judge(resp, strings.TrimSpace(string(answer)))
+}
+
+// judge says what an answer means: taken, refused for good, or not available.
+// What an operator can put right, like a wrong path or missing rights, is not
+// available: the event is worth keeping until then.
+func judge(resp *http.Response, answer string) error {
+	code := resp.StatusCode
+	unavailable := fmt.Errorf("the audit sink is not available: %d %s", code, answer)
+	switch {
+	case code/100 == 2:
+		return nil
+	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly || code/100 == 5:
+		if pause, ok := retryAfter(resp.Header.Get("Retry-After")); ok {
+			return fmt.Errorf("%w: %w", unavailable, &backoff.RetryAfterError{Duration: pause})
+		}
+		return unavailable
+	case code == http.StatusUnauthorized || code == http.StatusPaymentRequired || code == http.StatusForbidden ||
+		code == http.StatusNotFound || code == http.StatusMethodNotAllowed || code == http.StatusProxyAuthRequired ||
+		code/100 != 4:
+		return backoff.Permanent(unavailable)
+	}
+	return backoff.Permanent(&RefusedError{Status: code, Answer: answer})
+}
+
+// retryAfter reads seconds or a date.
+func retryAfter(header string) (time.Duration, bool) {
+	if n, err := strconv.Atoi(header); err == nil && n >= 0 {
+		return time.Duration(n) * time.Second, true
+	}
+	if t, err := http.ParseTime(header); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}
+
+// Ready tells whether the sink can be reached. Any answer will do: sinks differ
+// in what they say to a HEAD.
+func (s *Sink) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.url, nil)
+	if err != nil {
+		return fmt.Errorf("probing the audit sink: %w", err)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("probing the audit sink: %w", err)
+	}
+	return resp.Body.Close()
+}
+
+// token is a bearer token that is kept in a file by someone else.
+type token struct {
+	file string
+
+	mu    sync.Mutex
+	value string
+	since time.Time
+}
+
+func (t *token) read() (string, error) {
+	if t.file == "" {
+		return "", nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.value != "" && time.Since(t.since) < tokenAge {
+		return t.value, nil
+	}
+	b, err := os.ReadFile(t.file)
+	if err != nil {
+		return "", err
+	}
+	t.value, t.since = strings.TrimSpace(string(b)), time.Now()
+	return t.value, nil
+}
+
+func (t *token) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.value = ""
+}

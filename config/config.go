@@ -1,0 +1,237 @@
+// Package config turns the environment into one validated struct. Nothing else
+// in Onefire reads the environment.
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"onefire/mapping"
+)
+
+// AuditMode says whether an alert waits for its audit events.
+type AuditMode string
+
+// The audit modes.
+const (
+	// AuditRequired: an event is acknowledged only when its audit events are.
+	AuditRequired AuditMode = "required"
+	// AuditBestEffort: a failing sink does not hold an alert back.
+	AuditBestEffort AuditMode = "best-effort"
+)
+
+// Reply says what a settled event is answered with.
+type Reply string
+
+// The replies.
+const (
+	// ReplyNone: an empty body.
+	ReplyNone Reply = "none"
+	// ReplySummary: a CloudEvent that says what became of each alert. Behind
+	// a Broker it would come back as an event.
+	ReplySummary Reply = "summary"
+)
+
+// Config is the whole configuration. The tag env names the variable.
+type Config struct {
+	Port          string `env:"PORT" envDefault:"8080"`
+	ListenAddress string `env:"LISTEN_ADDRESS"`
+
+	Kubeconfig   string `env:"KUBECONFIG"`
+	PodNamespace string `env:"POD_NAMESPACE"`
+
+	Placement        mapping.Placement       `env:"REMEDIATION_PLACEMENT" envDefault:"fixed"`
+	Namespace        string                  `env:"REMEDIATION_NAMESPACE"`
+	Fingerprint      mapping.FingerprintMode `env:"FINGERPRINT" envDefault:"alert"`
+	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
+	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor"`
+	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
+
+	AuditSink      string         `env:"AUDIT_SINK"`
+	Sink           string         `env:"K_SINK"`
+	AuditSchema    mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-01"`
+	AuditMode      AuditMode      `env:"AUDIT_MODE" envDefault:"required"`
+	AuditTokenFile string         `env:"AUDIT_TOKEN_FILE"`
+	AuditCAFile    string         `env:"AUDIT_CA_FILE"`
+	// CACerts are certificates in PEM, as Knative's SinkBinding gives them.
+	CACerts string `env:"K_CA_CERTS"`
+	// Overrides are what Knative's SinkBinding wants on every event.
+	Overrides Overrides `env:"K_CE_OVERRIDES"`
+
+	Reply    Reply      `env:"REPLY" envDefault:"none"`
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+}
+
+// Overrides is the value of K_CE_OVERRIDES.
+type Overrides struct {
+	Extensions map[string]string `json:"extensions"`
+}
+
+// Environment is this process's environment.
+func Environment() map[string]string { return env.ToMap(os.Environ()) }
+
+// Load reads the configuration from an environment. Its error names every
+// variable that is wrong.
+func Load(environment map[string]string) (Config, error) {
+	var c Config
+	err := env.ParseWithOptions(&c, env.Options{
+		// An empty variable is one that is not set: manifests often have both.
+		Environment: nonEmpty(environment),
+		FuncMap: map[reflect.Type]env.ParserFunc{
+			reflect.TypeFor[mapping.SeverityMap](): func(s string) (any, error) { return mapping.ParseSeverityMap(s) },
+			reflect.TypeFor[Overrides]():           parseOverrides,
+		},
+	})
+	if v, set := environment["IGNORE_ALERTS"]; set && v == "" {
+		c.IgnoreAlerts = nil
+	}
+	if v, set := environment["IGNORE_SEVERITIES"]; set && v == "" {
+		c.IgnoreSeverities = nil
+	}
+	problems := parseProblems(err)
+	c.complete()
+	problems = append(problems, c.validate()...)
+	if len(problems) > 0 {
+		slices.Sort(problems)
+		return Config{}, fmt.Errorf("wrong configuration: %s", strings.Join(problems, "; "))
+	}
+	return c, nil
+}
+
+func nonEmpty(environment map[string]string) map[string]string {
+	out := make(map[string]string, len(environment))
+	for k, v := range environment {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func parseOverrides(s string) (any, error) {
+	var o Overrides
+	if err := json.Unmarshal([]byte(s), &o); err != nil {
+		return nil, fmt.Errorf("not JSON of the form {\"extensions\":{\"name\":\"value\"}}: %w", err)
+	}
+	return o, nil
+}
+
+// parseProblems names the variable, not the struct's field, for each value that
+// has no meaning at all.
+func parseProblems(err error) []string {
+	if err == nil {
+		return nil
+	}
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return []string{err.Error()}
+	}
+	var problems []string
+	for _, one := range all.Errors {
+		var parse env.ParseError
+		if errors.As(one, &parse) {
+			field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+			problems = append(problems, fmt.Sprintf("%s: %v", field.Tag.Get("env"), parse.Err))
+			continue
+		}
+		problems = append(problems, one.Error())
+	}
+	return problems
+}
+
+// complete fills in what follows from other values.
+func (c *Config) complete() {
+	if c.ListenAddress == "" {
+		c.ListenAddress = ":" + c.Port
+	}
+	for _, namespace := range []string{c.PodNamespace, "default"} {
+		if c.Namespace == "" {
+			c.Namespace = namespace
+		}
+	}
+	if c.AuditSink == "" {
+		c.AuditSink = c.Sink
+	}
+	for _, list := range [][]string{c.IgnoreAlerts, c.IgnoreSeverities} {
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+	}
+	for i, s := range c.IgnoreSeverities {
+		c.IgnoreSeverities[i] = strings.ToLower(s)
+	}
+}
+
+func (c *Config) validate() []string {
+	var problems []string
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+
+	if _, _, err := net.SplitHostPort(c.ListenAddress); err != nil {
+		wrong("LISTEN_ADDRESS, PORT: %q is no host:port", c.ListenAddress)
+	}
+	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
+	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)
+	oneOf(wrong, "AUDIT_SCHEMA", c.AuditSchema, mapping.Schema202601, mapping.Schema202608)
+	oneOf(wrong, "AUDIT_MODE", c.AuditMode, AuditRequired, AuditBestEffort)
+	oneOf(wrong, "REPLY", c.Reply, ReplyNone, ReplySummary)
+	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
+		wrong("REMEDIATION_NAMESPACE: %q is no namespace name", c.Namespace)
+	}
+	switch u, err := url.Parse(c.AuditSink); {
+	case c.AuditSink == "":
+		wrong("AUDIT_SINK: required (or K_SINK): the URL that audit events are posted to")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		wrong("AUDIT_SINK: %q is no http or https URL", c.AuditSink)
+	}
+	for name, path := range map[string]string{"AUDIT_TOKEN_FILE": c.AuditTokenFile, "AUDIT_CA_FILE": c.AuditCAFile} {
+		if path == "" {
+			continue
+		}
+		if f, err := os.Open(path); err != nil {
+			wrong("%s: %v", name, err)
+		} else {
+			f.Close()
+		}
+	}
+	for name := range c.Overrides.Extensions {
+		if !extensionName(name) {
+			wrong("K_CE_OVERRIDES: %q is no CloudEvents extension name: use lower-case letters and digits", name)
+		}
+	}
+	return problems
+}
+
+// extensionName is the rule of the CloudEvents specification.
+func extensionName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+func oneOf[T ~string](wrong func(string, ...any), name string, value T, allowed ...T) {
+	if !slices.Contains(allowed, value) {
+		wrong("%s: %q is not one of %q", name, value, allowed)
+	}
+}
+
+// Rules are the configured part of the mapping.
+func (c Config) Rules() mapping.Rules {
+	return mapping.Rules{
+		Fingerprint:      c.Fingerprint,
+		Severities:       c.Severities,
+		Placement:        c.Placement,
+		Namespace:        c.Namespace,
+		IgnoreAlerts:     c.IgnoreAlerts,
+		IgnoreSeverities: c.IgnoreSeverities,
+		Schema:           c.AuditSchema,
+	}
+}

@@ -1,0 +1,100 @@
+// Command onefire hosts the function with the Functions Framework.
+//
+// On SIGTERM or SIGINT it answers what is under way, at most 30 s, and ends.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
+
+	"onefire/config"
+	"onefire/function"
+)
+
+// stopTimeout is a little more than the longest that a request may take.
+const stopTimeout = 30 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("stopped", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	environment := config.Environment()
+	c, err := config.Load(environment)
+	if err != nil {
+		return err
+	}
+	f := function.New()
+	if err := f.Start(ctx, environment); err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(c.ListenAddress)
+	if err != nil {
+		return fmt.Errorf("LISTEN_ADDRESS: %w", err)
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // The framework joins the two with a colon.
+	}
+	if err := register(ctx, f); err != nil {
+		return err
+	}
+	// The framework has no way to stop its server: it ends with the process.
+	served := make(chan error, 1)
+	go func() { served <- funcframework.StartHostPort(host, port) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving on %s: %w", c.ListenAddress, err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return f.Stop(ctx)
+}
+
+// register makes the framework serve the function at / and its health beside
+// it, with the paths and answers of func's middleware.
+func register(ctx context.Context, f *function.Function) error {
+	// With a target the framework would serve nothing else; with a service
+	// name it would write an empty line into the log at each request.
+	for _, name := range []string{"FUNCTION_TARGET", "K_SERVICE"} {
+		if err := os.Unsetenv(name); err != nil {
+			return fmt.Errorf("unsetting %s: %w", name, err)
+		}
+	}
+	for path, handler := range map[string]http.HandlerFunc{
+		"/":                 f.ServeHTTP,
+		"/health/readiness": health(f.Ready, "READY", "function not yet ready\n"),
+		"/health/liveness":  health(f.Alive, "ALIVE", "function not alive"),
+	} {
+		if err := funcframework.RegisterHTTPFunctionContext(ctx, path, handler); err != nil {
+			return fmt.Errorf("registering %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func health(check func(context.Context) (bool, error), yes, no string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if ok, err := check(r.Context()); err != nil || !ok {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, no)
+			return
+		}
+		fmt.Fprint(w, yes)
+	}
+}

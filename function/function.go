@@ -1,0 +1,184 @@
+// Package function is Onefire as a function: it takes CloudEvents over HTTP,
+// settles their alerts and answers.
+//
+// An event is answered 2xx only when all of its effects are in place: the
+// objects, their counts and the audit events. Anything less is a 503, and the
+// event's redelivery finishes the work. Each request is handled in its own
+// goroutine and its event is finished even when the client hangs up, within a
+// deadline; nothing is queued and nothing outlives its request.
+//
+// The same [Function] serves under Knative's func middleware and under the
+// Functions Framework.
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"onefire/audit"
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/mapping"
+)
+
+// deduplicator is what a function needs of [dedup.Deduplicator].
+type deduplicator interface {
+	Settle(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error)
+	Resolve(ctx context.Context, s mapping.Signal, at time.Time) (dedup.Outcome, error)
+	Ready(ctx context.Context, namespace string) error
+}
+
+// sink is what a function needs of [audit.Sink].
+type sink interface {
+	Deliver(ctx context.Context, e audit.Event) error
+	Ready(ctx context.Context) error
+	Close()
+}
+
+// parts are what a started function works with.
+type parts struct {
+	config config.Config
+	rules  mapping.Rules
+	dedup  deduplicator
+	sink   sink
+	log    *slog.Logger
+	now    func() time.Time
+}
+
+// Function receives events. Its zero value is not usable; see [New].
+type Function struct {
+	parts    atomic.Pointer[parts]
+	requests requests
+	bodies   *semaphore.Weighted
+	ready    probe
+}
+
+// New makes a function that answers 503 until it is started.
+func New() *Function {
+	return &Function{bodies: semaphore.NewWeighted(maxBodies)}
+}
+
+// Start configures the function from an environment. It returns at once; its
+// error names every variable that is wrong.
+func (f *Function) Start(_ context.Context, environment map[string]string) error {
+	c, err := config.Load(environment)
+	if err != nil {
+		return err
+	}
+	log := logger(os.Stderr, c.LogLevel)
+	p, err := assemble(c, log)
+	if err != nil {
+		return err
+	}
+	f.parts.Store(p)
+	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint,
+		"audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
+	return nil
+}
+
+func logger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+func assemble(c config.Config, log *slog.Logger) (*parts, error) {
+	loading := clientcmd.NewDefaultClientConfigLoadingRules()
+	if c.Kubeconfig != "" {
+		loading.Precedence = filepath.SplitList(c.Kubeconfig)
+	}
+	// Deferred loading falls back to the pod's own service account.
+	client, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
+	}
+	api, err := dedup.Connect(client)
+	if err != nil {
+		return nil, err
+	}
+	s, err := audit.New(audit.Options{
+		URL:        c.AuditSink,
+		TokenFile:  c.AuditTokenFile,
+		CAFile:     c.AuditCAFile,
+		CACerts:    c.CACerts,
+		Extensions: c.Overrides.Extensions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &parts{
+		config: c,
+		rules:  c.Rules(),
+		dedup:  dedup.New(api, c.AuditSchema.SignalType(), time.Now),
+		sink:   s,
+		log:    log,
+		now:    time.Now,
+	}, nil
+}
+
+// Stop waits until every request under way is answered or the context ends, and
+// lets go of connections. Requests that come later are answered 503.
+func (f *Function) Stop(ctx context.Context) error {
+	err := f.requests.close(ctx)
+	if p := f.parts.Load(); p != nil {
+		p.sink.Close()
+		p.log.Info("stopped")
+	}
+	return err
+}
+
+// Ready tells whether the API server and the audit sink can be reached. Why not
+// is in the log.
+func (f *Function) Ready(ctx context.Context) (bool, error) {
+	p := f.parts.Load()
+	if p == nil {
+		return false, nil
+	}
+	return f.ready.ask(func() bool {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+		defer cancel()
+		err := p.dedup.Ready(ctx, p.config.Namespace)
+		if p.config.AuditMode == config.AuditRequired {
+			err = errors.Join(err, p.sink.Ready(ctx))
+		}
+		if err != nil {
+			p.log.Warn("not ready", "error", err)
+		}
+		return err == nil
+	}), nil
+}
+
+// Alive tells whether no request is stuck.
+func (f *Function) Alive(context.Context) (bool, error) {
+	return f.requests.oldest() < stuckAfter, nil
+}
+
+// Handle is the function's signature under func.
+func (f *Function) Handle(w http.ResponseWriter, r *http.Request) { f.ServeHTTP(w, r) }
+
+// probe keeps the result of a check for [readyAge], so that probes from many
+// sides cost one.
+type probe struct {
+	mu    sync.Mutex
+	ok    bool
+	since time.Time
+}
+
+func (p *probe) ask(check func() bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.since) > readyAge {
+		p.ok, p.since = check(), time.Now()
+	}
+	return p.ok
+}

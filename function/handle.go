@@ -1,0 +1,189 @@
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"onefire/audit"
+	"onefire/config"
+	"onefire/mapping"
+)
+
+// SummaryType is the type of the reply event that REPLY=summary asks for. Its
+// data is a [Summary].
+const SummaryType = "onefire.summary.v1"
+
+// Summary says what became of each alert of an event. It is the same for every
+// delivery of the event.
+type Summary struct {
+	Alerts []AlertSummary `json:"alerts"`
+}
+
+// AlertSummary says what became of one alert.
+type AlertSummary struct {
+	Alertname   string           `json:"alertname"`
+	Fingerprint string           `json:"fingerprint,omitempty"`
+	Decision    mapping.Decision `json:"decision"`
+	// Object is the RemediationRequest, "namespace/name", of a new alert or a
+	// duplicate, and Count its occurrence count with this alert.
+	Object string `json:"object,omitempty"`
+	Count  int32  `json:"count,omitempty"`
+}
+
+// handle settles one event.
+func (p *parts) handle(ctx context.Context, e event.Event) answer {
+	begun := p.now()
+	log := p.log.With("event_id", e.ID(), "event_source", e.Source())
+	a, results, truncated := p.settleEvent(ctx, e, begun)
+	for i := range results {
+		results[i].log(ctx, log)
+	}
+	if truncated > 0 {
+		log.Warn("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels", "truncated", truncated)
+	}
+	attributes := []any{"event_type", e.Type(), "status", a.status, "alerts", len(results),
+		"decisions", decisions(results), "duration_ms", p.now().Sub(begun).Milliseconds()}
+	if a.reason != "" {
+		log.Warn("event", append(attributes, "error", a.reason)...)
+	} else {
+		log.Info("event", attributes...)
+	}
+	return a
+}
+
+// handleBatch settles every event of a batch; one that is wrong does not keep
+// the others from being settled. The worst answer is the batch's.
+func (p *parts) handleBatch(ctx context.Context, body []byte) answer {
+	var raws []json.RawMessage
+	switch err := json.Unmarshal(body, &raws); {
+	case err != nil:
+		return refuse(http.StatusBadRequest, "not a batch of CloudEvents: %v", err)
+	case len(raws) == 0:
+		return refuse(http.StatusBadRequest, "a batch of no CloudEvents")
+	case len(raws) > maxBatch:
+		return refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
+	}
+	worst := answer{status: http.StatusOK}
+	for i, raw := range raws {
+		var (
+			e event.Event
+			a answer
+		)
+		if err := json.Unmarshal(raw, &e); err != nil {
+			a = refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
+		} else {
+			a = p.handle(ctx, e)
+		}
+		if a.status > worst.status {
+			worst = refuse(a.status, "event %d of the batch: %s", i, a.reason)
+		}
+	}
+	return worst
+}
+
+// settleEvent settles an event's alerts and makes its answer.
+func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (a answer, results []result, truncated uint64) {
+	if err := validate(e); err != nil {
+		return refuse(http.StatusBadRequest, "%v", err), nil, 0
+	}
+	// The event's own time, where it has one, so that a redelivery reads the
+	// alerts as the first delivery did.
+	at := e.Time()
+	if at.IsZero() {
+		at = now
+	}
+	n, err := mapping.Parse(e.Data(), at)
+	switch {
+	case errors.Is(err, mapping.ErrTooManyAlerts):
+		return refuse(http.StatusRequestEntityTooLarge, "%v", err), nil, 0
+	case err != nil:
+		return refuse(http.StatusBadRequest, "%v", err), nil, 0
+	}
+	results = p.settleAlerts(ctx, cause{source: e.Source(), id: e.ID(), at: at, traceparent: traceparent(e)}, n.Alerts)
+	return p.conclude(e, results), results, n.Truncated
+}
+
+// conclude makes the answer of what became of the alerts.
+func (p *parts) conclude(e event.Event, results []result) answer {
+	var first error
+	unsettled := 0
+	for _, r := range results {
+		if errors.Is(r.err, errPanic) {
+			return refuse(http.StatusInternalServerError, "internal error: see the log")
+		}
+		if r.reason == mapping.Unavailable {
+			unsettled++
+			if first == nil {
+				first = r.err
+			}
+		}
+	}
+	if unsettled > 0 {
+		return refuse(http.StatusServiceUnavailable, "%d of %d alerts are not settled: %v", unsettled, len(results), first)
+	}
+	a := answer{status: http.StatusOK}
+	if p.config.Reply == config.ReplySummary {
+		a.reply = p.summary(e, results)
+	}
+	return a
+}
+
+func (p *parts) summary(e event.Event, results []result) *event.Event {
+	var s Summary
+	for _, r := range results {
+		line := AlertSummary{
+			Alertname:   r.signal.Name,
+			Fingerprint: r.signal.Fingerprint,
+			Decision:    r.reason.Decision(),
+		}
+		if d := line.Decision; d == mapping.New || d == mapping.Duplicate {
+			line.Object, line.Count = r.signal.Namespace+"/"+r.name, r.count
+		}
+		s.Alerts = append(s.Alerts, line)
+	}
+	reply := event.New()
+	reply.SetID(audit.EventID(e.Source(), e.ID(), 0, SummaryType))
+	reply.SetSource("onefire")
+	reply.SetType(SummaryType)
+	// Marshalling texts and numbers cannot fail.
+	body, _ := json.Marshal(s)
+	_ = reply.SetData(event.ApplicationJSON, body)
+	return &reply
+}
+
+var traceparentForm = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// traceparent is the event's trace context, if it has a proper one.
+func traceparent(e event.Event) string {
+	s := fmt.Sprint(e.Extensions()["traceparent"])
+	if !traceparentForm.MatchString(s) {
+		return ""
+	}
+	return s
+}
+
+// decisions counts the decisions, for the log: "new=2 duplicate=1".
+func decisions(results []result) string {
+	counts := map[mapping.Decision]int{}
+	for _, r := range results {
+		counts[r.reason.Decision()]++
+	}
+	s := ""
+	for _, d := range []mapping.Decision{mapping.New, mapping.Duplicate, mapping.Resolved, mapping.Filtered, mapping.Invalid, mapping.Unsettled} {
+		if counts[d] > 0 {
+			s += " " + string(d) + "=" + strconv.Itoa(counts[d])
+		}
+	}
+	if s == "" {
+		return ""
+	}
+	return s[1:]
+}

@@ -1,0 +1,37 @@
+package function
+
+import "time"
+
+const (
+	// maxBody is the largest request body in bytes. 2,000 alerts as
+	// Alertmanager writes them are about 1.2 MB.
+	maxBody = 2 << 20
+	// maxBodies bounds the bytes of all bodies held at once. A decoded event
+	// takes several times its size, and the function has 256 MiB.
+	maxBodies = 16 << 20
+	// maxBatch is how many events one batch may hold.
+	maxBatch = 100
+	// maxAttribute is the longest CloudEvents source or id in bytes: they
+	// travel on in headers.
+	maxAttribute = 2 << 10
+	// maxRequests bounds the requests under way at once.
+	maxRequests = 512
+	// maxParallel bounds the fingerprints of one event that are settled at
+	// once, and the audit events of one fingerprint.
+	maxParallel = 16
+	// bodyTimeout bounds the time in which a body must arrive.
+	bodyTimeout = 10 * time.Second
+	// eventTimeout bounds the settling of one request: Knative's data plane
+	// and func's server give up after 30 s.
+	eventTimeout = 25 * time.Second
+	// stuckAfter is when a request under way means that the process is stuck:
+	// no bound above lets one last this long.
+	stuckAfter = 60 * time.Second
+	// readyTimeout bounds one readiness probe, and readyAge is how long its
+	// result stands for further probes.
+	readyTimeout = 3 * time.Second
+	readyAge     = 2 * time.Second
+	// retryAfter is what a sender is told to wait, in seconds: long enough for
+	// a failing API server to get its breath.
+	retryAfter = "5"
+)

@@ -1,0 +1,73 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// requests counts the requests under way.
+type requests struct {
+	mu     sync.Mutex
+	begun  map[*time.Time]struct{}
+	closed bool
+	idle   chan struct{} // closed when the last one leaves after close
+}
+
+// enter admits one more request unless there are too many, or it is too late.
+func (r *requests) enter() (leave func(), ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || len(r.begun) >= maxRequests {
+		return nil, false
+	}
+	if r.begun == nil {
+		r.begun = map[*time.Time]struct{}{}
+	}
+	now := time.Now()
+	r.begun[&now] = struct{}{}
+	return func() { r.leave(&now) }, true
+}
+
+func (r *requests) leave(begun *time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.begun, begun)
+	if r.idle != nil && len(r.begun) == 0 {
+		close(r.idle)
+		r.idle = nil
+	}
+}
+
+// oldest is how long the oldest request has been under way.
+func (r *requests) oldest() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var oldest time.Duration
+	for begun := range r.begun {
+		oldest = max(oldest, time.Since(*begun))
+	}
+	return oldest
+}
+
+// close admits no more requests and waits for those under way.
+func (r *requests) close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	if len(r.begun) == 0 {
+		r.mu.Unlock()
+		return nil
+	}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	idle := r.idle
+	r.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stopping with requests under way: %w", ctx.Err())
+	}
+}
