@@ -1,0 +1,57 @@
+// Command onefire-local runs Onefire on one machine.
+//
+//	onefire-local run FUNCTION   all of it, with the function's binary
+//	onefire-local kube           the Kubernetes API alone
+//	onefire-local alert FILE     post a webhook to what run started
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"onefire/test/local"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "onefire-local:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	s, err := local.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(args) == 2 && args[0] == "run":
+		return local.Run(ctx, s, args[1], func() { fmt.Println(banner(s)) })
+	case len(args) == 1 && args[0] == "kube":
+		kube, err := local.Kube(ctx, s)
+		if err != nil {
+			return err
+		}
+		defer kube.Stop()
+		fmt.Println("ready")
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-kube.Done():
+			return fmt.Errorf("the Kubernetes API ended: %w", err)
+		}
+	case len(args) == 2 && args[0] == "alert":
+		return local.Alert(ctx, s, args[1], os.Stdout)
+	}
+	return fmt.Errorf("usage: onefire-local run FUNCTION | kube | alert FILE")
+}
+
+func banner(s local.Settings) string {
+	return fmt.Sprintf("ready: function http://%s, DataStorage %s, objects with KUBECONFIG=%s kubectl get rr",
+		s.FunctionAddr, s.AuditURL(), s.Kubeconfig())
+}

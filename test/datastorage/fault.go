@@ -1,0 +1,86 @@
+package datastorage
+
+import (
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Fault is something that goes wrong with a POST.
+type Fault struct {
+	// Times is how many requests it befalls; 0 means all until [Server.Heal].
+	Times int
+	// Match selects requests by their body; nil means all.
+	Match func(body []byte) bool
+	// Delay holds the request back, or until its client gives up.
+	Delay time.Duration
+	// Refuse hangs up without an answer and stores nothing.
+	Refuse bool
+	// Status is answered instead of storing, with RetryAfter as the header of
+	// that name; 202 is answered after storing.
+	Status     int
+	RetryAfter string
+	// DropAnswer stores, and then hangs up.
+	DropAnswer bool
+}
+
+// Inject adds a fault. The first that matches a request befalls it.
+func (s *Server) Inject(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, f)
+}
+
+// Heal takes all faults away.
+func (s *Server) Heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+func (s *Server) fault(r *http.Request, body []byte) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method != http.MethodPost {
+		return Fault{}
+	}
+	for i, f := range s.faults {
+		if f.Match != nil && !f.Match(body) {
+			continue
+		}
+		if f.Times > 0 {
+			s.faults[i].Times--
+			if s.faults[i].Times == 0 {
+				s.faults = slices.Delete(s.faults, i, i+1)
+			}
+		}
+		return f
+	}
+	return Fault{}
+}
+
+// before does what goes wrong before anything is stored, and tells whether that
+// was all.
+func (f Fault) before(w http.ResponseWriter, r *http.Request) (done bool) {
+	if f.Delay > 0 {
+		select {
+		case <-time.After(f.Delay):
+		case <-r.Context().Done():
+		}
+	}
+	switch {
+	case f.Refuse:
+		hangUp()
+		return true
+	case f.Status != 0 && f.Status != http.StatusAccepted:
+		if f.RetryAfter != "" {
+			w.Header().Set("Retry-After", f.RetryAfter)
+		}
+		problem(w, f.Status, "injected fault")
+		return true
+	}
+	return false
+}
+
+// hangUp ends the connection without an answer.
+func hangUp() { panic(http.ErrAbortHandler) }
