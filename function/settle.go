@@ -78,17 +78,15 @@ func (p *parts) settleAlerts(ctx context.Context, c cause, alerts []mapping.Aler
 	results := make([]result, len(alerts))
 	var work errgroup.Group
 	work.SetLimit(maxParallel)
-	for _, g := range p.sort(c, alerts, results) {
+	groups, malformed := p.sort(c, alerts, results)
+	for _, g := range groups {
 		work.Go(func() error {
 			defer guard(results, append(slices.Clone(g.firing), g.resolved...), p.log)
 			p.settleGroup(ctx, c, g, results)
 			return nil
 		})
 	}
-	for i := range results {
-		if results[i].reason != mapping.Malformed {
-			continue
-		}
+	for _, i := range malformed {
 		work.Go(func() error {
 			defer guard(results, []int{i}, p.log)
 			p.fail(ctx, c, i, results, "ERR_INVALID_ALERT")
@@ -112,17 +110,17 @@ func guard(results []result, alerts []int, log *slog.Logger) {
 	}
 }
 
-// sort maps the alerts and puts those to settle into groups; the results of the
+// sort maps the alerts and puts those to settle into groups. The results of the
 // others are complete, but for the audit of those that are malformed.
-func (p *parts) sort(c cause, alerts []mapping.Alert, results []result) []*group {
+func (p *parts) sort(c cause, alerts []mapping.Alert, results []result) (groups []*group, malformed []int) {
 	type subject struct{ namespace, fingerprint string }
-	groups := map[subject]*group{}
-	var order []*group
+	bySubject := map[subject]*group{}
 	for i, a := range alerts {
 		r := &results[i]
 		var err error
 		if r.signal, err = p.rules.Signal(a, c.at); err != nil {
 			r.reason, r.err = mapping.Malformed, err
+			malformed = append(malformed, i)
 			continue
 		}
 		if reason, ignored := p.rules.Ignored(a); ignored {
@@ -130,11 +128,11 @@ func (p *parts) sort(c cause, alerts []mapping.Alert, results []result) []*group
 			continue
 		}
 		key := subject{r.signal.Namespace, r.signal.Fingerprint}
-		g := groups[key]
+		g := bySubject[key]
 		if g == nil {
 			g = &group{}
-			groups[key] = g
-			order = append(order, g)
+			bySubject[key] = g
+			groups = append(groups, g)
 		}
 		if !a.Resolved {
 			g.firing = append(g.firing, i)
@@ -150,7 +148,7 @@ func (p *parts) sort(c cause, alerts []mapping.Alert, results []result) []*group
 			g.ended = ended
 		}
 	}
-	return order
+	return groups, malformed
 }
 
 func (p *parts) settleGroup(ctx context.Context, c cause, g *group, results []result) {

@@ -1,0 +1,175 @@
+package function
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/audit"
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/mapping"
+)
+
+// noon is the time in every test that asks for one.
+var noon = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
+
+// fakeDedup answers as its functions say; without one, every key is new.
+type fakeDedup struct {
+	settle  func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error)
+	resolve func(s mapping.Signal, at time.Time) (dedup.Outcome, error)
+	ready   func() error
+}
+
+func (f *fakeDedup) Settle(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+	if f.settle != nil {
+		return f.settle(ctx, s, keys)
+	}
+	out := make([]dedup.Outcome, len(keys))
+	for i := range keys {
+		out[i] = dedup.Outcome{Reason: mapping.FirstSeen, Name: "rr-" + s.Name, Count: int32(i + 1)}
+		if i > 0 {
+			out[i].Reason = mapping.Active
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeDedup) Resolve(_ context.Context, s mapping.Signal, at time.Time) (dedup.Outcome, error) {
+	if f.resolve != nil {
+		return f.resolve(s, at)
+	}
+	return dedup.Outcome{Reason: mapping.ResolvedNothing}, nil
+}
+
+func (f *fakeDedup) Ready(context.Context, string) error {
+	if f.ready != nil {
+		return f.ready()
+	}
+	return nil
+}
+
+// fakeSink keeps what is delivered, unless fail says otherwise.
+type fakeSink struct {
+	fail  func(e audit.Event) error
+	ready func() error
+
+	mu     sync.Mutex
+	events []audit.Event
+}
+
+func (f *fakeSink) Deliver(_ context.Context, e audit.Event) error {
+	if f.fail != nil {
+		if err := f.fail(e); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.events = append(f.events, e)
+	return nil
+}
+
+func (f *fakeSink) Ready(context.Context) error {
+	if f.ready != nil {
+		return f.ready()
+	}
+	return nil
+}
+
+func (f *fakeSink) Close() {}
+
+// ids are the ids of the delivered events, as they would go out.
+func (f *fakeSink) ids() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ids := map[string]string{}
+	for _, e := range f.events {
+		ids[audit.EventID(e.Source, e.ID, e.Index, e.Type)] = e.Type
+	}
+	return ids
+}
+
+// fixture is a started function with fakes beneath it.
+type fixture struct {
+	*Function
+	dedup *fakeDedup
+	sink  *fakeSink
+	log   *strings.Builder
+	parts *parts
+}
+
+func newFixture() *fixture {
+	f := &fixture{Function: New(), dedup: &fakeDedup{}, sink: &fakeSink{}, log: &strings.Builder{}}
+	c := config.Config{Namespace: "ns", AuditMode: config.AuditRequired, Reply: config.ReplyNone, AuditSchema: mapping.Schema202601,
+		IgnoreAlerts: []string{"Watchdog"}, IgnoreSeverities: []string{"none"}}
+	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon },
+		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil))}
+	f.Function.parts.Store(f.parts)
+	return f
+}
+
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
+// binary is a request with a CloudEvent in binary mode.
+func binary(id, data string) *http.Request {
+	r := replayable(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(data)), data)
+	r.Header.Set("Ce-Specversion", "1.0")
+	r.Header.Set("Ce-Type", "test")
+	r.Header.Set("Ce-Source", "/test")
+	r.Header.Set("Ce-Id", id)
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// typed is a request with a body of that type.
+func typed(contentType, body string) *http.Request {
+	r := replayable(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)), body)
+	r.Header.Set("Content-Type", contentType)
+	return r
+}
+
+func (f *fixture) serve(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return w
+}
+
+// alert is one alert in JSON, with labels as "name=value".
+func alert(status string, labels ...string) string {
+	var b strings.Builder
+	for i, l := range labels {
+		name, value, _ := strings.Cut(l, "=")
+		if i > 0 {
+			b.WriteString(",")
+		}
+		b.WriteString(`"` + name + `":"` + value + `"`)
+	}
+	return `{"status":"` + status + `","labels":{` + b.String() + `},"startsAt":"2026-01-17T11:00:00Z","endsAt":"2026-01-17T11:30:00Z"}`
+}
+
+func webhook(alerts ...string) string {
+	return `{"version":"4","alerts":[` + strings.Join(alerts, ",") + `]}`
+}
+
+func requireStatus(t *testing.T, want int, w *httptest.ResponseRecorder) {
+	t.Helper()
+	require.Equal(t, want, w.Code, w.Body.String())
+}

@@ -1,0 +1,191 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/mapping"
+)
+
+func TestStartNamesEveryWrongVariable(t *testing.T) {
+	err := New().Start(t.Context(), map[string]string{"FINGERPRINT": "x", "REPLY": "y"})
+	require.ErrorContains(t, err, "AUDIT_SINK")
+	require.ErrorContains(t, err, "FINGERPRINT")
+	require.ErrorContains(t, err, "REPLY")
+}
+
+func TestStartNeedsAKubernetesAPI(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none")
+	err := New().Start(t.Context(), map[string]string{"AUDIT_SINK": "http://127.0.0.1:1", "KUBECONFIG": missing})
+	require.ErrorContains(t, err, "KUBECONFIG")
+}
+
+func TestStartOpensNoConnection(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, []byte(`{"clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],
+		"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), 0o600))
+	f := New()
+	require.NoError(t, f.Start(t.Context(), map[string]string{"AUDIT_SINK": "http://127.0.0.1:1", "KUBECONFIG": kubeconfig}))
+	ready, err := f.Ready(t.Context())
+	require.NoError(t, err)
+	require.False(t, ready)
+	require.NoError(t, f.Stop(t.Context()))
+}
+
+func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		asked := 0
+		var kube, sink error
+		f.dedup.ready = func() error { asked++; return kube }
+		f.sink.ready = func() error { return sink }
+		ready := func() bool { ok, _ := f.Ready(t.Context()); return ok }
+
+		require.True(t, ready())
+		kube = errors.New("down")
+		require.True(t, ready(), "the answer stands for a moment")
+		require.Equal(t, 1, asked)
+		time.Sleep(readyAge + time.Second)
+		require.False(t, ready())
+		kube, sink = nil, errors.New("down")
+		time.Sleep(readyAge + time.Second)
+		require.False(t, ready())
+		f.parts.config.AuditMode = config.AuditBestEffort
+		time.Sleep(readyAge + time.Second)
+		require.True(t, ready(), "best effort does not need the sink")
+	})
+}
+
+func TestAliveNoticesAStuckHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		release := make(chan struct{})
+		f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
+			<-release // It ignores its context, as code that is stuck does.
+			return nil, errors.New("late")
+		}
+		go f.serve(binary("1", alert("firing", "alertname=A")))
+		synctest.Wait()
+		alive, _ := f.Alive(t.Context())
+		require.True(t, alive)
+		time.Sleep(stuckAfter)
+		alive, _ = f.Alive(t.Context())
+		require.False(t, alive)
+		close(release)
+		synctest.Wait()
+		alive, _ = f.Alive(t.Context())
+		require.True(t, alive)
+	})
+}
+
+func TestAnEventHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.dedup.settle = func(ctx context.Context, _ mapping.Signal, _ []string) ([]dedup.Outcome, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		begun := time.Now()
+		requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("1", alert("firing", "alertname=A"))))
+		require.Equal(t, eventTimeout, time.Since(begun))
+	})
+}
+
+func TestStopWaitsForRequestsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		release := make(chan struct{})
+		f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+			<-release
+			return (&fakeDedup{}).Settle(ctx, s, keys)
+		}
+		var answer *httptest.ResponseRecorder
+		go func() { answer = f.serve(binary("1", alert("firing", "alertname=A"))) }()
+		synctest.Wait()
+
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, f.Stop(short), context.DeadlineExceeded)
+		requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("2", alert("firing", "alertname=A"))))
+
+		close(release)
+		require.NoError(t, f.Stop(t.Context()))
+		synctest.Wait()
+		requireStatus(t, http.StatusOK, answer)
+	})
+}
+
+func TestTooManyRequestsAreTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		release := make(chan struct{})
+		f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
+			<-release
+			return nil, errors.New("late")
+		}
+		for range maxRequests {
+			go f.serve(binary("1", alert("firing", "alertname=A")))
+		}
+		synctest.Wait()
+		w := f.serve(binary("1", alert("firing", "alertname=A")))
+		requireStatus(t, http.StatusServiceUnavailable, w)
+		require.Contains(t, w.Body.String(), errBusy.Error())
+		close(release)
+		synctest.Wait()
+		require.Empty(t, f.requests.begun)
+	})
+}
+
+func TestTheMemoryForBodiesIsBoundedAndGivenBack(t *testing.T) {
+	f := newFixture()
+	require.True(t, f.bodies.TryAcquire(maxBodies-10))
+	w := f.serve(binary("1", alert("firing", "alertname=A")))
+	requireStatus(t, http.StatusServiceUnavailable, w)
+	f.bodies.Release(maxBodies - 10)
+	requireStatus(t, http.StatusOK, f.serve(binary("1", alert("firing", "alertname=A"))))
+	require.True(t, f.bodies.TryAcquire(maxBodies), "all of it was given back")
+}
+
+// A sender that stops in the middle of a body gets its answer at the deadline.
+func TestASlowBodyIsCutOff(t *testing.T) {
+	f := newFixture()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The deadline in the past stands for one that has passed.
+		f.ServeHTTP(deadlinePassed{w}, r)
+	}))
+	defer server.Close()
+	body, w := io.Pipe()
+	defer w.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, io.MultiReader(strings.NewReader("{"), body))
+	require.NoError(t, err)
+	req.Header = binary("1", "").Header
+	resp, err := server.Client().Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+}
+
+// deadlinePassed moves every read deadline into the past.
+type deadlinePassed struct{ http.ResponseWriter }
+
+func (d deadlinePassed) Unwrap() http.ResponseWriter { return d.ResponseWriter }
+
+func (d deadlinePassed) SetReadDeadline(t time.Time) error {
+	if t.IsZero() {
+		return nil
+	}
+	return http.NewResponseController(d.ResponseWriter).SetReadDeadline(time.Now().Add(-time.Second))
+}

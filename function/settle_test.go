@@ -1,0 +1,186 @@
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/audit"
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/mapping"
+)
+
+func (f *fixture) types() []string {
+	var types []string
+	for _, e := range f.sink.events {
+		types = append(types, e.Type)
+	}
+	return types
+}
+
+func TestEachDecisionHasItsAuditEvents(t *testing.T) {
+	cases := map[string]struct {
+		alert string
+		want  []string
+	}{
+		"a new one has two":             {alert("firing", "alertname=A"), []string{mapping.SignalReceived, mapping.RequestCreated}},
+		"no alertname has a failure":    {alert("firing", "pod=p"), []string{mapping.RequestFailed}},
+		"no alert at all has a failure": {`7`, []string{mapping.RequestFailed}},
+		"a rejected one has a failure":  {alert("firing", "alertname=Rejected"), []string{mapping.RequestFailed}},
+		"a filtered one has none":       {alert("firing", "alertname=Watchdog"), nil},
+		"severity none is filtered":     {alert("firing", "alertname=A", "severity=None"), nil},
+		"a resolved one has none":       {alert("resolved", "alertname=A"), nil},
+	}
+	for name, row := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture()
+			f.parts.dedup = wireDedup()
+			requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(row.alert))))
+			require.ElementsMatch(t, row.want, f.types())
+		})
+	}
+}
+
+func TestAResolvedAlertNeverSettles(t *testing.T) {
+	f := newFixture()
+	f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
+		return nil, errors.New("a resolved alert must not come here")
+	}
+	var at time.Time
+	f.dedup.resolve = func(_ mapping.Signal, t time.Time) (dedup.Outcome, error) {
+		at = t
+		return dedup.Outcome{Reason: mapping.ResolvedActive}, nil
+	}
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("resolved", "alertname=A")))))
+	require.Equal(t, time.Date(2026, 1, 17, 11, 30, 0, 0, time.UTC), at, "the alert's own end")
+}
+
+func TestAlertsOfOneFingerprintSettleTogether(t *testing.T) {
+	f := newFixture()
+	var calls [][]string
+	f.dedup.settle = func(_ context.Context, _ mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+		calls = append(calls, keys)
+		return (&fakeDedup{}).Settle(context.Background(), mapping.Signal{Name: "A"}, keys)
+	}
+	a, b := alert("firing", "alertname=A", "pod=p", "container=x"), alert("firing", "alertname=A", "pod=p", "container=y")
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(a, b, a))))
+	require.Len(t, calls, 1)
+	require.Len(t, calls[0], 2, "the same alert twice in one body is one occurrence")
+	require.ElementsMatch(t, []string{mapping.SignalReceived, mapping.RequestCreated, mapping.SignalDeduplicated}, f.types())
+}
+
+func TestKeysTellOccurrencesApart(t *testing.T) {
+	keys := func(id, body string) []string {
+		f := newFixture()
+		var got []string
+		f.dedup.settle = func(_ context.Context, _ mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+			got = keys
+			return (&fakeDedup{}).Settle(context.Background(), mapping.Signal{}, keys)
+		}
+		f.serve(binary(id, body))
+		return got
+	}
+	one := webhook(alert("firing", "alertname=A"))
+	require.Equal(t, keys("1", one), keys("1", one))
+	require.NotEqual(t, keys("1", one), keys("2", one), "another event")
+	require.NotEqual(t, keys("1", one), keys("1", strings.Replace(one, "T11:00", "T11:01", 1)), "another start under a constant id")
+	require.NotEqual(t, keys("1", one), keys("1", webhook(alert("firing", "alertname=A", "container=x"))), "another alert")
+}
+
+func TestOneAlertDoesNotHarmItsNeighbours(t *testing.T) {
+	f := newFixture()
+	f.parts.dedup = wireDedup()
+	body := webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Panic"), `null`, alert("firing", "alertname=Down"), alert("firing", "alertname=B"))
+	requireStatus(t, http.StatusInternalServerError, f.serve(binary("1", body)))
+	require.ElementsMatch(t, []string{mapping.SignalReceived, mapping.RequestCreated, mapping.SignalReceived, mapping.RequestCreated, mapping.RequestFailed}, f.types())
+	requireStatus(t, http.StatusOK, f.serve(binary("2", webhook(alert("firing", "alertname=A")))))
+}
+
+func TestAuditModes(t *testing.T) {
+	unavailable, refused := errors.New("the sink is down"), &audit.RefusedError{Status: 400, Answer: "no"}
+	cases := map[string]struct {
+		mode   config.AuditMode
+		fail   error
+		status int
+		log    string
+	}{
+		"required waits for the sink":              {config.AuditRequired, unavailable, http.StatusServiceUnavailable, `"decision":"unsettled"`},
+		"best effort does not":                     {config.AuditBestEffort, unavailable, http.StatusOK, "audit event lost"},
+		"what is refused for good is set aside":    {config.AuditRequired, refused, http.StatusOK, `"audit event set aside"`},
+		"set aside means the whole event is there": {config.AuditRequired, refused, http.StatusOK, `"audit_event":{"version":"1.0"`},
+	}
+	for name, row := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture()
+			f.parts.config.AuditMode = row.mode
+			f.sink.fail = func(audit.Event) error { return row.fail }
+			requireStatus(t, row.status, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
+			require.Contains(t, f.log.String(), row.log)
+		})
+	}
+}
+
+func TestARedeliverySendsTheSameAuditIDs(t *testing.T) {
+	f := newFixture()
+	body := webhook(alert("firing", "alertname=A"), alert("firing", "pod=p"), alert("firing", "alertname=B"))
+	f.serve(binary("1", body))
+	first := f.sink.ids()
+	require.Len(t, first, 5)
+	f.serve(binary("1", body))
+	require.Equal(t, first, f.sink.ids())
+}
+
+func TestAClientThatHangsUpDoesNotUndoItsEvent(t *testing.T) {
+	f := newFixture()
+	ctx, cancel := context.WithCancel(t.Context())
+	f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+		cancel()
+		return (&fakeDedup{}).Settle(ctx, s, keys)
+	}
+	f.sink.fail = func(audit.Event) error { return nil }
+	requireStatus(t, http.StatusOK, f.serve(binary("1", alert("firing", "alertname=A")).WithContext(ctx)))
+	require.Len(t, f.sink.ids(), 2)
+}
+
+func TestEveryAlertHasOneLogLine(t *testing.T) {
+	f := newFixture()
+	f.serve(binary("1", `{"truncatedAlerts":3,"alerts":[`+alert("firing", "alertname=A")+","+alert("firing", "alertname=Watchdog")+`]}`))
+	lines := map[string][]map[string]any{}
+	for line := range strings.Lines(f.log.String()) {
+		var l map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &l))
+		lines[l["msg"].(string)] = append(lines[l["msg"].(string)], l)
+	}
+	require.Len(t, lines["alert"], 2)
+	require.Len(t, lines["event"], 1)
+	require.Equal(t, "new=1 filtered=1", lines["event"][0]["decisions"])
+	require.EqualValues(t, 3, lines["Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels"][0]["truncated"])
+}
+
+func TestParallelWorkWithinOneEventIsBounded(t *testing.T) {
+	f := newFixture()
+	var mu sync.Mutex
+	now, most := 0, 0
+	f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		defer func() { mu.Lock(); now--; mu.Unlock() }()
+		return (&fakeDedup{}).Settle(ctx, s, keys)
+	}
+	alerts := make([]string, 500)
+	for i := range alerts {
+		alerts[i] = alert("firing", "alertname=A", "pod=p"+strings.Repeat("x", i%200))
+	}
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alerts...))))
+	require.LessOrEqual(t, most, maxParallel)
+}
