@@ -25,6 +25,9 @@ import (
 	"onefire/mapping"
 )
 
+// AuditPath is where audit events are posted to and queried.
+const AuditPath = "/api/v1/audit/events"
+
 const (
 	// maxBody is the contract's limit of a batch, 5 MiB.
 	maxBody = 5 << 20

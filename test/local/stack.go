@@ -28,8 +28,6 @@ const (
 	readyTimeout = 30 * time.Second
 	// stopTimeout is a little more than the function takes at most to drain.
 	stopTimeout = 35 * time.Second
-	// AuditPath is where DataStorage takes audit events.
-	AuditPath = "/api/v1/audit/events"
 )
 
 // Settings are the stack's addresses and state. The tag env names the variable.
@@ -56,7 +54,7 @@ func FromEnvironment() (Settings, error) {
 func (s Settings) Kubeconfig() string { return filepath.Join(s.State, "kubeconfig") }
 
 // AuditURL is where a running stack's DataStorage takes audit events.
-func (s Settings) AuditURL() string { return "http://" + s.DataStorageAddr + AuditPath }
+func (s Settings) AuditURL() string { return "http://" + s.DataStorageAddr + datastorage.AuditPath }
 
 // Kube starts the Kubernetes API alone and writes its kubeconfig.
 func Kube(ctx context.Context, s Settings) (*kubeapi.Server, error) {

@@ -1,0 +1,150 @@
+package audit
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The tests of this file run on a clock of their own, over a network of one
+// function: nothing in them takes time, and every wait is exact.
+
+func TestRetryAfterIsKeptToTheSecond(t *testing.T) {
+	const usual = -1 * time.Second
+	tests := map[string]struct {
+		code   int
+		header func(now time.Time) string
+		want   time.Duration
+	}{
+		"429, seconds":              {429, func(time.Time) string { return "7" }, 7 * time.Second},
+		"503, seconds":              {503, func(time.Time) string { return "7" }, 7 * time.Second},
+		"429, a date":               {429, in(7 * time.Second), 7 * time.Second},
+		"503, a date":               {503, in(7 * time.Second), 7 * time.Second},
+		"no seconds":                {503, func(time.Time) string { return "0" }, 0},
+		"a date in the past":        {503, in(-time.Hour), 0},
+		"all the time there is":     {503, func(time.Time) string { return "12" }, maxElapsed},
+		"nonsense is not a wait":    {503, func(time.Time) string { return "soon" }, usual},
+		"less than nothing neither": {503, func(time.Time) string { return "-7" }, usual},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var times []time.Time
+				s := over(t, plays(&times, status(tt.code, "Retry-After", tt.header(time.Now())), status(201)))
+				require.NoError(t, s.Deliver(t.Context(), sample()))
+				require.Len(t, times, 2)
+				pause := times[1].Sub(times[0])
+				if tt.want == usual {
+					require.InDelta(t, firstPause, pause, float64(firstPause)/2)
+					return
+				}
+				require.Equal(t, tt.want, pause)
+			})
+		})
+	}
+}
+
+// in is a Retry-After that names the time after a while.
+func in(d time.Duration) func(time.Time) string {
+	return func(now time.Time) string { return now.Add(d).UTC().Format(http.TimeFormat) }
+}
+
+func TestRetryAfterBeyondTheBoundGivesUpAtOnce(t *testing.T) {
+	for name, header := range map[string]func(time.Time) string{
+		"seconds": func(time.Time) string { return "13" },
+		"a date":  in(maxElapsed + time.Second),
+		"a day":   in(24 * time.Hour),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var times []time.Time
+				begun := time.Now()
+				s := over(t, plays(&times, says(503, "closed", "Retry-After", header(begun)), status(201)))
+				err := s.Deliver(t.Context(), sample())
+				require.Equal(t, unavailable, verdictOf(err))
+				require.ErrorContains(t, err, "503 closed")
+				require.Len(t, times, 1)
+				require.Zero(t, time.Since(begun))
+			})
+		})
+	}
+}
+
+func TestPausesGrowWithinTheirBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		require.Error(t, over(t, plays(&times, status(503))).Deliver(t.Context(), sample()))
+		require.Len(t, times, maxAttempts)
+		expected := firstPause
+		for i := range times[1:] {
+			pause := times[i+1].Sub(times[i])
+			// The jitter is half a pause to either side.
+			require.InDelta(t, expected, pause, float64(expected)/2+1)
+			require.LessOrEqual(t, pause, maxPause*3/2)
+			expected = min(expected*3/2, maxPause)
+		}
+	})
+}
+
+func TestHangingSinkLeavesTimeForAnotherAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		begun := time.Now()
+		s := over(t, func(r *http.Request) (*http.Response, error) {
+			if attempts++; attempts == 1 {
+				return hangs(r)
+			}
+			return &http.Response{StatusCode: 201, Body: http.NoBody}, nil
+		})
+		require.NoError(t, s.Deliver(t.Context(), sample()))
+		require.Equal(t, 2, attempts)
+		require.Less(t, time.Since(begun), attemptTimeout+2*firstPause)
+	})
+}
+
+// The bound is looked at between attempts, so the last may end past it.
+func TestSinkThatHangsForEverIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		err := over(t, hangs).Deliver(t.Context(), sample())
+		require.Equal(t, unavailable, verdictOf(err))
+		require.LessOrEqual(t, time.Since(begun), maxElapsed+attemptTimeout)
+	})
+}
+
+func TestDeliverReturnsWhenCancelledBetweenAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var times []time.Time
+		err := over(t, plays(&times, says(503, "busy", "Retry-After", "10"))).Deliver(ctx, sample())
+		require.Equal(t, unavailable, verdictOf(err))
+		require.ErrorContains(t, err, "503 busy", "the sink's words say more than that time ran out")
+		require.Len(t, times, 1)
+		require.Equal(t, time.Second, time.Since(begun))
+	})
+}
+
+func TestDeliverWithNoTimeLeftDoesNotTryAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := over(t, hangs).Deliver(ctx, sample())
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, time.Since(begun))
+	})
+}
+
+func TestReadyDoesNotWaitForASinkThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		require.ErrorIs(t, over(t, hangs).Ready(t.Context()), context.DeadlineExceeded)
+		require.Equal(t, readyTimeout, time.Since(begun))
+	})
+}

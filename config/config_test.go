@@ -1,0 +1,225 @@
+package config
+
+import (
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+)
+
+// sink is the only variable without a default.
+const sink = "http://datastorage:8080/api/v1/audit/events"
+
+// minimal is the smallest environment that is right, with more in it.
+func minimal(more map[string]string) map[string]string {
+	out := map[string]string{"AUDIT_SINK": sink}
+	maps.Copy(out, more)
+	return out
+}
+
+// defaults is what the smallest environment means.
+func defaults() Config {
+	return Config{
+		Port:             "8080",
+		ListenAddress:    ":8080",
+		Placement:        mapping.PlacementFixed,
+		Namespace:        "default",
+		Fingerprint:      mapping.ByAlert,
+		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor"},
+		IgnoreSeverities: []string{"none"},
+		AuditSink:        sink,
+		AuditSchema:      mapping.Schema202601,
+		AuditMode:        AuditRequired,
+		Reply:            ReplyNone,
+		LogLevel:         slog.LevelInfo,
+	}
+}
+
+// readable makes a file that can be read and returns its path.
+func readable(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
+	return path
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := Load(minimal(nil))
+	require.NoError(t, err)
+	require.Equal(t, defaults(), c)
+}
+
+func TestEveryVariable(t *testing.T) {
+	file := readable(t)
+	rows := map[string]struct {
+		value  string
+		change func(*Config)
+	}{
+		"PORT":                  {"9090", func(c *Config) { c.Port, c.ListenAddress = "9090", ":9090" }},
+		"LISTEN_ADDRESS":        {"127.0.0.1:8081", func(c *Config) { c.ListenAddress = "127.0.0.1:8081" }},
+		"KUBECONFIG":            {"/etc/kube/config", func(c *Config) { c.Kubeconfig = "/etc/kube/config" }},
+		"POD_NAMESPACE":         {"onefire", func(c *Config) { c.PodNamespace, c.Namespace = "onefire", "onefire" }},
+		"REMEDIATION_PLACEMENT": {"signal", func(c *Config) { c.Placement = mapping.PlacementSignal }},
+		"REMEDIATION_NAMESPACE": {"ops", func(c *Config) { c.Namespace = "ops" }},
+		"FINGERPRINT":           {"resource", func(c *Config) { c.Fingerprint = mapping.ByResource }},
+		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
+			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
+		}},
+		"IGNORE_ALERTS":     {"Watchdog, DeadMansSwitch", func(c *Config) { c.IgnoreAlerts = []string{"Watchdog", "DeadMansSwitch"} }},
+		"IGNORE_SEVERITIES": {"None ,INFO", func(c *Config) { c.IgnoreSeverities = []string{"none", "info"} }},
+		"AUDIT_SINK":        {"https://sink.example/events?x=1", func(c *Config) { c.AuditSink = "https://sink.example/events?x=1" }},
+		"K_SINK":            {"http://broker", func(c *Config) { c.Sink = "http://broker" }},
+		"AUDIT_SCHEMA":      {"2026-08", func(c *Config) { c.AuditSchema = mapping.Schema202608 }},
+		"AUDIT_MODE":        {"best-effort", func(c *Config) { c.AuditMode = AuditBestEffort }},
+		"AUDIT_TOKEN_FILE":  {file, func(c *Config) { c.AuditTokenFile = file }},
+		"AUDIT_CA_FILE":     {file, func(c *Config) { c.AuditCAFile = file }},
+		"K_CA_CERTS":        {"-----BEGIN CERTIFICATE-----", func(c *Config) { c.CACerts = "-----BEGIN CERTIFICATE-----" }},
+		"K_CE_OVERRIDES": {`{"extensions":{"team":"sre","stage2":"x y"}}`, func(c *Config) {
+			c.Overrides = Overrides{Extensions: map[string]string{"team": "sre", "stage2": "x y"}}
+		}},
+		"REPLY":     {"summary", func(c *Config) { c.Reply = ReplySummary }},
+		"LOG_LEVEL": {"debug", func(c *Config) { c.LogLevel = slog.LevelDebug }},
+	}
+	fields := reflect.TypeFor[Config]()
+	for i := range fields.NumField() {
+		require.Contains(t, rows, fields.Field(i).Tag.Get("env"), "a variable that this table does not know")
+	}
+	require.Len(t, rows, fields.NumField())
+
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			want := defaults()
+			row.change(&want)
+			require.NotEqual(t, defaults(), want, "the row has an effect")
+			c, err := Load(minimal(map[string]string{name: row.value}))
+			require.NoError(t, err)
+			require.Equal(t, want, c)
+		})
+	}
+}
+
+func TestAnEmptyVariableIsOneThatIsNotSet(t *testing.T) {
+	// Manifests often have both. Only the filters, which have a default that
+	// one may want to be rid of, tell the two apart.
+	special := []string{"IGNORE_ALERTS", "IGNORE_SEVERITIES", "AUDIT_SINK"}
+	environment := minimal(nil)
+	fields := reflect.TypeFor[Config]()
+	for i := range fields.NumField() {
+		if name := fields.Field(i).Tag.Get("env"); !slices.Contains(special, name) {
+			environment[name] = ""
+		}
+	}
+	c, err := Load(environment)
+	require.NoError(t, err)
+	require.Equal(t, defaults(), c)
+}
+
+func TestWhatGoesBeforeWhat(t *testing.T) {
+	for reason, row := range map[string]struct {
+		environment map[string]string
+		got         func(Config) any
+		want        any
+	}{
+		"AUDIT_SINK goes before K_SINK": {
+			map[string]string{"AUDIT_SINK": "http://a", "K_SINK": "http://b"},
+			func(c Config) any { return c.AuditSink }, "http://a"},
+		"K_SINK stands in for AUDIT_SINK": {
+			map[string]string{"AUDIT_SINK": "", "K_SINK": "http://b"},
+			func(c Config) any { return c.AuditSink }, "http://b"},
+		"REMEDIATION_NAMESPACE goes before POD_NAMESPACE": {
+			map[string]string{"REMEDIATION_NAMESPACE": "ops", "POD_NAMESPACE": "onefire"},
+			func(c Config) any { return c.Namespace }, "ops"},
+		"POD_NAMESPACE stands in for REMEDIATION_NAMESPACE": {
+			map[string]string{"REMEDIATION_NAMESPACE": "", "POD_NAMESPACE": "onefire"},
+			func(c Config) any { return c.Namespace }, "onefire"},
+		"LISTEN_ADDRESS goes before PORT": {
+			map[string]string{"LISTEN_ADDRESS": "[::1]:1234", "PORT": "9090"},
+			func(c Config) any { return c.ListenAddress }, "[::1]:1234"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			c, err := Load(minimal(row.environment))
+			require.NoError(t, err)
+			require.Equal(t, row.want, row.got(c))
+		})
+	}
+}
+
+func TestEmptyFiltersAreOff(t *testing.T) {
+	c, err := Load(minimal(map[string]string{"IGNORE_ALERTS": ""}))
+	require.NoError(t, err)
+	require.Empty(t, c.IgnoreAlerts)
+	require.Equal(t, []string{"none"}, c.IgnoreSeverities, "the other filter stays")
+	watchdog := mapping.Alert{Labels: map[string]string{"alertname": "Watchdog", "severity": "none"}}
+	reason, ignored := c.Rules().Ignored(watchdog)
+	require.True(t, ignored)
+	require.Equal(t, mapping.IgnoredSeverity, reason)
+
+	c, err = Load(minimal(map[string]string{"IGNORE_ALERTS": "", "IGNORE_SEVERITIES": ""}))
+	require.NoError(t, err)
+	require.Empty(t, c.IgnoreSeverities)
+	_, ignored = c.Rules().Ignored(watchdog)
+	require.False(t, ignored)
+}
+
+func TestOverridesMayBeAbsent(t *testing.T) {
+	// Knative writes the variable even when there is nothing to override.
+	for reason, value := range map[string]string{
+		"nothing":            `{}`,
+		"null":               `null`,
+		"no extensions":      `{"extensions":null}`,
+		"an unknown section": `{"somethingNew":{"a":1}}`,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			c, err := Load(minimal(map[string]string{"K_CE_OVERRIDES": value}))
+			require.NoError(t, err)
+			require.Empty(t, c.Overrides.Extensions)
+		})
+	}
+}
+
+func TestLoadLeavesTheEnvironmentAlone(t *testing.T) {
+	environment := minimal(map[string]string{"IGNORE_SEVERITIES": " NONE", "K_SINK": ""})
+	before := maps.Clone(environment)
+	_, err := Load(environment)
+	require.NoError(t, err)
+	require.Equal(t, before, environment)
+}
+
+func TestEnvironmentIsTheProcesss(t *testing.T) {
+	t.Setenv("SEVERITY_MAP", "a=low,b=high")
+	t.Setenv("IGNORE_ALERTS", "")
+	environment := Environment()
+	require.Equal(t, "a=low,b=high", environment["SEVERITY_MAP"], "values hold equals signs")
+	value, set := environment["IGNORE_ALERTS"]
+	require.True(t, set, "a variable that is set and empty is kept: it turns a filter off")
+	require.Empty(t, value)
+}
+
+func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
+	c, err := Load(minimal(map[string]string{
+		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
+		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "AUDIT_SCHEMA": "2026-08",
+	}))
+	require.NoError(t, err)
+	rules := c.Rules()
+	require.Equal(t, mapping.Rules{
+		Fingerprint:      mapping.ByResource,
+		Severities:       mapping.SeverityMap{"page": mapping.Low},
+		Placement:        mapping.PlacementSignal,
+		Namespace:        "ops",
+		IgnoreAlerts:     []string{"A"},
+		IgnoreSeverities: []string{"b"},
+		Schema:           mapping.Schema202608,
+	}, rules)
+	value := reflect.ValueOf(rules)
+	for i := range value.NumField() {
+		require.False(t, value.Field(i).IsZero(), "%s is not filled in", value.Type().Field(i).Name)
+	}
+}

@@ -1,0 +1,159 @@
+package config
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// wrong has a wrong value for each variable that can have one, and what the
+// message must say beside its name.
+var wrong = map[string]struct{ value, message string }{
+	"LISTEN_ADDRESS":        {"8080", `"8080" is no host:port`},
+	"REMEDIATION_PLACEMENT": {"nearby", `"nearby" is not one of ["fixed" "signal"]`},
+	"REMEDIATION_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
+	"FINGERPRINT":           {"labels", `"labels" is not one of ["alert" "resource"]`},
+	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
+	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},
+	"AUDIT_SCHEMA":          {"2027-01", `"2027-01" is not one of ["2026-01" "2026-08"]`},
+	"AUDIT_MODE":            {"optional", `"optional" is not one of ["required" "best-effort"]`},
+	"AUDIT_TOKEN_FILE":      {"/nonexistent/token", `open /nonexistent/token`},
+	"AUDIT_CA_FILE":         {"/nonexistent/ca.crt", `open /nonexistent/ca.crt`},
+	"K_CE_OVERRIDES":        {"team=sre", `not JSON of the form {"extensions":{"name":"value"}}`},
+	"REPLY":                 {"full", `"full" is not one of ["none" "summary"]`},
+	"LOG_LEVEL":             {"loud", `unknown name`},
+}
+
+// problems are the parts of a configuration error.
+func problems(t require.TestingT, err error) []string {
+	require.Error(t, err)
+	all, ok := strings.CutPrefix(err.Error(), "wrong configuration: ")
+	require.True(t, ok, "%v", err)
+	return strings.Split(all, "; ")
+}
+
+func TestAWrongVariableIsNamed(t *testing.T) {
+	for name, row := range wrong {
+		t.Run(name, func(t *testing.T) {
+			c, err := Load(minimal(map[string]string{name: row.value}))
+			require.Zero(t, c)
+			got := problems(t, err)
+			require.Len(t, got, 1)
+			require.True(t, strings.HasPrefix(got[0], name), "%q begins with the name", got[0])
+			require.Contains(t, got[0], row.message)
+		})
+	}
+}
+
+func TestOneMessageNamesEveryWrongVariable(t *testing.T) {
+	environment := map[string]string{}
+	for name, row := range wrong {
+		environment[name] = row.value
+	}
+	c, err := Load(environment)
+	require.Zero(t, c)
+	got := problems(t, err)
+	require.Len(t, got, len(wrong))
+	require.True(t, slices.IsSorted(got), "the same mistakes give the same message")
+	for i, name := range slices.Sorted(maps.Keys(wrong)) {
+		require.True(t, strings.HasPrefix(got[i], name), "%q begins with %s", got[i], name)
+	}
+}
+
+func TestExactlyTheWrongVariablesAreNamed(t *testing.T) {
+	names := slices.Sorted(maps.Keys(wrong))
+	rapid.Check(t, func(t *rapid.T) {
+		environment := minimal(nil)
+		chosen := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, len(names), rapid.ID).Draw(t, "wrong variables")
+		for _, name := range chosen {
+			environment[name] = wrong[name].value
+		}
+		_, err := Load(environment)
+		got := problems(t, err)
+		slices.Sort(chosen)
+		require.Len(t, got, len(chosen))
+		for i, name := range chosen {
+			require.True(t, strings.HasPrefix(got[i], name), "%q begins with %s", got[i], name)
+		}
+	})
+}
+
+func TestAMissingSinkIsNamed(t *testing.T) {
+	for reason, environment := range map[string]map[string]string{
+		"unset": {},
+		"empty": {"AUDIT_SINK": "", "K_SINK": ""},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			_, err := Load(environment)
+			got := problems(t, err)
+			require.Len(t, got, 1)
+			require.Contains(t, got[0], "AUDIT_SINK")
+			require.Contains(t, got[0], "K_SINK", "the other way to say it")
+		})
+	}
+}
+
+func TestWrongSinks(t *testing.T) {
+	for reason, value := range map[string]string{
+		"no scheme":        "datastorage/api",
+		"another scheme":   "ftp://datastorage/",
+		"no host":          "http:///api",
+		"a path alone":     "/api/v1/audit/events",
+		"no URL at all":    "http://data storage/",
+		"a broken escape":  "http://datastorage/%zz",
+		"a scheme and all": "https:",
+	} {
+		t.Run(reason, func(t *testing.T) {
+			_, err := Load(map[string]string{"AUDIT_SINK": value})
+			require.ErrorContains(t, err, "is no http or https URL")
+			require.Len(t, problems(t, err), 1)
+		})
+	}
+}
+
+func TestUnreadableFilesStopTheStart(t *testing.T) {
+	file := readable(t)
+	for _, name := range []string{"AUDIT_TOKEN_FILE", "AUDIT_CA_FILE"} {
+		for reason, path := range map[string]string{
+			"absent":                     filepath.Join(t.TempDir(), "absent"),
+			"below what is no directory": filepath.Join(file, "token"),
+		} {
+			t.Run(name+" "+reason, func(t *testing.T) {
+				_, err := Load(minimal(map[string]string{name: path}))
+				require.ErrorContains(t, err, name+": open "+path)
+			})
+		}
+	}
+}
+
+func TestWrongOverrides(t *testing.T) {
+	for reason, row := range map[string]struct {
+		value string
+		want  []string
+	}{
+		"no JSON":                   {`team=sre`, []string{"not JSON of the form"}},
+		"an array":                  {`[]`, []string{"not JSON of the form"}},
+		"a value that is no text":   {`{"extensions":{"team":1}}`, []string{"not JSON of the form"}},
+		"more after it":             {`{"extensions":{}} {}`, []string{"not JSON of the form"}},
+		"an upper-case name":        {`{"extensions":{"Team":"sre"}}`, []string{`"Team" is no CloudEvents extension name`}},
+		"a name with a dash":        {`{"extensions":{"my-team":"sre"}}`, []string{`"my-team" is no CloudEvents extension name`}},
+		"an empty name":             {`{"extensions":{"":"sre"}}`, []string{`"" is no CloudEvents extension name`}},
+		"a letter that is no ASCII": {`{"extensions":{"équipe":"sre"}}`, []string{`"équipe" is no CloudEvents extension name`}},
+		"each wrong name is named":  {`{"extensions":{"B_":"","a":"","A_":""}}`, []string{`"A_" is no`, `"B_" is no`}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			_, err := Load(minimal(map[string]string{"K_CE_OVERRIDES": row.value}))
+			got := problems(t, err)
+			require.Len(t, got, len(row.want))
+			for i, want := range row.want {
+				require.Contains(t, got[i], "K_CE_OVERRIDES: ")
+				require.Contains(t, got[i], want)
+			}
+		})
+	}
+}

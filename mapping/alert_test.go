@@ -1,0 +1,225 @@
+package mapping
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// now is the time of every event in these tests.
+var now = time.Date(2026, 11, 23, 7, 0, 0, 0, time.UTC)
+
+// captured reads the bodies that real Alertmanagers sent, by file name.
+func captured(t testing.TB) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob("testdata/alertmanager/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	out := map[string][]byte{}
+	for _, file := range files {
+		out[filepath.Base(file)], err = os.ReadFile(file)
+		require.NoError(t, err)
+	}
+	return out
+}
+
+// parseOne decodes a payload that holds one alert.
+func parseOne(t testing.TB, payload string) Alert {
+	t.Helper()
+	n, err := Parse([]byte(payload), now)
+	require.NoError(t, err)
+	require.Len(t, n.Alerts, 1)
+	return n.Alerts[0]
+}
+
+func TestIdentityIsAlertmanagersFingerprint(t *testing.T) {
+	for file, body := range captured(t) {
+		t.Run(file, func(t *testing.T) {
+			var sent struct {
+				Alerts []struct{ Fingerprint string }
+			}
+			require.NoError(t, json.Unmarshal(body, &sent))
+			n, err := Parse(body, now)
+			require.NoError(t, err)
+			require.Len(t, n.Alerts, len(sent.Alerts))
+			for i, a := range n.Alerts {
+				require.Empty(t, a.Problem)
+				require.Equal(t, sent.Alerts[i].Fingerprint, a.Identity())
+			}
+		})
+	}
+}
+
+func TestIdentityKeepsNamesAndValuesApart(t *testing.T) {
+	// The expectation is the offset basis of FNV-1a 64, hashed over nothing.
+	require.Equal(t, "cbf29ce484222325", Alert{}.Identity())
+	require.NotEqual(t,
+		Alert{Labels: map[string]string{"ab": "c"}}.Identity(),
+		Alert{Labels: map[string]string{"a": "bc"}}.Identity())
+	require.NotEqual(t,
+		Alert{Labels: map[string]string{"a": "b", "c": "d"}}.Identity(),
+		Alert{Labels: map[string]string{"a": "d", "c": "b"}}.Identity())
+}
+
+func TestIdentityIsComputedWhateverTheSenderPutsThere(t *testing.T) {
+	for reason, field := range map[string]string{
+		"absent before Alertmanager 0.19": ``,
+		"any text from other senders":     `,"fingerprint":"disk full on db-1"`,
+		"not even text":                   `,"fingerprint":{"a":1}`,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			a := parseOne(t, `{"labels":{"alertname":"Trunc","case":"trunc","instance":"node-01","severity":"critical"}`+field+`}`)
+			require.Equal(t, "4ecf03d7addd9ee5", a.Identity())
+		})
+	}
+}
+
+func TestCapturedStatus(t *testing.T) {
+	bodies := captured(t)
+	for file, want := range map[string][]bool{
+		"am0.27.0-first.json":        {false, false, false, false, false},
+		"am0.34.0-first.json":        {false, false, false, false},
+		"am0.34.0-mixed.json":        {true, true, false, false, false},
+		"am0.34.0-all-resolved.json": {true, true, true, true, true},
+		"am0.34.0-trunc-first.json":  {false, false, false},
+	} {
+		t.Run(file, func(t *testing.T) {
+			n, err := Parse(bodies[file], now)
+			require.NoError(t, err)
+			require.Len(t, n.Alerts, len(want))
+			for i, a := range n.Alerts {
+				require.Equal(t, want[i], a.Resolved)
+				require.Equal(t, want[i], !a.EndsAt.IsZero(), "a firing alert has no end")
+			}
+		})
+	}
+}
+
+func TestCapturedAlertIsReadInFull(t *testing.T) {
+	n, err := Parse(captured(t)["am0.34.0-mixed.json"], now)
+	require.NoError(t, err)
+	a := n.Alerts[0]
+	require.Equal(t, map[string]string{
+		"alertname": "KubePodCrashLooping", "container": "api", "namespace": "payments",
+		"pod": "api-0", "prometheus": "monitoring/k8s", "severity": "warning",
+	}, a.Labels)
+	require.Equal(t, map[string]string{"summary": "Pod is crash looping."}, a.Annotations)
+	require.Equal(t, "2026-11-23T06:49:22.815487Z", a.Start)
+	require.Equal(t, time.Date(2026, 11, 23, 6, 49, 22, 815487000, time.UTC), a.StartsAt)
+	require.Equal(t, time.Date(2026, 11, 23, 6, 50, 25, 908992000, time.UTC), a.EndsAt)
+	require.True(t, strings.HasPrefix(string(a.Raw), `{"status":"resolved","labels":{`), "Raw is that alert alone")
+}
+
+func TestTruncatedAlerts(t *testing.T) {
+	for reason, row := range map[string]struct {
+		field string
+		want  uint64
+	}{
+		"as Alertmanager writes it":      {`"truncatedAlerts":6,`, 6},
+		"absent before 0.21":             {``, 0},
+		"null":                           {`"truncatedAlerts":null,`, 0},
+		"a number in text":               {`"truncatedAlerts":"6",`, 6},
+		"below zero says nothing":        {`"truncatedAlerts":-6,`, 0},
+		"no whole number says nothing":   {`"truncatedAlerts":6.5,`, 0},
+		"no number at all says nothing":  {`"truncatedAlerts":"many",`, 0},
+		"an object must not lose alerts": {`"truncatedAlerts":{"n":6},`, 0},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			n, err := Parse([]byte(`{`+row.field+`"alerts":[{"labels":{"alertname":"A"}}]}`), now)
+			require.NoError(t, err)
+			require.Len(t, n.Alerts, 1)
+			require.Equal(t, row.want, n.Truncated)
+		})
+	}
+	t.Run("captured", func(t *testing.T) {
+		for file, body := range captured(t) {
+			n, err := Parse(body, now)
+			require.NoError(t, err)
+			want := uint64(0)
+			if file == "am0.34.0-trunc-first.json" {
+				want = 6
+			}
+			require.Equal(t, want, n.Truncated, file)
+		}
+	})
+}
+
+func TestResolved(t *testing.T) {
+	past, future := now.Add(-time.Second).Format(time.RFC3339Nano), now.Add(time.Second).Format(time.RFC3339Nano)
+	for reason, row := range map[string]struct {
+		group, alert string
+		want         bool
+	}{
+		"its own status resolves it in a firing group": {`"status":"firing",`, `"status":"resolved",`, true},
+		"its own status goes before its end":           {``, `"status":"firing","endsAt":"` + past + `",`, false},
+		"its own status keeps it firing":               {`"status":"resolved",`, `"status":"firing",`, false},
+		"a status is read without case":                {``, `"status":"RESOLVED",`, true},
+		"the group's status stands in":                 {`"status":"resolved",`, ``, true},
+		"the group's status goes before its end":       {`"status":"firing",`, `"endsAt":"` + past + `",`, false},
+		"an unknown status is none":                    {`"status":"resolved",`, `"status":"active",`, true},
+		"a status object is none":                      {``, `"status":{"state":"active"},"endsAt":"` + past + `",`, true},
+		"no status: ended before the event":            {``, `"endsAt":"` + past + `",`, true},
+		"no status: ended at the event":                {``, `"endsAt":"` + now.Format(time.RFC3339) + `",`, true},
+		"no status: ends after the event":              {``, `"endsAt":"` + future + `",`, false},
+		"no status: Alertmanager's zero end":           {``, `"endsAt":"0001-01-01T00:00:00Z",`, false},
+		"no status: an end that is no time":            {``, `"endsAt":"yesterday",`, false},
+		"no status and no end":                         {``, ``, false},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			a := parseOne(t, `{`+row.group+`"alerts":[{`+row.alert+`"labels":{"alertname":"A"}}]}`)
+			require.Equal(t, row.want, a.Resolved)
+		})
+	}
+}
+
+func TestStart(t *testing.T) {
+	for reason, row := range map[string]struct {
+		json, text string
+		at         time.Time
+	}{
+		"RFC 3339 with nanoseconds":            {`"2026-11-23T06:49:22.123456789Z"`, "2026-11-23T06:49:22.123456789Z", time.Date(2026, 11, 23, 6, 49, 22, 123456789, time.UTC)},
+		"another zone becomes UTC":             {`"2026-11-23T07:49:22+01:00"`, "2026-11-23T07:49:22+01:00", time.Date(2026, 11, 23, 6, 49, 22, 0, time.UTC)},
+		"a Unix time still tells occurrences":  {`1700000000`, "1700000000", time.Time{}},
+		"what is no time keeps its text":       {`"this morning"`, "this morning", time.Time{}},
+		"null is absent":                       {`null`, "", time.Time{}},
+		"an object is ignored":                 {`{"seconds":1}`, "", time.Time{}},
+		"Alertmanager's zero time is no start": {`"0001-01-01T00:00:00Z"`, "0001-01-01T00:00:00Z", time.Time{}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			a := parseOne(t, `{"labels":{"alertname":"A"},"startsAt":`+row.json+`}`)
+			require.Empty(t, a.Problem)
+			require.Equal(t, row.text, a.Start)
+			require.Equal(t, row.at, a.StartsAt)
+			s, err := Rules{}.Signal(a, now)
+			require.NoError(t, err)
+			if row.at.IsZero() {
+				require.Equal(t, now, s.FiringAt, "the event's time stands in")
+			} else {
+				require.Equal(t, row.at, s.FiringAt)
+			}
+		})
+	}
+}
+
+func manyAlerts(n int) []byte {
+	one := `{"labels":{"alertname":"A"}}`
+	return fmt.Appendf(nil, `{"alerts":[%s]}`, strings.TrimSuffix(strings.Repeat(one+",", n), ","))
+}
+
+func TestMaxAlertsIsTheMost(t *testing.T) {
+	n, err := Parse(manyAlerts(MaxAlerts), now)
+	require.NoError(t, err)
+	require.Len(t, n.Alerts, MaxAlerts)
+
+	n, err = Parse(manyAlerts(MaxAlerts+1), now)
+	require.ErrorIs(t, err, ErrTooManyAlerts)
+	require.NotErrorIs(t, err, ErrNoAlerts)
+	require.ErrorContains(t, err, "2001", "the sender learns how many there were")
+	require.Empty(t, n)
+}

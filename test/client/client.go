@@ -1,0 +1,85 @@
+// Package client talks to a function and to DataStorage as their users do.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"onefire/mapping"
+)
+
+// WebhookType is the CloudEvents type of an Alertmanager webhook.
+const WebhookType = "prometheus.alertmanager.webhook.v4"
+
+// pageSize is DataStorage's largest page.
+const pageSize = 1000
+
+// AuditEvent is an audit event as DataStorage gives it back.
+type AuditEvent struct {
+	EventID string `json:"event_id"`
+	CEID    string `json:"ce_id"`
+	mapping.AuditRequest
+}
+
+// Post posts data as one CloudEvent in binary mode.
+func Post(ctx context.Context, to, id string, data []byte) (status int, answer string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(data))
+	if err != nil {
+		return 0, "", fmt.Errorf("making the request: %w", err)
+	}
+	for name, value := range map[string]string{
+		"Ce-Specversion": "1.0", "Ce-Type": WebhookType, "Ce-Source": "/local", "Ce-Id": id, "Content-Type": "application/json",
+	} {
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", fmt.Errorf("posting the event: %w", err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, "", fmt.Errorf("reading the answer: %w", err)
+	}
+	return resp.StatusCode, string(text), nil
+}
+
+// AuditTrail reads all audit events that match a query, oldest first.
+func AuditTrail(ctx context.Context, from string, query url.Values) ([]AuditEvent, error) {
+	var all []AuditEvent
+	for {
+		q := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(len(all))}}
+		for k, v := range query {
+			q[k] = v
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, from+"?"+q.Encode(), nil)
+		if err != nil {
+			return nil, fmt.Errorf("making the query: %w", err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return nil, fmt.Errorf("asking DataStorage: %w", err)
+		}
+		var page struct {
+			Data       []AuditEvent `json:"data"`
+			Pagination struct {
+				HasMore bool `json:"has_more"`
+			} `json:"pagination"`
+		}
+		err = json.NewDecoder(resp.Body).Decode(&page)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("asking DataStorage: %d: %w", resp.StatusCode, err)
+		}
+		all = append(all, page.Data...)
+		if !page.Pagination.HasMore {
+			return all, nil
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"onefire/mapping"
+	"onefire/test/client"
+	"onefire/test/datastorage"
+)
+
+// world is a namespace of its own, a DataStorage and any number of functions.
+type world struct {
+	t         testing.TB
+	namespace string
+	data      *datastorage.Server
+	dataURL   string
+	objects   dynamic.ResourceInterface
+}
+
+var worlds atomic.Int64
+
+func newWorld(t testing.TB, schema mapping.Schema) *world {
+	t.Helper()
+	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(t.TempDir(), "data.db"), Schema: schema})
+	require.NoError(t, err)
+	server := httptest.NewServer(data)
+	t.Cleanup(func() {
+		server.Close()
+		require.NoError(t, data.Close())
+	})
+	namespace := fmt.Sprintf("test-%d", worlds.Add(1))
+	return &world{t: t, namespace: namespace, data: data, dataURL: server.URL + datastorage.AuditPath, objects: objects.Namespace(namespace)}
+}
+
+// fn is a function process.
+type fn struct {
+	url     string
+	process *exec.Cmd
+	log     *syncBuffer
+}
+
+// prepare makes a function process that is not started yet. env is on top of
+// what every function of this world has.
+func (w *world) prepare(binary string, env ...string) *fn {
+	w.t.Helper()
+	address := freeAddress(w.t)
+	f := &fn{url: "http://" + address, process: exec.Command(binary), log: &syncBuffer{}}
+	f.process.Env = append(append(os.Environ(), "KUBECONFIG="+kubeconfig, "AUDIT_SINK="+w.dataURL,
+		"REMEDIATION_NAMESPACE="+w.namespace, "LISTEN_ADDRESS="+address), env...)
+	f.process.Stderr = f.log
+	f.process.SysProcAttr = diesWithUs()
+	return f
+}
+
+// start starts a function process and waits until it serves.
+func (w *world) start(env ...string) *fn {
+	w.t.Helper()
+	f := w.prepare(functionBinary, env...)
+	require.NoError(w.t, f.process.Start())
+	w.t.Cleanup(func() { w.stop(f) })
+	require.Eventually(w.t, func() bool {
+		resp, err := http.Get(f.url + "/health/liveness")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil && resp.StatusCode == http.StatusOK
+	}, patience, 5*time.Millisecond, "%s", f.log)
+	return f
+}
+
+// stop ends a function as Kubernetes does, and asks for a clean end.
+func (w *world) stop(f *fn) {
+	if f.process.ProcessState != nil {
+		return
+	}
+	require.NoError(w.t, f.process.Process.Signal(syscall.SIGTERM))
+	err := f.process.Wait()
+	require.NoError(w.t, err, "%s", f.log)
+	require.NotContains(w.t, f.log.String(), "DATA RACE")
+	require.NotContains(w.t, f.log.String(), `"panic"`)
+}
+
+// post posts an event and returns the answer's status.
+func (w *world) post(f *fn, id, body string) int {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	status, _, err := client.Post(ctx, f.url, id, []byte(body))
+	require.NoError(w.t, err, "%s", f.log)
+	return status
+}
+
+// list returns all objects of this world.
+func (w *world) list() []unstructured.Unstructured {
+	w.t.Helper()
+	l, err := w.objects.List(w.t.Context(), metav1.ListOptions{})
+	require.NoError(w.t, err)
+	return l.Items
+}
+
+// only returns the one object of this world.
+func (w *world) only() *unstructured.Unstructured {
+	w.t.Helper()
+	all := w.list()
+	require.Len(w.t, all, 1)
+	return &all[0]
+}
+
+// setStatus merges fields into an object's status, as a controller does.
+func (w *world) setStatus(name string, status map[string]any) {
+	w.t.Helper()
+	patch, err := json.Marshal(map[string]any{"status": status})
+	require.NoError(w.t, err)
+	_, err = w.objects.Patch(w.t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	require.NoError(w.t, err)
+}
+
+// audit returns the audit events of a type; all of them for an empty type.
+func (w *world) audit(eventType string) []client.AuditEvent {
+	w.t.Helper()
+	query := url.Values{}
+	if eventType != "" {
+		query.Set("event_type", eventType)
+	}
+	all, err := client.AuditTrail(w.t.Context(), w.dataURL, query)
+	require.NoError(w.t, err)
+	return all
+}
+
+// requireUniqueAudit asks that no two audit events have one id.
+func (w *world) requireUniqueAudit() {
+	w.t.Helper()
+	ids := map[string]bool{}
+	for _, e := range w.audit("") {
+		require.False(w.t, ids[e.CEID], "two audit events with the id %s", e.CEID)
+		ids[e.CEID] = true
+	}
+}
+
+func count(o *unstructured.Unstructured) int64 {
+	n, _, _ := unstructured.NestedInt64(o.Object, "status", "deduplication", "occurrenceCount")
+	return n
+}
+
+func field(o *unstructured.Unstructured, path ...string) string {
+	s, _, _ := unstructured.NestedString(o.Object, path...)
+	return s
+}
+
+// alert is one alert in JSON, with labels as "name=value".
+func alert(status string, labels ...string) string {
+	m := map[string]string{}
+	for _, l := range labels {
+		name, value, _ := strings.Cut(l, "=")
+		m[name] = value
+	}
+	b, err := json.Marshal(map[string]any{
+		"status": status, "labels": m, "startsAt": "2026-01-17T11:00:00Z", "endsAt": "2026-01-17T11:30:00Z",
+		"annotations": map[string]string{"summary": "It burns."},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func firing(name, pod string) string {
+	return alert("firing", "alertname="+name, "namespace=payments", "pod="+pod, "severity=critical")
+}
+
+func webhook(alerts ...string) string {
+	return `{"version":"4","status":"firing","alerts":[` + strings.Join(alerts, ",") + `]}`
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

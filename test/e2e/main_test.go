@@ -1,0 +1,94 @@
+// Package e2e tests Onefire as it runs: the function as a process of its own,
+// built with the race detector, on a real Kubernetes API and a real DataStorage.
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"onefire/dedup"
+)
+
+// What all tests share: one Kubernetes API, in which each has a namespace of its
+// own, and the binaries.
+var (
+	kubeconfig     string
+	kubeConfig     *rest.Config
+	objects        dynamic.NamespaceableResourceInterface
+	functionBinary string
+	stackBinary    string
+)
+
+func TestMain(m *testing.M) {
+	code, err := testMain(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func testMain(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "onefire-e2e")
+	if err != nil {
+		return 0, fmt.Errorf("making a directory: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	functionBinary = filepath.Join(dir, "onefire")
+	stackBinary = filepath.Join(dir, "onefire-local")
+	// The stack is built as users run it: the race detector would slow down
+	// etcd and find nothing of ours there.
+	for _, build := range []*exec.Cmd{
+		exec.Command("go", "build", "-o", stackBinary, "../cmd/onefire-local"),
+		exec.Command("go", "build", "-race", "-o", functionBinary, "./function/cmd/onefire"),
+	} {
+		if build.Args[2] == "-race" {
+			build.Dir = "../.."
+		}
+		if out, err := build.CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("%v: %w\n%s", build.Args, err, out)
+		}
+	}
+	kube := exec.Command(stackBinary, "kube")
+	kube.Env = append(os.Environ(), "LOCAL_STATE="+dir, "LOCAL_KUBE_ADDR=127.0.0.1:0")
+	kube.Stderr = os.Stderr
+	kube.SysProcAttr = diesWithUs()
+	out, err := kube.StdoutPipe()
+	if err != nil {
+		return 0, fmt.Errorf("starting the Kubernetes API: %w", err)
+	}
+	if err := kube.Start(); err != nil {
+		return 0, fmt.Errorf("starting the Kubernetes API: %w", err)
+	}
+	defer func() {
+		_ = kube.Process.Signal(syscall.SIGTERM)
+		_ = kube.Wait()
+	}()
+	if !bufio.NewScanner(out).Scan() {
+		return 0, fmt.Errorf("the Kubernetes API did not start: %w", kube.Wait())
+	}
+	kubeconfig = filepath.Join(dir, "kubeconfig")
+	if kubeConfig, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
+		return 0, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	kubeConfig.QPS = -1
+	client, err := dynamic.NewForConfig(kubeConfig)
+	if err != nil {
+		return 0, fmt.Errorf("making a client: %w", err)
+	}
+	objects = client.Resource(dedup.Resource)
+	return m.Run(), nil
+}
+
+// patience bounds every wait for something that takes milliseconds.
+const patience = 30 * time.Second

@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+	"onefire/test/datastorage"
+)
+
+const captured = "../../mapping/testdata/alertmanager/am0.34.0-first.json"
+
+// TestRunIsAllOfIt runs what make run runs, posts a captured webhook as make
+// alert does, stops it as Ctrl-C does, and finds everything again.
+func TestRunIsAllOfIt(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	environment := append(os.Environ(), "LOCAL_STATE="+state)
+	for _, name := range []string{"LOCAL_FUNCTION_ADDR", "LOCAL_DATASTORAGE_ADDR", "LOCAL_KUBE_ADDR"} {
+		environment = append(environment, name+"="+freeAddress(t))
+	}
+	for _, want := range []string{"  1\n", "  2\n"} {
+		stack := exec.Command(stackBinary, "run", functionBinary)
+		stack.Env = environment
+		stack.SysProcAttr = diesWithUs()
+		log := &syncBuffer{}
+		stack.Stderr = log
+		out, err := stack.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, stack.Start())
+		line, err := bufio.NewReader(out).ReadString('\n')
+		require.NoError(t, err, "%s", log)
+		require.True(t, strings.HasPrefix(line, "ready"), line)
+
+		alert := exec.Command(stackBinary, "alert", captured)
+		alert.Env = environment
+		report, err := alert.CombinedOutput()
+		require.NoError(t, err, "%s", report)
+		require.Contains(t, string(report), ": 200 in ")
+		require.Contains(t, string(report), "KubePodCrashLooping")
+		require.Equal(t, 4, strings.Count(string(report), "  high      Pod/api-"), "%s", report)
+		require.Contains(t, string(report), want, "the count, on objects that outlive a run")
+
+		require.NoError(t, stack.Process.Signal(os.Interrupt))
+		require.NoError(t, stack.Wait(), "%s", log)
+		require.Contains(t, log.String(), `"stopped"`, "the function drained")
+	}
+	require.FileExists(t, filepath.Join(state, "kubeconfig"))
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+func TestSIGTERMAnswersWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mapping.Schema202601)
+	f := w.start()
+	reached := make(chan struct{}, 2)
+	w.data.Inject(datastorage.Fault{Times: 1, Delay: time.Second, Match: func([]byte) bool { reached <- struct{}{}; return true }, Status: http.StatusAccepted})
+	answer := make(chan int, 1)
+	go func() { answer <- w.post(f, "1", webhook(firing("Drain", "api-0"))) }()
+	<-reached
+	require.NoError(t, f.process.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, http.StatusOK, <-answer)
+	require.NoError(t, f.process.Wait())
+	require.Len(t, w.audit(""), 2)
+}
+
+func TestPlacementSignalPutsObjectsWhereTheAlertIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mapping.Schema202601)
+	f := w.start("REMEDIATION_PLACEMENT=signal")
+	elsewhere := w.namespace + "-app"
+	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(
+		alert("firing", "alertname=Placed", "namespace="+elsewhere, "pod=api-0"),
+		alert("firing", "alertname=Placed", "namespace=Not A Namespace", "pod=api-0"),
+		alert("firing", "alertname=Placed", "node=n1"),
+	)))
+	require.Len(t, w.list(), 2, "what has no valid namespace goes to REMEDIATION_NAMESPACE")
+	w.objects = objects.Namespace(elsewhere)
+	require.Len(t, w.list(), 1)
+}
