@@ -12,6 +12,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -86,8 +87,9 @@ func Environment() map[string]string { return env.ToMap(os.Environ()) }
 func Load(environment map[string]string) (Config, error) {
 	var c Config
 	err := env.ParseWithOptions(&c, env.Options{
-		// An empty variable is one that is not set: manifests often have both.
-		Environment: nonEmpty(environment),
+		// An empty variable counts as one that is not set: manifests often
+		// have both.
+		Environment: environment,
 		FuncMap: map[reflect.Type]env.ParserFunc{
 			reflect.TypeFor[mapping.SeverityMap](): func(s string) (any, error) { return mapping.ParseSeverityMap(s) },
 			reflect.TypeFor[Overrides]():           parseOverrides,
@@ -107,16 +109,6 @@ func Load(environment map[string]string) (Config, error) {
 		return Config{}, fmt.Errorf("wrong configuration: %s", strings.Join(problems, "; "))
 	}
 	return c, nil
-}
-
-func nonEmpty(environment map[string]string) map[string]string {
-	out := make(map[string]string, len(environment))
-	for k, v := range environment {
-		if v != "" {
-			out[k] = v
-		}
-	}
-	return out
 }
 
 func parseOverrides(s string) (any, error) {
@@ -163,22 +155,31 @@ func (c *Config) complete() {
 	if c.AuditSink == "" {
 		c.AuditSink = c.Sink
 	}
-	for _, list := range [][]string{c.IgnoreAlerts, c.IgnoreSeverities} {
-		for i := range list {
-			list[i] = strings.TrimSpace(list[i])
-		}
-	}
+	c.IgnoreAlerts = trimmed(c.IgnoreAlerts)
+	c.IgnoreSeverities = trimmed(c.IgnoreSeverities)
 	for i, s := range c.IgnoreSeverities {
 		c.IgnoreSeverities[i] = strings.ToLower(s)
 	}
+}
+
+// trimmed trims a list's entries and drops the empty ones.
+func trimmed(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (c *Config) validate() []string {
 	var problems []string
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
-	if _, _, err := net.SplitHostPort(c.ListenAddress); err != nil {
-		wrong("LISTEN_ADDRESS, PORT: %q is no host:port", c.ListenAddress)
+	_, port, err := net.SplitHostPort(c.ListenAddress)
+	if _, number := strconv.ParseUint(port, 10, 16); err != nil || number != nil {
+		wrong("%s: %q is no host:port with a port up to 65535", source("LISTEN_ADDRESS", "PORT", ":"+c.Port == c.ListenAddress), c.ListenAddress)
 	}
 	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
 	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)
@@ -186,31 +187,45 @@ func (c *Config) validate() []string {
 	oneOf(wrong, "AUDIT_MODE", c.AuditMode, AuditRequired, AuditBestEffort)
 	oneOf(wrong, "REPLY", c.Reply, ReplyNone, ReplySummary)
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
-		wrong("REMEDIATION_NAMESPACE: %q is no namespace name", c.Namespace)
+		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
 	}
 	switch u, err := url.Parse(c.AuditSink); {
 	case c.AuditSink == "":
 		wrong("AUDIT_SINK: required (or K_SINK): the URL that audit events are posted to")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		wrong("AUDIT_SINK: %q is no http or https URL", c.AuditSink)
+		wrong("%s: %q is no http or https URL", source("AUDIT_SINK", "K_SINK", c.AuditSink == c.Sink), c.AuditSink)
 	}
 	for name, path := range map[string]string{"AUDIT_TOKEN_FILE": c.AuditTokenFile, "AUDIT_CA_FILE": c.AuditCAFile} {
 		if path == "" {
 			continue
 		}
-		if f, err := os.Open(path); err != nil {
+		if _, err := os.ReadFile(path); err != nil {
 			wrong("%s: %v", name, err)
-		} else {
-			f.Close()
 		}
 	}
 	for name := range c.Overrides.Extensions {
-		if !extensionName(name) {
+		switch {
+		case !extensionName(name):
 			wrong("K_CE_OVERRIDES: %q is no CloudEvents extension name: use lower-case letters and digits", name)
+		case slices.Contains(taken, name):
+			wrong("K_CE_OVERRIDES: %q is an attribute that an audit event has already", name)
 		}
 	}
 	return problems
 }
+
+// source is the variable that a value came from: second where it is that one's.
+func source(first, second string, isSecond bool) string {
+	if isSecond {
+		return second
+	}
+	return first
+}
+
+// taken are the attributes of CloudEvents, and the extensions that an audit
+// event has of its own.
+var taken = []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data",
+	"causationid", "partitionkey", "traceparent"}
 
 // extensionName is the rule of the CloudEvents specification.
 func extensionName(s string) bool {

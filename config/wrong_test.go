@@ -157,3 +157,34 @@ func TestWrongOverrides(t *testing.T) {
 		})
 	}
 }
+
+func TestTheVariableThatIsWrongIsNamed(t *testing.T) {
+	sink := map[string]string{"AUDIT_SINK": "http://sink"}
+	for reason, row := range map[string]struct {
+		environment map[string]string
+		want        string
+	}{
+		"a port that is no number":                {map[string]string{"PORT": "abc"}, "PORT: "},
+		"a port beyond the last":                  {map[string]string{"PORT": "65536"}, "PORT: "},
+		"an address without a numeric port":       {map[string]string{"LISTEN_ADDRESS": "localhost:nope"}, "LISTEN_ADDRESS: "},
+		"a sink that came from K_SINK":            {map[string]string{"AUDIT_SINK": "", "K_SINK": "ftp://x"}, "K_SINK: "},
+		"a namespace that came from the pod":      {map[string]string{"POD_NAMESPACE": "Bad_NS"}, "POD_NAMESPACE: "},
+		"a folder where a token should be":        {map[string]string{"AUDIT_TOKEN_FILE": t.TempDir()}, "AUDIT_TOKEN_FILE: "},
+		"an override of an event's own id":        {map[string]string{"K_CE_OVERRIDES": `{"extensions":{"id":"x"}}`}, "K_CE_OVERRIDES: "},
+		"an override of what redelivery rests on": {map[string]string{"K_CE_OVERRIDES": `{"extensions":{"causationid":"x"}}`}, "K_CE_OVERRIDES: "},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			environment := maps.Clone(sink)
+			maps.Copy(environment, row.environment)
+			_, err := Load(environment)
+			require.ErrorContains(t, err, "wrong configuration: "+row.want)
+		})
+	}
+}
+
+func TestEmptyEntriesOfListsAreDropped(t *testing.T) {
+	c, err := Load(map[string]string{"AUDIT_SINK": "http://sink", "IGNORE_ALERTS": "a,, b ,", "IGNORE_SEVERITIES": " ,None"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b"}, c.IgnoreAlerts)
+	require.Equal(t, []string{"none"}, c.IgnoreSeverities)
+}

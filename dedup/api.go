@@ -136,7 +136,7 @@ func (e *RejectedError) Unwrap() error { return e.Err }
 // can put right while the event is redelivered, like missing permissions or a
 // missing CRD, is not among them.
 func rejected(err error) error {
-	code := ""
+	var code string
 	switch {
 	case apierrors.IsInvalid(err):
 		code = "ERR_K8S_INVALID"

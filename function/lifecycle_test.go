@@ -168,7 +168,7 @@ func TestASlowBodyIsCutOff(t *testing.T) {
 	}))
 	defer server.Close()
 	body, w := io.Pipe()
-	defer w.Close()
+	defer func() { require.NoError(t, w.Close()) }()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, io.MultiReader(strings.NewReader("{"), body))
 	require.NoError(t, err)
 	req.Header = binary("1", "").Header

@@ -14,6 +14,9 @@ const (
 	// maxAttribute is the longest CloudEvents source or id in bytes: they
 	// travel on in headers.
 	maxAttribute = 2 << 10
+	// maxReason is the longest reason in an answer, in bytes: a Broker keeps
+	// it with a dead letter.
+	maxReason = 1 << 10
 	// maxRequests bounds the requests under way at once.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at

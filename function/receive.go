@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/binding"
@@ -25,7 +27,11 @@ type answer struct {
 }
 
 func refuse(status int, format string, args ...any) answer {
-	return answer{status: status, reason: fmt.Sprintf(format, args...)}
+	reason := fmt.Sprintf(format, args...)
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
+	return answer{status: status, reason: reason}
 }
 
 var errBusy = errors.New("too much is under way already")
@@ -152,11 +158,16 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) {
 	case a.reply != nil:
 		_ = cehttp.WriteResponseWriter(r.Context(), binding.ToMessage(a.reply), a.status, w)
 	case a.status == http.StatusOK:
+		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 	default:
 		if a.status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", retryAfter)
 		}
-		http.Error(w, a.reason, a.status)
+		// Headers in full, because the flush comes before the handler's end.
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Content-Length", strconv.Itoa(len(a.reason)+1))
+		w.WriteHeader(a.status)
+		_, _ = io.WriteString(w, a.reason+"\n")
 	}
 }

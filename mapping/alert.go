@@ -89,10 +89,28 @@ type envelope struct {
 	TruncatedAlerts lenient            `json:"truncatedAlerts"`
 }
 
+// notes are annotations: what is no text among them is left out.
+type notes map[string]string
+
+func (n *notes) UnmarshalJSON(b []byte) error {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(b, &all) != nil {
+		return nil
+	}
+	*n = make(notes, len(all))
+	for name, raw := range all {
+		var t text
+		if t.UnmarshalJSON(raw) == nil {
+			(*n)[name] = string(t)
+		}
+	}
+	return nil
+}
+
 type wireAlert struct {
 	Status      lenient         `json:"status"`
 	Labels      map[string]text `json:"labels"`
-	Annotations map[string]text `json:"annotations"`
+	Annotations notes           `json:"annotations"`
 	StartsAt    lenient         `json:"startsAt"`
 	EndsAt      lenient         `json:"endsAt"`
 }
@@ -113,11 +131,11 @@ func Parse(data []byte, at time.Time) (Notification, error) {
 	)
 	if data[0] == '[' {
 		if err := json.Unmarshal(data, &raws); err != nil {
-			return Notification{}, fmt.Errorf("%w: %w", ErrNoAlerts, err)
+			return Notification{}, fmt.Errorf("%w: %s", ErrNoAlerts, explain(err))
 		}
 	} else {
 		if err := json.Unmarshal(data, &env); err != nil {
-			return Notification{}, fmt.Errorf("%w: %w", ErrNoAlerts, err)
+			return Notification{}, fmt.Errorf("%w: %s", ErrNoAlerts, explain(err))
 		}
 		switch {
 		case env.Alerts != nil:
@@ -133,8 +151,9 @@ func Parse(data []byte, at time.Time) (Notification, error) {
 		return Notification{}, fmt.Errorf("%w (%d)", ErrTooManyAlerts, len(raws))
 	}
 	n := Notification{Alerts: make([]Alert, len(raws))}
-	// A count that is no number says nothing, so zero is right for it.
-	n.Truncated, _ = strconv.ParseUint(string(env.TruncatedAlerts), 10, 64)
+	if cut, err := strconv.ParseUint(string(env.TruncatedAlerts), 10, 64); err == nil {
+		n.Truncated = cut
+	}
 	for i, raw := range raws {
 		n.Alerts[i] = parseAlert(raw, string(env.Status), at)
 	}
@@ -145,14 +164,17 @@ func parseAlert(raw json.RawMessage, groupStatus string, at time.Time) Alert {
 	a := Alert{Raw: raw}
 	var w *wireAlert
 	if err := json.Unmarshal(raw, &w); err != nil {
-		a.Problem = "not an alert: " + err.Error()
+		a.Problem = "not an alert: " + explain(err)
 		return a
 	}
 	if w == nil || len(w.Labels) == 0 {
 		a.Problem = "not an alert: it has no labels"
 		return a
 	}
-	a.Labels, a.Annotations = plain(w.Labels), plain(w.Annotations)
+	a.Labels, a.Annotations = make(map[string]string, len(w.Labels)), w.Annotations
+	for name, value := range w.Labels {
+		a.Labels[name] = string(value)
+	}
 	a.Start = string(w.StartsAt)
 	a.StartsAt, a.EndsAt = instant(a.Start), instant(string(w.EndsAt))
 	a.Resolved = resolved(string(w.Status), groupStatus, a.EndsAt, at)
@@ -173,21 +195,27 @@ func resolved(status, groupStatus string, endsAt, at time.Time) bool {
 	return !endsAt.IsZero() && !endsAt.After(at)
 }
 
-// instant reads RFC 3339; anything else is no time.
+// instant reads RFC 3339; anything else is no time, and neither is what RFC 3339
+// could not say in UTC.
 func instant(s string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}
 	}
-	return t.UTC()
+	return t
 }
 
-func plain(in map[string]text) map[string]string {
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		out[k] = string(v)
+// explain says what is wrong with JSON in the sender's terms, not in ours.
+func explain(err error) string {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &wrong):
+		return err.Error()
+	case wrong.Field == "":
+		return "it is a JSON " + wrong.Value
+	default:
+		return "its " + wrong.Field + " is a JSON " + wrong.Value
 	}
-	return out
 }
 
 // Identity is Alertmanager's own fingerprint of the alert's label set: FNV-1a

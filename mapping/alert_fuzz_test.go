@@ -17,7 +17,7 @@ func FuzzParse(f *testing.F) {
 	for _, payload := range none {
 		f.Add([]byte(payload))
 	}
-	f.Add(manyAlerts(20))
+	f.Add(manyAlerts(3))
 	f.Add([]byte(`{"labels":{"alertname":"A"},"x":` + nested(2*maxPayloadDepth) + `}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, err := Parse(data, now)

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -142,7 +143,7 @@ func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 		},
 	}
 	name := s.Name
-	if name == "" {
+	if strings.TrimSpace(name) == "" {
 		name = "unknown"
 	}
 	if r.Schema == Schema202608 {

@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -23,7 +23,7 @@ const cutKey = "onefire_cut"
 // a NUL alone makes some databases refuse a whole record.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' || r == 0x7f {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' {
 			return utf8.RuneError
 		}
 		return r
@@ -62,7 +62,7 @@ func bounded(in map[string]string, entries, value int) map[string]string {
 	dropped := 0
 	for _, name := range names {
 		k, v := cut(name, maxKey), cut(in[name], value)
-		if _, taken := out[k]; taken || len(out) == entries || size+len(k)+len(v) > maxMap {
+		if _, taken := out[k]; taken || name == cutKey || len(out) == entries || size+len(k)+len(v) > maxMap {
 			fmt.Fprintf(left, "%q=%q\n", name, in[name])
 			dropped++
 			continue
@@ -83,13 +83,22 @@ func rank(label string) int {
 	return len(identityLabels)
 }
 
-// payload is the alert's own JSON where it is small and flat, and otherwise an
-// object that says what was left out. It is always one JSON object.
+// payload is the alert's own JSON with its texts clean, where it is small and
+// flat, and otherwise an object that says what was left out. It is always one
+// JSON object.
 func payload(raw json.RawMessage) json.RawMessage {
-	fixed := bytes.ToValidUTF8(raw, []byte(string(utf8.RuneError)))
-	var compact bytes.Buffer
-	if json.Compact(&compact, fixed) == nil && keepable(compact.Bytes()) {
-		return compact.Bytes()
+	if len(raw) <= maxPayload {
+		var o map[string]any
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber() // Numbers stay as they were written.
+		if d.Decode(&o) == nil && o != nil {
+			if whole, ok := cleanJSON(o, maxPayloadDepth); ok {
+				// What was decoded from JSON can be encoded again.
+				if out, _ := json.Marshal(whole); len(out) <= maxPayload {
+					return out
+				}
+			}
+		}
 	}
 	// Marshalling a map of texts and numbers cannot fail.
 	out, _ := json.Marshal(map[string]any{
@@ -100,28 +109,38 @@ func payload(raw json.RawMessage) json.RawMessage {
 	return out
 }
 
-// keepable tells whether compact JSON is an object that can be passed on whole.
-func keepable(b []byte) bool {
-	if len(b) > maxPayload || len(b) == 0 || b[0] != '{' || bytes.Contains(b, []byte(`\u0000`)) {
-		return false
-	}
-	depth := 0
-	for d := json.NewDecoder(bytes.NewReader(b)); ; {
-		t, err := d.Token()
-		if err == io.EOF {
-			return true
+// cleanJSON cleans all texts of a decoded JSON value that nests at most depth
+// levels.
+func cleanJSON(v any, depth int) (any, bool) {
+	switch v := v.(type) {
+	case string:
+		return clean(v), true
+	case []any:
+		for i := range v {
+			item, ok := cleanJSON(v[i], depth-1)
+			if !ok {
+				return nil, false
+			}
+			v[i] = item
 		}
-		if err != nil {
-			return false
+		return v, depth > 0
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		// Sorted, so that of two names that are the same when clean, the
+		// same one stays each time.
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			item, ok := cleanJSON(v[name], depth-1)
+			if !ok {
+				return nil, false
+			}
+			out[clean(name)] = item
 		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth > maxPayloadDepth {
-			return false
-		}
+		return out, depth > 0
+	case json.Number:
+		// Not every reader takes a number that no float64 can hold.
+		_, err := v.Float64()
+		return v, err == nil
+	default:
+		return v, true
 	}
 }

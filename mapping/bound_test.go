@@ -107,14 +107,19 @@ func TestPayloadIsKeptWhereItIsSmallAndFlat(t *testing.T) {
 	full := `{"a":"` + strings.Repeat("x", maxPayload-8) + `"}`
 	require.Len(t, full, maxPayload)
 	for reason, row := range map[string]struct{ raw, want string }{
-		"an alert":             {`{"labels":{"alertname":"A"}}`, `{"labels":{"alertname":"A"}}`},
-		"white space goes":     {" {\n\t\"a\" : [ 1, 2 ] }\r\n", `{"a":[1,2]}`},
-		"an order is an order": {`{"b":1,"a":2}`, `{"b":1,"a":2}`},
-		"numbers stay exact":   {`{"a":12345678901234567890.10}`, `{"a":12345678901234567890.10}`},
-		"escapes stay escapes": {`{"a":"\u0026\n"}`, `{"a":"\u0026\n"}`},
-		"broken UTF-8":         {"{\"a\":\"\xff\"}", "{\"a\":\"\uFFFD\"}"},
-		"the largest":          {full, full},
-		"the deepest":          {nested(maxPayloadDepth), nested(maxPayloadDepth)},
+		"an alert":                      {`{"labels":{"alertname":"A"}}`, `{"labels":{"alertname":"A"}}`},
+		"white space goes":              {" {\n\t\"a\" : [ 1, 2 ] }\r\n", `{"a":[1,2]}`},
+		"names are sorted":              {`{"b":1,"a":2}`, `{"a":2,"b":1}`},
+		"a NUL, which jsonb refuses":    {`{"a":"\u0000"}`, "{\"a\":\"\uFFFD\"}"},
+		"a NUL in a name":               {`{"\u0000":"a"}`, "{\"\uFFFD\":\"a\"}"},
+		"names that are the same clean": {`{"\u0000":"a","\u0001":"b"}`, "{\"\uFFFD\":\"b\"}"},
+		"half a surrogate pair":         {`{"a":"\ud800"}`, "{\"a\":\"\uFFFD\"}"},
+		"a whole surrogate pair":        {`{"a":"\ud83d\ude00"}`, `{"a":"😀"}`},
+		"numbers stay exact":            {`{"a":12345678901234567890.10}`, `{"a":12345678901234567890.10}`},
+		"escapes stay escapes":          {`{"a":"\u0026\n"}`, `{"a":"\u0026\n"}`},
+		"broken UTF-8":                  {"{\"a\":\"\xff\"}", "{\"a\":\"\uFFFD\"}"},
+		"the largest":                   {full, full},
+		"the deepest":                   {nested(maxPayloadDepth), nested(maxPayloadDepth)},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			require.Equal(t, row.want, string(payload(json.RawMessage(row.raw))))
@@ -124,17 +129,16 @@ func TestPayloadIsKeptWhereItIsSmallAndFlat(t *testing.T) {
 
 func TestPayloadSaysWhatWasLeftOut(t *testing.T) {
 	for reason, raw := range map[string]string{
-		"one byte too large":         `{"a":"` + strings.Repeat("x", maxPayload-7) + `"}`,
-		"one level too deep":         nested(maxPayloadDepth + 1),
-		"arrays are levels too":      `{"a":` + strings.Repeat("[", maxPayloadDepth) + strings.Repeat("]", maxPayloadDepth) + `}`,
-		"a NUL, which jsonb refuses": `{"a":"\u0000"}`,
-		"a NUL in a name":            `{"\u0000":"a"}`,
-		"a number beyond a float64":  `{"a":1e999}`,
-		"an array":                   `[{"a":1}]`,
-		"text":                       `"a"`,
-		"null":                       `null`,
-		"no JSON":                    `{"a":`,
-		"nothing":                    ``,
+		"one byte too large":        `{"a":"` + strings.Repeat("x", maxPayload-7) + `"}`,
+		"too large once clean":      `{"a":"` + strings.Repeat("\xff", maxPayload/2) + `"}`,
+		"one level too deep":        nested(maxPayloadDepth + 1),
+		"arrays are levels too":     `{"a":` + strings.Repeat("[", maxPayloadDepth) + strings.Repeat("]", maxPayloadDepth) + `}`,
+		"a number beyond a float64": `{"a":1e999}`,
+		"an array":                  `[{"a":1}]`,
+		"text":                      `"a"`,
+		"null":                      `null`,
+		"no JSON":                   `{"a":`,
+		"nothing":                   ``,
 	} {
 		t.Run(reason, func(t *testing.T) {
 			require.JSONEq(t,
@@ -142,4 +146,11 @@ func TestPayloadSaysWhatWasLeftOut(t *testing.T) {
 				string(payload(json.RawMessage(raw))))
 		})
 	}
+}
+
+func TestASendersOwnCutMarkIsCounted(t *testing.T) {
+	in := map[string]string{cutKey: "a", "alertname": "A"}
+	other := map[string]string{cutKey: "b", "alertname": "A"}
+	require.Contains(t, bounded(in, maxLabels, maxLabelValue)[cutKey], "1 entries left out")
+	require.NotEqual(t, bounded(in, maxLabels, maxLabelValue), bounded(other, maxLabels, maxLabelValue))
 }

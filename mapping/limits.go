@@ -1,9 +1,8 @@
 package mapping
 
 // Every bound on what one alert may carry onwards. Bytes are bytes of UTF-8.
-// Together they keep a RemediationRequest below 100 KiB, far from the 1.5 MiB
-// at which etcd refuses a write, and an audit event well below DataStorage's
-// 5 MiB.
+// Together they are below 100 KiB, which JSON's escapes can make 600 KiB: less
+// than the 1.5 MiB at which etcd refuses a write, and than DataStorage's 5 MiB.
 const (
 	// MaxAlerts in one event. Alertmanager groups rarely pass a few hundred;
 	// beyond this a redelivery could not settle within the event's deadline.
@@ -13,8 +12,8 @@ const (
 	maxName = 253
 	// maxKey is the longest label or annotation name kept whole.
 	maxKey = 253
-	// maxLabels and maxAnnotations are entries kept per alert; public rule
-	// sets stay below 30.
+	// maxLabels and maxAnnotations are entries kept per alert, beside the one
+	// that says what was left out; public rule sets stay below 30.
 	maxLabels      = 64
 	maxAnnotations = 32
 	// maxLabelValue keeps every identifier and most expressions whole.
@@ -23,9 +22,9 @@ const (
 	maxAnnotationValue = 4 << 10
 	// maxMap is the size of all names and values of one map together.
 	maxMap = 24 << 10
-	// maxPayload is the size of the alert's own JSON that is kept as it came.
+	// maxPayload is the size of the alert's own JSON up to which it is kept.
 	maxPayload = 16 << 10
-	// maxPayloadDepth is the nesting kept as it came; a real alert has two.
+	// maxPayloadDepth is the nesting up to which it is kept; a real alert has two.
 	maxPayloadDepth = 16
 	// maxErrorText is the size of an error message in an audit event.
 	maxErrorText = 1 << 10

@@ -140,3 +140,41 @@ func TestUndecodableAlertsStayApart(t *testing.T) {
 	require.Equal(t, one, signal(`[{"labels":["a"]}]`))
 	require.JSONEq(t, `{"labels":["a"]}`, string(one.Payload))
 }
+
+func TestWhatIsMerelyUsefulDoesNotMakeAnAlertInvalid(t *testing.T) {
+	for reason, row := range map[string]struct {
+		raw         string
+		annotations map[string]string
+	}{
+		"annotations that are a list":     {`{"labels":{"alertname":"A"},"annotations":[]}`, nil},
+		"one annotation is an object":     {`{"labels":{"alertname":"A"},"annotations":{"a":{},"b":"c"}}`, map[string]string{"b": "c"}},
+		"numbers and truth are texts too": {`{"labels":{"alertname":"A"},"annotations":{"a":1,"b":true}}`, map[string]string{"a": "1", "b": "true"}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			n, err := Parse([]byte(row.raw), now)
+			require.NoError(t, err)
+			require.Empty(t, n.Alerts[0].Problem)
+			require.Equal(t, row.annotations, n.Alerts[0].Annotations)
+		})
+	}
+}
+
+func TestProblemsAreSaidInTheSendersTerms(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"labels":[]}`:            "not an alert: its labels is a JSON array",
+		`{"labels":{"a":{}}}`:      "not an alert: an object or array where text is expected",
+		`7`:                        "not an alert: it is a JSON number",
+		`{"labels":{},"status":1}`: "not an alert: it has no labels",
+	} {
+		n, err := Parse([]byte("["+raw+"]"), now)
+		require.NoError(t, err)
+		require.Equal(t, want, n.Alerts[0].Problem)
+	}
+}
+
+func TestATimeThatUTCCannotSayIsNoTime(t *testing.T) {
+	for _, start := range []string{"9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "0000-06-01T00:00:00Z"} {
+		require.Zero(t, instant(start), start)
+	}
+	require.NotZero(t, instant("9999-12-31T23:59:59Z"))
+}

@@ -44,8 +44,8 @@ type Rules struct {
 	// Namespace is where RemediationRequests go with [PlacementFixed], and
 	// what stands in where an alert names no valid namespace.
 	Namespace string
-	// IgnoreAlerts are alert names, IgnoreSeverities texts of the severity
-	// label (compared trimmed and without case), that become no object.
+	// IgnoreAlerts are alert names, IgnoreSeverities lower-case texts of the
+	// severity label, that become no object.
 	IgnoreAlerts     []string
 	IgnoreSeverities []string
 	// Schema is the dated version of the contract with DataStorage.

@@ -182,6 +182,6 @@ func TestSignalOfACapturedAlert(t *testing.T) {
 		Labels:      a.Labels,
 		Annotations: a.Annotations,
 		FiringAt:    a.StartsAt,
-		Payload:     a.Raw,
+		Payload:     s.Payload,
 	}, s, "an ordinary alert passes whole")
 }

@@ -58,9 +58,9 @@ func target(labels map[string]string, identity string) Target {
 		}
 		return Target{APIVersion: t.apiVersion, Kind: t.kind, Name: name, Namespace: namespace}
 	}
-	// With an instance beside it, service is the scrape target's and would
-	// fold all nodes of an exporter into one.
-	if service := own("service"); service != "" && labels["instance"] == "" {
+	// With an instance beside it, a plain service is the scrape target's and
+	// would fold all nodes of an exporter into one.
+	if service := own("service"); service != "" && (labels["instance"] == "" || labels["exported_service"] != "") {
 		return Target{APIVersion: "v1", Kind: "Service", Name: service, Namespace: namespace}
 	}
 	return Target{Kind: KindUnknown, Name: identity, Namespace: namespace}

@@ -107,3 +107,8 @@ func TestTwoInstancesStayTwo(t *testing.T) {
 		})
 	}
 }
+
+func TestAnExportedServiceIsTheSubjects(t *testing.T) {
+	got := target(map[string]string{"exported_service": "checkout", "service": "node-exporter", "instance": "n1"}, "identity")
+	require.Equal(t, "checkout", got.Name)
+}

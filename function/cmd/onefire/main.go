@@ -26,8 +26,9 @@ const stopTimeout = 30 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	stop()
+	if err != nil {
 		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("stopped", "error", err)
 		os.Exit(1)
 	}
@@ -61,7 +62,7 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("serving on %s: %w", c.ListenAddress, err)
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	return f.Stop(ctx)
 }

@@ -1,0 +1,53 @@
+# Onefire. `make help` lists what there is.
+SHELL := /bin/bash -o pipefail
+
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 60s
+FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
+
+# The API server and etcd would take five minutes more to build with the race
+# detector, and it would find nothing of ours there: tests run them without.
+TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/)
+
+.PHONY: help run alert test lint fuzz bench-start build build-local clean
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: build build-local ## Run all of it on this machine until Ctrl-C (first time: up to 10 minutes of building).
+	@bin/onefire-local run bin/onefire
+
+alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came of it.
+	@[ -x bin/onefire-local ] || $(MAKE) --no-print-directory build-local
+	@bin/onefire-local alert $(FILE)
+
+test: ## Run all tests with the race detector (5 minutes; the first time 15).
+	go test -race ./...
+	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
+
+lint: ## Check form and style (first time: 5 minutes of building the linter).
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./... && (cd test && go vet ./...)
+	$(GOLANGCI_LINT) run ./...
+	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
+
+fuzz: ## Fuzz every decoder, FUZZTIME (60s) each.
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+bench-start: ## Measure a cold start: exec to the first 2xx with its object made (half a minute).
+	cd test && go test -run '^$$' -bench ColdStart -benchtime 30x ./e2e
+
+build: ## Build bin/onefire, static and stripped.
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/onefire ./function/cmd/onefire
+
+build-local:
+	@echo "building the local Kubernetes API (minutes on a cold cache, seconds later) …" >&2
+	cd test && go build -o ../bin/onefire-local ./cmd/onefire-local
+
+clean: ## Remove what was built and the local state.
+	rm -rf bin .local

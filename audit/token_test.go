@@ -1,0 +1,129 @@
+package audit
+
+import (
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// tokenFile is a file that holds a token.
+func tokenFile(t *testing.T, token string) string {
+	path := filepath.Join(t.TempDir(), "token")
+	write(t, path, token)
+	return path
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+// wants answers 401 to all but one token.
+func wants(token string) answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+token {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+	}
+}
+
+// bearers are the Authorization headers that a sink saw.
+func (f *fake) bearers() []string {
+	var out []string
+	for _, r := range f.seen() {
+		out = append(out, r.header.Get("Authorization"))
+	}
+	return out
+}
+
+func TestTokenIsSentWithoutItsLineBreak(t *testing.T) {
+	sink := serve(t, wants("first"))
+	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, " first\n")})
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.Equal(t, []string{"Bearer first"}, sink.bearers())
+}
+
+func TestRefusedTokenIsReadAgain(t *testing.T) {
+	sink := serve(t, wants("first"), wants("second"))
+	path := tokenFile(t, "first")
+	s := open(t, Options{URL: sink.URL, TokenFile: path})
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	write(t, path, "second")
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.Equal(t, []string{"Bearer first", "Bearer first", "Bearer second", "Bearer second"}, sink.bearers())
+}
+
+func TestTokenThatStaysRefusedIsAnOperators(t *testing.T) {
+	sink := serve(t, wants("another"))
+	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, "first")})
+	err := s.Deliver(t.Context(), sample())
+	require.Equal(t, unavailable, verdictOf(err))
+	require.ErrorContains(t, err, "401")
+	require.Len(t, sink.seen(), 2, "one with the token, one with the token read again")
+}
+
+func TestSecondTryAfterRotationIsRetriedLikeAny(t *testing.T) {
+	sink := serve(t, status(401), status(503), status(201))
+	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, "first")})
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.Len(t, sink.seen(), 3)
+}
+
+func TestSecondTryAfterRotationMayBeRefused(t *testing.T) {
+	sink := serve(t, status(401), status(422))
+	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, "first")})
+	require.Equal(t, refused, verdictOf(s.Deliver(t.Context(), sample())))
+	require.Len(t, sink.seen(), 2)
+}
+
+func TestTokenIsReadAgainWhenItIsOld(t *testing.T) {
+	sink := serve(t, status(201))
+	path := tokenFile(t, "first")
+	s := open(t, Options{URL: sink.URL, TokenFile: path})
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	write(t, path, "second")
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	s.token.since = s.token.since.Add(-tokenAge)
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.Equal(t, []string{"Bearer first", "Bearer first", "Bearer second"}, sink.bearers())
+}
+
+func TestTokenFileThatIsMissingSendsNothing(t *testing.T) {
+	sink := serve(t, status(201))
+	path := filepath.Join(t.TempDir(), "token")
+	s := open(t, Options{URL: sink.URL, TokenFile: path})
+	err := s.Deliver(t.Context(), sample())
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Equal(t, unavailable, verdictOf(err))
+	require.Empty(t, sink.seen())
+
+	write(t, path, "late")
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.Equal(t, []string{"Bearer late"}, sink.bearers())
+}
+
+func TestTokenIsRotatedUnderManyDeliveries(t *testing.T) {
+	const n = 32
+	path := tokenFile(t, "first")
+	sink := serve(t, wants("second"))
+	s := open(t, Options{URL: sink.URL, TokenFile: path})
+	require.Equal(t, unavailable, verdictOf(s.Deliver(t.Context(), sample())))
+	write(t, path, "second")
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { errs[i] = s.Deliver(t.Context(), sample()) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
