@@ -141,8 +141,15 @@ func (s *Server) install(ctx context.Context, crd []byte) error {
 		}
 		// A server that is stopped before its start is complete takes the
 		// whole process with it.
-		last = s.readyz(ctx)
-		return last == nil, nil
+		if last = s.readyz(ctx); last != nil {
+			return false, nil
+		}
+		// In the first two seconds of a CRD the server holds back every create;
+		// this one waits for that, and fails because it has no spec.
+		probe := &unstructured.Unstructured{Object: map[string]any{"apiVersion": dedup.Resource.GroupVersion().String(), "kind": "RemediationRequest"}}
+		probe.SetName("probe")
+		_, last = client.Resource(dedup.Resource).Namespace("default").Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return apierrors.IsInvalid(last), nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for the Kubernetes API: %w (last: %w)", err, last)
