@@ -42,21 +42,22 @@ func countPatch(o object, keys []string, now time.Time) (patch map[string]any, m
 // has all of it already. A foreign survivor was made by nobody's event of ours,
 // so there every key becomes a duplicate's.
 func mergePatch(survivor, twin object) map[string]any {
+	if survivor.absorbed[string(twin.uid)] >= twin.count {
+		return nil
+	}
 	fresh := map[string]int32{}
 	for key, made := range twin.events {
 		if _, ok := survivor.events[key]; !ok {
 			fresh[key] = made
 		}
 	}
-	gain := gained(survivor, twin, int32(len(fresh)))
+	gain := gained(survivor, twin, len(fresh))
 	if gain == 0 && len(fresh) == 0 {
 		return nil
 	}
 	if !survivor.ours {
-		total := survivor.count
-		for _, key := range newestFirst(fresh) {
-			fresh[key] = plus(total, int32(len(fresh)))
-			total--
+		for i, key := range newestFirst(fresh) {
+			fresh[key] = plus(survivor.count, int32(len(fresh)-i))
 		}
 	}
 	absorbed := map[string]any{string(twin.uid): twin.count}
@@ -78,14 +79,14 @@ func mergePatch(survivor, twin object) map[string]any {
 	return conditional(survivor, d)
 }
 
-// gained is how many occurrences a twin adds to its survivor. fresh is how many
-// keys only the twin has; a key that both have is one occurrence. While all of
-// the twin's count has keys that is the whole answer. Beyond that, absorbed
+// gained is how many occurrences a twin adds to its survivor; fresh is how many
+// keys only the twin has. A key that both have is one occurrence. While every
+// occurrence has its key on record, fresh is the answer. Beyond that, absorbed
 // says how much was taken over before, so that a healer that comes after a
-// crash adds only what is new.
-func gained(survivor, twin object, fresh int32) int32 {
-	if int(twin.count) <= len(twin.events) {
-		return fresh
+// crash adds only the rest.
+func gained(survivor, twin object, fresh int) int32 {
+	if int(twin.count) <= len(twin.events) && len(survivor.events)+fresh <= MaxEvents {
+		return int32(fresh)
 	}
 	taken := survivor.absorbed[string(twin.uid)]
 	gain := twin.count - taken

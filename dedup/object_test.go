@@ -1,0 +1,118 @@
+package dedup
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
+)
+
+func read(t testing.TB, text string) object {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	require.NoError(t, json.Unmarshal([]byte(text), &u.Object))
+	return observe(u)
+}
+
+// FuzzObserve reads whatever a foreign CRD may hold.
+func FuzzObserve(f *testing.F) {
+	for _, seed := range []string{
+		`{}`,
+		`{"metadata":{"name":"a","uid":"u","resourceVersion":"7","creationTimestamp":"2026-01-17T12:00:00Z","deletionTimestamp":"2026-01-17T12:00:00Z"}}`,
+		`{"metadata":{"labels":{"app.kubernetes.io/managed-by":"onefire"},"annotations":{"onefire/event":"k"}}}`,
+		`{"status":{"overallPhase":"Completed","outcome":"ManualReviewRequired","nextAllowedExecution":"2026-01-17T12:00:00Z"}}`,
+		`{"status":{"deduplication":{"occurrenceCount":-1,"events":{"a":1,"b":"x","c":1.5},"absorbed":[]}}}`,
+		`{"status":7,"spec":[],"metadata":null}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		u := &unstructured.Unstructured{}
+		if json.Unmarshal([]byte(text), &u.Object) != nil || u.Object == nil {
+			return
+		}
+		o := observe(u)
+		require.GreaterOrEqual(t, o.count, int32(1))
+		require.NotNil(t, o.events)
+		decide(digest("f"), past{objects: []object{o}, keys: []string{"k"}, now: epoch})
+	})
+}
+
+func TestQuietIsReadInBothPlacesAndTheLaterTimeCounts(t *testing.T) {
+	for reason, row := range map[string]struct {
+		status string
+		quiet  mapping.Reason
+	}{
+		"nothing asks for it":         {`{}`, 0},
+		"manual review":               {`{"outcome":"ManualReviewRequired"}`, mapping.ManualReview},
+		"manual review, upstream's":   {`{"completionStatus":{"outcome":"ManualReviewRequired"}}`, mapping.ManualReview},
+		"a time ahead":                {`{"nextAllowedExecution":"2026-01-17T12:00:01Z"}`, mapping.BackOff},
+		"a time ahead, upstream's":    {`{"routingStatus":{"nextAllowedExecution":"2026-01-17T12:00:01Z"}}`, mapping.BackOff},
+		"the later of two":            {`{"nextAllowedExecution":"2026-01-17T11:00:00Z","routingStatus":{"nextAllowedExecution":"2026-01-17T12:00:01Z"}}`, mapping.BackOff},
+		"a time that has come":        {`{"nextAllowedExecution":"2026-01-17T12:00:00Z"}`, 0},
+		"what goes asks for no quiet": {`{"outcome":"ManualReviewRequired"},"metadata":{"deletionTimestamp":"2026-01-17T11:00:00Z"}`, 0},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			got, ok := read(t, `{"status":`+row.status+`}`).quiet(epoch)
+			require.Equal(t, row.quiet != 0, ok)
+			require.Equal(t, row.quiet, got)
+		})
+	}
+}
+
+func TestKeysAreUnambiguous(t *testing.T) {
+	require.Len(t, Key("a", "b", "c", "d"), 16)
+	require.NotEqual(t, Key("a", "b", "c", "d"), Key("a b", "", "c", "d"))
+	require.NotEqual(t, Key(`a" "b`, "", "", ""), Key("a", "b", "", ""))
+}
+
+func TestNamesFollowFromThePast(t *testing.T) {
+	fingerprint := digest("f")
+	first := nextName(nil, fingerprint, 0)
+	require.Regexp(t, `^rr-`+fingerprint[:12]+`-[0-9a-f]{8}$`, first)
+	require.Equal(t, first, nextName(nil, fingerprint, 0))
+	require.NotEqual(t, first, nextName(nil, fingerprint, 1), "a name that another fingerprint holds is salted")
+
+	// Objects that were made one after the other within one second: whatever
+	// their names' order, the next name is new.
+	var chain []object
+	for i := range 20 {
+		next := nextName(chain, fingerprint, 0)
+		for _, o := range chain {
+			require.NotEqual(t, o.name, next)
+		}
+		chain = append(chain, object{name: next, uid: types.UID(fmt.Sprint("uid-", i)), createdAt: epoch})
+	}
+}
+
+func TestTheRecordIsBounded(t *testing.T) {
+	o := object{count: 1, events: map[string]int32{"made": 1}, createdAt: epoch}
+	for i := range 3 * MaxEvents {
+		key := fmt.Sprint("k", i)
+		patch, made := countPatch(o, []string{key}, epoch.Add(time.Duration(i)*time.Second))
+		require.Equal(t, o.count+1, made[key])
+		events := patch["status"].(map[string]any)["deduplication"].(map[string]any)["events"].(map[string]any)
+		for k, v := range events {
+			if v == nil {
+				delete(o.events, k)
+			} else {
+				o.events[k] = v.(int32)
+			}
+		}
+		o.count++
+		require.LessOrEqual(t, len(o.events), MaxEvents)
+		require.Contains(t, o.events, key, "the newest stays")
+	}
+}
+
+func TestCountsSaturate(t *testing.T) {
+	o := object{count: 1<<31 - 1, events: map[string]int32{}}
+	_, made := countPatch(o, []string{"a", "b"}, epoch)
+	require.Equal(t, map[string]int32{"a": 1<<31 - 1, "b": 1<<31 - 1}, made)
+}
