@@ -30,11 +30,12 @@ const source = "onefire"
 
 // Event is one audit event.
 type Event struct {
-	// Source and ID are the incoming CloudEvent's, Index is the alert's place
-	// in it. With the type they determine the audit event's own id.
+	// Source and ID are the incoming CloudEvent's, and Alert tells the
+	// occurrence of an alert from all others under them: some senders have
+	// one constant id. With the type they determine the event's own id.
 	Source string
 	ID     string
-	Index  int
+	Alert  string
 	// Type is the event type, in CloudEvents and in DataStorage alike.
 	Type string
 	// Time is when the decision was made.
@@ -51,14 +52,14 @@ type Event struct {
 
 // EventID is the UUIDv5 of what caused an event and of its type: the same for
 // every delivery of the same event.
-func EventID(source, id string, index int, eventType string) string {
-	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%q %q %d %q", source, id, index, eventType)).String()
+func EventID(source, id, alert, eventType string) string {
+	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%q %q %q %q", source, id, alert, eventType)).String()
 }
 
 // cloudEvent is the event as it goes out. extensions are added to our own.
 func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	out := event.New()
-	out.SetID(EventID(e.Source, e.ID, e.Index, e.Type))
+	out.SetID(EventID(e.Source, e.ID, e.Alert, e.Type))
 	out.SetSource(source)
 	out.SetType(e.Type)
 	out.SetTime(e.Time)

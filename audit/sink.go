@@ -120,6 +120,8 @@ func (s *Sink) Deliver(ctx context.Context, e Event) error {
 	if err != nil {
 		return &RefusedError{Answer: err.Error()}
 	}
+	ctx, cancel := context.WithTimeout(ctx, maxElapsed)
+	defer cancel()
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
 	// The last attempt's error says more than that time ran out.
@@ -239,7 +241,9 @@ func (t *token) read() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t.value, t.since = strings.TrimSpace(string(b)), time.Now()
+	if t.value, t.since = strings.TrimSpace(string(b)), time.Now(); t.value == "" {
+		return "", fmt.Errorf("%s is empty", t.file)
+	}
 	return t.value, nil
 }
 

@@ -110,6 +110,22 @@ func TestTokenFileThatIsMissingSendsNothing(t *testing.T) {
 	require.Equal(t, []string{"Bearer late"}, sink.bearers())
 }
 
+// A file is empty for a moment while it is written anew; a request without a
+// token would only be turned away.
+func TestEmptyTokenFileSendsNothing(t *testing.T) {
+	sink := serve(t, status(201))
+	path := tokenFile(t, " \n")
+	s := open(t, Options{URL: sink.URL, TokenFile: path})
+	err := s.Deliver(t.Context(), sample())
+	require.Equal(t, unavailable, verdictOf(err))
+	require.ErrorContains(t, err, path+" is empty")
+	require.Empty(t, sink.seen())
+
+	write(t, path, "late")
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.Equal(t, []string{"Bearer late"}, sink.bearers())
+}
+
 func TestTokenIsRotatedUnderManyDeliveries(t *testing.T) {
 	const n = 32
 	path := tokenFile(t, "first")

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -194,6 +195,11 @@ func (c *Config) validate() []string {
 		wrong("AUDIT_SINK: required (or K_SINK): the URL that audit events are posted to")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		wrong("%s: %q is no http or https URL", source("AUDIT_SINK", "K_SINK", c.AuditSink == c.Sink), c.AuditSink)
+	}
+	for _, path := range filepath.SplitList(c.Kubeconfig) {
+		if _, err := os.Stat(path); err != nil {
+			wrong("KUBECONFIG: %v", err)
+		}
 	}
 	for name, path := range map[string]string{"AUDIT_TOKEN_FILE": c.AuditTokenFile, "AUDIT_CA_FILE": c.AuditCAFile} {
 		if path == "" {

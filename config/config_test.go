@@ -64,7 +64,7 @@ func TestEveryVariable(t *testing.T) {
 	}{
 		"PORT":                  {"9090", func(c *Config) { c.Port, c.ListenAddress = "9090", ":9090" }},
 		"LISTEN_ADDRESS":        {"127.0.0.1:8081", func(c *Config) { c.ListenAddress = "127.0.0.1:8081" }},
-		"KUBECONFIG":            {"/etc/kube/config", func(c *Config) { c.Kubeconfig = "/etc/kube/config" }},
+		"KUBECONFIG":            {"config.go", func(c *Config) { c.Kubeconfig = "config.go" }},
 		"POD_NAMESPACE":         {"onefire", func(c *Config) { c.PodNamespace, c.Namespace = "onefire", "onefire" }},
 		"REMEDIATION_PLACEMENT": {"signal", func(c *Config) { c.Placement = mapping.PlacementSignal }},
 		"REMEDIATION_NAMESPACE": {"ops", func(c *Config) { c.Namespace = "ops" }},

@@ -169,6 +169,7 @@ func TestTheVariableThatIsWrongIsNamed(t *testing.T) {
 		"an address without a numeric port":       {map[string]string{"LISTEN_ADDRESS": "localhost:nope"}, "LISTEN_ADDRESS: "},
 		"a sink that came from K_SINK":            {map[string]string{"AUDIT_SINK": "", "K_SINK": "ftp://x"}, "K_SINK: "},
 		"a namespace that came from the pod":      {map[string]string{"POD_NAMESPACE": "Bad_NS"}, "POD_NAMESPACE: "},
+		"a kubeconfig that is not there":          {map[string]string{"KUBECONFIG": "/nowhere/config"}, "KUBECONFIG: "},
 		"a folder where a token should be":        {map[string]string{"AUDIT_TOKEN_FILE": t.TempDir()}, "AUDIT_TOKEN_FILE: "},
 		"an override of an event's own id":        {map[string]string{"K_CE_OVERRIDES": `{"extensions":{"id":"x"}}`}, "K_CE_OVERRIDES: "},
 		"an override of what redelivery rests on": {map[string]string{"K_CE_OVERRIDES": `{"extensions":{"causationid":"x"}}`}, "K_CE_OVERRIDES: "},
@@ -187,4 +188,23 @@ func TestEmptyEntriesOfListsAreDropped(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b"}, c.IgnoreAlerts)
 	require.Equal(t, []string{"none"}, c.IgnoreSeverities)
+}
+
+// FuzzOverrides reads any K_CE_OVERRIDES: what is accepted can be set on events.
+func FuzzOverrides(f *testing.F) {
+	f.Add(`{"extensions":{"a":"b"}}`)
+	f.Add(`{"extensions":{"id":"x","":"y"}}`)
+	f.Add(`{"extensions":[]}`)
+	f.Add(`{`)
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Load(map[string]string{"AUDIT_SINK": "http://sink", "K_CE_OVERRIDES": text})
+		if err != nil {
+			require.ErrorContains(t, err, "K_CE_OVERRIDES")
+			return
+		}
+		for name := range c.Overrides.Extensions {
+			require.Regexp(t, "^[a-z0-9]+$", name)
+			require.NotContains(t, taken, name)
+		}
+	})
 }

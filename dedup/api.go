@@ -120,6 +120,10 @@ func (k *kube) Delete(ctx context.Context, namespace, name string, uid types.UID
 	})
 }
 
+// NamespaceNotFound is the code of a [RejectedError] for a namespace that does
+// not exist.
+const NamespaceNotFound = "ERR_K8S_NAMESPACE_NOT_FOUND"
+
 // RejectedError means that the API server will never accept the write, however
 // often it is tried.
 type RejectedError struct {
@@ -132,20 +136,19 @@ func (e *RejectedError) Error() string { return e.Err.Error() }
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// rejected wraps the error of a write that no retry can heal. What an operator
-// can put right while the event is redelivered, like missing permissions or a
-// missing CRD, is not among them.
+// rejected wraps the error of a create that no retry can heal, because of what
+// is in the object. What an operator can put right while the event is
+// redelivered, like missing permissions, a missing CRD or an admission policy,
+// is not among them.
 func rejected(err error) error {
 	var code string
 	switch {
 	case apierrors.IsInvalid(err):
 		code = "ERR_K8S_INVALID"
-	case apierrors.IsBadRequest(err):
-		code = "ERR_K8S_BAD_REQUEST"
 	case apierrors.IsRequestEntityTooLargeError(err):
 		code = "ERR_K8S_TOO_LARGE"
 	case apierrors.IsNotFound(err) && missingNamespace(err):
-		code = "ERR_K8S_NAMESPACE_NOT_FOUND"
+		code = NamespaceNotFound
 	default:
 		return err
 	}

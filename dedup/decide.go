@@ -68,17 +68,15 @@ func decide(fingerprint string, p past) verdict {
 		}
 		return verdict{action: count, reason: reason, object: oldest, missing: missing}
 	}
-	slices.SortFunc(terminal, func(a, b object) int { return byAge(b, a) })
-	for _, o := range terminal {
-		if reason, ok := o.quiet(p.now); ok {
-			return verdict{action: count, reason: reason, object: o, missing: missing}
-		}
+	last, next := follow(terminal, fingerprint, p.salt)
+	if reason, ok := last.quiet(p.now); ok {
+		return verdict{action: count, reason: reason, object: last, missing: missing}
 	}
 	reason := mapping.FirstSeen
 	if len(terminal) > 0 {
 		reason = mapping.Recurred
 	}
-	return verdict{action: create, reason: reason, name: nextName(terminal, fingerprint, p.salt), missing: missing}
+	return verdict{action: create, reason: reason, name: next, missing: missing}
 }
 
 func split(objects []object) (active, terminal []object) {

@@ -17,15 +17,15 @@
 //   - Every key is on record: settled. What the record says is the outcome.
 //   - Two active objects of ours: heal. The record of the younger goes to the
 //     older, then the younger is deleted, each under a precondition.
-//   - An active object, or a terminal one that asks for quiet: count, with one
-//     conditional status patch that adds the keys and the count together.
+//   - An active object, or a last one that is terminal and asks for quiet:
+//     count, with one conditional status patch that adds keys and count together.
 //   - Otherwise: create, under a name that follows from the fingerprint and its
 //     newest terminal object. All who see the same past choose the same name, so
 //     the API server itself decides who was first.
 //
 // The look after a create is the next round's List: two handlers can hold
-// different pasts when retention deletes the newest terminal object between
-// their Lists, and would otherwise leave two active objects behind.
+// different pasts when somebody deletes the last terminal object between their
+// Lists, and would otherwise leave two active objects behind.
 //
 // The decision is a pure function in decide.go; protocol.go is the only code
 // that acts on it. Nothing here blocks longer than its context allows, holds a

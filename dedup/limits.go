@@ -4,11 +4,14 @@ import "time"
 
 const (
 	// MaxEvents is how many event keys an object keeps, the newest: about
-	// 4 KiB of status. A redelivery that comes later counts again.
+	// 4 KiB of status. A redelivery that comes later counts again. One event
+	// with more alerts of a fingerprint keeps all of its keys until the next.
 	MaxEvents = 128
 	// maxRounds bounds the rounds of one settlement. Each lost round means
 	// that another writer won it; a hundred losses in a row is an outage.
 	maxRounds = 100
+	// maxLooks bounds the attempts to look after a create.
+	maxLooks = 4
 	// minPause and maxPause bound the wait after a lost round. The shortest
 	// is about one API call.
 	minPause = 2 * time.Millisecond

@@ -148,27 +148,26 @@ func name(fingerprint string, predecessor types.UID, salt int) string {
 	return "rr-" + fingerprint[:12] + "-" + digest(text)[:8]
 }
 
-// nextName is the name that follows from a past in which all is terminal. The
-// newest by creation time is not always the last one made, because creation
-// times have whole seconds; so the walk goes on until it reaches a name that is
-// not in that past.
-func nextName(past []object, fingerprint string, salt int) string {
-	var predecessor types.UID
-	taken := make(map[string]types.UID, len(past))
+// follow finds the last object of a past in which all is terminal, and the name
+// of the one to follow it. The newest by creation time is not always the last
+// one made, because creation times have whole seconds; so the walk goes on
+// while the next name is in that past.
+func follow(past []object, fingerprint string, salt int) (last object, next string) {
+	byName := make(map[string]object, len(past))
 	for _, o := range past {
-		taken[o.name] = o.uid
+		byName[o.name] = o
 	}
 	if len(past) > 0 {
-		predecessor = slices.MaxFunc(past, byAge).uid
+		last = slices.MaxFunc(past, byAge)
 	}
 	for {
-		next := name(fingerprint, predecessor, salt)
-		uid, ok := taken[next]
-		if !ok {
-			return next
+		next = name(fingerprint, last.uid, salt)
+		o, taken := byName[next]
+		if !taken {
+			return last, next
 		}
-		predecessor = uid
-		delete(taken, next)
+		last = o
+		delete(byName, next)
 	}
 }
 

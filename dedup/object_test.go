@@ -74,16 +74,19 @@ func TestKeysAreUnambiguous(t *testing.T) {
 
 func TestNamesFollowFromThePast(t *testing.T) {
 	fingerprint := digest("f")
-	first := nextName(nil, fingerprint, 0)
+	_, first := follow(nil, fingerprint, 0)
 	require.Regexp(t, `^rr-`+fingerprint[:12]+`-[0-9a-f]{8}$`, first)
-	require.Equal(t, first, nextName(nil, fingerprint, 0))
-	require.NotEqual(t, first, nextName(nil, fingerprint, 1), "a name that another fingerprint holds is salted")
+	_, salted := follow(nil, fingerprint, 1)
+	require.NotEqual(t, first, salted, "a name that another fingerprint holds is salted")
 
 	// Objects that were made one after the other within one second: whatever
 	// their names' order, the next name is new.
 	var chain []object
 	for i := range 20 {
-		next := nextName(chain, fingerprint, 0)
+		last, next := follow(chain, fingerprint, 0)
+		if i > 0 {
+			require.Equal(t, chain[i-1].name, last.name, "the last one made, though all are of one age")
+		}
 		for _, o := range chain {
 			require.NotEqual(t, o.name, next)
 		}

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Patches are JSON merge patches of the status subresource that carry the
@@ -39,9 +41,11 @@ func countPatch(o object, keys []string, now time.Time) (patch map[string]any, m
 }
 
 // mergePatch adds a twin's record to its survivor, or is nil when the survivor
-// has all of it already. A foreign survivor was made by nobody's event of ours,
-// so there every key becomes a duplicate's.
-func mergePatch(survivor, twin object) map[string]any {
+// has all of it already. Keys keep the counts that they were answered with, but
+// for two that nobody was told of: the key that made the twin, where that is
+// this handler's own, fresh one; and all keys where the survivor is foreign,
+// made by no event of ours.
+func mergePatch(survivor, twin object, own types.UID) map[string]any {
 	if survivor.absorbed[string(twin.uid)] >= twin.count {
 		return nil
 	}
@@ -55,8 +59,8 @@ func mergePatch(survivor, twin object) map[string]any {
 	if gain == 0 && len(fresh) == 0 {
 		return nil
 	}
-	if !survivor.ours {
-		for i, key := range newestFirst(fresh) {
+	for i, key := range newestFirst(fresh) {
+		if !survivor.ours || twin.uid == own && fresh[key] == 1 {
 			fresh[key] = plus(survivor.count, int32(len(fresh)-i))
 		}
 	}
@@ -109,12 +113,13 @@ func recordPatch(o object, added map[string]int32) map[string]any {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
 	patch := make(map[string]any, len(added))
+	limit := max(MaxEvents, len(added))
 	for i, key := range newestFirst(all) {
 		made, isNew := added[key]
 		switch {
-		case i < MaxEvents && isNew:
+		case i < limit && isNew:
 			patch[key] = made
-		case i >= MaxEvents && !isNew:
+		case i >= limit && !isNew:
 			patch[key] = nil
 		}
 	}

@@ -38,7 +38,7 @@ func (s *store) countOn(t *testing.T, name, prefix string, n int) {
 // merge moves b's record to a and tells whether there was any to move.
 func (s *store) merge(t *testing.T) bool {
 	t.Helper()
-	patch := mergePatch(s.get("a"), s.get("b"))
+	patch := mergePatch(s.get("a"), s.get("b"), "")
 	if patch == nil {
 		return false
 	}
@@ -92,7 +92,7 @@ func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 
 func TestAMergeCarriesWhatATwinHadAbsorbed(t *testing.T) {
 	s := twinStore(t)
-	patch := mergePatch(s.get("b"), object{uid: "third", count: 200, events: map[string]int32{}})
+	patch := mergePatch(s.get("b"), object{uid: "third", count: 200, events: map[string]int32{}}, "")
 	require.NoError(t, s.PatchStatus(context.Background(), "", "b", patch))
 	require.True(t, s.merge(t))
 	require.EqualValues(t, 200, s.get("a").absorbed["third"])

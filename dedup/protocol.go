@@ -129,7 +129,9 @@ type handler struct {
 	reasons map[string]mapping.Reason
 }
 
-// look makes sure that there is a past to decide on.
+// look makes sure that there is a past to decide on. After a create it does not
+// give up at once: if this was a redelivery, and the first delivery is settled
+// by now, nobody else may come to look for a twin.
 func (h *handler) look(ctx context.Context) error {
 	if h.lost {
 		h.lost = false
@@ -142,6 +144,12 @@ func (h *handler) look(ctx context.Context) error {
 		return nil
 	}
 	items, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
+	for tries := 1; err != nil && h.fresh != "" && tries < maxLooks; tries++ {
+		if pause := h.pause(ctx, tries); pause != nil {
+			break
+		}
+		items, err = h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
+	}
 	if err != nil {
 		return fmt.Errorf("listing the RemediationRequests of %s: %w", h.signal.Fingerprint, err)
 	}
@@ -245,7 +253,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 // heal makes one of two active objects: first the twin's record goes to the
 // survivor, then the twin goes, unless it has changed since it was read.
 func (h *handler) heal(ctx context.Context, v verdict) error {
-	if patch := mergePatch(v.object, v.twin); patch != nil {
+	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {
 		if ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
 			return err
 		}
@@ -270,7 +278,7 @@ func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (bo
 		h.lost = true
 		return false, nil
 	}
-	return false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, rejected(err))
+	return false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, err)
 }
 
 // lost tells that another writer was first.

@@ -17,7 +17,23 @@ func terminalBefore(s *store) {
 	}
 }
 
+// collision puts another fingerprint's object where the first name would be.
+func collision(s *store) {
+	_, name := follow(nil, digest("fingerprint"), 0)
+	s.addForeign(digest("another"), name)
+}
+
+// pruning makes the store a foreign CRD's.
+func pruning(s *store) { s.prunes = true }
+
 var scenarios = map[string]scenario{
+	"several alerts of one event":    {events: []string{"a,b", "b,c"}, budget: budget{failAfter: 1}},
+	"several alerts and retention":   {events: []string{"a,b", "c"}, setup: terminalBefore, budget: budget{retain: 1, failAfter: 1}},
+	"a resolved alert alone":         {events: []string{resolvedAlert, resolvedAlert}},
+	"a resolved alert among others":  {events: []string{"a", resolvedAlert, "b"}, budget: budget{complete: 1}},
+	"a resolved alert and twins":     {events: []string{"a", "b", resolvedAlert}, setup: terminalBefore, budget: budget{retain: 1}},
+	"a hash collision":               {events: []string{"a", "b"}, setup: collision, budget: budget{failAfter: 1}},
+	"a CRD that prunes our record":   {events: []string{"a", "b", "a"}, setup: pruning, budget: budget{failAfter: 1}},
 	"first alerts":                   {events: []string{"a", "b", "c"}},
 	"the same event":                 {events: []string{"a", "a", "a"}},
 	"one terminal before":            {events: []string{"a", "b", "c"}, setup: terminalBefore},
@@ -39,11 +55,12 @@ var scenarios = map[string]scenario{
 func TestEverySchedule(t *testing.T) {
 	for name, sc := range scenarios {
 		t.Run(name, func(t *testing.T) {
-			runs, complete, broken, err := explore(sc, 4_000)
+			t.Parallel()
+			e, broken, err := explore(sc, 25_000)
 			if err != nil {
 				t.Fatalf("%v\nschedule:\n  %s", err, strings.Join(broken.trace, "\n  "))
 			}
-			t.Logf("%d schedules, all of them: %v", runs, complete)
+			t.Logf("%+v", e)
 		})
 	}
 }

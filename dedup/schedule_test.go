@@ -2,11 +2,17 @@ package dedup
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -14,10 +20,10 @@ import (
 )
 
 // A run executes the real protocol against the simulated store under a
-// scheduler: every handler stops before each of its API calls, and the
-// scheduler decides whose call happens next, whether it fails before or after
-// it took effect, and what others do in between. One handler runs at a time, so
-// a list of choices determines the run.
+// scheduler: every handler is a coroutine that stops before each of its API
+// calls, and the scheduler decides whose call happens next, whether it fails
+// before or after it took effect, and what others do in between. A list of
+// choices determines the run.
 
 // budget is how often the scheduler may do what is not a handler's own step.
 type budget struct {
@@ -31,10 +37,15 @@ type budget struct {
 }
 
 type scenario struct {
-	events []string // one handler each
+	// events get one handler each: keys with commas between them, or
+	// resolvedAlert.
+	events []string
 	setup  func(*store)
 	budget budget
 }
+
+// resolvedAlert is the event of an alert that ended.
+const resolvedAlert = "resolved"
 
 type step struct {
 	label string
@@ -42,10 +53,15 @@ type step struct {
 }
 
 type delivery struct {
-	key      string
-	proceed  chan error // the scheduler's leave for one call; an error fails it
-	after    error      // fails the call after its effect
-	waiting  string     // the call it waits for; empty when done
+	key     string
+	resume  func() (string, bool) // runs the handler up to its next call
+	abandon func()
+	waiting string // the call it waits for; empty when done
+	before  error  // fails the call without its effect
+	after   error  // fails the call after its effect
+	// history is what this try has learned from the API and still knows. The
+	// protocol is deterministic, so it stands for the handler's whole state.
+	history  []string
 	outcomes []Outcome
 	err      error
 }
@@ -54,7 +70,6 @@ type run struct {
 	*store
 	fingerprint string
 	deliveries  []*delivery
-	stopped     chan struct{} // a handler reached its next call or its end
 	budget      budget
 	trace       []string
 }
@@ -64,81 +79,164 @@ var errInjected = errors.New("injected fault")
 // gate is the API as one delivery sees it.
 type gate struct {
 	*run
-	d *delivery
+	d    *delivery
+	stop func(call string) bool
 }
 
-func (g gate) call(name string, do func() error) error {
-	g.d.waiting = name
-	g.stopped <- struct{}{}
-	if err := <-g.d.proceed; err != nil {
-		return err
+func (g gate) call(name string, do func() (string, error)) error {
+	if !g.stop(name) || g.d.before != nil {
+		return errInjected
 	}
-	err := do()
+	learned, err := do()
 	if g.d.after != nil {
-		err, g.d.after = g.d.after, nil
+		return g.d.after
 	}
+	if name == "list" && !strings.Contains(g.d.key, ",") {
+		// A handler of one key keeps nothing of what it saw before a List, but
+		// that it made an object and that a name was taken.
+		g.d.history = slices.DeleteFunc(g.d.history, func(h string) bool {
+			return !strings.HasPrefix(h, "create") && !strings.HasPrefix(h, "get")
+		})
+	}
+	g.d.history = append(g.d.history, fmt.Sprint(name, " ", learned, " ", apierrors.ReasonForError(err)))
 	return err
 }
 
 func (g gate) List(ctx context.Context, ns, fp string) (out []unstructured.Unstructured, err error) {
-	err = g.call("list", func() error { out, err = g.store.List(ctx, ns, fp); return err })
+	err = g.call("list", func() (string, error) { out, err = g.store.List(ctx, ns, fp); return textOf(out...), err })
 	return out, err
 }
 
 func (g gate) Get(ctx context.Context, ns, name string) (out *unstructured.Unstructured, err error) {
-	err = g.call("get", func() error { out, err = g.store.Get(ctx, ns, name); return err })
+	err = g.call("get", func() (string, error) { out, err = g.store.Get(ctx, ns, name); return textOf(all(out)...), err })
 	return out, err
 }
 
 func (g gate) Create(ctx context.Context, ns string, o *unstructured.Unstructured) (out *unstructured.Unstructured, err error) {
-	err = g.call("create "+o.GetName(), func() error { out, err = g.store.Create(ctx, ns, o); return err })
+	err = g.call("create "+o.GetName(), func() (string, error) { out, err = g.store.Create(ctx, ns, o); return textOf(all(out)...), err })
 	return out, err
 }
 
 func (g gate) PatchStatus(ctx context.Context, ns, name string, patch map[string]any) error {
-	return g.call("patch "+name, func() error { return g.store.PatchStatus(ctx, ns, name, patch) })
+	return g.call("patch "+name, func() (string, error) { return "", g.store.PatchStatus(ctx, ns, name, patch) })
 }
 
 func (g gate) Delete(ctx context.Context, ns, name string, uid types.UID, rv string) error {
-	return g.call("delete "+name, func() error { return g.store.Delete(ctx, ns, name, uid, rv) })
+	return g.call("delete "+name, func() (string, error) { return "", g.store.Delete(ctx, ns, name, uid, rv) })
+}
+
+func all(o *unstructured.Unstructured) []unstructured.Unstructured {
+	if o == nil {
+		return nil
+	}
+	return []unstructured.Unstructured{*o}
+}
+
+func newRun(sc scenario) *run {
+	r := &run{store: newStore(), fingerprint: digest("fingerprint"), budget: sc.budget}
+	if sc.setup != nil {
+		sc.setup(r.store)
+	}
+	for _, key := range sc.events {
+		d := &delivery{key: key}
+		r.deliveries = append(r.deliveries, d)
+		r.deliver(d)
+	}
+	return r
 }
 
 // play runs a scenario to its end. choose picks one of n options.
 func play(sc scenario, choose func(n int) int) *run {
-	r := &run{store: newStore(), fingerprint: digest("fingerprint"), stopped: make(chan struct{}), budget: sc.budget}
-	if sc.setup != nil {
-		sc.setup(r.store)
-	}
-	for i, key := range sc.events {
-		d := &delivery{key: key, proceed: make(chan error)}
-		r.deliveries = append(r.deliveries, d)
-		r.deliver(i, d)
-	}
+	r := newRun(sc)
 	for {
 		steps := r.steps()
 		if len(steps) == 0 {
 			return r
 		}
-		next := steps[choose(len(steps))]
-		r.trace = append(r.trace, next.label)
-		if len(r.trace) > 1000 {
-			panic(fmt.Sprintf("no end in sight: %q", r.trace[900:]))
-		}
-		next.do()
+		r.take(steps[choose(len(steps))])
 	}
 }
 
-// deliver starts a handler and waits until it stops at its first call.
-func (r *run) deliver(_ int, d *delivery) {
-	go func() {
-		dd := New(gate{r, d}, "alert", func() time.Time { return epoch })
+func (r *run) take(s step) {
+	r.trace = append(r.trace, s.label)
+	if len(r.trace) > 1000 {
+		panic(fmt.Sprintf("no end in sight: %q", r.trace[900:]))
+	}
+	s.do()
+}
+
+// abandon ends the handlers of a run that need not go on.
+func (r *run) abandon() {
+	for _, d := range r.deliveries {
+		d.abandon()
+	}
+}
+
+// deliver starts a handler and lets it come to its first call.
+func (r *run) deliver(d *delivery) {
+	d.history, d.before, d.after = nil, nil, nil
+	d.resume, d.abandon = iter.Pull(func(stop func(string) bool) {
+		dd := New(gate{r, d, stop}, "alert", func() time.Time { return epoch })
 		dd.pause = func(context.Context, int) error { return nil }
 		s := mapping.Signal{Fingerprint: r.fingerprint, Namespace: "ns", Name: "A", FiringAt: epoch}
-		d.outcomes, d.err = dd.Settle(context.Background(), s, []string{d.key})
-		d.waiting = ""
-		r.stopped <- struct{}{}
-	}()
-	<-r.stopped
+		if d.key == resolvedAlert {
+			_, d.err = dd.Resolve(context.Background(), s, epoch)
+			return
+		}
+		d.outcomes, d.err = dd.Settle(context.Background(), s, strings.Split(d.key, ","))
+	})
+	d.waiting, _ = d.resume()
+}
+
+// proceed lets a handler make its call; one that fails gets its event delivered
+// again.
+func (r *run) proceed(d *delivery, before, after error) {
+	d.before, d.after = before, after
+	d.waiting, _ = d.resume()
+	if d.waiting == "" && errors.Is(d.err, errInjected) {
+		r.deliver(d)
+	}
+}
+
+// state is everything that the rest of a run depends on. Resource versions are
+// only ever compared for equality, so they are renamed in the order in which
+// they appear.
+func (r *run) state() [32]byte {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.objects)) {
+		b.WriteString(textOf(*r.objects[name]))
+	}
+	for _, o := range r.deleted {
+		b.WriteString(" deleted " + textOf(*o))
+	}
+	fmt.Fprint(&b, r.created, r.budget)
+	for _, d := range r.deliveries {
+		if d.waiting == "" {
+			d.history = nil // What it knew does not matter any more.
+		}
+		fmt.Fprintf(&b, "\n%s %q %q %v %v", d.key, d.waiting, d.history, d.outcomes, d.err)
+	}
+	seen := map[string]string{}
+	return sha256.Sum256([]byte(version.ReplaceAllStringFunc(b.String(), func(v string) string {
+		if seen[v] == "" {
+			seen[v] = fmt.Sprintf("v%d", len(seen))
+		}
+		return seen[v]
+	})))
+}
+
+var version = regexp.MustCompile(`rv:\d+`)
+
+// textOf is all that the protocol can see of objects.
+func textOf(objects ...unstructured.Unstructured) string {
+	var b strings.Builder
+	for i := range objects {
+		o := observe(&objects[i])
+		rv := o.resourceVersion
+		o.resourceVersion = ""
+		fmt.Fprintf(&b, "{%v rv:%s}", o, rv)
+	}
+	return b.String()
 }
 
 func (r *run) steps() []step {
@@ -150,16 +248,19 @@ func (r *run) steps() []step {
 		}
 		busy = true
 		label := fmt.Sprintf("h%d(%s) %s", i, d.key, d.waiting)
-		steps = append(steps, step{label, func() { r.resume(i, d, nil, nil) }})
+		steps = append(steps, step{label, func() { r.proceed(d, nil, nil) }})
 		if r.budget.failBefore > 0 {
-			steps = append(steps, step{label + " fails before", func() { r.budget.failBefore--; r.resume(i, d, errInjected, nil) }})
+			steps = append(steps, step{label + " fails before", func() { r.budget.failBefore--; r.proceed(d, errInjected, nil) }})
 		}
 		if r.budget.failAfter > 0 {
-			steps = append(steps, step{label + " fails after", func() { r.budget.failAfter--; r.resume(i, d, nil, errInjected) }})
+			steps = append(steps, step{label + " fails after", func() { r.budget.failAfter--; r.proceed(d, nil, errInjected) }})
 		}
 	}
 	if !busy {
 		return nil
+	}
+	if r.budget == (budget{}) {
+		return steps
 	}
 	for _, o := range r.all() {
 		switch {
@@ -178,17 +279,6 @@ func (r *run) steps() []step {
 	return steps
 }
 
-// resume lets a handler make its call; a handler that failed gets its event
-// delivered again.
-func (r *run) resume(i int, d *delivery, before, after error) {
-	d.after = after
-	d.proceed <- before
-	<-r.stopped
-	if d.waiting == "" && errors.Is(d.err, errInjected) {
-		r.deliver(i, d)
-	}
-}
-
 // check returns what is wrong at quiescence; nil when nothing is.
 func (r *run) check() error {
 	var ours []object
@@ -196,7 +286,7 @@ func (r *run) check() error {
 		if !o.terminal() && o.ours {
 			ours = append(ours, o)
 		}
-		if o.ours && int(o.count) != len(o.events) {
+		if o.ours && int(o.count) != len(o.events) && !r.prunes {
 			return fmt.Errorf("I2: %s counts %d but has %d keys", o.name, o.count, len(o.events))
 		}
 	}
@@ -212,48 +302,69 @@ func (r *run) check() error {
 		if d.err != nil {
 			return fmt.Errorf("handler %d: %w", i, d.err)
 		}
-		if _, _, ok := recorded(slices.Concat(r.all(), gone), d.key); !ok {
-			return fmt.Errorf("I3: %s was accepted and is on no object", d.key)
+		if d.key == resolvedAlert {
+			continue
 		}
-		// A deletion can make a redelivery the first one again, and a key
-		// that moved to a foreign object was never answered as new.
-		if before, ok := first[d.key]; ok && len(gone) == 0 && r.objects["foreign"] == nil {
-			if before.Count != d.outcomes[0].Count || before.Reason.Decision() != d.outcomes[0].Reason.Decision() {
-				return fmt.Errorf("I4: %s was answered %v and %v", d.key, before, d.outcomes[0])
+		for j, key := range strings.Split(d.key, ",") {
+			if _, _, ok := recorded(slices.Concat(r.all(), gone), key); !ok && !r.prunes {
+				return fmt.Errorf("I3: %s was accepted and is on no object", key)
 			}
+			// A deletion can make a redelivery the first one again, and a key
+			// that moved to a foreign object was never answered as new.
+			if before, ok := first[key]; ok && len(gone) == 0 && r.objects["foreign"] == nil && !r.prunes {
+				if before.Count != d.outcomes[j].Count || before.Reason.Decision() != d.outcomes[j].Reason.Decision() {
+					return fmt.Errorf("I4: %s was answered %v and %v", key, before, d.outcomes[j])
+				}
+			}
+			first[key] = d.outcomes[j]
 		}
-		first[d.key] = d.outcomes[0]
+	}
+	if len(first) == 0 && len(r.all()) > 0 {
+		return fmt.Errorf("I6: a resolved alert made %s", r.all()[0].name)
 	}
 	return nil
 }
 
-// explore runs a scenario under every schedule there is and returns how many
-// there were, or stops at the first that breaks an invariant.
-func explore(sc scenario, limit int) (runs int, complete bool, broken *run, err error) {
-	var prefix []int
-	for runs < limit {
-		var widths []int
-		at := 0
-		r := play(sc, func(n int) int {
-			if at == len(prefix) {
-				prefix = append(prefix, 0)
+// explored is what an exploration covered.
+type explored struct {
+	states, ends int
+	complete     bool
+}
+
+// explore runs a scenario under every schedule that leads to a new state, depth
+// first, and checks every end. It stops at the first end that breaks an
+// invariant, and gives up beyond limit states.
+func explore(sc scenario, limit int) (e explored, broken *run, err error) {
+	seen := map[[32]byte]bool{}
+	open := [][]int{{}}
+	for len(open) > 0 {
+		choices := open[len(open)-1]
+		open = open[:len(open)-1]
+		r := newRun(sc)
+		for _, c := range choices {
+			r.take(r.steps()[c])
+		}
+		for state := r.state(); !seen[state]; state = r.state() {
+			seen[state] = true
+			steps := r.steps()
+			if len(steps) == 0 {
+				e.ends++
+				if err := r.check(); err != nil {
+					return e, r, err
+				}
+				break
 			}
-			widths = append(widths, n)
-			at++
-			return prefix[at-1]
-		})
-		runs++
-		if err := r.check(); err != nil {
-			return runs, false, r, err
+			for other := len(steps) - 1; other > 0; other-- {
+				open = append(open, append(slices.Clone(choices), other))
+			}
+			choices = append(slices.Clone(choices), 0)
+			r.take(steps[0])
 		}
-		prefix = prefix[:len(widths)]
-		for len(prefix) > 0 && prefix[len(prefix)-1]+1 >= widths[len(prefix)-1] {
-			prefix = prefix[:len(prefix)-1]
+		r.abandon()
+		if e.states = len(seen); e.states >= limit {
+			return e, nil, nil
 		}
-		if len(prefix) == 0 {
-			return runs, true, nil, nil
-		}
-		prefix[len(prefix)-1]++
 	}
-	return runs, false, nil, nil
+	e.complete = true
+	return e, nil, nil
 }

@@ -30,13 +30,14 @@ type store struct {
 	// perSecond is how many creates fall into one second.
 	perSecond int
 	created   int
+	made      map[string]int
 	deleted   []*unstructured.Unstructured
 	// prunes makes it a CRD that knows neither our fields nor a default count.
 	prunes bool
 }
 
 func newStore() *store {
-	return &store{objects: map[string]*unstructured.Unstructured{}, perSecond: 3}
+	return &store{objects: map[string]*unstructured.Unstructured{}, made: map[string]int{}, perSecond: 3}
 }
 
 func (s *store) next() string {
@@ -66,7 +67,10 @@ func (s *store) Create(_ context.Context, _ string, o *unstructured.Unstructured
 		return nil, apierrors.NewAlreadyExists(resource, o.GetName())
 	}
 	o = o.DeepCopy()
-	o.SetUID(types.UID(fmt.Sprintf("uid-%d", s.version)))
+	// The UIDs of a name do not depend on what happens to other names, so that
+	// runs which differ only in that reach the same states.
+	s.made[o.GetName()]++
+	o.SetUID(types.UID(fmt.Sprintf("%s-%d", o.GetName(), s.made[o.GetName()])))
 	o.SetResourceVersion(s.next())
 	o.SetCreationTimestamp(metav1.NewTime(epoch.Add(time.Duration(s.created/s.perSecond) * time.Second)))
 	s.created++

@@ -93,7 +93,7 @@ func (f *fakeSink) ids() map[string]string {
 	defer f.mu.Unlock()
 	ids := map[string]string{}
 	for _, e := range f.events {
-		ids[audit.EventID(e.Source, e.ID, e.Index, e.Type)] = e.Type
+		ids[audit.EventID(e.Source, e.ID, e.Alert, e.Type)] = e.Type
 	}
 	return ids
 }

@@ -84,7 +84,7 @@ func (f *Function) Start(_ context.Context, environment map[string]string) error
 	}
 	f.parts.Store(p)
 	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint,
-		"audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
+		"severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
 }
 

@@ -22,7 +22,7 @@ import (
 const SummaryType = "onefire.summary.v1"
 
 // Summary says what became of each alert of an event. It is the same for every
-// delivery of the event.
+// delivery of the event while the objects that the event touched are there.
 type Summary struct {
 	Alerts []AlertSummary `json:"alerts"`
 }
@@ -62,14 +62,14 @@ func (p *parts) handle(ctx context.Context, e event.Event) answer {
 // handleBatch settles every event of a batch; one that is wrong does not keep
 // the others from being settled. The worst answer is the batch's.
 func (p *parts) handleBatch(ctx context.Context, body []byte) answer {
-	var raws []json.RawMessage
-	switch err := json.Unmarshal(body, &raws); {
+	raws, err := mapping.Elements(body, maxBatch)
+	switch {
+	case errors.Is(err, mapping.ErrTooMany):
+		return refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
 	case err != nil:
 		return refuse(http.StatusBadRequest, "not a batch of CloudEvents: %v", err)
 	case len(raws) == 0:
 		return refuse(http.StatusBadRequest, "a batch of no CloudEvents")
-	case len(raws) > maxBatch:
-		return refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
 	}
 	worst := answer{status: http.StatusOK}
 	for i, raw := range raws {
@@ -97,12 +97,12 @@ func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (
 	// The event's own time, where it has one, so that a redelivery reads the
 	// alerts as the first delivery did.
 	at := e.Time()
-	if at.IsZero() {
+	if at.IsZero() || at.After(now) {
 		at = now
 	}
 	n, err := mapping.Parse(e.Data(), at)
 	switch {
-	case errors.Is(err, mapping.ErrTooManyAlerts):
+	case errors.Is(err, mapping.ErrTooMany):
 		return refuse(http.StatusRequestEntityTooLarge, "%v", err), nil, 0
 	case err != nil:
 		return refuse(http.StatusBadRequest, "%v", err), nil, 0
@@ -150,7 +150,7 @@ func (p *parts) summary(e event.Event, results []result) *event.Event {
 		s.Alerts = append(s.Alerts, line)
 	}
 	reply := event.New()
-	reply.SetID(audit.EventID(e.Source(), e.ID(), 0, SummaryType))
+	reply.SetID(audit.EventID(e.Source(), e.ID(), "", SummaryType))
 	reply.SetSource("onefire")
 	reply.SetType(SummaryType)
 	// Marshalling texts and numbers cannot fail.

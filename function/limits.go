@@ -6,9 +6,9 @@ const (
 	// maxBody is the largest request body in bytes. 2,000 alerts as
 	// Alertmanager writes them are about 1.2 MB.
 	maxBody = 2 << 20
-	// maxBodies bounds the bytes of all bodies held at once. A decoded event
-	// takes several times its size, and the function has 256 MiB.
-	maxBodies = 16 << 20
+	// maxBodies bounds the bytes of all bodies held at once: a decoded event
+	// takes up to ten times its size, and the function has 256 MiB.
+	maxBodies = 8 << 20
 	// maxBatch is how many events one batch may hold.
 	maxBatch = 100
 	// maxAttribute is the longest CloudEvents source or id in bytes: they
@@ -20,13 +20,15 @@ const (
 	// maxRequests bounds the requests under way at once.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at
-	// once, and the audit events of one fingerprint.
+	// once, and the alerts whose audit events are sent at once.
 	maxParallel = 16
 	// bodyTimeout bounds the time in which a body must arrive.
 	bodyTimeout = 10 * time.Second
-	// eventTimeout bounds the settling of one request: Knative's data plane
+	// eventTimeout bounds one request, its body included: Knative's data plane
 	// and func's server give up after 30 s.
 	eventTimeout = 25 * time.Second
+	// answerTimeout bounds the sending of an answer.
+	answerTimeout = 4 * time.Second
 	// stuckAfter is when a request under way means that the process is stuck:
 	// no bound above lets one last this long.
 	stuckAfter = 60 * time.Second

@@ -51,10 +51,6 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.answer(p, w, r).write(w, r)
-	// The answer must be on its way before the request counts as done, or a
-	// host that stops now would cut it off. Without a flusher there is nothing
-	// more to do.
-	_ = http.NewResponseController(w).Flush()
 }
 
 func (f *Function) answer(p *parts, w http.ResponseWriter, r *http.Request) (a answer) {
@@ -68,6 +64,10 @@ func (f *Function) answer(p *parts, w http.ResponseWriter, r *http.Request) (a a
 		w.Header().Set("Allow", http.MethodPost)
 		return refuse(http.StatusMethodNotAllowed, "POST a CloudEvent")
 	}
+	// A client that hangs up does not undo what it sent: the event is
+	// finished all the same, within the deadline.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	defer cancel()
 	body, release, err := f.read(w, r)
 	defer release()
 	var tooBig *http.MaxBytesError
@@ -77,10 +77,6 @@ func (f *Function) answer(p *parts, w http.ResponseWriter, r *http.Request) (a a
 	case err != nil:
 		return refuse(http.StatusServiceUnavailable, "reading the body: %v", err)
 	}
-	// A client that hangs up does not undo what it sent: the event is
-	// finished all the same, within the deadline.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
-	defer cancel()
 	if cehttp.IsHTTPBatch(r.Header) {
 		return p.handleBatch(ctx, body)
 	}
@@ -152,8 +148,17 @@ func validate(e event.Event) error {
 	return nil
 }
 
-// write sends the answer. A failed write has no reader any more.
+// write sends the answer. A failed write has no reader any more, and one that
+// does not read holds nothing up for long.
 func (a answer) write(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(answerTimeout))
+	defer func() {
+		// The answer must be on its way before the request counts as done, or
+		// a host that stops now would cut it off.
+		_ = control.Flush()
+		_ = control.SetWriteDeadline(time.Time{})
+	}()
 	switch {
 	case a.reply != nil:
 		_ = cehttp.WriteResponseWriter(r.Context(), binding.ToMessage(a.reply), a.status, w)

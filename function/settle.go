@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,8 @@ type cause struct {
 // result is what became of one alert.
 type result struct {
 	signal mapping.Signal
+	// key tells the occurrence from all others.
+	key    string
 	reason mapping.Reason
 	// name is the RemediationRequest's, count its occurrence count with this
 	// alert; both empty where there is none.
@@ -38,6 +41,8 @@ type result struct {
 	count int32
 	// err says why the alert is invalid or not settled.
 	err error
+	// code is the audit contract's error code of an invalid alert.
+	code string
 }
 
 func (r result) log(ctx context.Context, log *slog.Logger) {
@@ -60,71 +65,81 @@ func (r result) log(ctx context.Context, log *slog.Logger) {
 	log.LogAttrs(ctx, level, "alert", attributes...)
 }
 
-// group is the alerts of one event that share a fingerprint and a namespace.
+// group is the alerts of one event that share a fingerprint and a namespace, by
+// place in the event.
 type group struct {
-	// firing are the alerts to count, by place in the event; keys are theirs,
-	// and several alerts have the same when a body repeats an alert.
-	firing []int
-	keys   []string
-	// resolved are the alerts that ended, the latest at ended.
+	firing   []int
 	resolved []int
-	ended    time.Time
+	// ended is when the latest of the resolved alerts ended.
+	ended time.Time
 }
 
-// settleAlerts settles the alerts of an event, fingerprint by fingerprint, and
-// returns one result per alert. What happens to one fingerprint does not touch
-// another.
+// settleAlerts settles the alerts of an event and then sends their audit events.
+// It returns one result per alert. What happens to one fingerprint does not
+// touch another, and a sink that hangs keeps no object from being made.
 func (p *parts) settleAlerts(ctx context.Context, c cause, alerts []mapping.Alert) []result {
 	results := make([]result, len(alerts))
-	var work errgroup.Group
-	work.SetLimit(maxParallel)
-	groups, malformed := p.sort(c, alerts, results)
-	for _, g := range groups {
-		work.Go(func() error {
-			defer guard(results, append(slices.Clone(g.firing), g.resolved...), p.log)
-			p.settleGroup(ctx, c, g, results)
-			return nil
-		})
-	}
-	for _, i := range malformed {
-		work.Go(func() error {
-			defer guard(results, []int{i}, p.log)
-			p.fail(ctx, c, i, results, "ERR_INVALID_ALERT")
+	var settling errgroup.Group
+	settling.SetLimit(maxParallel)
+	for _, g := range p.divide(c, alerts, results) {
+		settling.Go(func() error {
+			defer p.guard(results, slices.Concat(g.firing, g.resolved)...)
+			p.settleGroup(ctx, g, results)
 			return nil
 		})
 	}
 	// Errors are in the results: one must not hide the others.
-	_ = work.Wait()
+	_ = settling.Wait()
+
+	var reporting errgroup.Group
+	reporting.SetLimit(maxParallel)
+	sink := &delivery{}
+	reported := map[string]bool{}
+	for i, r := range results {
+		if !r.audited() || reported[r.key] {
+			continue // A body that repeats an alert says one thing.
+		}
+		reported[r.key] = true
+		reporting.Go(func() error {
+			defer p.guard(results, i)
+			p.report(ctx, c, &results[i], sink)
+			return nil
+		})
+	}
+	_ = reporting.Wait()
 	return results
 }
 
-// guard keeps a panic in one alert's handling from ending the process.
-func guard(results []result, alerts []int, log *slog.Logger) {
+// audited tells whether a decision has audit events.
+func (r result) audited() bool {
+	switch r.reason.Decision() {
+	case mapping.New, mapping.Duplicate, mapping.Invalid:
+		return true
+	}
+	return false
+}
+
+// guard keeps a panic in the handling of alerts from ending the process.
+func (p *parts) guard(results []result, alerts ...int) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
-	log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	p.log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	for _, i := range alerts {
 		results[i].reason, results[i].err = mapping.Unavailable, errPanic
 	}
 }
 
-// sort maps the alerts and puts those to settle into groups. The results of the
-// others are complete, but for the audit of those that are malformed.
-func (p *parts) sort(c cause, alerts []mapping.Alert, results []result) (groups []*group, malformed []int) {
+// divide maps the alerts and puts those to settle into groups. The results of
+// the others are complete.
+func (p *parts) divide(c cause, alerts []mapping.Alert, results []result) []*group {
 	type subject struct{ namespace, fingerprint string }
 	bySubject := map[subject]*group{}
+	var groups []*group
 	for i, a := range alerts {
 		r := &results[i]
-		var err error
-		if r.signal, err = p.rules.Signal(a, c.at); err != nil {
-			r.reason, r.err = mapping.Malformed, err
-			malformed = append(malformed, i)
-			continue
-		}
-		if reason, ignored := p.rules.Ignored(a); ignored {
-			r.reason = reason
+		if p.assess(c, a, i, results); r.reason != 0 {
 			continue
 		}
 		key := subject{r.signal.Namespace, r.signal.Fingerprint}
@@ -136,117 +151,157 @@ func (p *parts) sort(c cause, alerts []mapping.Alert, results []result) (groups 
 		}
 		if !a.Resolved {
 			g.firing = append(g.firing, i)
-			g.keys = append(g.keys, dedup.Key(c.source, c.id, a.Identity(), a.Start))
 			continue
 		}
-		ended := a.EndsAt
-		if ended.IsZero() {
-			ended = c.at
-		}
 		g.resolved = append(g.resolved, i)
-		if ended.After(g.ended) {
+		// An end that is still ahead would outlast all later ones.
+		if ended := a.EndsAt; ended.IsZero() || ended.After(c.at) {
+			g.ended = c.at
+		} else if ended.After(g.ended) {
 			g.ended = ended
 		}
 	}
-	return groups, malformed
+	return groups
 }
 
-func (p *parts) settleGroup(ctx context.Context, c cause, g *group, results []result) {
+// assess maps one alert. Its result has a reason when there is nothing to settle.
+func (p *parts) assess(c cause, a mapping.Alert, i int, results []result) {
+	defer p.guard(results, i)
+	r := &results[i]
+	identity := a.Identity()
+	if a.Problem != "" {
+		identity = string(a.Raw)
+	}
+	r.key = dedup.Key(c.source, c.id, identity, a.Start)
+	var err error
+	if r.signal, err = p.rules.Signal(a, c.at); err != nil {
+		r.reason, r.err, r.code = mapping.Malformed, err, "ERR_INVALID_ALERT"
+		return
+	}
+	if reason, ignored := p.rules.Ignored(a); ignored {
+		r.reason = reason
+	}
+}
+
+func (p *parts) settleGroup(ctx context.Context, g *group, results []result) {
 	if len(g.firing) > 0 {
-		p.count(ctx, c, g, results)
+		p.count(ctx, g.firing, results)
 	}
-	if len(g.resolved) > 0 {
-		o, err := p.dedup.Resolve(ctx, results[g.resolved[0]].signal, g.ended)
-		for _, i := range g.resolved {
-			r := &results[i]
-			r.reason, r.name, r.count = o.Reason, o.Name, o.Count
-			if err != nil {
-				r.reason, r.err = mapping.Unavailable, err
-			}
+	if len(g.resolved) == 0 {
+		return
+	}
+	o, err := p.dedup.Resolve(ctx, results[g.resolved[0]].signal, g.ended)
+	for _, i := range g.resolved {
+		r := &results[i]
+		r.reason, r.name, r.count = o.Reason, o.Name, o.Count
+		if err != nil {
+			r.reason, r.err = mapping.Unavailable, err
 		}
 	}
 }
 
-// count settles a group's firing alerts and sends their audit events.
-func (p *parts) count(ctx context.Context, c cause, g *group, results []result) {
+// count settles the firing alerts of one fingerprint.
+func (p *parts) count(ctx context.Context, firing []int, results []result) {
 	place := map[string]int{}
-	var distinct []string
-	for _, key := range g.keys {
+	var keys []string
+	for _, i := range firing {
+		key := results[i].key
 		if _, ok := place[key]; !ok {
-			place[key] = len(distinct)
-			distinct = append(distinct, key)
+			place[key] = len(keys)
+			keys = append(keys, key)
 		}
 	}
-	outcomes, err := p.dedup.Settle(ctx, results[g.firing[0]].signal, distinct)
-	var rejected *dedup.RejectedError
-	var reports errgroup.Group
-	reports.SetLimit(maxParallel)
-	reported := map[string]bool{}
-	for at, i := range g.firing {
-		r, key := &results[i], g.keys[at]
+	signal := results[firing[0]].signal
+	outcomes, err := p.dedup.Settle(ctx, signal, keys)
+	rejected := p.rejected(signal, err)
+	for _, i := range firing {
+		r := &results[i]
 		switch {
-		case errors.As(err, &rejected):
-			r.reason, r.err = mapping.Rejected, err
+		case rejected != nil:
+			r.reason, r.err, r.code = mapping.Rejected, err, rejected.Code
 		case err != nil:
 			r.reason, r.err = mapping.Unavailable, err
-			continue
 		default:
-			o := outcomes[place[key]]
+			o := outcomes[place[r.key]]
 			r.reason, r.name, r.count = o.Reason, o.Name, o.Count
 		}
-		if reported[key] {
-			continue // A body that repeats an alert says one thing.
-		}
-		reported[key] = true
-		reports.Go(func() error {
-			defer guard(results, []int{i}, p.log)
-			if rejected != nil {
-				p.fail(ctx, c, i, results, rejected.Code)
-				return nil
-			}
-			p.report(ctx, c, i, results, mapping.Record{Decision: r.reason.Decision(), Request: r.name, Count: r.count})
-			return nil
-		})
 	}
-	_ = reports.Wait()
 }
 
-// fail sends the audit event of an alert that can never be settled.
-func (p *parts) fail(ctx context.Context, c cause, i int, results []result, code string) {
-	p.report(ctx, c, i, results, mapping.Record{
-		Decision: mapping.Invalid,
-		Failure:  &mapping.Failure{Code: code, Message: results[i].err.Error()},
-	})
+// rejected tells whether no redelivery can heal an error. A missing namespace is
+// the alert's own fault only where the alert chose it.
+func (p *parts) rejected(s mapping.Signal, err error) *dedup.RejectedError {
+	var rejected *dedup.RejectedError
+	if !errors.As(err, &rejected) || rejected.Code == dedup.NamespaceNotFound && s.Namespace == p.rules.Namespace {
+		return nil
+	}
+	return rejected
+}
+
+// delivery is what the audit events of one event share.
+type delivery struct {
+	mu sync.Mutex
+	// down is why the sink was not available; then it is not tried again.
+	down error
+}
+
+func (d *delivery) state() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.down
+}
+
+func (d *delivery) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.down = err
 }
 
 // report sends the audit events of one decision. When the sink is not available
-// the alert is not settled, unless audit is best effort. What the sink refuses
-// for good is set aside in the log, whole: no redelivery would change its mind.
-func (p *parts) report(ctx context.Context, c cause, i int, results []result, d mapping.Record) {
-	r := &results[i]
+// the alert is not settled, unless audit is best effort.
+func (p *parts) report(ctx context.Context, c cause, r *result, sink *delivery) {
+	d := mapping.Record{Decision: r.reason.Decision(), Request: r.name, Count: r.count}
+	if d.Decision == mapping.Invalid {
+		d.Failure = &mapping.Failure{Code: r.code, Message: r.err.Error()}
+	}
 	for _, request := range p.rules.Audit(r.signal, d, p.now()) {
-		err := p.sink.Deliver(ctx, audit.Event{
-			Source:       c.source,
-			ID:           c.id,
-			Index:        i,
-			Type:         request.EventType,
-			Time:         request.Timestamp,
-			Subject:      d.Request,
-			PartitionKey: r.signal.Fingerprint,
-			Traceparent:  c.traceparent,
-			Data:         request,
-		})
-		var refused *audit.RefusedError
+		err := sink.state()
+		if err == nil {
+			err = p.deliver(ctx, c, r, request)
+		}
 		switch {
 		case err == nil:
-		case errors.As(err, &refused):
-			// Marshalling succeeded before, or the text says why not.
-			whole, _ := json.Marshal(request)
-			p.log.Error("audit event set aside", "error", err, "audit_event", json.RawMessage(whole))
 		case p.config.AuditMode == config.AuditBestEffort:
+			sink.fail(err)
 			p.log.Warn("audit event lost: AUDIT_MODE is best-effort", "error", err, "type", request.EventType, "correlation_id", request.CorrelationID)
 		default:
+			sink.fail(err)
 			r.reason, r.err = mapping.Unavailable, err
+			return
 		}
 	}
+}
+
+// deliver sends one audit event. What the sink refuses for good is set aside in
+// the log, whole: no redelivery would change its mind.
+func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping.AuditRequest) error {
+	err := p.sink.Deliver(ctx, audit.Event{
+		Source:       c.source,
+		ID:           c.id,
+		Alert:        r.key,
+		Type:         request.EventType,
+		Time:         request.Timestamp,
+		Subject:      r.name,
+		PartitionKey: r.signal.Fingerprint,
+		Traceparent:  c.traceparent,
+		Data:         request,
+	})
+	var refused *audit.RefusedError
+	if errors.As(err, &refused) {
+		// Marshalling succeeded before, or the error says why not.
+		whole, _ := json.Marshal(request)
+		p.log.Error("audit event set aside", "error", err, "audit_event", json.RawMessage(whole))
+		return nil
+	}
+	return err
 }

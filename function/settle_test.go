@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -184,4 +186,78 @@ func TestParallelWorkWithinOneEventIsBounded(t *testing.T) {
 	}
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alerts...))))
 	require.LessOrEqual(t, most, maxParallel)
+}
+
+// Some senders have one id for all that they send: what they send later is an
+// alert of its own, and so are its audit events.
+func TestAConstantEventIDHasAuditEventsForEachAlert(t *testing.T) {
+	f := newFixture()
+	for _, body := range []string{
+		webhook(alert("firing", "alertname=A")),
+		webhook(alert("firing", "alertname=B")),
+		strings.Replace(webhook(alert("firing", "alertname=A")), "T11:00", "T11:01", 1),
+	} {
+		requireStatus(t, http.StatusOK, f.serve(binary("constant", body)))
+	}
+	require.Len(t, f.sink.ids(), 6)
+}
+
+func TestASinkThatHangsKeepsNoObjectFromBeingMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		var mu sync.Mutex
+		settled, tried := 0, 0
+		f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			settled++
+			return (&fakeDedup{}).Settle(ctx, s, keys)
+		}
+		f.sink.fail = func(audit.Event) error {
+			mu.Lock()
+			tried++
+			mu.Unlock()
+			time.Sleep(12 * time.Second) // Its own bound, in the clock of the test.
+			return errors.New("the sink hangs")
+		}
+		alerts := make([]string, 200)
+		for i := range alerts {
+			alerts[i] = alert("firing", "alertname=A", "pod=p"+strconv.Itoa(i))
+		}
+		requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("1", webhook(alerts...))))
+		require.Equal(t, 200, settled)
+		require.LessOrEqual(t, tried, maxParallel, "a sink that is down is not tried for every alert")
+	})
+}
+
+func TestAMissingNamespaceIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T) {
+	for reason, row := range map[string]struct {
+		namespace string
+		status    int
+	}{
+		"the configured one is the operator's": {"ns", http.StatusServiceUnavailable},
+		"the alert's own is the alert's":       {"elsewhere", http.StatusOK},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			f := newFixture()
+			f.parts.rules.Placement = mapping.PlacementSignal
+			f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
+				return nil, &dedup.RejectedError{Code: dedup.NamespaceNotFound, Err: errors.New("no such namespace")}
+			}
+			requireStatus(t, row.status, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace="+row.namespace)))))
+			require.Equal(t, row.status == http.StatusOK, len(f.types()) == 1)
+		})
+	}
+}
+
+func TestAnEndThatIsStillAheadIsNotKept(t *testing.T) {
+	f := newFixture()
+	var at time.Time
+	f.dedup.resolve = func(_ mapping.Signal, t time.Time) (dedup.Outcome, error) {
+		at = t
+		return dedup.Outcome{Reason: mapping.ResolvedActive}, nil
+	}
+	body := strings.Replace(webhook(alert("resolved", "alertname=A")), "2026-01-17T11:30:00Z", "9999-12-31T00:00:00Z", 1)
+	requireStatus(t, http.StatusOK, f.serve(binary("1", body)))
+	require.Equal(t, noon, at)
 }

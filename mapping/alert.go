@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 var (
 	// ErrNoAlerts means that the payload is not JSON that holds alerts.
 	ErrNoAlerts = errors.New("no Prometheus alerts in it")
-	// ErrTooManyAlerts means more than [MaxAlerts] alerts in one payload.
-	ErrTooManyAlerts = fmt.Errorf("more than %d alerts in one event: lower the receiver's max_alerts or group by more labels", MaxAlerts)
+	// ErrTooMany means more elements than a list may have.
+	ErrTooMany = errors.New("too many elements")
 )
 
 // Notification is a decoded payload.
@@ -83,10 +84,37 @@ func (l *lenient) UnmarshalJSON(b []byte) error {
 }
 
 type envelope struct {
-	Status          lenient            `json:"status"`
-	Alerts          *[]json.RawMessage `json:"alerts"`
-	Labels          json.RawMessage    `json:"labels"`
-	TruncatedAlerts lenient            `json:"truncatedAlerts"`
+	Status          lenient         `json:"status"`
+	Alerts          json.RawMessage `json:"alerts"`
+	Labels          json.RawMessage `json:"labels"`
+	TruncatedAlerts lenient         `json:"truncatedAlerts"`
+}
+
+// Elements splits a JSON array. It stops with [ErrTooMany] at the element after
+// the limit, before a long list of small elements takes many times its size.
+func Elements(array []byte, limit int) ([]json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(array))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return nil, errors.New("it is no JSON array")
+	}
+	var all []json.RawMessage
+	for d.More() {
+		if len(all) == limit {
+			return nil, ErrTooMany
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, fmt.Errorf("element %d: %w", len(all), err)
+		}
+		all = append(all, raw)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("it has no end: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more after its end")
+	}
+	return all, nil
 }
 
 // notes are annotations: what is no text among them is left out.
@@ -125,30 +153,28 @@ func Parse(data []byte, at time.Time) (Notification, error) {
 	if len(data) == 0 {
 		return Notification{}, fmt.Errorf("%w: the event has no data", ErrNoAlerts)
 	}
-	var (
-		env  envelope
-		raws []json.RawMessage
-	)
-	if data[0] == '[' {
-		if err := json.Unmarshal(data, &raws); err != nil {
-			return Notification{}, fmt.Errorf("%w: %s", ErrNoAlerts, explain(err))
-		}
-	} else {
+	var env envelope
+	list := data
+	if data[0] != '[' {
 		if err := json.Unmarshal(data, &env); err != nil {
 			return Notification{}, fmt.Errorf("%w: %s", ErrNoAlerts, explain(err))
 		}
-		switch {
-		case env.Alerts != nil:
-			raws = *env.Alerts
-		case env.Labels != nil:
-			raws = []json.RawMessage{data}
-		}
+		list = env.Alerts
 	}
-	switch {
-	case len(raws) == 0:
+	var raws []json.RawMessage
+	if list != nil && string(list) != "null" {
+		var err error
+		switch raws, err = Elements(list, MaxAlerts); {
+		case errors.Is(err, ErrTooMany):
+			return Notification{}, fmt.Errorf("%w: more than %d alerts in one event; lower the receiver's max_alerts or group by more labels", err, MaxAlerts)
+		case err != nil:
+			return Notification{}, fmt.Errorf("%w: %w", ErrNoAlerts, err)
+		}
+	} else if env.Labels != nil {
+		raws = []json.RawMessage{data}
+	}
+	if len(raws) == 0 {
 		return Notification{}, fmt.Errorf("%w: neither alerts nor labels", ErrNoAlerts)
-	case len(raws) > MaxAlerts:
-		return Notification{}, fmt.Errorf("%w (%d)", ErrTooManyAlerts, len(raws))
 	}
 	n := Notification{Alerts: make([]Alert, len(raws))}
 	if cut, err := strconv.ParseUint(string(env.TruncatedAlerts), 10, 64); err == nil {
@@ -162,6 +188,11 @@ func Parse(data []byte, at time.Time) (Notification, error) {
 
 func parseAlert(raw json.RawMessage, groupStatus string, at time.Time) Alert {
 	a := Alert{Raw: raw}
+	// Each field has a colon, so this bounds the maps before they are made.
+	if n := bytes.Count(raw, []byte{':'}); n > maxFields {
+		a.Problem = fmt.Sprintf("not an alert: it has up to %d fields, more than %d", n, maxFields)
+		return a
+	}
 	var w *wireAlert
 	if err := json.Unmarshal(raw, &w); err != nil {
 		a.Problem = "not an alert: " + explain(err)

@@ -23,7 +23,7 @@ func FuzzParse(f *testing.F) {
 		n, err := Parse(data, now)
 		if err != nil {
 			require.Empty(t, n)
-			require.NotEqual(t, errors.Is(err, ErrNoAlerts), errors.Is(err, ErrTooManyAlerts), "%v", err)
+			require.NotEqual(t, errors.Is(err, ErrNoAlerts), errors.Is(err, ErrTooMany), "%v", err)
 			return
 		}
 		again, err := Parse(data, now)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -218,8 +219,33 @@ func TestMaxAlertsIsTheMost(t *testing.T) {
 	require.Len(t, n.Alerts, MaxAlerts)
 
 	n, err = Parse(manyAlerts(MaxAlerts+1), now)
-	require.ErrorIs(t, err, ErrTooManyAlerts)
+	require.ErrorIs(t, err, ErrTooMany)
 	require.NotErrorIs(t, err, ErrNoAlerts)
-	require.ErrorContains(t, err, "2001", "the sender learns how many there were")
+	require.ErrorContains(t, err, "more than 2000 alerts", "the sender learns the limit")
 	require.Empty(t, n)
+}
+
+// A body of many tiny elements, or one alert of many tiny labels, must not take
+// many times its size before it is refused.
+func TestSmallElementsDoNotTakeMuchMemory(t *testing.T) {
+	for reason, row := range map[string]struct {
+		body string
+		err  error
+	}{
+		"a list of numbers":     {`{"alerts":[` + strings.Repeat("0,", 1<<20) + `0]}`, ErrTooMany},
+		"an alert of labels":    {`{"labels":{` + strings.Repeat(`"a":"",`, 1<<18) + `"b":""}}`, nil},
+		"a list without an end": {`[` + strings.Repeat("{},", 1000), ErrNoAlerts},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			n, err := Parse([]byte(row.body), now)
+			runtime.ReadMemStats(&after)
+			require.ErrorIs(t, err, row.err)
+			if err == nil {
+				require.Contains(t, n.Alerts[0].Problem, "more than 25000")
+			}
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(20<<20))
+		})
+	}
 }

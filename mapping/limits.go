@@ -7,6 +7,9 @@ const (
 	// MaxAlerts in one event. Alertmanager groups rarely pass a few hundred;
 	// beyond this a redelivery could not settle within the event's deadline.
 	MaxAlerts = 2000
+	// maxFields is how many labels, annotations and other fields an alert may
+	// come with: more would take many times its size to decode.
+	maxFields = 25_000
 
 	// maxName is the CRD's maxLength of signalName, clusterID and names.
 	maxName = 253

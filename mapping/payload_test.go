@@ -95,7 +95,7 @@ func TestPayloadsWithoutAlertsAreRefused(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			n, err := Parse([]byte(payload), now)
 			require.ErrorIs(t, err, ErrNoAlerts)
-			require.NotErrorIs(t, err, ErrTooManyAlerts)
+			require.NotErrorIs(t, err, ErrTooMany)
 			require.Empty(t, n)
 		})
 	}

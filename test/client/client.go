@@ -74,8 +74,11 @@ func AuditTrail(ctx context.Context, from string, query url.Values) ([]AuditEven
 		}
 		err = json.NewDecoder(resp.Body).Decode(&page)
 		resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("asking DataStorage: %d: %w", resp.StatusCode, err)
+		if resp.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("asking DataStorage: %s", resp.Status)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading DataStorage's answer: %w", err)
 		}
 		all = append(all, page.Data...)
 		if !page.Pagination.HasMore {

@@ -76,7 +76,10 @@ func Start(ctx context.Context, o Options, crd []byte) (*Server, error) {
 	}
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
-	go func() { s.done <- handler.RunWithContext(serving) }()
+	go func() {
+		defer close(s.done)
+		s.done <- handler.RunWithContext(serving)
+	}()
 	s.Config = &rest.Config{
 		Host:            "https://" + listener.Addr().String(),
 		BearerToken:     token,

@@ -126,7 +126,6 @@ func (s *Server) install(ctx context.Context, crd []byte) error {
 	err = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		select {
 		case err := <-s.done:
-			s.done <- err
 			return false, fmt.Errorf("the API server ended: %w", err)
 		default:
 		}

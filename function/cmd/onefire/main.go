@@ -21,7 +21,7 @@ import (
 	"onefire/function"
 )
 
-// stopTimeout is a little more than the longest that a request may take.
+// stopTimeout is a little more than the longest that a request may take, 29 s.
 const stopTimeout = 30 * time.Second
 
 func main() {

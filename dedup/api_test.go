@@ -1,0 +1,140 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"onefire/mapping"
+)
+
+func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
+	for reason, row := range map[string]struct {
+		err  error
+		code string
+	}{
+		"its content is not valid":           {apierrors.NewInvalid(schema.GroupKind{}, "a", nil), "ERR_K8S_INVALID"},
+		"it is too large":                    {apierrors.NewRequestEntityTooLargeError("too large"), "ERR_K8S_TOO_LARGE"},
+		"its namespace does not exist":       {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"), NamespaceNotFound},
+		"the CRD is not there yet":           {apierrors.NewNotFound(resource, ""), ""},
+		"permissions are missing":            {apierrors.NewForbidden(resource, "a", errors.New("rbac")), ""},
+		"a webhook denies it":                {apierrors.NewBadRequest("denied"), ""},
+		"the server is busy":                 {apierrors.NewTooManyRequests("busy", 1), ""},
+		"the server has trouble":             {apierrors.NewInternalError(errors.New("trouble")), ""},
+		"the connection broke":               {errors.New("EOF"), ""},
+		"the token is not accepted any more": {apierrors.NewUnauthorized("token"), ""},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			err := rejected(row.err)
+			require.ErrorIs(t, err, row.err)
+			var r *RejectedError
+			require.Equal(t, row.code != "", errors.As(err, &r))
+			if row.code != "" {
+				require.Equal(t, row.code, r.Code)
+			}
+		})
+	}
+}
+
+// faulty fails the calls for which it has an error.
+type faulty struct {
+	*store
+	create, patch error
+	lists         []error // by turns, then none
+}
+
+func (f *faulty) List(ctx context.Context, ns, fp string) ([]unstructured.Unstructured, error) {
+	if len(f.lists) > 0 {
+		err := f.lists[0]
+		f.lists = f.lists[1:]
+		if err != nil {
+			return nil, err
+		}
+	}
+	return f.store.List(ctx, ns, fp)
+}
+
+func (f *faulty) Create(ctx context.Context, ns string, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if f.create != nil {
+		return nil, f.create
+	}
+	return f.store.Create(ctx, ns, o)
+}
+
+func (f *faulty) PatchStatus(ctx context.Context, ns, name string, patch map[string]any) error {
+	if f.patch != nil {
+		return f.patch
+	}
+	return f.store.PatchStatus(ctx, ns, name, patch)
+}
+
+func settle(t *testing.T, api API, keys ...string) ([]Outcome, error) {
+	t.Helper()
+	d := New(api, "alert", func() time.Time { return epoch })
+	return d.Settle(t.Context(), mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}, keys)
+}
+
+func TestARefusedPatchIsNotTheAlertsFault(t *testing.T) {
+	f := &faulty{store: newStore(), patch: apierrors.NewInvalid(schema.GroupKind{}, "a", nil)}
+	_, err := settle(t, f, "a", "b")
+	require.True(t, apierrors.IsInvalid(err), "%v", err)
+	var r *RejectedError
+	require.NotErrorAs(t, err, &r)
+
+	f.patch = nil
+	outcomes, err := settle(t, f, "a", "b")
+	require.NoError(t, err)
+	require.Equal(t, []int32{1, 2}, []int32{outcomes[0].Count, outcomes[1].Count})
+}
+
+func TestTheLookAfterACreateIsTriedAgain(t *testing.T) {
+	trouble := apierrors.NewInternalError(errors.New("trouble"))
+	f := &faulty{store: newStore(), lists: []error{nil, trouble, trouble, trouble}}
+	outcomes, err := settle(t, f, "a")
+	require.NoError(t, err)
+	require.Equal(t, mapping.FirstSeen, outcomes[0].Reason)
+
+	f = &faulty{store: newStore(), lists: []error{nil, trouble, trouble, trouble, trouble}}
+	_, err = settle(t, f, "a")
+	require.ErrorIs(t, err, trouble)
+}
+
+func TestAManyKeyedEventStaysIdempotent(t *testing.T) {
+	s := newStore()
+	keys := make([]string, 3*MaxEvents)
+	for i := range keys {
+		keys[i] = digest(string(rune(i)))[:16]
+	}
+	for range 3 {
+		outcomes, err := settle(t, s, keys...)
+		require.NoError(t, err)
+		require.EqualValues(t, len(keys), s.all()[0].count)
+		require.EqualValues(t, len(keys), outcomes[len(keys)-1].Count)
+	}
+}
+
+func TestLosingEveryRoundIsAnErrorAndTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{store: newStore(), patch: apierrors.NewConflict(resource, "a", errors.New("again"))}
+		_, err := settle(t, f, "a")
+		require.NoError(t, err)
+		begun := time.Now()
+		_, err = settle(t, f, "b")
+		require.ErrorIs(t, err, ErrContended)
+		require.Less(t, time.Since(begun), maxRounds*maxPause)
+		require.Greater(t, time.Since(begun), time.Second)
+	})
+}
+
+func TestAWaitEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, pause(ctx, 50), context.Canceled)
+}

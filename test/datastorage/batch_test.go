@@ -1,0 +1,79 @@
+package datastorage
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+)
+
+// numbered are events whose correlation ids are their places.
+func numbered(t *testing.T, n int) [][]byte {
+	t.Helper()
+	var all [][]byte
+	for i := range n {
+		all = append(all, correlated(t, strconv.Itoa(i), mapping.SignalReceived))
+	}
+	return all
+}
+
+func TestBatchIsStoredInItsOrder(t *testing.T) {
+	for _, n := range []int{1, 2, 500} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			c := serve(t, Options{})
+			a := c.must(http.MethodPost, batch, array(numbered(t, n)...))
+			require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+			answers := decode[[]stored](t, a.body)
+			require.Len(t, answers, n)
+			p := c.get("?limit=1000")
+			require.Len(t, p.Data, n)
+			for i, e := range p.Data {
+				require.Equal(t, strconv.Itoa(i), e["correlation_id"])
+				require.Equal(t, answers[i].EventID, e["event_id"])
+			}
+		})
+	}
+}
+
+func TestBatchIsStoredWholeOrNotAtAll(t *testing.T) {
+	valid := numbered(t, 3)
+	with := func(bad []byte) []byte { return array(slices.Insert(slices.Clone(valid), 2, bad)...) }
+	tests := map[string]struct {
+		body []byte
+		says string
+	}{
+		"an empty batch":           {array(), "minimum number of items is 1"},
+		"more than 500":            {array(numbered(t, 501)...), "maximum number of items is 500"},
+		"no batch, one event":      {valid[0], "must be an array"},
+		"one outside the contract": {with(event(t, mapping.Schema202601, set("severity", "warning"))), "/severity"},
+		"one of the other schema":  {with(event(t, mapping.Schema202608)), "doesn't match schema"},
+		"one too old":              {with(event(t, mapping.Schema202601, old(maxBehind+time.Minute))), "7 days old"},
+		"one too far ahead":        {with(event(t, mapping.Schema202601, old(-maxAhead-time.Minute))), "60 minutes ahead"},
+		"one that is null":         {with([]byte("null")), "not nullable"},
+		"one with no end":          {with([]byte("{")), "failed to decode"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, Options{})
+			requireProblem(t, c.must(http.MethodPost, batch, tt.body), http.StatusBadRequest, tt.says)
+			require.Zero(t, c.total())
+		})
+	}
+}
+
+// The headers of a request are of one CloudEvent, and a batch is many: they
+// must not be taken for each other.
+func TestBatchHasNoCloudEventsID(t *testing.T) {
+	c := serve(t, Options{})
+	body := array(numbered(t, 2)...)
+	for range 2 {
+		a := c.must(http.MethodPost, batch, body, "Ce-Source", "onefire", "Ce-Id", "one")
+		require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	}
+	require.Equal(t, 4, c.total())
+}
