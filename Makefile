@@ -5,6 +5,9 @@ GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v
 FUZZTIME ?= 60s
 FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 
+# `go test ./dedup` explores the protocol's schedules, which the race detector
+# can only slow down: they run in one goroutine at a time.
+#
 # The API server and etcd would take five minutes more to build with the race
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/)
@@ -23,6 +26,7 @@ alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came 
 
 test: ## Run all tests with the race detector (5 minutes; the first time 15).
 	go test -race ./...
+	go test ./dedup
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
 
 lint: ## Check form and style (first time: 5 minutes of building the linter).

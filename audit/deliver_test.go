@@ -182,6 +182,15 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	require.EqualValues(t, 1, sink.connections.Load())
 }
 
+func TestCloseClosesIdleConnections(t *testing.T) {
+	sink := serve(t, status(201))
+	s := open(t, Options{URL: sink.URL})
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	s.Close()
+	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.EqualValues(t, 2, sink.connections.Load())
+}
+
 func TestManyDeliverAtOnce(t *testing.T) {
 	const n = 2 * maxConnections
 	var count sync.Map

@@ -71,6 +71,7 @@ func TestTrustedSinkIsDeliveredTo(t *testing.T) {
 			require.NoError(t, s.Ready(t.Context()))
 			require.NoError(t, s.Deliver(t.Context(), sample()))
 			require.Equal(t, sample().ID, sink.seen()[1].header.Get("Ce-Causationid"))
+			require.Equal(t, tt.http2, sink.seen()[1].proto == "HTTP/2.0")
 			require.EqualValues(t, 1, sink.connections.Load())
 		})
 	}

@@ -52,8 +52,8 @@ func TestBatchIsStoredWholeOrNotAtAll(t *testing.T) {
 		"no batch, one event":      {valid[0], "must be an array"},
 		"one outside the contract": {with(event(t, mapping.Schema202601, set("severity", "warning"))), "/severity"},
 		"one of the other schema":  {with(event(t, mapping.Schema202608)), "doesn't match schema"},
-		"one too old":              {with(event(t, mapping.Schema202601, old(maxBehind+time.Minute))), "7 days old"},
-		"one too far ahead":        {with(event(t, mapping.Schema202601, old(-maxAhead-time.Minute))), "60 minutes ahead"},
+		"one too old":              {with(event(t, mapping.Schema202601, old(7*24*time.Hour+time.Minute))), "7 days old"},
+		"one too far ahead":        {with(event(t, mapping.Schema202601, old(-61*time.Minute))), "60 minutes ahead"},
 		"one that is null":         {with([]byte("null")), "not nullable"},
 		"one with no end":          {with([]byte("{")), "failed to decode"},
 	}
