@@ -24,7 +24,7 @@ alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came 
 	@[ -x bin/onefire-local ] || $(MAKE) --no-print-directory build-local
 	@bin/onefire-local alert $(FILE)
 
-test: ## Run all tests with the race detector (5 minutes; the first time 15).
+test: ## Run all tests, with the race detector where it helps (5 minutes; the first time 15).
 	go test -race ./...
 	go test ./dedup
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)

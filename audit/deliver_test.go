@@ -220,3 +220,19 @@ func TestManyDeliverAtOnce(t *testing.T) {
 	require.Len(t, sink.seen(), 2*n)
 	require.LessOrEqual(t, sink.connections.Load(), int64(maxConnections))
 }
+
+// FuzzRetryAfter reads any header: what comes of it is a wait, and never one
+// that is over before it began.
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{"", "0", "5", "-1", "9223372037", "18446744074", "99999999999999999999", "Wed, 21 Oct 2015 07:28:00 GMT", "soon"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		wait, ok := retryAfter(header)
+		require.GreaterOrEqual(t, wait, time.Duration(0))
+		if n, err := strconv.ParseUint(header, 10, 64); err == nil {
+			require.True(t, ok)
+			require.Equal(t, n > uint64(maxElapsed/time.Second), wait > maxElapsed)
+		}
+	})
+}

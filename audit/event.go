@@ -64,7 +64,7 @@ func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	out.SetType(e.Type)
 	out.SetTime(e.Time)
 	if e.Subject != "" {
-		out.SetSubject(e.Subject)
+		out.SetSubject(headerValue(e.Subject))
 	}
 	for name, value := range map[string]string{
 		"causationid":  e.ID,

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -88,23 +87,25 @@ func New(o Options) (*Sink, error) {
 
 // roots is nil, which means the system's, when no certificates are given.
 func roots(file, certs string) (*x509.CertPool, error) {
-	pem := []byte(certs)
-	if file != "" {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("reading the audit sink's CA: %w", err)
-		}
-		pem = append(append(pem, '\n'), b...)
-	}
-	if len(bytes.TrimSpace(pem)) == 0 {
+	if file == "" && certs == "" {
 		return nil, nil
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
+	if certs != "" && !pool.AppendCertsFromPEM([]byte(certs)) {
+		return nil, errors.New("K_CA_CERTS holds no certificate in PEM")
+	}
+	if file == "" {
+		return pool, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the audit sink's CA: %w", err)
+	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("the audit sink's CA holds no certificate in PEM: check AUDIT_CA_FILE and K_CA_CERTS")
+		return nil, fmt.Errorf("AUDIT_CA_FILE: %s holds no certificate in PEM", file)
 	}
 	return pool, nil
 }
@@ -162,11 +163,8 @@ func (s *Sink) post(ctx context.Context, e event.Event) (status int, err error) 
 		return 0, fmt.Errorf("the audit sink is not available: %w", err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil && resp.StatusCode/100 == 2 {
-		// The sink took it: the rest of its answer is of no use to us.
-		return resp.StatusCode, nil
-	}
+	// Half an answer is enough: its status says what became of the event.
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	return resp.StatusCode, judge(resp, strings.TrimSpace(string(answer)))
 }
 
@@ -194,8 +192,9 @@ func judge(resp *http.Response, answer string) error {
 
 // retryAfter reads seconds or a date.
 func retryAfter(header string) (time.Duration, bool) {
-	if n, err := strconv.Atoi(header); err == nil && n >= 0 {
-		return time.Duration(n) * time.Second, true
+	if n, err := strconv.ParseUint(header, 10, 64); err == nil {
+		// Beyond our bound it does not matter how far.
+		return time.Duration(min(n, uint64(2*maxElapsed/time.Second))) * time.Second, true
 	}
 	if t, err := http.ParseTime(header); err == nil {
 		return max(time.Until(t), 0), true

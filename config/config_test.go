@@ -97,7 +97,7 @@ func TestEveryVariable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := defaults()
 			row.change(&want)
-			require.NotEqual(t, defaults(), want, "the row has an effect")
+			require.NotEqual(t, want, defaults(), "the row has an effect")
 			c, err := Load(minimal(map[string]string{name: row.value}))
 			require.NoError(t, err)
 			require.Equal(t, want, c)

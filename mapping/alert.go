@@ -122,7 +122,8 @@ type notes map[string]string
 
 func (n *notes) UnmarshalJSON(b []byte) error {
 	var all map[string]json.RawMessage
-	if json.Unmarshal(b, &all) != nil {
+	_ = json.Unmarshal(b, &all) // What is no object has no annotations.
+	if all == nil {
 		return nil
 	}
 	*n = make(notes, len(all))

@@ -18,7 +18,8 @@ const (
 	Unsettled Decision = "unsettled"
 )
 
-// Reason is why. Log, metric and reply share these names.
+// Reason is why. The log says it; reply and audit say the decision it leads to,
+// which is the same for a replay.
 type Reason int
 
 // The reasons.

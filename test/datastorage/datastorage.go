@@ -55,7 +55,8 @@ type Server struct {
 // Options say what a server keeps, where, and for whom.
 type Options struct {
 	// Path is the database's file; it is made when it is not there.
-	Path   string
+	Path string
+	// Schema is the contract's version; empty means the first.
 	Schema mapping.Schema
 	// Token is the bearer token to ask for; empty asks for none.
 	Token string
@@ -63,9 +64,9 @@ type Options struct {
 
 // Open opens a server.
 func Open(o Options) (*Server, error) {
-	document := openapi202601
-	if o.Schema == mapping.Schema202608 {
-		document = openapi202608
+	document, ok := map[mapping.Schema][]byte{"": openapi202601, mapping.Schema202601: openapi202601, mapping.Schema202608: openapi202608}[o.Schema]
+	if !ok {
+		return nil, fmt.Errorf("DataStorage knows no schema %q", o.Schema)
 	}
 	doc, err := openapi3.NewLoader().LoadFromData(document)
 	if err != nil {
@@ -112,6 +113,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, params, err := s.routes.FindRoute(r)
 	switch {
 	case errors.Is(err, routers.ErrMethodNotAllowed):
+		w.Header().Set("Allow", "GET, POST")
 		problem(w, http.StatusMethodNotAllowed, "use POST or GET")
 		return
 	case err != nil:

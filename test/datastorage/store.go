@@ -44,7 +44,7 @@ func openStore(path string) (*store, error) {
 	}
 	// SQLite has one writer; waiting here is fairer than retrying there.
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(schema); err != nil {
+	if _, err := db.ExecContext(context.Background(), schema); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
@@ -65,7 +65,6 @@ func (s *store) add(ctx context.Context, source, id string, all []json.RawMessag
 			CorrelationID string `json:"correlation_id"`
 			Type          string `json:"event_type"`
 			Category      string `json:"event_category"`
-			Timestamp     string `json:"event_timestamp"`
 		}
 		if err := json.Unmarshal(raw, &e); err != nil {
 			return nil, fmt.Errorf("storing: %w", err)
@@ -75,11 +74,11 @@ func (s *store) add(ctx context.Context, source, id string, all []json.RawMessag
 		if ceID == "" || len(all) > 1 {
 			source, ceID = "", own
 		}
-		a := stored{Timestamp: e.Timestamp, Message: "stored"}
+		a := stored{Message: "stored"}
 		err := tx.QueryRowContext(ctx, `INSERT INTO events (event_id, ce_source, ce_id, correlation_id, event_type, event_category, body)
 			VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (ce_source, ce_id) DO UPDATE SET ce_id = ce_id RETURNING event_id`,
-			own, source, ceID, e.CorrelationID, e.Type, e.Category, string(raw)).Scan(&a.EventID)
+			ON CONFLICT (ce_source, ce_id) DO UPDATE SET ce_id = ce_id RETURNING event_id, json_extract(body, '$.event_timestamp')`,
+			own, source, ceID, e.CorrelationID, e.Type, e.Category, string(raw)).Scan(&a.EventID, &a.Timestamp)
 		if err != nil {
 			return nil, fmt.Errorf("storing: %w", err)
 		}
@@ -124,7 +123,9 @@ func (s *store) find(ctx context.Context, columns map[string]string, limit, offs
 			return nil, 0, fmt.Errorf("querying: %w", err)
 		}
 		var e map[string]any
-		if err := json.Unmarshal([]byte(body), &e); err != nil {
+		d := json.NewDecoder(strings.NewReader(body))
+		d.UseNumber() // Numbers come back as they came.
+		if err := d.Decode(&e); err != nil {
 			return nil, 0, fmt.Errorf("querying: %w", err)
 		}
 		e["event_id"], e["ce_id"] = eventID, ceID

@@ -22,7 +22,7 @@ func TestHostileAlertsBecomeObjects(t *testing.T) {
 	}
 	cases := map[string]map[string]string{
 		"NUL and control characters": {"a\u0000b": "c\u0000d\u001b[31m", "alertname": "x\u0000\r\ny"},
-		"a label name of no kind":    {"": "empty", " / : ": "odd", strings.Repeat("n", 5000): "long"},
+		"a label name of no kind":    {"": "empty", "odd / : name": "odd", strings.Repeat("n", 5000): "long"},
 		"10,000 labels":              many,
 		"a huge value":               {"description": strings.Repeat("ä", 300_000)},
 		"a huge alertname":           {"alertname": strings.Repeat("n", 100_000)},

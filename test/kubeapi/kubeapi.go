@@ -62,7 +62,7 @@ func Start(ctx context.Context, o Options, crd []byte) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{etcd: store, done: make(chan error, 1)}
-	listener, err := net.Listen("tcp", o.Addr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Addr)
 	if err != nil {
 		store.Close()
 		return nil, fmt.Errorf("listening for the Kubernetes API: %w", err)
@@ -97,7 +97,8 @@ func Start(ctx context.Context, o Options, crd []byte) (*Server, error) {
 // Stop ends the server and waits for it.
 func (s *Server) Stop() {
 	s.cancel()
-	<-s.done
+	for range s.done { // How it ended does not matter to who ended it.
+	}
 	s.etcd.Close()
 }
 

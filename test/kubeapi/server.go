@@ -121,7 +121,6 @@ func (s *Server) install(ctx context.Context, crd []byte) error {
 	if err := yaml.Unmarshal(crd, &u.Object); err != nil {
 		return fmt.Errorf("reading the CRD: %w", err)
 	}
-	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	var last error
 	err = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		select {
@@ -129,29 +128,39 @@ func (s *Server) install(ctx context.Context, crd []byte) error {
 			return false, fmt.Errorf("the API server ended: %w", err)
 		default:
 		}
-		if _, last = crds.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: "kubeapi", Force: true}); last != nil {
-			if apierrors.IsInvalid(last) {
-				return false, fmt.Errorf("installing the CRD: %w", last)
-			}
-			return false, nil
-		}
-		if _, last = client.Resource(dedup.Resource).Namespace("default").List(ctx, metav1.ListOptions{Limit: 1}); last != nil {
-			return false, nil
-		}
-		// A server that is stopped before its start is complete takes the
-		// whole process with it.
-		if last = s.readyz(ctx); last != nil {
-			return false, nil
-		}
-		// In the first two seconds of a CRD the server holds back every create;
-		// this one waits for that, and fails because it has no spec.
-		probe := &unstructured.Unstructured{Object: map[string]any{"apiVersion": dedup.Resource.GroupVersion().String(), "kind": "RemediationRequest"}}
-		probe.SetName("probe")
-		_, last = client.Resource(dedup.Resource).Namespace("default").Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		return apierrors.IsInvalid(last), nil
+		last = s.serve(ctx, client, u)
+		return last == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for the Kubernetes API: %w (last: %w)", err, last)
+	}
+	return nil
+}
+
+// serve installs the CRD and tells whether its objects are served.
+func (s *Server) serve(ctx context.Context, client dynamic.Interface, crd *unstructured.Unstructured) error {
+	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	if _, err := crds.Apply(ctx, crd.GetName(), crd, metav1.ApplyOptions{FieldManager: "kubeapi", Force: true}); err != nil {
+		return fmt.Errorf("installing the CRD: %w", err)
+	}
+	objects := client.Resource(dedup.Resource).Namespace("default")
+	if _, err := objects.List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+		return fmt.Errorf("listing objects: %w", err)
+	}
+	// A server that is stopped before its start is complete takes the whole
+	// process with it.
+	if err := s.readyz(ctx); err != nil {
+		return err
+	}
+	// In the first two seconds of a CRD the server holds back every create; this
+	// one waits for that, and fails because it has no spec.
+	probe := &unstructured.Unstructured{}
+	probe.SetAPIVersion(dedup.Resource.GroupVersion().String())
+	probe.SetKind("RemediationRequest")
+	probe.SetName("probe")
+	_, err := objects.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if !apierrors.IsInvalid(err) {
+		return fmt.Errorf("creating an object without a spec was not refused as invalid: %w", err)
 	}
 	return nil
 }

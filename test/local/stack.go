@@ -85,12 +85,13 @@ func Run(ctx context.Context, s Settings, function string, ready func()) error {
 	}
 	defer kube.Stop()
 
+	//nolint:contextcheck // Opening a local file needs no deadline.
 	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(s.State, "datastorage.db"), Schema: s.Schema})
 	if err != nil {
 		return err
 	}
 	defer data.Close()
-	listener, err := net.Listen("tcp", s.DataStorageAddr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.DataStorageAddr)
 	if err != nil {
 		return fmt.Errorf("listening for DataStorage (LOCAL_DATASTORAGE_ADDR): %w", err)
 	}
