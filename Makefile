@@ -10,9 +10,9 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 #
 # The API server and etcd would take five minutes more to build with the race
 # detector, and it would find nothing of ours there: tests run them without.
-TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/)
+TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert test lint fuzz bench-start build build-local clean
+.PHONY: help run alert test mutate lint fuzz bench-start build build-local clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: ## Run all tests, with the race detector where it helps (5 minutes; the fi
 	go test -race ./...
 	go test ./dedup
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
+
+mutate: ## Break the protocol in 18 ways and see that each is noticed (10 minutes).
+	cd test && go test -timeout 30m ./mutation
 
 lint: ## Check form and style (first time: 5 minutes of building the linter).
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -15,7 +15,7 @@ func terminalBefore(s *store) {
 	r := play(scenario{events: []string{"old"}, setup: func(inner *store) { *inner = *s }}, func(int) int { return 0 })
 	*s = *r.store
 	for _, o := range s.all() {
-		s.setPhase(o.name, "Completed")
+		s.setPhase(o.name, completed)
 	}
 }
 
@@ -34,6 +34,7 @@ var scenarios = map[string]scenario{
 	"a resolved alert alone":         {events: []string{resolvedAlert, resolvedAlert}},
 	"a resolved alert among others":  {events: []string{"a", resolvedAlert, "b"}, budget: budget{complete: 1}},
 	"a resolved alert and twins":     {events: []string{"a", "b", resolvedAlert}, setup: terminalBefore, budget: budget{retain: 1}},
+	"redelivery and completion":      {events: []string{"a", "a", "b"}, budget: budget{complete: 1, failAfter: 1}},
 	"a hash collision":               {events: []string{"a", "b"}, setup: collision, budget: budget{failAfter: 1}},
 	"a CRD that prunes our record":   {events: []string{"a", "b", "a"}, setup: pruning, budget: budget{failAfter: 1}},
 	"first alerts":                   {events: []string{"a", "b", "c"}},

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,6 +50,9 @@ type scenario struct {
 	budget budget
 }
 
+// completed is the terminal phase of all runs.
+const completed = "Completed"
+
 // resolvedAlert is the event of an alert that ended.
 const resolvedAlert = "resolved"
 
@@ -73,6 +77,8 @@ type delivery struct {
 
 type run struct {
 	*store
+	// undisturbed is set when nothing but alerts and faults can happen.
+	undisturbed bool
 	fingerprint string
 	deliveries  []*delivery
 	budget      budget
@@ -138,7 +144,11 @@ func all(o *unstructured.Unstructured) []unstructured.Unstructured {
 }
 
 func newRun(sc scenario) *run {
-	r := &run{store: newStore(), fingerprint: digest("fingerprint"), budget: sc.budget}
+	b := sc.budget
+	r := &run{
+		store: newStore(), fingerprint: digest("fingerprint"), budget: b,
+		undisturbed: b.complete+b.retain+b.userDelete+b.foreign == 0,
+	}
 	if sc.setup != nil {
 		sc.setup(r.store)
 	}
@@ -272,7 +282,7 @@ func (r *run) steps() []step {
 		case o.terminal() && r.budget.retain > 0:
 			steps = append(steps, step{"retention deletes " + o.name, func() { r.budget.retain--; r.remove(o.name) }})
 		case !o.terminal() && o.ours && r.budget.complete > 0:
-			steps = append(steps, step{"completes " + o.name, func() { r.budget.complete--; r.setPhase(o.name, "Completed") }})
+			steps = append(steps, step{"completes " + o.name, func() { r.budget.complete--; r.setPhase(o.name, completed) }})
 		}
 		if !o.terminal() && r.budget.userDelete > 0 {
 			steps = append(steps, step{"user deletes " + o.name, func() { r.budget.userDelete--; r.remove(o.name) }})
@@ -284,11 +294,23 @@ func (r *run) steps() []step {
 	return steps
 }
 
+func (r *run) onlyResolved() bool {
+	return !slices.ContainsFunc(r.deliveries, func(d *delivery) bool { return d.key != resolvedAlert })
+}
+
 // check returns what is wrong at quiescence; nil when nothing is.
 func (r *run) check() error {
-	var ours []object
+	var ours, same []object
 	for _, o := range r.all() {
-		if !o.terminal() && o.ours {
+		if o.fingerprint != r.fingerprint {
+			if len(o.events) > 0 {
+				return fmt.Errorf("I2: an alert was counted on %s, which has another fingerprint", o.name)
+			}
+			continue
+		}
+		same = append(same, o)
+		// Not terminal(), which is part of what is checked.
+		if o.phase != completed && o.ours {
 			ours = append(ours, o)
 		}
 		if o.ours && int(o.count) != len(o.events) && !r.prunes {
@@ -297,6 +319,9 @@ func (r *run) check() error {
 	}
 	if len(ours) > 1 {
 		return fmt.Errorf("I1: twins %s and %s", ours[0].name, ours[1].name)
+	}
+	if len(ours) == 0 && r.undisturbed && !r.onlyResolved() {
+		return errors.New("I1: alerts were accepted and no object is active")
 	}
 	gone := make([]object, 0, len(r.deleted))
 	for _, u := range r.deleted {
@@ -311,7 +336,7 @@ func (r *run) check() error {
 			continue
 		}
 		for j, key := range strings.Split(d.key, ",") {
-			if _, _, ok := recorded(slices.Concat(r.all(), gone), key); !ok && !r.prunes {
+			if _, _, ok := recorded(slices.Concat(same, gone), key); !ok && !r.prunes {
 				return fmt.Errorf("I3: %s was accepted and is on no object", key)
 			}
 			// A deletion can make a redelivery the first one again, and a key
@@ -336,13 +361,17 @@ type explored struct {
 	complete     bool
 }
 
+// found ends every exploration once one has found something: one broken schedule
+// is enough to look at.
+var found atomic.Bool
+
 // explore runs a scenario under every schedule that leads to a new state, depth
 // first, and checks every end. It stops at the first end that breaks an
 // invariant, and gives up beyond limit states.
 func explore(sc scenario, limit int) (e explored, broken *run, err error) {
 	seen := map[[32]byte]bool{}
 	open := [][]int{{}}
-	for len(open) > 0 {
+	for len(open) > 0 && !found.Load() {
 		choices := open[len(open)-1]
 		open = open[:len(open)-1]
 		r := newRun(sc)
@@ -355,6 +384,7 @@ func explore(sc scenario, limit int) (e explored, broken *run, err error) {
 			if len(steps) == 0 {
 				e.ends++
 				if err := r.check(); err != nil {
+					found.Store(true)
 					return e, r, err
 				}
 				break
@@ -370,6 +400,6 @@ func explore(sc scenario, limit int) (e explored, broken *run, err error) {
 			return e, nil, nil
 		}
 	}
-	e.complete = true
+	e.complete = len(open) == 0
 	return e, nil, nil
 }
