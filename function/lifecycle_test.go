@@ -45,6 +45,9 @@ func TestStartOpensNoConnection(t *testing.T) {
 	require.NoError(t, f.Stop(t.Context()))
 }
 
+// The tests within synctest.Test have a clock of their own: a sleep there moves
+// it and takes no time.
+
 func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()

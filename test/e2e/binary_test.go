@@ -69,7 +69,9 @@ func BenchmarkColdStart(b *testing.B) {
 			if err == nil && status == http.StatusOK {
 				break
 			}
-			time.Sleep(time.Millisecond) // A Broker retries too, but not as fast.
+			// The process under measurement is not listening yet. The pause is
+			// the resolution of the measurement, and leaves it the processor.
+			time.Sleep(time.Millisecond)
 		}
 		b.StopTimer()
 		w.stop(f)
