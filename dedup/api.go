@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,8 +24,8 @@ var Resource = schema.GroupVersionResource{Group: "kubernaut.ai", Version: "v1al
 // apimachinery's api/errors. [Connect] gives the real one.
 type API interface {
 	// List returns all objects of a fingerprint, linearizable: what was
-	// written before the call is in it.
-	List(ctx context.Context, namespace, fingerprint string) ([]unstructured.Unstructured, error)
+	// written before the call is in it. now is the API server's clock.
+	List(ctx context.Context, namespace, fingerprint string) (items []unstructured.Unstructured, now time.Time, err error)
 	Get(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error)
 	Create(ctx context.Context, namespace string, o *unstructured.Unstructured) (*unstructured.Unstructured, error)
 	// PatchStatus applies a JSON merge patch to the status subresource.
@@ -45,6 +47,7 @@ func Connect(config *rest.Config) (API, error) {
 	own.QPS = -1
 	own.Timeout = callTimeout
 	own.UserAgent = "onefire"
+	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return dated{rt} })
 	client, err := dynamic.NewForConfig(own)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
@@ -62,19 +65,37 @@ func (k *kube) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-func (k *kube) List(ctx context.Context, namespace, fingerprint string) ([]unstructured.Unstructured, error) {
+// dated notes when the API server answered, for calls whose context asks for it.
+type dated struct{ http.RoundTripper }
+
+type dateKey struct{}
+
+func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := d.RoundTripper.RoundTrip(r)
+	if now, ok := r.Context().Value(dateKey{}).(*time.Time); ok && err == nil {
+		if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			*now = t
+		}
+	}
+	return resp, err
+}
+
+func (k *kube) List(ctx context.Context, namespace, fingerprint string) ([]unstructured.Unstructured, time.Time, error) {
+	// Our own clock, should a proxy on the way take the Date header off.
+	now := time.Now()
 	leave, err := k.enter(ctx)
 	if err != nil {
-		return nil, err
+		return nil, now, err
 	}
 	defer leave()
+	ctx = context.WithValue(ctx, dateKey{}, &now)
 	// An empty resourceVersion asks for the most recent state. A field
 	// selector, because labels can be changed and hold only 63 characters.
 	list, err := k.client.Namespace(namespace).List(ctx, metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + fingerprint})
 	if err != nil {
-		return nil, err
+		return nil, now, err
 	}
-	return list.Items, nil
+	return list.Items, now, nil
 }
 
 func (k *kube) Get(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {

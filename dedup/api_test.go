@@ -50,12 +50,12 @@ type faulty struct {
 	lists         []error // by turns, then none
 }
 
-func (f *faulty) List(ctx context.Context, ns, fp string) ([]unstructured.Unstructured, error) {
+func (f *faulty) List(ctx context.Context, ns, fp string) ([]unstructured.Unstructured, time.Time, error) {
 	if len(f.lists) > 0 {
 		err := f.lists[0]
 		f.lists = f.lists[1:]
 		if err != nil {
-			return nil, err
+			return nil, epoch, err
 		}
 	}
 	return f.store.List(ctx, ns, fp)
@@ -77,7 +77,7 @@ func (f *faulty) PatchStatus(ctx context.Context, ns, name string, patch map[str
 
 func settle(t *testing.T, api API, keys ...string) ([]Outcome, error) {
 	t.Helper()
-	d := New(api, "alert", func() time.Time { return epoch })
+	d := New(api, "alert")
 	return d.Settle(t.Context(), mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}, keys)
 }
 

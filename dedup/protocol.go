@@ -22,14 +22,12 @@ var ErrContended = errors.New("other writers changed the object in every round")
 type Deduplicator struct {
 	api        API
 	signalType string
-	now        func() time.Time
 	pause      func(ctx context.Context, losses int) error
 }
 
-// New makes a Deduplicator. signalType goes into the objects that it makes; now
-// is the clock.
-func New(api API, signalType string, now func() time.Time) *Deduplicator {
-	return &Deduplicator{api: api, signalType: signalType, now: now, pause: pause}
+// New makes a Deduplicator. signalType goes into the objects that it makes.
+func New(api API, signalType string) *Deduplicator {
+	return &Deduplicator{api: api, signalType: signalType, pause: pause}
 }
 
 // Outcome is what became of one key.
@@ -56,7 +54,7 @@ func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []stri
 		if err := h.look(ctx); err != nil {
 			return nil, err
 		}
-		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, salt: h.salt, now: d.now()})
+		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, salt: h.salt, now: h.now})
 		if err := h.act(ctx, v, open); err != nil {
 			return nil, err
 		}
@@ -73,7 +71,7 @@ func (d *Deduplicator) Resolve(ctx context.Context, s mapping.Signal, at time.Ti
 		if err := h.look(ctx); err != nil {
 			return Outcome{}, err
 		}
-		v := decide(s.Fingerprint, past{objects: h.objects, now: d.now()})
+		v := decide(s.Fingerprint, past{objects: h.objects, now: h.now})
 		if v.action == heal {
 			if err := h.heal(ctx, v); err != nil {
 				return Outcome{}, err
@@ -85,6 +83,10 @@ func (d *Deduplicator) Resolve(ctx context.Context, s mapping.Signal, at time.Ti
 			return Outcome{Reason: mapping.ResolvedNothing}, nil
 		}
 		o := slices.MinFunc(active, byAge)
+		// An end that is still ahead would outlast all later ones.
+		if at.After(h.now) {
+			at = h.now
+		}
 		if !at.After(o.lastResolved) {
 			return Outcome{Reason: mapping.ResolvedNothing, Name: o.name, Count: o.count}, nil
 		}
@@ -103,7 +105,7 @@ func (d *Deduplicator) Resolve(ctx context.Context, s mapping.Signal, at time.Ti
 // fingerprint that no alert has, which fails without a connection, permission,
 // the CRD or its selectable field.
 func (d *Deduplicator) Ready(ctx context.Context, namespace string) error {
-	if _, err := d.api.List(ctx, namespace, fmt.Sprintf("%064d", 0)); err != nil {
+	if _, _, err := d.api.List(ctx, namespace, fmt.Sprintf("%064d", 0)); err != nil {
 		return fmt.Errorf("listing %s in namespace %s: %w", Resource.Resource, namespace, err)
 	}
 	return nil
@@ -115,6 +117,9 @@ type handler struct {
 	signal mapping.Signal
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object
+	// now is the API server's clock at the last List. It is the only one, so
+	// that the clocks of replicas change no decision.
+	now time.Time
 	// fresh is the UID of the object that this handler made.
 	fresh types.UID
 	// salt counts the names that other fingerprints held.
@@ -143,16 +148,17 @@ func (h *handler) look(ctx context.Context) error {
 	if h.objects != nil {
 		return nil
 	}
-	items, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
+	items, now, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
 	for tries := 1; err != nil && h.fresh != "" && tries < maxLooks; tries++ {
 		if pause := h.pause(ctx, tries); pause != nil {
 			break
 		}
-		items, err = h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
+		items, now, err = h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
 	}
 	if err != nil {
 		return fmt.Errorf("listing the RemediationRequests of %s: %w", h.signal.Fingerprint, err)
 	}
+	h.now = now
 	h.objects = make([]object, 0, len(items))
 	for i := range items {
 		h.objects = append(h.objects, observe(&items[i]))
@@ -202,7 +208,7 @@ func (h *handler) reason(key string, o object, made int32) mapping.Reason {
 // count adds the missing keys to an object. Its patch needs no second look: it
 // made nothing that another handler could not see.
 func (h *handler) count(ctx context.Context, v verdict) error {
-	patch, made := countPatch(v.object, v.missing, h.now())
+	patch, made := countPatch(v.object, v.missing, h.now)
 	ok, err := h.patch(ctx, v.object, patch)
 	if err != nil || !ok {
 		return err
@@ -215,7 +221,7 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	o, err := h.api.Create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now()))
+	o, err := h.api.Create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
 		h.fresh = o.GetUID()

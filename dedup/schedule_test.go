@@ -113,9 +113,9 @@ func (g gate) call(name string, do func() (string, error)) error {
 	return err
 }
 
-func (g gate) List(ctx context.Context, ns, fp string) (out []unstructured.Unstructured, err error) {
-	err = g.call("list", func() (string, error) { out, err = g.store.List(ctx, ns, fp); return textOf(out...), err })
-	return out, err
+func (g gate) List(ctx context.Context, ns, fp string) (out []unstructured.Unstructured, now time.Time, err error) {
+	err = g.call("list", func() (string, error) { out, now, err = g.store.List(ctx, ns, fp); return textOf(out...), err })
+	return out, now, err
 }
 
 func (g gate) Get(ctx context.Context, ns, name string) (out *unstructured.Unstructured, err error) {
@@ -191,7 +191,7 @@ func (r *run) abandon() {
 func (r *run) deliver(d *delivery) {
 	d.history, d.before, d.after = nil, nil, nil
 	d.resume, d.abandon = iter.Pull(func(stop func(string) bool) {
-		dd := New(gate{r, d, stop}, "alert", func() time.Time { return epoch })
+		dd := New(gate{r, d, stop}, "alert")
 		dd.pause = func(context.Context, int) error { return nil }
 		s := mapping.Signal{Fingerprint: r.fingerprint, Namespace: "ns", Name: "A", FiringAt: epoch}
 		if d.key == resolvedAlert {

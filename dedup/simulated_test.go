@@ -45,14 +45,14 @@ func (s *store) next() string {
 	return strconv.Itoa(s.version)
 }
 
-func (s *store) List(_ context.Context, _, fingerprint string) ([]unstructured.Unstructured, error) {
+func (s *store) List(_ context.Context, _, fingerprint string) ([]unstructured.Unstructured, time.Time, error) {
 	var out []unstructured.Unstructured
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		if o := s.objects[name]; observe(o).fingerprint == fingerprint {
 			out = append(out, *o.DeepCopy())
 		}
 	}
-	return out, nil
+	return out, epoch, nil
 }
 
 func (s *store) Get(_ context.Context, _, name string) (*unstructured.Unstructured, error) {

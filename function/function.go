@@ -119,7 +119,7 @@ func assemble(c config.Config, log *slog.Logger) (*parts, error) {
 	return &parts{
 		config: c,
 		rules:  c.Rules(),
-		dedup:  dedup.New(api, c.AuditSchema.SignalType(), time.Now),
+		dedup:  dedup.New(api, c.AuditSchema.SignalType()),
 		sink:   s,
 		log:    log,
 		now:    time.Now,

@@ -154,10 +154,11 @@ func (p *parts) divide(c cause, alerts []mapping.Alert, results []result) []*gro
 			continue
 		}
 		g.resolved = append(g.resolved, i)
-		// An end that is still ahead would outlast all later ones.
-		if ended := a.EndsAt; ended.IsZero() || ended.After(c.at) {
-			g.ended = c.at
-		} else if ended.After(g.ended) {
+		ended := a.EndsAt
+		if ended.IsZero() {
+			ended = c.at
+		}
+		if ended.After(g.ended) {
 			g.ended = ended
 		}
 	}

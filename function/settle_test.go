@@ -249,15 +249,3 @@ func TestAMissingNamespaceIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T) {
 		})
 	}
 }
-
-func TestAnEndThatIsStillAheadIsNotKept(t *testing.T) {
-	f := newFixture()
-	var at time.Time
-	f.dedup.resolve = func(_ mapping.Signal, t time.Time) (dedup.Outcome, error) {
-		at = t
-		return dedup.Outcome{Reason: mapping.ResolvedActive}, nil
-	}
-	body := strings.Replace(webhook(alert("resolved", "alertname=A")), "2026-01-17T11:30:00Z", "9999-12-31T00:00:00Z", 1)
-	requireStatus(t, http.StatusOK, f.serve(binary("1", body)))
-	require.Equal(t, noon, at)
-}
