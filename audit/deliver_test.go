@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/stretchr/testify/require"
 )
 
@@ -132,10 +135,25 @@ func TestRefusalCarriesStatusAndAnswer(t *testing.T) {
 	err := open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample())
 	var refused *RefusedError
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, RefusedError{Status: 422, Answer: "severity is none of the five"}, *refused)
+	require.Equal(t, 422, refused.Status)
+	require.Equal(t, "severity is none of the five", refused.Answer)
 	require.ErrorContains(t, err, "422 severity is none of the five")
 	require.ErrorContains(t, err, EventID("alertmanager", "incoming-1", "0f3a", "gateway.signal.received"))
 	require.ErrorContains(t, err, "gateway.signal.received")
+}
+
+func TestARefusedEventCanBeSentAgain(t *testing.T) {
+	sink := serve(t, status(400), status(201))
+	var refused *RefusedError
+	require.ErrorAs(t, open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample()), &refused)
+	var e event.Event
+	require.NoError(t, json.Unmarshal(refused.Event, &e))
+	req, err := cehttp.NewHTTPRequestFromEvent(t.Context(), sink.URL, e)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, sink.seen()[0], sink.seen()[1])
 }
 
 func TestRefusalIsCut(t *testing.T) {

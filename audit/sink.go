@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,9 @@ type RefusedError struct {
 	Status int
 	// Answer is the sink's answer, cut.
 	Answer string
+	// Event is the whole CloudEvent in its JSON format, to be sent again once
+	// the sink has learned to take it.
+	Event json.RawMessage
 }
 
 func (e *RefusedError) Error() string {
@@ -119,7 +123,8 @@ func (s *Sink) Close() { s.client.CloseIdleConnections() }
 func (s *Sink) Deliver(ctx context.Context, e Event) error {
 	out, err := e.cloudEvent(s.extensions)
 	if err != nil {
-		return &RefusedError{Answer: err.Error()}
+		data, _ := json.Marshal(e.Data) // What is no JSON is in the error.
+		return &RefusedError{Answer: err.Error(), Event: data}
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxElapsed)
 	defer cancel()
@@ -131,10 +136,14 @@ func (s *Sink) Deliver(ctx context.Context, e Event) error {
 		last = s.attempt(ctx, out)
 		return struct{}{}, last
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(maxAttempts), backoff.WithMaxElapsedTime(maxElapsed))
-	if err != nil {
-		return fmt.Errorf("delivering audit event %s (%s): %w", out.ID(), e.Type, last)
+	if err == nil {
+		return nil
 	}
-	return nil
+	var refused *RefusedError
+	if errors.As(last, &refused) {
+		refused.Event, _ = json.Marshal(out) // It was valid when it was made.
+	}
+	return fmt.Errorf("delivering audit event %s (%s): %w", out.ID(), e.Type, last)
 }
 
 // attempt posts the event once, and once more when a renewed token may help.

@@ -2,7 +2,6 @@ package function
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -299,9 +298,7 @@ func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping
 	})
 	var refused *audit.RefusedError
 	if errors.As(err, &refused) {
-		// Marshalling succeeded before, or the error says why not.
-		whole, _ := json.Marshal(request)
-		p.log.Error("audit event set aside", "error", err, "audit_event", json.RawMessage(whole))
+		p.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
 		return nil
 	}
 	return err
