@@ -49,6 +49,8 @@ const (
 type Config struct {
 	Port          string `env:"PORT" envDefault:"8080"`
 	ListenAddress string `env:"LISTEN_ADDRESS"`
+	// MetricsAddress is where Prometheus may scrape /metrics; empty for none.
+	MetricsAddress string `env:"METRICS_ADDRESS"`
 
 	Kubeconfig   string `env:"KUBECONFIG"`
 	PodNamespace string `env:"POD_NAMESPACE"`
@@ -178,9 +180,14 @@ func (c *Config) validate() []string {
 	var problems []string
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
-	_, port, err := net.SplitHostPort(c.ListenAddress)
-	if _, number := strconv.ParseUint(port, 10, 16); err != nil || number != nil {
-		wrong("%s: %q is no host:port with a port up to 65535", source("LISTEN_ADDRESS", "PORT", ":"+c.Port == c.ListenAddress), c.ListenAddress)
+	for name, address := range map[string]string{
+		source("LISTEN_ADDRESS", "PORT", ":"+c.Port == c.ListenAddress): c.ListenAddress,
+		"METRICS_ADDRESS": c.MetricsAddress,
+	} {
+		_, port, err := net.SplitHostPort(address)
+		if _, number := strconv.ParseUint(port, 10, 16); address != "" && (err != nil || number != nil) {
+			wrong("%s: %q is no host:port with a port up to 65535", name, address)
+		}
 	}
 	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
 	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)

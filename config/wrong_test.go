@@ -15,6 +15,7 @@ import (
 // message must say beside its name.
 var wrong = map[string]struct{ value, message string }{
 	"LISTEN_ADDRESS":        {"8080", `"8080" is no host:port`},
+	"METRICS_ADDRESS":       {":90900", `":90900" is no host:port`},
 	"REMEDIATION_PLACEMENT": {"nearby", `"nearby" is not one of ["fixed" "signal"]`},
 	"REMEDIATION_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
 	"FINGERPRINT":           {"labels", `"labels" is not one of ["alert" "resource"]`},

@@ -111,8 +111,12 @@ func newFixture() *fixture {
 	f := &fixture{Function: New(), dedup: &fakeDedup{}, sink: &fakeSink{}, log: &strings.Builder{}}
 	c := config.Config{Namespace: "ns", AuditMode: config.AuditRequired, Reply: config.ReplyNone, AuditSchema: mapping.Schema202601,
 		IgnoreAlerts: []string{"Watchdog"}, IgnoreSeverities: []string{"none"}}
+	uncounted, err := startMetrics(context.Background(), "")
+	if err != nil {
+		panic(err)
+	}
 	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon },
-		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil))}
+		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil)), metrics: uncounted}
 	f.Function.parts.Store(f.parts)
 	return f
 }

@@ -49,12 +49,13 @@ type sink interface {
 
 // parts are what a started function works with.
 type parts struct {
-	config config.Config
-	rules  mapping.Rules
-	dedup  deduplicator
-	sink   sink
-	log    *slog.Logger
-	now    func() time.Time
+	config  config.Config
+	rules   mapping.Rules
+	dedup   deduplicator
+	sink    sink
+	log     *slog.Logger
+	metrics *metrics
+	now     func() time.Time
 }
 
 // Function receives events. Its zero value is not usable; see [New].
@@ -72,13 +73,13 @@ func New() *Function {
 
 // Start configures the function from an environment. It returns at once; its
 // error names every variable that is wrong.
-func (f *Function) Start(_ context.Context, environment map[string]string) error {
+func (f *Function) Start(ctx context.Context, environment map[string]string) error {
 	c, err := config.Load(environment)
 	if err != nil {
 		return err
 	}
 	log := logger(os.Stderr, c.LogLevel)
-	p, err := assemble(c, log)
+	p, err := assemble(ctx, c, log)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func logger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-func assemble(c config.Config, log *slog.Logger) (*parts, error) {
+func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, error) {
 	loading := clientcmd.NewDefaultClientConfigLoadingRules()
 	if c.Kubeconfig != "" {
 		loading.Precedence = filepath.SplitList(c.Kubeconfig)
@@ -116,13 +117,18 @@ func assemble(c config.Config, log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	m, err := startMetrics(ctx, c.MetricsAddress)
+	if err != nil {
+		return nil, err
+	}
 	return &parts{
-		config: c,
-		rules:  c.Rules(),
-		dedup:  dedup.New(api, c.AuditSchema.SignalType()),
-		sink:   s,
-		log:    log,
-		now:    time.Now,
+		config:  c,
+		rules:   c.Rules(),
+		dedup:   dedup.New(api, c.AuditSchema.SignalType()),
+		sink:    s,
+		log:     log,
+		metrics: m,
+		now:     time.Now,
 	}, nil
 }
 
@@ -131,6 +137,7 @@ func assemble(c config.Config, log *slog.Logger) (*parts, error) {
 func (f *Function) Stop(ctx context.Context) error {
 	err := f.requests.close(ctx)
 	if p := f.parts.Load(); p != nil {
+		err = errors.Join(err, p.metrics.stop(ctx))
 		p.sink.Close()
 		p.log.Info("stopped")
 	}

@@ -36,6 +36,8 @@ const (
 	// result stands for further probes.
 	readyTimeout = 3 * time.Second
 	readyAge     = 2 * time.Second
+	// metricsTimeout bounds one scrape.
+	metricsTimeout = 10 * time.Second
 	// retryAfter is what a sender is told to wait, in seconds: long enough for
 	// a failing API server to get its breath.
 	retryAfter = "5"

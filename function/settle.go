@@ -297,9 +297,15 @@ func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping
 		Data:         request,
 	})
 	var refused *audit.RefusedError
-	if errors.As(err, &refused) {
+	switch {
+	case errors.As(err, &refused):
+		p.metrics.audit(ctx, setAside)
 		p.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
 		return nil
+	case err != nil:
+		p.metrics.audit(ctx, unavailable)
+		return err
 	}
-	return err
+	p.metrics.audit(ctx, stored)
+	return nil
 }

@@ -1,0 +1,94 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+
+	promclient "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+
+	"onefire/mapping"
+)
+
+// delivered is what became of an audit event.
+type delivered string
+
+const (
+	stored      delivered = "stored"
+	setAside    delivered = "set_aside"
+	unavailable delivered = "unavailable"
+)
+
+// metrics counts what is decided. Its attributes have few values: names,
+// namespaces and fingerprints of alerts are for the log.
+type metrics struct {
+	events, alerts, audits metric.Int64Counter
+	// stop ends the server, if there is one.
+	stop func(context.Context) error
+}
+
+// startMetrics serves metrics at /metrics of an address. With an empty address
+// nothing is counted and nothing served.
+func startMetrics(ctx context.Context, address string) (*metrics, error) {
+	if address == "" {
+		return newMetrics(noop.NewMeterProvider(), func(context.Context) error { return nil })
+	}
+	registry := promclient.NewRegistry()
+	exporter, err := prometheus.New(prometheus.WithRegisterer(registry), prometheus.WithoutScopeInfo(), prometheus.WithoutTargetInfo())
+	if err != nil {
+		return nil, fmt.Errorf("making metrics: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("METRICS_ADDRESS: %w", err)
+	}
+	routes := http.NewServeMux()
+	routes.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	server := &http.Server{Handler: routes, ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	return newMetrics(sdk.NewMeterProvider(sdk.WithReader(exporter)), func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		<-served // It says no more than that it was shut down.
+		return err
+	})
+}
+
+func newMetrics(provider metric.MeterProvider, stop func(context.Context) error) (*metrics, error) {
+	meter := provider.Meter("onefire")
+	m := &metrics{stop: stop}
+	for _, c := range []struct {
+		counter           *metric.Int64Counter
+		name, description string
+	}{
+		{&m.events, "onefire.events", "Events by the status that they were answered with."},
+		{&m.alerts, "onefire.alerts", "Alerts by decision and reason, each time that their event is delivered."},
+		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), or unavailable (the alert's event comes again)."},
+	} {
+		var err error
+		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {
+			return nil, fmt.Errorf("making metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) event(ctx context.Context, status int) {
+	m.events.Add(ctx, 1, metric.WithAttributes(attribute.String("status", strconv.Itoa(status))))
+}
+
+func (m *metrics) alert(ctx context.Context, r mapping.Reason) {
+	m.alerts.Add(ctx, 1, metric.WithAttributes(attribute.String("decision", string(r.Decision())), attribute.String("reason", r.String())))
+}
+
+func (m *metrics) audit(ctx context.Context, what delivered) {
+	m.audits.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(what))))
+}

@@ -1,0 +1,64 @@
+package function
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/audit"
+)
+
+// freeAddress is a loopback address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
+	f := newFixture()
+	address := freeAddress(t)
+	m, err := startMetrics(t.Context(), address)
+	require.NoError(t, err)
+	f.parts.metrics = m
+	f.sink.fail = func(e audit.Event) error {
+		if strings.HasSuffix(e.Type, "received") {
+			return &audit.RefusedError{Status: 400}
+		}
+		return nil
+	}
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Watchdog")))))
+	requireStatus(t, http.StatusBadRequest, f.serve(binary("2", "{}")))
+
+	resp, err := http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	for _, line := range []string{
+		`onefire_events_total{status="200"} 1`,
+		`onefire_events_total{status="400"} 1`,
+		`onefire_alerts_total{decision="new",reason="first_seen"} 1`,
+		`onefire_audit_events_total{result="set_aside"} 1`,
+		`onefire_audit_events_total{result="stored"} 1`,
+	} {
+		require.Contains(t, string(text), line+"\n")
+	}
+	require.NoError(t, m.stop(t.Context()))
+	_, err = http.Get("http://" + address + "/metrics")
+	require.Error(t, err, "the port is free again")
+}
+
+func TestAMetricsAddressThatIsTakenStopsTheStart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	_, err = startMetrics(t.Context(), l.Addr().String())
+	require.ErrorContains(t, err, "METRICS_ADDRESS")
+}
