@@ -11,11 +11,16 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/cloudevents/sdk-go/v2/event"
+
 	"onefire/mapping"
 )
 
 // WebhookType is the CloudEvents type of an Alertmanager webhook.
 const WebhookType = "prometheus.alertmanager.webhook.v4"
+
+// Source is the CloudEvents source of all that is posted.
+const Source = "/local"
 
 // pageSize is DataStorage's largest page.
 const pageSize = 1000
@@ -27,18 +32,48 @@ type AuditEvent struct {
 	mapping.AuditRequest
 }
 
-// Post posts data as one CloudEvent in binary mode.
-func Post(ctx context.Context, to, id string, data []byte) (status int, answer string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(data))
+// Message is a request to a function: one CloudEvent, or a batch.
+type Message struct {
+	header map[string]string
+	body   []byte
+}
+
+// Binary is data as one CloudEvent in binary mode.
+func Binary(id string, data []byte) Message {
+	return Message{map[string]string{
+		"Ce-Specversion": "1.0", "Ce-Type": WebhookType, "Ce-Source": Source, "Ce-Id": id, "Content-Type": "application/json",
+	}, data}
+}
+
+// Batch is a batch of CloudEvents; data[i] is the JSON of the event ids[i].
+func Batch(ids []string, data [][]byte) (Message, error) {
+	events := make([]event.Event, len(ids))
+	for i, id := range ids {
+		events[i] = event.New()
+		events[i].SetID(id)
+		events[i].SetSource(Source)
+		events[i].SetType(WebhookType)
+		if err := events[i].SetData(event.ApplicationJSON, data[i]); err != nil {
+			return Message{}, fmt.Errorf("making a batch: %w", err)
+		}
+	}
+	body, err := json.Marshal(events)
+	if err != nil {
+		return Message{}, fmt.Errorf("making a batch: %w", err)
+	}
+	return Message{map[string]string{"Content-Type": event.ApplicationCloudEventsBatchJSON}, body}, nil
+}
+
+// Post posts a message.
+func (m Message) Post(ctx context.Context, by *http.Client, to string) (status int, answer string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(m.body))
 	if err != nil {
 		return 0, "", fmt.Errorf("making the request: %w", err)
 	}
-	for name, value := range map[string]string{
-		"Ce-Specversion": "1.0", "Ce-Type": WebhookType, "Ce-Source": "/local", "Ce-Id": id, "Content-Type": "application/json",
-	} {
+	for name, value := range m.header {
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := by.Do(req)
 	if err != nil {
 		return 0, "", fmt.Errorf("posting the event: %w", err)
 	}
@@ -48,6 +83,11 @@ func Post(ctx context.Context, to, id string, data []byte) (status int, answer s
 		return 0, "", fmt.Errorf("reading the answer: %w", err)
 	}
 	return resp.StatusCode, string(text), nil
+}
+
+// Post posts data as one CloudEvent in binary mode.
+func Post(ctx context.Context, to, id string, data []byte) (status int, answer string, err error) {
+	return Binary(id, data).Post(ctx, http.DefaultClient, to)
 }
 
 // AuditTrail reads all audit events that match a query, oldest first.

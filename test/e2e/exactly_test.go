@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,7 @@ import (
 	"onefire/mapping"
 	"onefire/test/client"
 	"onefire/test/datastorage"
+	"onefire/test/kubefault"
 )
 
 func TestTheSameEventTenTimesHasOneEffect(t *testing.T) {
@@ -105,17 +107,23 @@ func TestDataStorageRefusesOneEventForGood(t *testing.T) {
 func TestTheKubernetesAPIDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202601)
-	p := newProxy(t, strings.TrimPrefix(kubeConfig.Host, "https://"))
-	f := w.start("KUBECONFIG=" + p.kubeconfig(t))
+	var cut atomic.Bool
+	way := newFaulty(t, func(kubefault.Call) kubefault.Fault {
+		if cut.Load() {
+			return kubefault.Fault{Kind: kubefault.Reset}
+		}
+		return kubefault.Fault{}
+	})
+	f := w.start("KUBECONFIG=" + way.kubeconfig)
 	body := webhook(firing("Cut", "api-0"), firing("Cut", "api-1"))
 
-	p.cut()
+	cut.Store(true)
 	require.Equal(t, http.StatusServiceUnavailable, w.post(f, "1", body))
 	require.Empty(t, w.list())
 	require.Empty(t, w.audit(""))
 	require.Equal(t, http.StatusServiceUnavailable, status(t, f.url+"/health/readiness"))
 
-	p.mend()
+	cut.Store(false)
 	require.Equal(t, http.StatusOK, w.post(f, "1", body))
 	require.Len(t, w.list(), 2)
 	for _, o := range w.list() {

@@ -76,7 +76,12 @@ func (w *world) prepare(binary string, env ...string) *fn {
 // start starts a function process and waits until it serves.
 func (w *world) start(env ...string) *fn {
 	w.t.Helper()
-	f := w.prepare(functionBinary, env...)
+	return w.serve(w.prepare(functionBinary, env...))
+}
+
+// serve starts a prepared function process and waits until it serves.
+func (w *world) serve(f *fn) *fn {
+	w.t.Helper()
 	require.NoError(w.t, f.process.Start())
 	w.t.Cleanup(func() { w.stop(f) })
 	require.Eventually(w.t, func() bool {

@@ -92,3 +92,6 @@ func testMain(m *testing.M) (int, error) {
 
 // patience bounds every wait for something that takes milliseconds.
 const patience = 30 * time.Second
+
+// pollEvery is how often a wait looks.
+const pollEvery = 20 * time.Millisecond

@@ -1,0 +1,442 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/function"
+	"onefire/mapping"
+	"onefire/test/client"
+	"onefire/test/datastorage"
+	"onefire/test/history"
+	"onefire/test/kubefault"
+)
+
+var soak = flag.Duration("soak", 15*time.Second, "how long TestCrashes goes on")
+
+const (
+	// eventRate is how many events a second are sent.
+	eventRate = 200
+	// replicas is how many function processes there are.
+	replicas = 3
+	// maxUnderWay bounds the events that are sent and not yet accepted.
+	maxUnderWay = 2000
+	// calmPods have a history that is checked: no alert of theirs comes in a
+	// batch, and no object of theirs is deleted. On wildPods anything happens.
+	calmPods, wildPods = 100, 300
+	// apiFaults and apiHangs are how many of a thousand API calls fail or hang.
+	apiFaults, apiHangs = 20, 1
+)
+
+// TestCrashes kills function processes while events pour in, objects run through
+// their phases and are deleted, and the API server and DataStorage fail; then it
+// holds what was sent against what is there.
+func TestCrashes(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	s := newStorm(t, rand.New(rand.NewPCG(seed, 0)))
+	for range replicas {
+		s.functions = append(s.functions, s.replica())
+	}
+
+	raging, calm := context.WithTimeout(t.Context(), *soak)
+	defer calm()
+	var senders, others errgroup.Group
+	senders.SetLimit(maxUnderWay)
+	others.Go(func() error { return s.control(raging) })
+	others.Go(func() error { s.troubleDataStorage(raging); return nil })
+	sending := make(chan struct{})
+	begun := time.Now()
+	go func() {
+		defer close(sending)
+		s.send(raging, &senders)
+	}()
+	kills := s.kill(raging)
+	<-sending
+	took := time.Since(begun)
+
+	s.healed.Store(true)
+	s.data.Heal()
+	require.NoError(t, others.Wait())
+	require.NoError(t, senders.Wait())
+	var logs []string
+	for _, f := range s.functions {
+		s.stop(f)
+	}
+	for _, f := range s.all {
+		logs = append(logs, f.log.String())
+	}
+	t.Logf("%s: %d events sent, %.0f a second, %d deliveries accepted, %d redelivered; %d processes killed, %d stopped",
+		took.Round(time.Second), s.sent, float64(s.sent)/took.Seconds(), s.accepted.Load(), s.redelivered.Load(), kills, len(s.all)-kills)
+	t.Log(s.close(s.world, logs...))
+	t.Logf("others: %v; DataStorage troubles: %v", s.deeds, s.troubles)
+	logTally(t, s.way.Tally())
+	operations := 0
+	for pod, h := range s.histories {
+		require.NoError(t, s.read(pod, h))
+		require.NoError(t, h.Check(time.Minute), pod)
+		operations += h.Len()
+	}
+	t.Logf("%d histories of %d operations are linearizable", len(s.histories), operations)
+}
+
+// storm is one such test.
+type storm struct {
+	*world
+	*ledger
+	*broker
+	binary string
+	way    faulty
+	// histories are the calm pods'; fingerprints are of all pods.
+	histories    map[string]*history.Recorder
+	fingerprints map[string]string
+	// healed says that no more calls are to fail.
+	healed atomic.Bool
+	sent   int
+	// deeds are what others did to objects, troubles what befell DataStorage.
+	deeds, troubles map[string]int
+
+	mu        sync.Mutex
+	dice      *rand.Rand
+	functions []*fn // that serve, or were killed just now
+	all       []*fn // that ever were
+}
+
+func newStorm(t *testing.T, dice *rand.Rand) *storm {
+	t.Helper()
+	s := &storm{
+		world: newWorld(t, mapping.Schema202601), ledger: newLedger(), binary: stripped(t), dice: dice,
+		histories: map[string]*history.Recorder{}, fingerprints: map[string]string{},
+		deeds: map[string]int{}, troubles: map[string]int{},
+	}
+	s.broker = &broker{route: s.route, pause: 100 * time.Millisecond, longest: 5 * time.Second}
+	s.way = newFaulty(t, s.choose)
+	for i := range calmPods {
+		s.histories[fmt.Sprintf("calm-%d", i)] = &history.Recorder{}
+	}
+	aside := newLedger() // These are not sent.
+	for _, pod := range s.pods() {
+		_, fingerprints := aside.enter(t, "", webhook(firing("Storm", pod)))
+		s.fingerprints[pod] = fingerprints[0]
+	}
+	return s
+}
+
+func (s *storm) pods() []string {
+	pods := slices.Sorted(maps.Keys(s.histories))
+	for i := range wildPods {
+		pods = append(pods, fmt.Sprintf("wild-%d", i))
+	}
+	return pods
+}
+
+// roll is a number below n.
+func (s *storm) roll(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dice.IntN(n)
+}
+
+func (s *storm) replica() *fn {
+	f := s.serve(s.prepare(s.binary, "REPLY=summary", "LOG_LEVEL=error", "KUBECONFIG="+s.way.kubeconfig))
+	s.all = append(s.all, f)
+	return f
+}
+
+func (s *storm) route() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.functions[s.dice.IntN(len(s.functions))].url
+}
+
+// kill replaces processes until the storm is over. One in four is stopped as
+// Kubernetes does it, the others die at once.
+func (s *storm) kill(ctx context.Context) (kills int) {
+	for {
+		select {
+		case <-ctx.Done():
+			return kills
+		case <-time.After(time.Duration(500+s.roll(1500)) * time.Millisecond):
+		}
+		i := s.roll(replicas)
+		old := s.functions[i]
+		if s.roll(4) == 0 {
+			s.stop(old)
+		} else {
+			require.NoError(s.t, old.process.Process.Signal(syscall.SIGKILL))
+			require.Error(s.t, old.process.Wait())
+			kills++
+		}
+		fresh := s.replica()
+		s.mu.Lock()
+		s.functions[i] = fresh
+		s.mu.Unlock()
+	}
+}
+
+// choose lets some API calls fail.
+func (s *storm) choose(kubefault.Call) kubefault.Fault {
+	if s.healed.Load() {
+		return kubefault.Fault{}
+	}
+	kinds := kubefault.Kinds()
+	switch roll := s.roll(1000); {
+	case roll < apiHangs:
+		return kubefault.Fault{Kind: kubefault.Hang, After: s.roll(2) == 0}
+	case roll < apiHangs+apiFaults:
+		return kubefault.Fault{Kind: kinds[s.roll(len(kinds))], After: s.roll(2) == 0}
+	}
+	return kubefault.Fault{}
+}
+
+// troubleDataStorage makes DataStorage fail for some requests, now and then, and
+// refuse what is poisoned for good.
+func (s *storm) troubleDataStorage(ctx context.Context) {
+	s.data.Inject(datastorage.Fault{Status: http.StatusBadRequest, Match: func(b []byte) bool { return strings.Contains(string(b), "poison") }})
+	faults := map[string]datastorage.Fault{
+		"refuses":                {Refuse: true, Times: 5},
+		"is slow":                {Delay: 300 * time.Millisecond, Times: 5},
+		"hangs":                  {Delay: 6 * time.Second, Times: 1},
+		"answers 429":            {Status: http.StatusTooManyRequests, RetryAfter: "1", Times: 3},
+		"answers 202":            {Status: http.StatusAccepted, Times: 20},
+		"answers 413":            {Status: http.StatusRequestEntityTooLarge, Times: 1},
+		"answers 503":            {Status: http.StatusServiceUnavailable, Times: 5},
+		"stores, and hangs up":   {DropAnswer: true, Times: 5},
+		"stores, and hangs late": {DropAnswer: true, Delay: time.Second, Times: 2},
+	}
+	names := slices.Sorted(maps.Keys(faults))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(200 * time.Millisecond):
+			name := names[s.roll(len(names))]
+			s.troubles[name]++
+			s.data.Inject(faults[name])
+		}
+	}
+}
+
+// send sends events of all kinds at their rate.
+func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
+	tick := time.NewTicker(time.Second / eventRate)
+	defer tick.Stop()
+	calm, wild := slices.Sorted(maps.Keys(s.histories)), s.pods()[calmPods:]
+	// The storm is over when its context is, but not what is under way.
+	ctx, stormy := context.WithoutCancel(ctx), ctx.Done()
+	for {
+		select {
+		case <-stormy:
+			return
+		case <-tick.C:
+		}
+		s.sent++
+		id := fmt.Sprint(s.sent)
+		pod := wild[s.roll(len(wild))]
+		switch roll := s.roll(100); {
+		case roll < 30:
+			senders.Go(func() error { return s.one(ctx, id, calm[s.roll(len(calm))]) })
+		case roll < 32: // Delivered twice at once.
+			pod := calm[s.roll(len(calm))]
+			senders.Go(func() error { return s.one(ctx, id, pod) })
+			senders.Go(func() error { return s.one(ctx, id, pod) })
+		case roll < 34:
+			senders.Go(func() error { return s.one(ctx, id, pod) })
+			senders.Go(func() error { return s.one(ctx, id, pod) })
+		case roll < 36:
+			senders.Go(func() error { return s.one(ctx, id, "poison") })
+		case roll < 45:
+			senders.Go(func() error { return s.many(ctx, id, pod, wild[s.roll(len(wild))]) })
+		case roll < 52:
+			senders.Go(func() error { return s.batch(ctx, id, wild[s.roll(len(wild))], pod, pod) })
+		default:
+			senders.Go(func() error { return s.one(ctx, id, pod) })
+		}
+	}
+}
+
+// one delivers an event with one alert.
+func (s *storm) one(ctx context.Context, id, pod string) error {
+	body := webhook(firing("Storm", pod))
+	keys, _ := s.enter(s.t, id, body)
+	accepted := func(history.Answer) {}
+	if h := s.histories[pod]; h != nil {
+		accepted = h.Deliver(keys[0])
+	}
+	answer, err := s.deliverOne(ctx, id, body)
+	if err != nil {
+		return fmt.Errorf("event %s: %w", id, err)
+	}
+	accepted(history.Answer{Object: answer.Object, Count: answer.Count})
+	s.answer(keys)
+	return nil
+}
+
+// many delivers an event with several alerts: of two pods, two of the one, one
+// that is over, one that is none.
+func (s *storm) many(ctx context.Context, id, pod, another string) error {
+	alerts := []string{
+		firing("Storm", pod), alert("firing", "alertname=Storm", "namespace=payments", "pod="+pod, "container=second"),
+		firing("Storm", another), alert("resolved", "alertname=Storm", "namespace=payments", "pod="+another),
+		alert("firing", "pod=nameless"),
+	}
+	body := webhook(alerts...)
+	keys, _ := s.enter(s.t, id, body)
+	summary, err := s.deliver(ctx, client.Binary(id, []byte(body)))
+	if err != nil {
+		return fmt.Errorf("event %s: %w", id, err)
+	}
+	if decisions := decisionsOf(summary); len(decisions) != len(alerts) || decisions[4] != mapping.Invalid {
+		return fmt.Errorf("event %s was answered %v", id, decisions)
+	}
+	s.answer(keys)
+	return nil
+}
+
+func decisionsOf(summary []function.AlertSummary) (all []mapping.Decision) {
+	for _, a := range summary {
+		all = append(all, a.Decision)
+	}
+	return all
+}
+
+// batch delivers events in one request.
+func (s *storm) batch(ctx context.Context, id string, pods ...string) error {
+	var (
+		ids    []string
+		bodies [][]byte
+		all    []string
+	)
+	for i, pod := range pods {
+		ids = append(ids, fmt.Sprint(id, ".", i))
+		bodies = append(bodies, []byte(webhook(firing("Storm", pod))))
+		keys, _ := s.enter(s.t, ids[i], string(bodies[i]))
+		all = append(all, keys...)
+	}
+	m, err := client.Batch(ids, bodies)
+	if err != nil {
+		return err
+	}
+	if _, err := s.deliver(ctx, m); err != nil {
+		return fmt.Errorf("batch %s: %w", id, err)
+	}
+	s.answer(all)
+	return nil
+}
+
+// control does what others do to objects: a controller's phases, retention, a
+// user's deletion.
+func (s *storm) control(ctx context.Context) error {
+	pods := s.pods()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(5 * time.Millisecond):
+		}
+		pod := pods[s.roll(len(pods))]
+		l, err := s.objects.List(s.t.Context(), metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + s.fingerprints[pod]})
+		if err != nil {
+			return err
+		}
+		active := 0
+		for i := range l.Items {
+			o := &l.Items[i]
+			if !terminal(o) {
+				active++
+			}
+			if err := s.touch(pod, o); err != nil {
+				return err
+			}
+		}
+		if active > 1 {
+			s.deeds["twins seen before they were healed"]++
+		}
+	}
+}
+
+// touch may do something to an object.
+func (s *storm) touch(pod string, o *unstructured.Unstructured) error {
+	h := s.histories[pod]
+	over, roll := terminal(o), s.roll(100)
+	switch {
+	case over && h == nil && roll < 30:
+		return s.delete("retention deletes", o)
+	case over:
+		return nil
+	case roll < 30:
+		return s.phase("starts", o, "Processing")
+	case roll < 60 && h != nil:
+		done := h.End(o.GetNamespace() + "/" + o.GetName())
+		defer done()
+		return s.phase("completes", o, "Completed")
+	case roll < 60:
+		return s.phase("fails", o, "Failed")
+	case roll < 70 && h == nil:
+		return s.delete("a user deletes", o)
+	}
+	return nil
+}
+
+func (s *storm) phase(deed string, o *unstructured.Unstructured, phase string) error {
+	patch := fmt.Sprintf(`{"status":{"overallPhase":%q}}`, phase)
+	_, err := s.objects.Patch(s.t.Context(), o.GetName(), types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	if apierrors.IsNotFound(err) {
+		return nil // A twin that was healed meanwhile.
+	}
+	s.deeds[deed]++
+	return err
+}
+
+// delete deletes an object as it was read, so that it is known what it counted.
+func (s *storm) delete(deed string, o *unstructured.Unstructured) error {
+	uid, version := o.GetUID(), o.GetResourceVersion()
+	err := s.objects.Delete(s.t.Context(), o.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.remove(o)
+	s.deeds[deed]++
+	return nil
+}
+
+// read reads a pod's active object into its history.
+func (s *storm) read(pod string, h *history.Recorder) error {
+	seen := h.Read()
+	l, err := s.objects.List(s.t.Context(), metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + s.fingerprints[pod]})
+	if err != nil {
+		return err
+	}
+	active := slices.DeleteFunc(l.Items, func(o unstructured.Unstructured) bool { return terminal(&o) })
+	switch len(active) {
+	case 0:
+		seen(history.Answer{})
+	case 1:
+		seen(history.Answer{Object: active[0].GetNamespace() + "/" + active[0].GetName(), Count: int32(count(&active[0]))})
+	default:
+		return errors.New("two objects are active")
+	}
+	return nil
+}

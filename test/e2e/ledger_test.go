@@ -1,0 +1,267 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/audit"
+	"onefire/dedup"
+	"onefire/mapping"
+	"onefire/test/client"
+)
+
+// ledger knows what was sent, and holds it against what is there in the end.
+type ledger struct {
+	mu sync.Mutex
+	// sent are the firing alerts by key.
+	sent map[string]*entry
+	// removed are the objects that somebody deleted, as they were at the end.
+	removed []removal
+}
+
+// entry is one alert of one event.
+type entry struct {
+	event       string
+	fingerprint string
+	// answered is when the last delivery of its event came to its end.
+	answered time.Time
+}
+
+type removal struct {
+	object unstructured.Unstructured
+	at     time.Time
+}
+
+func newLedger() *ledger { return &ledger{sent: map[string]*entry{}} }
+
+// enter notes the alerts of an event before it is sent, and returns the keys and
+// the fingerprints of those that fire.
+func (l *ledger) enter(t testing.TB, id, body string) (keys, fingerprints []string) {
+	t.Helper()
+	n, err := mapping.Parse([]byte(body), time.Now())
+	require.NoError(t, err)
+	rules := mapping.Rules{Fingerprint: mapping.ByAlert}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range n.Alerts {
+		s, err := rules.Signal(a, time.Now())
+		if err != nil || a.Resolved {
+			continue
+		}
+		key := dedup.Key(client.Source, id, a.Identity(), a.Start)
+		l.sent[key] = &entry{event: id, fingerprint: s.Fingerprint}
+		keys, fingerprints = append(keys, key), append(fingerprints, s.Fingerprint)
+	}
+	return keys, fingerprints
+}
+
+// answer notes that a delivery of these alerts' event came to its end.
+func (l *ledger) answer(keys []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		l.sent[key].answered = time.Now()
+	}
+}
+
+// remove notes that somebody deleted an object.
+func (l *ledger) remove(o *unstructured.Unstructured) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.removed = append(l.removed, removal{*o, time.Now()})
+}
+
+// holding is a place where a key is on record.
+type holding struct {
+	object string
+	made   int32
+	// gone is when the object was deleted; zero if it is there.
+	gone time.Time
+}
+
+// balance is what came of all that was sent.
+type balance struct {
+	alerts, objects, removed int
+	// again are alerts that count on two objects, because somebody deleted the
+	// first before their event was answered.
+	again int
+	// setAside are audit events that are in the log.
+	setAside, audited int
+}
+
+// close holds what was sent against what is there: no fingerprint has two active
+// objects; every alert is on record once, where it counts once; every decision
+// is in DataStorage, or set aside in a log, once. All events were accepted, and
+// nothing is under way.
+func (l *ledger) close(w *world, logs ...string) balance {
+	w.t.Helper()
+	objects := w.list()
+	b := balance{alerts: len(l.sent), objects: len(objects), removed: len(l.removed)}
+	active := map[string][]string{}
+	holdings := map[string][]holding{}
+	absorbed := map[types.UID]bool{}
+	for i := range objects {
+		o := &objects[i]
+		if o.GetLabels()["app.kubernetes.io/managed-by"] != "onefire" {
+			require.Empty(w.t, recordOf(o), "an alert was counted on %s, which is not ours", o.GetName())
+			continue
+		}
+		if !terminal(o) {
+			fingerprint := field(o, "spec", "signalFingerprint")
+			active[fingerprint] = append(active[fingerprint], o.GetName())
+		}
+		taken, _, _ := unstructured.NestedMap(o.Object, "status", "deduplication", "absorbed")
+		for uid := range taken {
+			absorbed[types.UID(uid)] = true
+		}
+		hold(w.t, holdings, o, time.Time{})
+	}
+	for fingerprint, names := range active {
+		require.Len(w.t, names, 1, "fingerprint %s has two active objects", fingerprint)
+	}
+	for _, r := range l.removed {
+		if !absorbed[r.object.GetUID()] { // Else its record is its survivor's.
+			hold(w.t, holdings, &r.object, r.at)
+		}
+	}
+	for key := range holdings {
+		require.Contains(w.t, l.sent, key, "a key that nobody sent")
+	}
+	b.audited, b.setAside = l.closeAudit(w, holdings, logs)
+	for key, e := range l.sent {
+		all := holdings[key]
+		require.NotEmpty(w.t, all, "an alert of event %s is on no object: it is lost", e.event)
+		slices.SortFunc(all, func(a, b holding) int { return a.gone.Compare(b.gone) })
+		if len(all) == 1 {
+			continue
+		}
+		b.again++
+		there := 0
+		for _, h := range all {
+			if h.gone.IsZero() || h.gone.After(e.answered) {
+				there++
+			}
+		}
+		require.LessOrEqual(w.t, there, 1, "an alert of event %s, last answered at %s, counts more than once: %+v", e.event, e.answered, all)
+	}
+	return b
+}
+
+// hold adds an object's record, which must be what it counts.
+func hold(t testing.TB, holdings map[string][]holding, o *unstructured.Unstructured, gone time.Time) {
+	t.Helper()
+	record := recordOf(o)
+	require.LessOrEqual(t, len(record), dedup.MaxEvents)
+	if n := count(o); n <= dedup.MaxEvents {
+		require.Len(t, record, int(n), "object %s counts what it has no record of", o.GetName())
+	}
+	made := map[int32]bool{}
+	for key, n := range record {
+		holdings[key] = append(holdings[key], holding{o.GetName(), n, gone})
+		made[n] = true
+	}
+	require.True(t, made[1] || count(o) > dedup.MaxEvents, "object %s does not know who made it", o.GetName())
+}
+
+// recordOf is what an object knows of keys and the counts that they made.
+func recordOf(o *unstructured.Unstructured) map[string]int32 {
+	record := map[string]int32{}
+	raw, _, _ := unstructured.NestedMap(o.Object, "status", "deduplication", "events")
+	for key, n := range raw {
+		record[key] = int32(n.(int64))
+	}
+	if key := o.GetAnnotations()["onefire/event"]; key != "" {
+		record[key] = 1
+	}
+	return record
+}
+
+// decided are the ids of the audit events of a decision.
+func (e *entry) decided(key string, made int32) []string {
+	if made == 1 {
+		return []string{
+			audit.EventID(client.Source, e.event, key, mapping.SignalReceived),
+			audit.EventID(client.Source, e.event, key, mapping.RequestCreated),
+		}
+	}
+	return []string{audit.EventID(client.Source, e.event, key, mapping.SignalDeduplicated)}
+}
+
+// closeAudit asks that each alert's decision is in DataStorage or set aside, and
+// that nothing else is.
+func (l *ledger) closeAudit(w *world, holdings map[string][]holding, logs []string) (audited, setAside int) {
+	w.t.Helper()
+	stored := map[string]bool{}
+	for _, e := range w.audit("") {
+		require.False(w.t, stored[e.CEID], "audit event %s is there twice", e.CEID)
+		if e.EventType != mapping.RequestFailed {
+			stored[e.CEID] = true
+		}
+	}
+	aside := map[string]bool{}
+	for _, log := range logs {
+		for _, e := range asideIn(w.t, log) {
+			aside[e.ID()] = true
+		}
+	}
+	may := map[string]bool{}
+	for key, e := range l.sent {
+		decided := false
+		for _, h := range holdings[key] {
+			all := true
+			for _, id := range e.decided(key, h.made) {
+				may[id] = true
+				all = all && (stored[id] || aside[id])
+			}
+			decided = decided || all
+		}
+		require.True(w.t, decided, "the decision on an alert of event %s is in no audit: %+v", e.event, holdings[key])
+	}
+	for id := range stored {
+		require.True(w.t, may[id], "audit event %s is of no decision", id)
+	}
+	return len(stored), len(aside)
+}
+
+// asideIn are the audit events that a function set aside in its log.
+func asideIn(t testing.TB, log string) []event.Event {
+	t.Helper()
+	var all []event.Event
+	lines := bufio.NewScanner(strings.NewReader(log))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var line struct {
+			Message    string      `json:"msg"`
+			CloudEvent event.Event `json:"cloudevent"`
+		}
+		if !strings.Contains(lines.Text(), "audit event set aside") {
+			continue
+		}
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "%s", lines.Text())
+		all = append(all, line.CloudEvent)
+	}
+	require.NoError(t, lines.Err())
+	return all
+}
+
+// terminal is what the contract calls terminal.
+func terminal(o *unstructured.Unstructured) bool {
+	return o.GetDeletionTimestamp() != nil ||
+		slices.Contains([]string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled"}, field(o, "status", "overallPhase"))
+}
+
+func (b balance) String() string {
+	return fmt.Sprintf("%d alerts on %d objects and %d deleted ones, %d of them counted again after a deletion; %d audit events stored, %d set aside; lost 0, doubled 0, twins 0",
+		b.alerts, b.objects, b.removed, b.again, b.audited, b.setAside)
+}
