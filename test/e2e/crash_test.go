@@ -38,11 +38,13 @@ const (
 	eventRate = 200
 	// replicas is how many function processes there are.
 	replicas = 3
+	// controllers is how many others change objects at once.
+	controllers = 4
 	// maxUnderWay bounds the events that are sent and not yet accepted.
 	maxUnderWay = 2000
 	// calmPods have a history that is checked: no alert of theirs comes in a
 	// batch, and no object of theirs is deleted. On wildPods anything happens.
-	calmPods, wildPods = 100, 300
+	calmPods, wildPods = 60, 140
 	// apiFaults and apiHangs are how many of a thousand API calls fail or hang.
 	apiFaults, apiHangs = 20, 1
 )
@@ -62,7 +64,9 @@ func TestCrashes(t *testing.T) {
 	defer calm()
 	var senders, others errgroup.Group
 	senders.SetLimit(maxUnderWay)
-	others.Go(func() error { return s.control(raging) })
+	for range controllers {
+		others.Go(func() error { return s.control(raging) })
+	}
 	others.Go(func() error { s.troubleDataStorage(raging); return nil })
 	sending := make(chan struct{})
 	begun := time.Now()
@@ -79,10 +83,8 @@ func TestCrashes(t *testing.T) {
 	require.NoError(t, others.Wait())
 	require.NoError(t, senders.Wait())
 	var logs []string
-	for _, f := range s.functions {
-		s.stop(f)
-	}
 	for _, f := range s.all {
+		s.stop(f)
 		logs = append(logs, f.log.String())
 	}
 	t.Logf("%s: %d events sent, %.0f a second, %d deliveries accepted, %d redelivered; %d processes killed, %d stopped",
@@ -175,14 +177,16 @@ func (s *storm) kill(ctx context.Context) (kills int) {
 		select {
 		case <-ctx.Done():
 			return kills
-		case <-time.After(time.Duration(500+s.roll(1500)) * time.Millisecond):
+		case <-time.After(time.Duration(300+s.roll(1000)) * time.Millisecond):
 		}
 		i := s.roll(replicas)
 		old := s.functions[i]
+		end := syscall.SIGKILL
 		if s.roll(4) == 0 {
-			s.stop(old)
-		} else {
-			require.NoError(s.t, old.process.Process.Signal(syscall.SIGKILL))
+			end = syscall.SIGTERM // It answers what is under way; at the end we wait for it.
+		}
+		require.NoError(s.t, old.process.Process.Signal(end))
+		if end == syscall.SIGKILL {
 			require.Error(s.t, old.process.Wait())
 			kills++
 		}
@@ -369,7 +373,7 @@ func (s *storm) control(ctx context.Context) error {
 			}
 		}
 		if active > 1 {
-			s.deeds["twins seen before they were healed"]++
+			s.did("sees twins before they are healed")
 		}
 	}
 }
@@ -384,27 +388,36 @@ func (s *storm) touch(pod string, o *unstructured.Unstructured) error {
 	case over:
 		return nil
 	case roll < 30:
-		return s.phase("starts", o, "Processing")
+		_, err := s.phase("a controller starts", o, "Processing")
+		return err
 	case roll < 60 && h != nil:
 		done := h.End(o.GetNamespace() + "/" + o.GetName())
-		defer done()
-		return s.phase("completes", o, "Completed")
+		ended, err := s.phase("a controller completes", o, "Completed")
+		if ended {
+			done()
+		}
+		return err
 	case roll < 60:
-		return s.phase("fails", o, "Failed")
+		_, err := s.phase("a controller fails", o, "Failed")
+		return err
 	case roll < 70 && h == nil:
 		return s.delete("a user deletes", o)
 	}
 	return nil
 }
 
-func (s *storm) phase(deed string, o *unstructured.Unstructured, phase string) error {
-	patch := fmt.Sprintf(`{"status":{"overallPhase":%q}}`, phase)
+// phase changes an object's phase if nobody changed the object meanwhile, and
+// tells whether.
+func (s *storm) phase(deed string, o *unstructured.Unstructured, phase string) (bool, error) {
+	patch := fmt.Sprintf(`{"metadata":{"resourceVersion":%q},"status":{"overallPhase":%q}}`, o.GetResourceVersion(), phase)
 	_, err := s.objects.Patch(s.t.Context(), o.GetName(), types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-	if apierrors.IsNotFound(err) {
-		return nil // A twin that was healed meanwhile.
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return false, nil
 	}
-	s.deeds[deed]++
-	return err
+	if err == nil {
+		s.did(deed)
+	}
+	return err == nil, err
 }
 
 // delete deletes an object as it was read, so that it is known what it counted.
@@ -418,8 +431,14 @@ func (s *storm) delete(deed string, o *unstructured.Unstructured) error {
 		return err
 	}
 	s.remove(o)
-	s.deeds[deed]++
+	s.did(deed)
 	return nil
+}
+
+func (s *storm) did(deed string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deeds[deed]++
 }
 
 // read reads a pod's active object into its history.
