@@ -53,11 +53,14 @@ func startMetrics(ctx context.Context, address string) (*metrics, error) {
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	server := &http.Server{Handler: routes, ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // It ends when it is shut down.
+	}()
 	return newMetrics(sdk.NewMeterProvider(sdk.WithReader(exporter)), func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
-		<-served // It says no more than that it was shut down.
+		<-served
 		return err
 	})
 }

@@ -59,14 +59,14 @@ func TestEveryCallFails(t *testing.T) {
 		}
 	}
 	require.NoError(t, runs.Wait())
-	t.Log(s.ledger.close(w))
+	t.Log(s.close(w))
 	operations := 0
 	for _, h := range s.histories {
 		require.NoError(t, h.Check(patience))
 		operations += h.Len()
 	}
 	t.Logf("%d histories of %d operations are linearizable", len(s.histories), operations)
-	t.Logf("%d runs, %d events accepted, %d redelivered", s.runs.Load(), s.broker.accepted.Load(), s.broker.redelivered.Load())
+	t.Logf("%d runs, %d events accepted, %d redelivered", s.runs.Load(), s.accepted.Load(), s.redelivered.Load())
 	tally := way.Tally()
 	logTally(t, tally)
 	for _, verb := range verbs {
