@@ -41,8 +41,8 @@ type past struct {
 	// fresh is the UID of the object that this very handler made and has not
 	// yet acknowledged; empty if it made none.
 	fresh types.UID
-	// salt is the number of names that were held by other fingerprints.
-	salt int
+	// held are the names that other fingerprints hold.
+	held map[string]bool
 	now  time.Time
 }
 
@@ -68,7 +68,7 @@ func decide(fingerprint string, p past) verdict {
 		}
 		return verdict{action: count, reason: reason, object: oldest, missing: missing}
 	}
-	last, next := follow(terminal, fingerprint, p.salt)
+	last, next := follow(terminal, fingerprint, p.held)
 	if reason, ok := last.quiet(p.now); ok {
 		return verdict{action: count, reason: reason, object: last, missing: missing}
 	}
@@ -116,20 +116,14 @@ func twins(active []object, fresh types.UID) (survivor, twin object, ok bool) {
 	return ours[0], ours[1], true
 }
 
-// recorded finds the object that has a key on record, the active one first,
-// then the newest, and the count that the key made there.
-func recorded(objects []object, key string) (object, int32, bool) {
-	var (
-		found object
-		ok    bool
-	)
+// recorded finds the object that has a key on record, and the count that the key
+// made there. Only while a twin is healed are there two, and then the active one
+// is to stay.
+func recorded(objects []object, key string) (found object, made int32, ok bool) {
 	for _, o := range objects {
-		if _, has := o.events[key]; !has {
-			continue
-		}
-		if !ok || !o.terminal() && found.terminal() || o.terminal() == found.terminal() && byAge(o, found) > 0 {
-			found, ok = o, true
+		if n, has := o.events[key]; has && (!ok || !o.terminal()) {
+			found, made, ok = o, n, true
 		}
 	}
-	return found, found.events[key], ok
+	return found, made, ok
 }

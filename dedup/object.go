@@ -149,10 +149,11 @@ func name(fingerprint string, predecessor types.UID, salt int) string {
 }
 
 // follow finds the last object of a past in which all is terminal, and the name
-// of the one to follow it. The newest by creation time is not always the last
-// one made, because creation times have whole seconds; so the walk goes on
-// while the next name is in that past.
-func follow(past []object, fingerprint string, salt int) (last object, next string) {
+// of the one to follow it: the first that no other fingerprint is known to hold.
+// The newest by creation time is not always the last one made, because creation
+// times have whole seconds; so the walk goes on while the next name is in that
+// past.
+func follow(past []object, fingerprint string, held map[string]bool) (last object, next string) {
 	byName := make(map[string]object, len(past))
 	for _, o := range past {
 		byName[o.name] = o
@@ -161,7 +162,10 @@ func follow(past []object, fingerprint string, salt int) (last object, next stri
 		last = slices.MaxFunc(past, byAge)
 	}
 	for {
-		next = name(fingerprint, last.uid, salt)
+		next = name(fingerprint, last.uid, 0)
+		for salt := 1; held[next]; salt++ {
+			next = name(fingerprint, last.uid, salt)
+		}
 		o, taken := byName[next]
 		if !taken {
 			return last, next

@@ -74,16 +74,16 @@ func TestKeysAreUnambiguous(t *testing.T) {
 
 func TestNamesFollowFromThePast(t *testing.T) {
 	fingerprint := digest("f")
-	_, first := follow(nil, fingerprint, 0)
+	_, first := follow(nil, fingerprint, nil)
 	require.Regexp(t, `^rr-`+fingerprint[:12]+`-[0-9a-f]{8}$`, first)
-	_, salted := follow(nil, fingerprint, 1)
+	_, salted := follow(nil, fingerprint, map[string]bool{first: true})
 	require.NotEqual(t, first, salted, "a name that another fingerprint holds is salted")
 
 	// Objects that were made one after the other within one second: whatever
 	// their names' order, the next name is new.
 	var chain []object
 	for i := range 20 {
-		last, next := follow(chain, fingerprint, 0)
+		last, next := follow(chain, fingerprint, nil)
 		if i > 0 {
 			require.Equal(t, chain[i-1].name, last.name, "the last one made, though all are of one age")
 		}

@@ -42,9 +42,8 @@ func countPatch(o object, keys []string, now time.Time) (patch map[string]any, m
 
 // mergePatch adds a twin's record to its survivor, or is nil when the survivor
 // has all of it already. Keys keep the counts that they were answered with, but
-// for two that nobody was told of: the key that made the twin, where that is
-// this handler's own, fresh one; and all keys where the survivor is foreign,
-// made by no event of ours.
+// for one that nobody was told of: the key that made the twin, where that is
+// this handler's own, fresh one.
 func mergePatch(survivor, twin object, own types.UID) map[string]any {
 	if survivor.absorbed[string(twin.uid)] >= twin.count {
 		return nil
@@ -60,7 +59,7 @@ func mergePatch(survivor, twin object, own types.UID) map[string]any {
 		return nil
 	}
 	for i, key := range newestFirst(fresh) {
-		if !survivor.ours || twin.uid == own && fresh[key] == 1 {
+		if twin.uid == own && fresh[key] == 1 {
 			fresh[key] = plus(survivor.count, int32(len(fresh)-i))
 		}
 	}

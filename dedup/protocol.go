@@ -45,7 +45,7 @@ type Outcome struct {
 // an error nothing is lost: calling again with the same keys, here or elsewhere,
 // finishes the work. A [RejectedError] alone will not go away.
 func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error) {
-	h := handler{Deduplicator: d, signal: s, done: map[string]Outcome{}, reasons: map[string]mapping.Reason{}}
+	h := handler{Deduplicator: d, signal: s, done: map[string]Outcome{}, held: map[string]bool{}, reasons: map[string]mapping.Reason{}}
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {
@@ -54,7 +54,7 @@ func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []stri
 		if err := h.look(ctx); err != nil {
 			return nil, err
 		}
-		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, salt: h.salt, now: h.now})
+		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, now: h.now})
 		if err := h.act(ctx, v, open); err != nil {
 			return nil, err
 		}
@@ -122,8 +122,8 @@ type handler struct {
 	now time.Time
 	// fresh is the UID of the object that this handler made.
 	fresh types.UID
-	// salt counts the names that other fingerprints held.
-	salt int
+	// held are the names that other fingerprints hold.
+	held map[string]bool
 	// losses counts the rounds that other writers won; lost is set when they
 	// won the last one.
 	losses int
@@ -248,7 +248,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 	o := observe(u)
 	switch {
 	case o.fingerprint != h.signal.Fingerprint:
-		h.salt++
+		h.held[name] = true
 	case !o.terminal():
 		h.objects = []object{o}
 		h.lost = false

@@ -3,79 +3,201 @@
 package dedup
 
 import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
-// terminalBefore leaves one terminal object of ours in the store.
-func terminalBefore(s *store) {
-	r := play(scenario{events: []string{"old"}, setup: func(inner *store) { *inner = *s }}, func(int) int { return 0 })
-	*s = *r.store
-	for _, o := range s.all() {
-		s.setPhase(o.name, completed)
+// old makes n objects of ours, one after the other, and all are terminal.
+func old(s *store, n int) (names []string) {
+	for range n {
+		o, err := New(s, "alert").Settle(context.Background(), signal, []string{fmt.Sprint("old", s.created)})
+		if err != nil {
+			panic(err)
+		}
+		s.complete(o[0].Name)
+		names = append(names, o[0].Name)
 	}
+	return names
 }
 
-// collision puts another fingerprint's object where the first name would be.
-func collision(s *store) {
-	_, name := follow(nil, digest("fingerprint"), 0)
-	s.addForeign(digest("another"), name)
+// gap makes terminal objects until the last and the one two before it are not
+// in the order of their names, and deletes the one between.
+func gap(s *store) (last string) {
+	names := old(s, 3)
+	for names[len(names)-3] < names[len(names)-1] {
+		names = append(names, old(s, 1)...)
+	}
+	s.drop(names[len(names)-2])
+	return names[len(names)-1]
 }
 
-// pruning makes the store a foreign CRD's.
-func pruning(s *store) { s.prunes = true }
-
-var scenarios = map[string]scenario{
-	"several alerts of one event":    {events: []string{"a,b", "b,c"}, budget: budget{failAfter: 1}},
-	"several alerts and retention":   {events: []string{"a,b", "c"}, setup: terminalBefore, budget: budget{retain: 1, failAfter: 1}},
-	"a resolved alert alone":         {events: []string{resolvedAlert, resolvedAlert}},
-	"a resolved alert among others":  {events: []string{"a", resolvedAlert, "b"}, budget: budget{complete: 1}},
-	"a resolved alert and twins":     {events: []string{"a", "b", resolvedAlert}, setup: terminalBefore, budget: budget{retain: 1}},
-	"redelivery and completion":      {events: []string{"a", "a", "b"}, budget: budget{complete: 1, failAfter: 1}},
-	"a hash collision":               {events: []string{"a", "b"}, setup: collision, budget: budget{failAfter: 1}},
-	"a CRD that prunes our record":   {events: []string{"a", "b", "a"}, setup: pruning, budget: budget{failAfter: 1}},
-	"first alerts":                   {events: []string{"a", "b", "c"}},
-	"the same event":                 {events: []string{"a", "a", "a"}},
-	"one terminal before":            {events: []string{"a", "b", "c"}, setup: terminalBefore},
-	"retention":                      {events: []string{"a", "b", "c"}, setup: terminalBefore, budget: budget{retain: 1}},
-	"completion and retention":       {events: []string{"a", "b"}, setup: terminalBefore, budget: budget{complete: 1, retain: 2}},
-	"completion":                     {events: []string{"a", "b", "c"}, budget: budget{complete: 1}},
-	"completions within one second":  {events: []string{"a", "b", "c"}, setup: terminalBefore, budget: budget{complete: 2}},
-	"a user deletes":                 {events: []string{"a", "b"}, budget: budget{userDelete: 1}},
-	"a crash and retention":          {events: []string{"a", "b"}, setup: terminalBefore, budget: budget{failAfter: 1, retain: 1}},
-	"a fault before and one after":   {events: []string{"a", "b"}, budget: budget{failBefore: 1, failAfter: 1}},
-	"redelivery and retention":       {events: []string{"a", "b", "a"}, setup: terminalBefore, budget: budget{retain: 1}},
-	"a foreign object":               {events: []string{"a", "b"}, budget: budget{foreign: 1}},
-	"foreign, retention and a crash": {events: []string{"a", "b"}, setup: terminalBefore, budget: budget{foreign: 1, retain: 1, failAfter: 1}},
-	"everything at once":             {events: []string{"a", "b", "a", "c"}, setup: terminalBefore, budget: budget{2, 2, 2, 2, 1, 1}},
+// setups are what a scenario can begin with.
+var setups = map[string]func(*store){
+	"nothing":            func(*store) {},
+	"terminal":           func(s *store) { old(s, 1) },
+	"gap":                func(s *store) { gap(s) },
+	"review":             func(s *store) { s.review(old(s, 1)[0]) },
+	"review-after-gap":   func(s *store) { s.review(gap(s)) },
+	"review-before-last": func(s *store) { s.review(old(s, 2)[0]) },
+	"back-off":           func(s *store) { s.backOff(old(s, 1)[0]) },
+	"foreign":            func(s *store) { s.addForeign(signal.Fingerprint, "foreign") },
+	// Another fingerprint's object has the name that comes next.
+	"collision": func(s *store) {
+		_, next := follow(s.all(), signal.Fingerprint, nil)
+		s.addForeign(digest("another"), next)
+	},
+	"pruning":    func(s *store) { s.prunes = true },
+	"finalizers": func(s *store) { s.finalizers = true },
 }
 
-// TestEverySchedule explores the schedules of each scenario depth first, up to a
-// bound.
+type named struct {
+	name string
+	scenario
+}
+
+// scenarios are explored in this order: most mistakes show in the small ones.
+var scenarios = []named{
+	{"a resolved alert alone", scenario{Events: "resolved resolved"}},
+	{"the same event", scenario{Events: "a a a"}},
+	{"completion for review", scenario{Events: "a b", Setup: "terminal", Budget: budget{Review: 1, Retain: 1}}},
+	{"first alerts", scenario{Events: "a b c"}},
+	{"one terminal before", scenario{Events: "a b c", Setup: "terminal"}},
+	{"a gap before", scenario{Events: "a b c", Setup: "gap"}},
+	{"a hash collision", scenario{Events: "a b", Setup: "collision", Budget: budget{FailBefore: 1, FailAfter: 1}}},
+	{"a CRD that prunes our record", scenario{Events: "a b a", Setup: "pruning", Budget: budget{FailAfter: 1}}},
+	{"a user deletes", scenario{Events: "a b", Budget: budget{UserDelete: 1}}},
+	{"a foreign object", scenario{Events: "a b", Budget: budget{Foreign: 1}}},
+	{"several alerts of one event", scenario{Events: "a,b b,c", Budget: budget{FailAfter: 1}}},
+	{"a fault before and one after", scenario{Events: "a b", Budget: budget{FailBefore: 1, FailAfter: 1}}},
+	{"a crash and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{FailAfter: 1, Retain: 1}}},
+	{"a crash for good", scenario{Events: "a b", Setup: "terminal", Budget: budget{Crash: 1, Retain: 1}}},
+	{"delivered twice, and one List fails for good", scenario{Events: "a a", Setup: "terminal", Budget: budget{FailLast: 1, Retain: 1}}},
+	{"delivered twice, and one crashes for good", scenario{Events: "a a", Setup: "terminal", Budget: budget{Crash: 1, Retain: 1}}},
+	{"a review is asked for", scenario{Events: "a b", Setup: "review", Budget: budget{FailAfter: 1, Retain: 1}}},
+	{"a review after a gap", scenario{Events: "a b", Setup: "review-after-gap", PerSecond: 1, Budget: budget{FailAfter: 1}}},
+	{"a review before the last", scenario{Events: "a b", Setup: "review-before-last", PerSecond: 1, Budget: budget{FailAfter: 1}}},
+	{"a back-off that ends", scenario{Events: "a b", Setup: "back-off", Budget: budget{Wait: 1, FailAfter: 1}}},
+	{"finalizers, and a user deletes", scenario{Events: "a b", Setup: "finalizers", Budget: budget{UserDelete: 1, FailAfter: 1}}},
+	{"finalizers and retention", scenario{Events: "a b", Setup: "finalizers terminal", Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"finalizers and a review", scenario{Events: "a b", Setup: "finalizers review", Budget: budget{Retain: 1}}},
+	{"a resolved alert among others", scenario{Events: "a resolved b", Budget: budget{Complete: 1}}},
+	{"a resolved alert and twins", scenario{Events: "a b resolved", Setup: "terminal", Budget: budget{Retain: 1}}},
+	{"completion", scenario{Events: "a b c", Budget: budget{Complete: 1}}},
+	{"completions within one second", scenario{Events: "a b c", Setup: "terminal", Budget: budget{Complete: 2}}},
+	{"redelivery and completion", scenario{Events: "a a b", Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"redelivery and retention", scenario{Events: "a b a", Setup: "terminal", Budget: budget{Retain: 1}}},
+	{"redelivery during the first try, with faults", scenario{Events: "a a", Setup: "terminal", Budget: budget{FailBefore: 2, FailAfter: 2, Retain: 1}}},
+	{"several alerts and retention", scenario{Events: "a,b c", Setup: "terminal", Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"a hash collision and retention", scenario{Events: "a b", Setup: "terminal collision", Budget: budget{FailAfter: 1, Retain: 1}}},
+	{"a hash collision and completion", scenario{Events: "a b b", Setup: "collision", Budget: budget{Complete: 2}}},
+	{"a foreign object that completes", scenario{Events: "a b", Setup: "foreign", Budget: budget{Complete: 2, FailAfter: 1}}},
+	{"foreign, completion and a fault", scenario{Events: "a b", Budget: budget{Foreign: 1, Complete: 1, FailAfter: 1}}},
+	{"foreign, retention and a crash", scenario{Events: "a b", Setup: "terminal", Budget: budget{Foreign: 1, Retain: 1, FailAfter: 1}}},
+	{"completion and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{Complete: 1, Retain: 2}}},
+	{"three alerts, retention and a crash for good", scenario{Events: "a b c", Setup: "terminal", Budget: budget{Crash: 1, Retain: 1}}},
+	{"retention", scenario{Events: "a b c", Setup: "terminal", Budget: budget{Retain: 1}}},
+	{"four first alerts", scenario{Events: "a b c d"}},
+	{"finalizers, retention and three alerts", scenario{Events: "a b c", Setup: "finalizers terminal", Budget: budget{Retain: 1}}},
+	{"everything at once", scenario{Events: "a b a c", Setup: "terminal", Budget: budget{
+		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Wait: 1,
+	}}},
+}
+
+// bound is how many states of a scenario are explored.
+var bound = flag.Int("bound", 100_000, "states to explore of each scenario")
+
+// TestEverySchedule explores the schedules of each scenario depth first.
 func TestEverySchedule(t *testing.T) {
-	for name, sc := range scenarios {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e, broken, err := explore(sc, 25_000)
-			if err != nil {
-				t.Fatalf("%v\nschedule:\n  %s", err, strings.Join(broken.trace, "\n  "))
+	begun := time.Now()
+	var states, ends int
+	var beyond []string
+	for _, sc := range scenarios {
+		t.Run(sc.name, func(t *testing.T) {
+			e, broken := explore(sc.scenario, *bound)
+			if broken != nil {
+				t.Fatalf("%v\n%s", broken.err, broken.schedule.command())
 			}
-			t.Logf("%+v", e)
+			t.Logf("%d states, %d complete schedules", e.states, e.ends)
+			states, ends = states+e.states, ends+e.ends
+			if !e.complete {
+				beyond = append(beyond, sc.name)
+			}
 		})
+	}
+	t.Logf("%d scenarios: %d states, %d complete schedules, %s; all of them but of %q, which were left at %d states",
+		len(scenarios), states, ends, time.Since(begun).Round(time.Second), beyond, *bound)
+}
+
+// drawn is any scenario of the kind that the explored ones are, and larger.
+func drawn(t *rapid.T, setup string) scenario {
+	upTo := func(n int, name string) int { return rapid.IntRange(0, n).Draw(t, name) }
+	return scenario{
+		Events:    strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "a,b", "b,c", resolvedAlert}), 2, 6).Draw(t, "events"), " "),
+		Setup:     rapid.SampledFrom([]string{setup, "finalizers " + setup, "pruning " + setup}).Draw(t, "setup"),
+		PerSecond: 1 + upTo(2, "perSecond"),
+		Budget: budget{
+			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
+			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),
+			Foreign: upTo(2, "foreign"), Wait: upTo(1, "wait"),
+		},
 	}
 }
 
-// TestRandomSchedules reaches deeper into the large scenarios.
+// rounds is how often each setup gets rapid's number of schedules.
+const rounds = 10
+
+// TestRandomSchedules goes where an exploration would not end.
 func TestRandomSchedules(t *testing.T) {
-	for name, sc := range scenarios {
-		t.Run(name, func(t *testing.T) {
-			rapid.Check(t, func(t *rapid.T) {
-				r := play(sc, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "step") })
-				require.NoError(t, r.check(), "schedule:\n  %s", strings.Join(r.trace, "\n  "))
-			})
+	runs, longest := 0, 0
+	for _, setup := range slices.Sorted(maps.Keys(setups)) {
+		t.Run(setup, func(t *testing.T) {
+			hs := handlers{}
+			for range rounds {
+				rapid.Check(t, func(t *rapid.T) {
+					r, s, _ := play(drawn(t, setup), hs, func(steps []step) int { return rapid.IntRange(0, len(steps)-1).Draw(t, "step") })
+					runs, longest = runs+1, max(longest, len(s.Choices))
+					if err := r.check(); err != nil {
+						t.Fatalf("%v\n%s", err, s.command())
+					}
+				})
+			}
 		})
 	}
+	t.Logf("%d random schedules, the longest of %d steps", runs, longest)
+}
+
+var replayed = flag.String("schedule", "", "the schedule that TestReplay replays, as a failure prints it")
+
+func TestReplay(t *testing.T) {
+	if *replayed == "" {
+		t.Skip("there is no -schedule")
+	}
+	var s schedule
+	require.NoError(t, json.Unmarshal([]byte(*replayed), &s))
+	left := s.Choices
+	r, _, labels := play(s.scenario, handlers{}, func(steps []step) int {
+		if len(left) == 0 {
+			return 0
+		}
+		i := left[0]
+		left = left[1:]
+		require.Less(t, i, len(steps))
+		return i
+	})
+	t.Logf("%d steps:\n  %s", len(labels), strings.Join(labels, "\n  "))
+	for _, o := range r.all() {
+		t.Log("left:", r.seen[o.name].text)
+	}
+	require.NoError(t, r.check())
+	t.Log("all invariants hold")
 }

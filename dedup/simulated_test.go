@@ -21,65 +21,101 @@ var epoch = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
 var resource = Resource.GroupResource()
 
 // store is a linearizable API server in memory: uncached Lists, unique names,
-// resource versions, preconditions, creation times in whole seconds, status
-// dropped on create and metadata ignored by a status patch. It is driven from
-// one goroutine at a time.
+// resource versions, preconditions, creation times in whole seconds, finalizers,
+// status dropped on create and metadata ignored by a status patch. It is driven
+// from one goroutine at a time. A revision of an object is never changed once
+// it is here, so reads and clones share it.
 type store struct {
 	objects map[string]*unstructured.Unstructured
-	version int
+	// seen is what the protocol sees of each object.
+	seen map[string]seen
+	// made and writes count by name. So neither UIDs nor resource versions of a
+	// name depend on what happens to other names, and runs that differ only in
+	// that reach the same states.
+	made, writes map[string]int
+	created      int
 	// perSecond is how many creates fall into one second.
 	perSecond int
-	created   int
-	made      map[string]int
-	deleted   []*unstructured.Unstructured
+	now       time.Time
+	// deleted are the objects that others deleted, as they were then.
+	deleted []seen
 	// prunes makes it a CRD that knows neither our fields nor a default count.
 	prunes bool
+	// finalizers let a deleted object stay, marked, until somebody drops it.
+	finalizers bool
+}
+
+// seen is a revision as the protocol reads it, and that as a text.
+type seen struct {
+	object
+	text string
 }
 
 func newStore() *store {
-	return &store{objects: map[string]*unstructured.Unstructured{}, made: map[string]int{}, perSecond: 3}
+	return &store{
+		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
+		made: map[string]int{}, writes: map[string]int{}, perSecond: 3, now: epoch,
+	}
 }
 
-func (s *store) next() string {
-	s.version++
-	return strconv.Itoa(s.version)
+func (s *store) clone() *store {
+	c := *s
+	c.objects, c.seen = maps.Clone(s.objects), maps.Clone(s.seen)
+	c.made, c.writes = maps.Clone(s.made), maps.Clone(s.writes)
+	c.deleted = slices.Clip(s.deleted)
+	return &c
+}
+
+// put makes an object's next revision of a copy.
+func (s *store) put(o *unstructured.Unstructured, change func(*unstructured.Unstructured)) {
+	name := o.GetName()
+	o = o.DeepCopy()
+	change(o)
+	s.writes[name]++
+	o.SetResourceVersion(strconv.Itoa(s.writes[name]))
+	see := observe(o)
+	s.objects[name], s.seen[name] = o, seen{see, fmt.Sprintf("%v", see)}
+}
+
+func (s *store) drop(name string) {
+	delete(s.objects, name)
+	delete(s.seen, name)
 }
 
 func (s *store) List(_ context.Context, _, fingerprint string) ([]unstructured.Unstructured, time.Time, error) {
 	var out []unstructured.Unstructured
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
-		if o := s.objects[name]; observe(o).fingerprint == fingerprint {
-			out = append(out, *o.DeepCopy())
+		if s.seen[name].fingerprint == fingerprint {
+			out = append(out, *s.objects[name])
 		}
 	}
-	return out, epoch, nil
+	return out, s.now, nil
 }
 
 func (s *store) Get(_ context.Context, _, name string) (*unstructured.Unstructured, error) {
 	if o, ok := s.objects[name]; ok {
-		return o.DeepCopy(), nil
+		return o, nil
 	}
 	return nil, apierrors.NewNotFound(resource, name)
 }
 
 func (s *store) Create(_ context.Context, _ string, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	if _, ok := s.objects[o.GetName()]; ok {
-		return nil, apierrors.NewAlreadyExists(resource, o.GetName())
+	name := o.GetName()
+	if _, ok := s.objects[name]; ok {
+		return nil, apierrors.NewAlreadyExists(resource, name)
 	}
-	o = o.DeepCopy()
-	// The UIDs of a name do not depend on what happens to other names, so that
-	// runs which differ only in that reach the same states.
-	s.made[o.GetName()]++
-	o.SetUID(types.UID(fmt.Sprintf("%s-%d", o.GetName(), s.made[o.GetName()])))
-	o.SetResourceVersion(s.next())
-	o.SetCreationTimestamp(metav1.NewTime(epoch.Add(time.Duration(s.created/s.perSecond) * time.Second)))
+	s.made[name]++
+	at := epoch.Add(time.Duration(s.created/s.perSecond) * time.Second)
 	s.created++
-	delete(o.Object, "status")
-	if !s.prunes {
-		o.Object["status"] = map[string]any{"deduplication": map[string]any{"occurrenceCount": int64(1)}}
-	}
-	s.objects[o.GetName()] = o
-	return o.DeepCopy(), nil
+	s.put(o, func(o *unstructured.Unstructured) {
+		o.SetUID(types.UID(fmt.Sprintf("%s-%d", name, s.made[name])))
+		o.SetCreationTimestamp(metav1.NewTime(at))
+		delete(o.Object, "status")
+		if !s.prunes {
+			o.Object["status"] = map[string]any{"deduplication": map[string]any{"occurrenceCount": int64(1)}}
+		}
+	})
+	return s.objects[name], nil
 }
 
 func (s *store) PatchStatus(_ context.Context, _, name string, patch map[string]any) error {
@@ -90,26 +126,42 @@ func (s *store) PatchStatus(_ context.Context, _, name string, patch map[string]
 	if rv, _, _ := unstructured.NestedString(patch, "metadata", "resourceVersion"); rv != "" && rv != o.GetResourceVersion() {
 		return apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
-	status, _ := o.Object["status"].(map[string]any)
-	o.Object["status"] = merge(status, patch["status"].(map[string]any))
-	if s.prunes {
-		unstructured.RemoveNestedField(o.Object, "status", "deduplication", "events")
-		unstructured.RemoveNestedField(o.Object, "status", "deduplication", "absorbed")
-	}
-	o.SetResourceVersion(s.next())
+	s.setStatus(name, patch["status"].(map[string]any))
 	return nil
 }
 
+func (s *store) setStatus(name string, patch map[string]any) {
+	s.put(s.objects[name], func(o *unstructured.Unstructured) {
+		status, _ := o.Object["status"].(map[string]any)
+		o.Object["status"] = merge(status, patch)
+		if s.prunes {
+			unstructured.RemoveNestedField(o.Object, "status", "deduplication", "events")
+			unstructured.RemoveNestedField(o.Object, "status", "deduplication", "absorbed")
+		}
+	})
+}
+
+// Delete takes an empty precondition for none.
 func (s *store) Delete(_ context.Context, _, name string, uid types.UID, resourceVersion string) error {
 	o, ok := s.objects[name]
 	if !ok {
 		return apierrors.NewNotFound(resource, name)
 	}
-	if o.GetUID() != uid || o.GetResourceVersion() != resourceVersion {
+	if uid != "" && o.GetUID() != uid || resourceVersion != "" && o.GetResourceVersion() != resourceVersion {
 		return apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
-	delete(s.objects, name)
+	s.delete(name)
 	return nil
+}
+
+func (s *store) delete(name string) {
+	switch {
+	case !s.finalizers:
+		s.drop(name)
+	case !s.seen[name].deleting:
+		at := metav1.NewTime(s.now)
+		s.put(s.objects[name], func(o *unstructured.Unstructured) { o.SetDeletionTimestamp(&at) })
+	}
 }
 
 // merge is RFC 7396, with numbers as the API server decodes them.
@@ -136,16 +188,27 @@ func merge(into, patch map[string]any) map[string]any {
 
 // The rest are the deeds of others: controllers, retention, people.
 
-func (s *store) setPhase(name, phase string) {
-	o := s.objects[name]
-	status, _ := o.Object["status"].(map[string]any)
-	o.Object["status"] = merge(status, map[string]any{"overallPhase": phase})
-	o.SetResourceVersion(s.next())
+// completed is the terminal phase of all runs.
+const completed = "Completed"
+
+func (s *store) complete(name string) {
+	s.setStatus(name, map[string]any{"overallPhase": completed})
 }
 
+// review completes an object that a person must look at before another is made.
+func (s *store) review(name string) {
+	s.setStatus(name, map[string]any{"overallPhase": completed, "outcome": "ManualReviewRequired"})
+}
+
+// backOff completes an object that allows no other within a minute.
+func (s *store) backOff(name string) {
+	s.setStatus(name, map[string]any{"overallPhase": completed, "nextAllowedExecution": stamp(s.now.Add(time.Minute))})
+}
+
+// remove deletes an object, as retention or a user does.
 func (s *store) remove(name string) {
-	s.deleted = append(s.deleted, s.objects[name])
-	delete(s.objects, name)
+	s.deleted = append(s.deleted, s.seen[name])
+	s.delete(name)
 }
 
 func (s *store) addForeign(fingerprint, name string) {
@@ -159,8 +222,8 @@ func (s *store) addForeign(fingerprint, name string) {
 // all returns every object, oldest first.
 func (s *store) all() []object {
 	var out []object
-	for _, o := range s.objects {
-		out = append(out, observe(o))
+	for _, o := range s.seen {
+		out = append(out, o.object)
 	}
 	slices.SortFunc(out, byAge)
 	return out

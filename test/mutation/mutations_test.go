@@ -1,0 +1,145 @@
+package mutation
+
+// mutation is one way to break the protocol.
+type mutation struct {
+	edits []edit
+	// kept names the schedule of dedup's kept ones that is there because of it.
+	kept string
+	// unexplored is set where only that schedule notices: the exploration asks
+	// for nothing that would be the same for all schedules.
+	unexplored bool
+}
+
+// edit replaces text that stands once in a file of dedup.
+type edit struct{ file, from, to string }
+
+var mutations = map[string]mutation{
+	// Names, and who was first.
+	"a handler lists once and decides on that for ever": {edits: []edit{
+		{"protocol.go", "	items, now, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)\n	for tries", "	items, now, err := h.first, h.now, error(nil)\n	if items == nil {\n		items, now, err = h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)\n		h.first = items\n	}\n	for tries"},
+		{"protocol.go", "	salt int\n", "	salt int\n	first []unstructured.Unstructured\n"},
+		{"protocol.go", "	\"k8s.io/apimachinery/pkg/types\"\n", "	\"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured\"\n	\"k8s.io/apimachinery/pkg/types\"\n"},
+	}},
+	"each event has a name of its own": {edits: []edit{
+		{"protocol.go", "newRequest(v.name, h.signal", "newRequest(v.name+v.missing[0], h.signal"},
+	}},
+	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
+		{"protocol.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
+	}},
+	"the predecessor is the newest by creation time": {kept: "recurrences of one second", edits: []edit{
+		{"object.go", "		if !taken {\n", "		if !taken || o.name != \"\" {\n"},
+	}},
+	"the predecessor is the last by name": {kept: "a wish for quiet after a gap", edits: []edit{
+		{"object.go", "		last = slices.MaxFunc(past, byAge)\n", "		last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
+	}},
+	"a name that another fingerprint holds is taken for ours": {edits: []edit{
+		{"protocol.go", "	case o.fingerprint != h.signal.Fingerprint:\n		h.held[name] = true\n	case !o.terminal():", "	case !o.terminal():"},
+	}},
+	"a name that another fingerprint holds is tried for ever": {edits: []edit{
+		{"protocol.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
+	}},
+
+	"a salt outlives the name that it was for": {kept: "a hash collision in an older past", edits: []edit{
+		{"object.go", "		for salt := 1; held[next]; salt++ {\n			next = name(fingerprint, last.uid, salt)\n		}\n", "		next = name(fingerprint, last.uid, len(held))\n"},
+	}},
+
+	// What lets a new object be made.
+	"a terminal object is counted on": {kept: "the holder of the name is terminal", edits: []edit{
+		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting }"},
+	}},
+	"an object that is being deleted is active": {edits: []edit{
+		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return terminalPhases[o.phase] }"},
+	}},
+	"an object without a phase is terminal": {edits: []edit{
+		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting || o.phase == \"\" || terminalPhases[o.phase] }"},
+	}},
+	"a wish for quiet is not heard": {edits: []edit{
+		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	if reason, ok := last.quiet(p.now); ok && p.keys == nil {"},
+	}},
+	"any terminal object may ask for quiet": {kept: "an old wish for quiet", edits: []edit{
+		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := last.quiet(p.now); ok {"},
+	}},
+	"what is being deleted may ask for quiet": {edits: []edit{
+		{"object.go", "	case o.deleting:\n		return 0, false\n", ""},
+	}},
+	"a back-off never ends": {edits: []edit{
+		{"object.go", "	case o.nextAllowed.After(now):", "	case o.nextAllowed.After(now.AddDate(-1, 0, 0)):"},
+	}},
+	"a back-off is not heard": {edits: []edit{
+		{"object.go", "	case o.nextAllowed.After(now):", "	case o.nextAllowed.After(now.AddDate(1, 0, 0)):"},
+	}},
+	"a foreign object makes no duplicates": {edits: []edit{
+		{"decide.go", "	if len(active) > 0 {", "	if len(active) > 0 && slices.MinFunc(active, byAge).ours {"},
+	}},
+	"a terminal holder of the name is all that the next decision sees": {edits: []edit{
+		{"protocol.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
+	}},
+	"a resolved alert makes an object": {edits: []edit{
+		{"protocol.go", "			return Outcome{Reason: mapping.ResolvedNothing}, nil\n", "			_, err := d.api.Create(ctx, s.Namespace, newRequest(name(s.Fingerprint, \"\", 0), s, d.signalType, \"resolved\", h.now))\n			return Outcome{}, err\n"},
+	}},
+
+	// Counting.
+	"the counted key is not recorded": {kept: "a count that crashes", edits: []edit{
+		{"patch.go", "		\"events\":          recordPatch(o, made),\n", ""},
+	}},
+	"the key that made an object is not recorded": {edits: []edit{
+		{"request.go", "	u.SetAnnotations(map[string]string{eventAnnotation: key})\n", "	_ = key\n"},
+	}},
+	"the count has no precondition": {edits: []edit{
+		{"patch.go", "\"metadata\": map[string]any{\"resourceVersion\": o.resourceVersion},", "\"metadata\": map[string]any{},"},
+	}},
+	"an alert is acknowledged before its patch": {edits: []edit{
+		{"protocol.go", "	if err != nil || !ok {\n		return err\n	}\n	for key, n := range made {", "	if err != nil {\n		return err\n	}\n	_ = ok\n	for key, n := range made {"},
+	}},
+	"a terminal object's record does not count": {edits: []edit{
+		{"decide.go", "		if _, has := o.events[key]; !has {", "		if _, has := o.events[key]; !has || o.terminal() {"},
+	}},
+	"an object that is gone is an error": {edits: []edit{
+		{"protocol.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
+	}},
+	"a holder of the name that is gone is an error": {edits: []edit{
+		{"protocol.go", "	if apierrors.IsNotFound(err) {\n		return nil\n	}\n", ""},
+	}},
+
+	// Twins.
+	"nobody looks after a create": {kept: "retention between two Lists", edits: []edit{
+		{"protocol.go", "		h.reasons[v.missing[0]] = v.reason\n", "		h.reasons[v.missing[0]] = v.reason\n		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
+	}},
+	"the look after a create is not tried again": {kept: "a look that fails for good", edits: []edit{
+		{"limits.go", "	maxLooks = 4\n", "	maxLooks = 1\n"},
+	}},
+	"only who made a twin heals it": {kept: "a crash before the look", edits: []edit{
+		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && twin.uid == p.fresh {"},
+	}},
+	"a redelivery heals nothing": {edits: []edit{
+		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
+	}},
+	"a resolved alert heals nothing": {edits: []edit{
+		{"protocol.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && d == nil {\n			if err := h.heal(ctx, v); err"},
+	}},
+	"a fresh object does not yield to a foreign one": {edits: []edit{
+		{"decide.go", "	if len(foreign) > 0 && twin.uid != \"\" {", "	if len(foreign) > 0 && twin.uid == \"-\" {"},
+	}},
+	"a twin goes without its record": {edits: []edit{
+		{"protocol.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	if patch := mergePatch(v.object, v.twin, h.fresh); false {"},
+	}},
+	"a twin goes before its record is merged": {edits: []edit{
+		{"protocol.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	_ = h.api.Delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {"},
+	}},
+	"a twin goes whatever has become of it": {kept: "a count between merge and delete", edits: []edit{
+		{"protocol.go", "v.twin.name, v.twin.uid, v.twin.resourceVersion)", "v.twin.name, v.twin.uid, \"\")"},
+	}},
+	"a merge adds all that the twin counts": {kept: "a crash between merge and delete", edits: []edit{
+		{"patch.go", "	gain := gained(survivor, twin, len(fresh))\n", "	gain := twin.count\n"},
+		{"patch.go", "	if survivor.absorbed[string(twin.uid)] >= twin.count {\n		return nil\n	}\n", ""},
+	}},
+	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
+		{"patch.go", "		if !survivor.ours || twin.uid == own && fresh[key] == 1 {", "		if !survivor.ours {"},
+	}},
+	"the survivor is who is seen first, not the oldest": {edits: []edit{
+		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
+	}},
+	"a handler deletes another's object for a foreign one": {edits: []edit{
+		{"decide.go", "		case !o.ours:\n", "		case !o.ours && o.name == \"\":\n"},
+	}},
+}
