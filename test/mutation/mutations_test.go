@@ -17,7 +17,7 @@ var mutations = map[string]mutation{
 	// Names, and who was first.
 	"a handler lists once and decides on that for ever": {edits: []edit{
 		{"protocol.go", "	items, now, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)\n	for tries", "	items, now, err := h.first, h.now, error(nil)\n	if items == nil {\n		items, now, err = h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)\n		h.first = items\n	}\n	for tries"},
-		{"protocol.go", "	salt int\n", "	salt int\n	first []unstructured.Unstructured\n"},
+		{"protocol.go", "	held map[string]bool\n", "	held map[string]bool\n	first []unstructured.Unstructured\n"},
 		{"protocol.go", "	\"k8s.io/apimachinery/pkg/types\"\n", "	\"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured\"\n	\"k8s.io/apimachinery/pkg/types\"\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
@@ -92,7 +92,7 @@ var mutations = map[string]mutation{
 		{"protocol.go", "	if err != nil || !ok {\n		return err\n	}\n	for key, n := range made {", "	if err != nil {\n		return err\n	}\n	_ = ok\n	for key, n := range made {"},
 	}},
 	"a terminal object's record does not count": {edits: []edit{
-		{"decide.go", "		if _, has := o.events[key]; !has {", "		if _, has := o.events[key]; !has || o.terminal() {"},
+		{"decide.go", "		if n, has := o.events[key]; has && (", "		if n, has := o.events[key]; has && !o.terminal() && ("},
 	}},
 	"an object that is gone is an error": {edits: []edit{
 		{"protocol.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
@@ -134,7 +134,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "	if survivor.absorbed[string(twin.uid)] >= twin.count {\n		return nil\n	}\n", ""},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
-		{"patch.go", "		if !survivor.ours || twin.uid == own && fresh[key] == 1 {", "		if !survivor.ours {"},
+		{"patch.go", "		if twin.uid == own && fresh[key] == 1 {", "		if twin.uid == own && !survivor.ours {"},
 	}},
 	"the survivor is who is seen first, not the oldest": {edits: []edit{
 		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
