@@ -13,7 +13,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert test soak mutate lint fuzz bench-start build build-local clean
+.PHONY: help run alert test soak lint fuzz bench-start build build-local clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,12 +29,10 @@ test: ## Run all tests, with the race detector where it helps (5 minutes; the fi
 	go test -race ./...
 	go test ./dedup
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
+	cd test && go test ./mutation
 
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m
-
-mutate: ## Break the protocol in 18 ways and see that each is noticed (10 minutes).
-	cd test && go test -timeout 30m ./mutation
 
 lint: ## Check form and style (first time: 5 minutes of building the linter).
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

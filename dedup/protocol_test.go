@@ -108,13 +108,20 @@ var scenarios = []named{
 	{"retention", scenario{Events: "a b c", Setup: "terminal", Budget: budget{Retain: 1}}},
 	{"four first alerts", scenario{Events: "a b c d"}},
 	{"finalizers, retention and three alerts", scenario{Events: "a b c", Setup: "finalizers terminal", Budget: budget{Retain: 1}}},
+	{"three alerts, and a user deletes", scenario{Events: "a b c", Budget: budget{UserDelete: 1}}},
+	{"three alerts and a foreign object", scenario{Events: "a b c", Budget: budget{Foreign: 1}}},
+	{"three alerts and a hash collision", scenario{Events: "a b c", Setup: "collision", Budget: budget{FailAfter: 1}}},
+	{"three alerts, completion and a fault", scenario{Events: "a b c", Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"three alerts, retention and a fault", scenario{Events: "a b c", Setup: "terminal", Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"three alerts, one delivered twice, and two faults", scenario{Events: "a a b", Budget: budget{FailBefore: 1, FailAfter: 1}}},
+	{"three alerts and a back-off that ends", scenario{Events: "a b c", Setup: "back-off", Budget: budget{Wait: 1}}},
 	{"everything at once", scenario{Events: "a b a c", Setup: "terminal", Budget: budget{
 		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Wait: 1,
 	}}},
 }
 
 // bound is how many states of a scenario are explored.
-var bound = flag.Int("bound", 100_000, "states to explore of each scenario")
+var bound = flag.Int("bound", 250_000, "states to explore of each scenario")
 
 // TestEverySchedule explores the schedules of each scenario depth first.
 func TestEverySchedule(t *testing.T) {
