@@ -44,9 +44,9 @@ const (
 	maxUnderWay = 2000
 	// calmPods have a history that is checked: no alert of theirs comes in a
 	// batch, and no object of theirs is deleted. On wildPods anything happens.
-	calmPods, wildPods = 60, 140
+	calmPods, wildPods = 100, 300
 	// apiFaults and apiHangs are how many of a thousand API calls fail or hang.
-	apiFaults, apiHangs = 20, 1
+	apiFaults, apiHangs = 8, 1
 )
 
 // TestCrashes kills function processes while events pour in, objects run through
@@ -144,11 +144,11 @@ func newStorm(t *testing.T, dice *rand.Rand) *storm {
 }
 
 func (s *storm) pods() []string {
-	pods := slices.Sorted(maps.Keys(s.histories))
+	var wild []string
 	for i := range wildPods {
-		pods = append(pods, fmt.Sprintf("wild-%d", i))
+		wild = append(wild, fmt.Sprintf("wild-%d", i))
 	}
-	return pods
+	return append(wild, slices.Sorted(maps.Keys(s.histories))...)
 }
 
 // roll is a number below n.
@@ -177,7 +177,7 @@ func (s *storm) kill(ctx context.Context) (kills int) {
 		select {
 		case <-ctx.Done():
 			return kills
-		case <-time.After(time.Duration(300+s.roll(1000)) * time.Millisecond):
+		case <-time.After(time.Duration(1000+s.roll(2000)) * time.Millisecond):
 		}
 		i := s.roll(replicas)
 		old := s.functions[i]
@@ -232,7 +232,7 @@ func (s *storm) troubleDataStorage(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(400 * time.Millisecond):
 			name := names[s.roll(len(names))]
 			s.troubles[name]++
 			s.data.Inject(faults[name])
@@ -244,7 +244,7 @@ func (s *storm) troubleDataStorage(ctx context.Context) {
 func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 	tick := time.NewTicker(time.Second / eventRate)
 	defer tick.Stop()
-	calm, wild := slices.Sorted(maps.Keys(s.histories)), s.pods()[calmPods:]
+	wild, calm := s.pods()[:wildPods], s.pods()[wildPods:]
 	// The storm is over when its context is, but not what is under way.
 	ctx, stormy := context.WithoutCancel(ctx), ctx.Done()
 	for {
@@ -357,7 +357,8 @@ func (s *storm) control(ctx context.Context) error {
 			return nil
 		case <-time.After(5 * time.Millisecond):
 		}
-		pod := pods[s.roll(len(pods))]
+		// Mostly the first ones, the wild ones: much happens to few objects.
+		pod := pods[s.roll(s.roll(len(pods))+1)]
 		l, err := s.objects.List(s.t.Context(), metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + s.fingerprints[pod]})
 		if err != nil {
 			return err
