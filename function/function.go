@@ -17,9 +17,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,6 +86,9 @@ func (f *Function) Start(ctx context.Context, environment map[string]string) err
 		return err
 	}
 	f.parts.Store(p)
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // Nobody has set another.
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint,
 		"severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil

@@ -9,6 +9,10 @@ const (
 	// maxBodies bounds the bytes of all bodies held at once: a decoded event
 	// takes up to ten times its size, and the function has 256 MiB.
 	maxBodies = 8 << 20
+	// memoryLimit is the memory in bytes that the garbage collector keeps to
+	// where it can, unless GOMEMLIMIT says otherwise. Without one it lets twice
+	// what is in use pile up.
+	memoryLimit = 200 << 20
 	// maxBatch is how many events one batch may hold.
 	maxBatch = 100
 	// maxAttribute is the longest CloudEvents source or id in bytes: they
@@ -29,6 +33,9 @@ const (
 	eventTimeout = 25 * time.Second
 	// answerTimeout bounds the sending of an answer.
 	answerTimeout = 4 * time.Second
+	// drainTimeout is the part of answerTimeout in which what is left of a
+	// refused body may arrive, so that its connection can be used again.
+	drainTimeout = 2 * time.Second
 	// stuckAfter is when a request under way means that the process is stuck:
 	// no bound above lets one last this long.
 	stuckAfter = 60 * time.Second

@@ -169,6 +169,9 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) {
 		if a.status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", retryAfter)
 		}
+		// Before the server sends this it reads on in a body that was not read
+		// to its end, and would for as long as a slow sender likes.
+		_ = control.SetReadDeadline(time.Now().Add(drainTimeout))
 		// Headers in full, because the flush comes before the handler's end.
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.reason)+1))

@@ -1,0 +1,228 @@
+package function
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/audit"
+)
+
+// TestWhatIsStuckHoldsFewGoroutines sends more events than are admitted while
+// the API server, and then the sink, takes connections and never answers.
+func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
+	const (
+		events = maxRequests + 88
+		// connections is how many there are to either at once: maxCalls of dedup
+		// and maxConnections of audit. Each has a goroutine that dials it, one
+		// that reads, one that writes, and one that watches its deadline.
+		connections, perConnection = 64, 4
+		// tooLate is when Knative's data plane gives up.
+		tooLate = 30 * time.Second
+		// atOnce leaves time to a machine with much to do. Whoever waits until an
+		// admitted one makes place waits longer, for no place is made before the
+		// sink is given up after 12 s.
+		atOnce = 10 * time.Second
+	)
+	for name, start := range map[string]func(t *testing.T, url string) *Function{
+		"the API server": func(t *testing.T, url string) *Function {
+			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+			require.NoError(t, os.WriteFile(kubeconfig, []byte(`{"clusters":[{"name":"c","cluster":{"server":"`+url+`"}}],
+				"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), 0o600))
+			f := New()
+			require.NoError(t, f.Start(t.Context(), map[string]string{"AUDIT_SINK": "http://127.0.0.1:1", "KUBECONFIG": kubeconfig, "LOG_LEVEL": "error"}))
+			return f
+		},
+		"the sink": func(t *testing.T, url string) *Function {
+			f := newFixture()
+			s, err := audit.New(audit.Options{URL: url})
+			require.NoError(t, err)
+			f.parts.sink, f.parts.log = s, slog.New(slog.DiscardHandler)
+			return f.Function
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			// An event's own goroutine, which here is also its sender's, and those
+			// that an admitted one may have beside it.
+			bound := before + events + maxRequests*maxParallel + connections*perConnection
+			stuck, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			go neverAnswer(stuck)
+			f := start(t, "http://"+stuck.Addr().String())
+
+			var answers [events]struct {
+				*httptest.ResponseRecorder
+				took time.Duration
+			}
+			var requests [events]*http.Request
+			for i := range events {
+				alerts := make([]string, maxParallel+4)
+				for j := range alerts {
+					alerts[j] = alert("firing", "alertname=A", fmt.Sprintf("pod=p-%d-%d", i, j))
+				}
+				answers[i].ResponseRecorder, requests[i] = httptest.NewRecorder(), binary(fmt.Sprint(i), webhook(alerts...))
+			}
+			var senders sync.WaitGroup
+			for i := range events {
+				senders.Go(func() {
+					begun := time.Now()
+					f.ServeHTTP(answers[i], requests[i])
+					answers[i].took = time.Since(begun)
+				})
+			}
+			held, peak := goroutines(senders.Wait)
+
+			admitted, slowest, slowestRefusal := 0, time.Duration(0), time.Duration(0)
+			for _, a := range answers {
+				require.Equal(t, http.StatusServiceUnavailable, a.Code)
+				slowest = max(slowest, a.took)
+				if strings.Contains(a.Body.String(), errBusy.Error()) {
+					slowestRefusal = max(slowestRefusal, a.took)
+				} else {
+					require.Contains(t, a.Body.String(), "alerts are not settled")
+					admitted++
+				}
+			}
+			t.Logf("%d events, %d of them admitted: all answered within %s, the others within %s; %d goroutines held, bound %d, peak %d",
+				events, admitted, slowest.Round(time.Millisecond), slowestRefusal.Round(time.Millisecond), held, bound, peak)
+			require.Equal(t, maxRequests, admitted)
+			require.Less(t, slowest, tooLate)
+			require.Less(t, slowestRefusal, atOnce)
+			require.LessOrEqual(t, held, bound)
+			require.Greater(t, held, maxRequests*maxParallel, "the test fills what may be filled")
+
+			require.NoError(t, f.Stop(t.Context()))
+			require.NoError(t, stuck.Close())
+			require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 10*time.Second, 10*time.Millisecond,
+				"goroutines stay: %d before", before)
+		})
+	}
+}
+
+// neverAnswer takes connections and does nothing with them until the listener
+// is closed.
+func neverAnswer(l net.Listener) {
+	var taken []net.Conn
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			break
+		}
+		taken = append(taken, c)
+	}
+	for _, c := range taken {
+		c.Close()
+	}
+}
+
+// goroutines counts them while work runs: the most that are there for a whole
+// second, and the most at any moment. A deadline that ends has a goroutine for a
+// moment, and thousands may end at once: that is not what anything holds.
+func goroutines(work func()) (held, peak int) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work()
+	}()
+	tick, second := time.NewTicker(10*time.Millisecond), time.NewTicker(time.Second)
+	defer tick.Stop()
+	defer second.Stop()
+	for least := math.MaxInt; ; {
+		now := runtime.NumGoroutine()
+		least, peak = min(least, now), max(peak, now)
+		select {
+		case <-done:
+			return held, peak
+		case <-second.C:
+			held, least = max(held, least), math.MaxInt
+		case <-tick.C:
+		}
+	}
+}
+
+// The server reads on in a body before it sends an answer that does not need
+// it. A slow sender must not hold that up, nor the request's place.
+func TestASlowSenderIsAnsweredWhateverTheAnswer(t *testing.T) {
+	const post, length, chunks = "POST / HTTP/1.1\r\nCe-Id: 1\r\n", "Content-Length: 1000\r\n", "Transfer-Encoding: chunked\r\n"
+	nothing := func(*fixture) {}
+	for name, row := range map[string]struct {
+		prepare func(f *fixture)
+		request string
+		piece   string
+		status  int
+		within  time.Duration
+	}{
+		"a body of known length":          {nothing, post + length, "x", 503, bodyTimeout + drainTimeout},
+		"a chunked body":                  {nothing, post + chunks, "1\r\nx\r\n", 503, bodyTimeout + drainTimeout},
+		"a body where none belongs":       {nothing, "GET / HTTP/1.1\r\n" + length, "x", 405, drainTimeout},
+		"a chunked one where none does":   {nothing, "GET / HTTP/1.1\r\n" + chunks, "1\r\nx\r\n", 405, drainTimeout},
+		"a function that stops":           {func(f *fixture) { f.requests.closed = true }, post + length, "x", 503, drainTimeout},
+		"a function that starts":          {func(f *fixture) { f.Function.parts.Store(nil) }, post + length, "x", 503, drainTimeout},
+		"no memory for any body":          {func(f *fixture) { f.bodies.TryAcquire(maxBodies) }, post + length, "x", 503, drainTimeout},
+		"no memory for a chunked body":    {func(f *fixture) { f.bodies.TryAcquire(maxBodies) }, post + chunks, "1\r\nx\r\n", 503, drainTimeout},
+		"no memory after the first bytes": {func(f *fixture) { f.bodies.TryAcquire(maxBodies - 2) }, post + length, "x", 503, drainTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// The clock is the test's own: a sleep moves it and takes no time.
+			synctest.Test(t, func(t *testing.T) {
+				const pace = 500 * time.Millisecond
+				f := newFixture()
+				row.prepare(f)
+				here, there := net.Pipe()
+				server := &http.Server{Handler: f}
+				go func() { _ = server.Serve(&single{conn: there}) }()
+				require.NoError(t, here.SetDeadline(time.Now().Add(stuckAfter)))
+				begun := time.Now()
+				var sender sync.WaitGroup
+				sender.Go(func() {
+					_, err := io.WriteString(here, row.request+"Host: onefire\r\n\r\n")
+					for ; err == nil; _, err = io.WriteString(here, row.piece) {
+						time.Sleep(pace)
+					}
+				})
+				defer sender.Wait()
+				defer here.Close()
+				defer server.Close()
+				resp, err := http.ReadResponse(bufio.NewReader(here), nil)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				require.Equal(t, row.status, resp.StatusCode)
+				require.LessOrEqual(t, time.Since(begun), row.within+3*pace)
+				synctest.Wait()
+				require.Empty(t, f.requests.begun)
+			})
+		})
+	}
+}
+
+// single is a listener with one connection.
+type single struct{ conn net.Conn }
+
+func (s *single) Accept() (net.Conn, error) {
+	c := s.conn
+	if s.conn = nil; c == nil {
+		return nil, errors.New("there was one connection")
+	}
+	return c, nil
+}
+
+func (s *single) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (s *single) Close() error { return nil }

@@ -1,0 +1,436 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+)
+
+// What is thrown at the process, all of it at once and each request over a
+// connection of its own.
+const (
+	idleConnections = 1000
+	slowBodies      = 200
+	largeBodies     = 100
+	heavyBodies     = 600 // More than the function admits, in number and in size.
+	heavyInsisting  = 16  // Of them; they are sent again until they are settled.
+	brokenBodies    = 10  // Of each kind.
+)
+
+const (
+	// settleWithin bounds the wait until a sender gets what it wants; on an idle
+	// machine it takes seconds.
+	settleWithin = 2 * time.Minute
+	// largeSize is beyond what a body may have, heavySize just below it.
+	largeSize = 3 << 20
+	heavySize = 2<<20 - 8<<10
+	// slowPace is how often a slow sender sends a byte.
+	slowPace = 500 * time.Millisecond
+	// neighbourPace is how often a neighbour has an event, neighbourPods how
+	// many fingerprints they have.
+	neighbourPace = 50 * time.Millisecond
+	neighbourPods = 20
+	// resendAfter is about how long a Broker waits before it sends again; it
+	// doubles each time, up to resendAtMost.
+	resendAfter  = 200 * time.Millisecond
+	resendAtMost = 2 * time.Second
+	// maxMemory is the memory that the function has, in bytes.
+	maxMemory = 256 << 20
+)
+
+// TestOverloadIsAnsweredAndHurtsNoNeighbour sends bad input and too much of the
+// good, and asks for a clear answer to each request within 30 s, for bounded
+// memory, and that the good events beside it are settled and counted once. The
+// process is built as it is deployed: the race detector takes memory of its own.
+func TestOverloadIsAnsweredAndHurtsNoNeighbour(t *testing.T) {
+	w := newWorld(t, mapping.Schema202601)
+	f := w.serve(w.prepare(stripped(t), "LOG_LEVEL=error"))
+	b := &burst{t: t, address: strings.TrimPrefix(f.url, "http://"), answers: map[string]map[int]int{}}
+	heavy, broken := heavyEvents(), brokenRequests(t)
+	begun := time.Now()
+	for i := range idleConnections {
+		defer b.idle(i).Close()
+	}
+	over := make(chan struct{})
+	sent := make(chan map[int]int64)
+	go func() { sent <- b.neighbours(over) }()
+	b.attack(heavy, broken)
+	close(over)
+	events := <-sent
+	b.log(time.Since(begun))
+
+	require.Equal(t, http.StatusOK, status(t, f.url+"/health/liveness"))
+	require.Equal(t, http.StatusOK, w.post(f, "afterwards", webhook(firing("Afterwards", "api-0"))))
+	requireBoundedMemory(t, f.process.Process.Pid)
+
+	made, duplicates := 1, 0
+	for _, row := range broken {
+		if row.status == http.StatusOK {
+			made++
+		}
+	}
+	require.Len(t, events, neighbourPods)
+	objects := w.list()
+	require.Len(t, objects, made+neighbourPods)
+	for _, o := range objects {
+		want := int64(1)
+		if field(&o, "spec", "signalName") == "Neighbour" {
+			pod, err := strconv.Atoi(strings.TrimPrefix(field(&o, "spec", "targetResource", "name"), "api-"))
+			require.NoError(t, err)
+			want = events[pod]
+		}
+		require.Equal(t, want, count(&o), o.GetName())
+		duplicates += int(want) - 1
+	}
+	require.Len(t, w.audit(mapping.SignalReceived), len(objects))
+	require.Len(t, w.audit(mapping.SignalDeduplicated), duplicates)
+	w.requireUniqueAudit()
+	requireEachCountOnce(t, w)
+	// The idle connections are still there, and do not keep it from stopping.
+	w.stop(f)
+}
+
+// requireBoundedMemory asks the system for the most memory that a process ever
+// had.
+func requireBoundedMemory(t *testing.T, pid int) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	_, peak, _ := strings.Cut(string(text), "VmHWM:")
+	var kilobytes int
+	_, err = fmt.Sscan(peak, &kilobytes)
+	require.NoError(t, err)
+	t.Logf("peak memory: %d MiB", kilobytes>>10)
+	require.Less(t, kilobytes<<10, maxMemory)
+}
+
+// burst sends requests and keeps count of the answers.
+type burst struct {
+	t       *testing.T
+	address string
+
+	mu sync.Mutex
+	// answers are how often each status was the answer, by kind of request.
+	answers map[string]map[int]int
+	// settled is how long each neighbour's event took to its 200.
+	settled []time.Duration
+}
+
+// attack sends everything but the good events at once, and returns when all of
+// it is answered.
+func (b *burst) attack(heavy [][]byte, broken map[string]brokenRequest) {
+	spaces := strings.Repeat(" ", largeSize)
+	large, largeChunked := posted(spaces, ceID("large")), chunked(spaces, ceID("large"))
+	var senders sync.WaitGroup
+	defer senders.Wait()
+	for i := range slowBodies {
+		senders.Go(func() { b.slow(i) })
+	}
+	for range largeBodies / 2 {
+		senders.Go(func() { b.deliver("3 MiB", large, http.StatusRequestEntityTooLarge) })
+		senders.Go(func() { b.deliver("3 MiB, chunked", largeChunked, http.StatusRequestEntityTooLarge) })
+	}
+	for i := range heavyBodies {
+		request := heavy[i%len(heavy)]
+		if i < heavyInsisting {
+			senders.Go(func() { b.deliver("2 MiB, until it is settled", request, http.StatusOK) })
+		} else {
+			senders.Go(func() { b.expect("2 MiB", bytes.NewReader(request), http.StatusOK, http.StatusServiceUnavailable) })
+		}
+	}
+	for name, row := range broken {
+		for range brokenBodies {
+			senders.Go(func() { b.deliver(name, row.request, row.status) })
+		}
+	}
+}
+
+// neighbours sends good events until it is over, and returns how many for each
+// fingerprint when all of them are settled.
+func (b *burst) neighbours(over chan struct{}) map[int]int64 {
+	tick := time.NewTicker(neighbourPace)
+	defer tick.Stop()
+	var senders sync.WaitGroup
+	defer senders.Wait()
+	sent := map[int]int64{}
+	for i := 0; ; i++ {
+		select {
+		case <-over:
+			return sent
+		case <-tick.C:
+		}
+		sent[i%neighbourPods]++
+		body := webhook(firing("Neighbour", fmt.Sprintf("api-%d", i%neighbourPods)))
+		senders.Go(func() { b.neighbour(fmt.Sprintf("neighbour-%d", i), body) })
+	}
+}
+
+// idle opens a connection on which no request is ever complete.
+func (b *burst) idle(i int) net.Conn {
+	c, err := net.Dial("tcp", b.address)
+	require.NoError(b.t, err)
+	if i%2 == 0 {
+		_, err = io.WriteString(c, "POST / HTTP/1.1\r\nHost: onefire\r\nCe-Id: ")
+		require.NoError(b.t, err)
+	}
+	return c
+}
+
+// slow sends a body byte by byte: of known length, chunked, or to where no body
+// belongs.
+func (b *burst) slow(i int) {
+	const length, chunks = "Content-Length: 1000", "Transfer-Encoding: chunked"
+	switch i % 3 {
+	case 0:
+		b.expect("slow body", &trickle{head(http.MethodPost, ceID("slow"), length), "x"}, http.StatusServiceUnavailable)
+	case 1:
+		b.expect("slow body, chunked", &trickle{head(http.MethodPost, ceID("slow"), chunks), "1\r\nx\r\n"}, http.StatusServiceUnavailable)
+	case 2:
+		b.expect("slow body of a GET", &trickle{head(http.MethodGet, length), "x"}, http.StatusMethodNotAllowed, http.StatusServiceUnavailable)
+	}
+}
+
+func (b *burst) neighbour(id, body string) {
+	begun := time.Now()
+	if b.deliver("neighbour", posted(body, ceID(id)), http.StatusOK) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.settled = append(b.settled, time.Since(begun))
+	}
+}
+
+// deliver sends a request as a Broker does, again while the answer is 503, and
+// tells whether the answer was the right one in the end.
+func (b *burst) deliver(kind string, request []byte, want int) bool {
+	pause := resendAfter
+	for begun := time.Now(); time.Since(begun) < settleWithin; pause = min(2*pause, resendAtMost) {
+		switch b.expect(kind, bytes.NewReader(request), want, http.StatusServiceUnavailable) {
+		case want:
+			return true
+		case http.StatusServiceUnavailable:
+		default:
+			return false
+		}
+		time.Sleep(pause/2 + rand.N(pause)) // It is what a Broker does.
+	}
+	b.t.Errorf("%s: still 503 after %s", kind, settleWithin)
+	return false
+}
+
+// expect sends a request once, asks for an answer that is clear and one of
+// those, and returns its status, or zero if there was none.
+func (b *burst) expect(kind string, request io.Reader, want ...int) int {
+	resp, text, err := exchange(b.address, request)
+	if err != nil {
+		b.t.Errorf("%s: %v", kind, err)
+		return 0
+	}
+	got := resp.StatusCode
+	if !slices.Contains(want, got) {
+		b.t.Errorf("%s: %d %q where %v was expected", kind, got, text, want)
+	}
+	if (got == http.StatusOK) != (text == "") {
+		b.t.Errorf("%s: the text of a %d is %q", kind, got, text)
+	}
+	if (got == http.StatusServiceUnavailable) != (resp.Header.Get("Retry-After") != "") {
+		b.t.Errorf("%s: a %d with Retry-After %q", kind, got, resp.Header.Get("Retry-After"))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.answers[kind] == nil {
+		b.answers[kind] = map[int]int{}
+	}
+	b.answers[kind][got]++
+	return got
+}
+
+// exchange sends a request over a connection of its own and reads the answer
+// meanwhile: some are answered before all of the request is sent.
+func exchange(address string, request io.Reader) (*http.Response, string, error) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, "", err
+	}
+	// What the function does not read is not sent either, as from afar.
+	if err := c.(*net.TCPConn).SetWriteBuffer(64 << 10); err != nil {
+		return nil, "", err
+	}
+	go func() {
+		// The server may have enough before the end; the answer says so.
+		_, _ = io.Copy(c, request)
+	}()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the answer: %w", err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the answer's text: %w", err)
+	}
+	return resp, string(text), nil
+}
+
+func (b *burst) log(took time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.t.Logf("burst of %s; answers by status:", took.Round(time.Millisecond))
+	for _, kind := range slices.Sorted(maps.Keys(b.answers)) {
+		b.t.Logf("  %-40s %v", kind, b.answers[kind])
+	}
+	slices.Sort(b.settled)
+	at := func(percent int) time.Duration {
+		return b.settled[(len(b.settled)-1)*percent/100].Round(time.Millisecond)
+	}
+	b.t.Logf("%d neighbours settled, p50 %s, p99 %s, max %s", len(b.settled), at(50), at(99), at(100))
+}
+
+// trickle is a request whose body comes piece by piece and never ends.
+type trickle struct{ head, piece string }
+
+func (r *trickle) Read(p []byte) (int, error) {
+	if r.head != "" {
+		n := copy(p, r.head)
+		r.head = r.head[n:]
+		return n, nil
+	}
+	time.Sleep(slowPace) // It is what a slow sender does.
+	return copy(p, r.piece), nil
+}
+
+// head is the head of a request as it goes over the wire.
+func head(method string, header ...string) string {
+	return method + " / HTTP/1.1\r\nHost: onefire\r\n" + strings.Join(header, "\r\n") + "\r\n\r\n"
+}
+
+// posted is a POST as it goes over the wire.
+func posted(body string, header ...string) []byte {
+	return []byte(head(http.MethodPost, append(header, "Content-Length: "+strconv.Itoa(len(body)))...) + body)
+}
+
+// chunked is the same without a known length.
+func chunked(body string, header ...string) []byte {
+	return fmt.Appendf(nil, "%s%x\r\n%s\r\n0\r\n\r\n", head(http.MethodPost, append(header, "Transfer-Encoding: chunked")...), len(body), body)
+}
+
+// ceID is the header of an event in binary mode.
+func ceID(id string) string {
+	return "Ce-Specversion: 1.0\r\nCe-Type: test\r\nCe-Source: /overload\r\nContent-Type: application/json\r\nCe-Id: " + id
+}
+
+const (
+	structuredMode = "Content-Type: application/cloudevents+json"
+	batchMode      = "Content-Type: application/cloudevents-batch+json"
+)
+
+func structured(id, data string) string {
+	return `{"specversion":"1.0","type":"test","source":"/overload","id":"` + id + `","data":` + data + `}`
+}
+
+// heavyEvents are valid events that are nearly as large as may be, in shapes
+// that take the most memory to decode. Their alerts are heartbeats, which take
+// the whole way but the API server's.
+func heavyEvents() [][]byte {
+	// heartbeat has n labels and n annotations, in the fewest bytes.
+	heartbeat := func(n int) string {
+		fields := ""
+		for i := range n {
+			fields += fmt.Sprintf(`,"%d":0`, i)
+		}
+		return `{"labels":{"alertname":"Watchdog"` + fields + `},"annotations":{"x":0` + fields + `}}`
+	}
+	// full repeats a text as often as fits.
+	full := func(s string) []string { return slices.Repeat([]string{s}, heavySize/(len(s)+1)) }
+	small, wide := webhook(full(heartbeat(72))...), webhook(full(heartbeat(10_000))...)
+	text := webhook(alert("firing", "alertname=Watchdog", "description="+strings.Repeat("x", heavySize)))
+	batch := "[" + strings.Join(full(structured("1", webhook(heartbeat(1_300)))), ",") + "]"
+	return [][]byte{
+		posted(small, ceID("1")),
+		chunked(small, ceID("1")),
+		posted(wide, ceID("1")),
+		posted(text, ceID("1")),
+		posted(structured("1", wide), structuredMode),
+		posted(batch, batchMode),
+	}
+}
+
+type brokenRequest struct {
+	request []byte
+	status  int
+}
+
+// brokenRequests are wrong or odd, each in its own way. Each that is answered
+// 200 makes one object.
+func brokenRequests(t *testing.T) map[string]brokenRequest {
+	t.Helper()
+	odd := func(name string, labels map[string]string) string {
+		labels["alertname"] = name
+		body, err := json.Marshal(map[string]any{"alerts": []any{map[string]any{"status": "firing", "labels": labels}}})
+		require.NoError(t, err)
+		return string(body)
+	}
+	good := func(name string) string { return webhook(firing("Odd", name)) }
+	wide := map[string]string{}
+	for i := range 10_000 {
+		wide[fmt.Sprintf("label_%d", i)] = "v"
+	}
+	return map[string]brokenRequest{
+		"1 MiB of [":                     {posted(strings.Repeat("[", 1<<20), ceID("1")), 400},
+		"1 MiB of objects in objects":    {posted(strings.Repeat(`{"a":`, 1<<20/5), ceID("1")), 400},
+		"an alert with 5,000 arrays":     {posted(strings.Replace(good("deep"), `"labels"`, `"deep":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`,"labels"`, 1), ceID("1")), 200},
+		"an alert with 20,000 arrays":    {posted(strings.Replace(good("deeper"), `"labels"`, `"deep":`+strings.Repeat("[", 20000)+strings.Repeat("]", 20000)+`,"labels"`, 1), ceID("1")), 400},
+		"10,000 labels":                  {posted(odd("wide", wide), ceID("1")), 200},
+		"2,001 alerts":                   {posted(webhook(slices.Repeat([]string{firing("Odd", "many")}, mapping.MaxAlerts+1)...), ceID("1")), 413},
+		"a huge label name":              {posted(odd("key", map[string]string{strings.Repeat("k", 1<<20): "v"}), ceID("1")), 200},
+		"broken UTF-8":                   {posted(good("utf-8 \xff\xc0\xaf\xed\xa0\x80"), ceID("1")), 200},
+		"NUL in JSON, escaped":           {posted(odd("nul", map[string]string{"a\x00b": "c\x00d"}), ceID("1")), 200},
+		"NUL in JSON, as it is":          {posted(good("nul")+"\x00", ceID("1")), 400},
+		"label names of no kind":         {posted(odd("names", map[string]string{"": "a", "odd / : name": "b", "-_-": "c", "🔥": "d"}), ceID("1")), 200},
+		"JSON that ends early":           {posted(good("early")[:50], ceID("1")), 400},
+		"no body":                        {posted("", ceID("1")), 400},
+		"not JSON":                       {posted("<html>", ceID("1")), 400},
+		"no CloudEvent":                  {posted(good("none"), "Content-Type: application/json"), 415},
+		"no content type":                {posted(good("none")), 415},
+		"another content type":           {posted(good("type"), strings.Replace(ceID("1"), "application/json", "image/png", 1)), 200},
+		"a compressed body":              {posted("\x1f\x8b\x08\x00\x00\x00\x00\x00", ceID("1"), "Content-Encoding: gzip"), 400},
+		"an id of 10 KiB":                {posted(good("id"), ceID(strings.Repeat("i", 10<<10))), 400},
+		"an extension of 500 KiB":        {posted(good("extension"), ceID("1"), "Ce-Giant: "+strings.Repeat("x", 500<<10)), 200},
+		"a header of 2 MiB":              {posted(good("header"), ceID("1"), "Ce-Giant: "+strings.Repeat("x", 2<<20)), 431},
+		"NUL in a header":                {posted(good("header"), ceID("a\x00b")), 400},
+		"not HTTP":                       {[]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), 400},
+		"PUT":                            {[]byte(head(http.MethodPut, ceID("1"), "Content-Length: 2") + "{}"), 405},
+		"structured mode, garbage":       {posted(`{"specversion":{}}`, structuredMode), 400},
+		"structured mode, deep":          {posted(structured("1", strings.Repeat("[", 1<<20)), structuredMode), 400},
+		"a batch of 101":                 {posted("["+strings.Repeat(structured("1", good("batch"))+",", 100)+structured("1", good("batch"))+"]", batchMode), 413},
+		"a batch of garbage":             {posted(`[1,"x",null,{},[[[]]],{"id":7}]`, batchMode), 400},
+		"a batch of a million times [":   {posted(strings.Repeat("[", 1<<20), batchMode), 400},
+		"a batch with one good event":    {posted("["+structured("1", good("batch"))+"]", batchMode), 200},
+		"a batch that is no array":       {posted(`{}`, batchMode), 400},
+		"a batch of 100,000 empty texts": {posted("["+strings.Repeat(`"",`, 100_000)+`""]`, batchMode), 413},
+	}
+}
