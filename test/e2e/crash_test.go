@@ -41,10 +41,11 @@ const (
 	// controllers is how many others change objects at once.
 	controllers = 4
 	// maxUnderWay bounds the events that are sent and not yet accepted.
-	maxUnderWay = 2000
+	maxUnderWay = 300
 	// calmPods have a history that is checked: no alert of theirs comes in a
 	// batch, and no object of theirs is deleted. On wildPods anything happens.
-	calmPods, wildPods = 100, 300
+	// What DataStorage hears of poisonPods it refuses.
+	calmPods, wildPods, poisonPods = 100, 300, 20
 	// apiFaults and apiHangs are how many of a thousand API calls fail or hang.
 	apiFaults, apiHangs = 8, 1
 )
@@ -267,7 +268,7 @@ func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 		case roll < 36:
-			senders.Go(func() error { return s.one(ctx, id, "poison") })
+			senders.Go(func() error { return s.one(ctx, id, fmt.Sprint("poison-", s.roll(poisonPods))) })
 		case roll < 45:
 			senders.Go(func() error { return s.many(ctx, id, pod, wild[s.roll(len(wild))]) })
 		case roll < 52:

@@ -303,6 +303,7 @@ func (b *burst) log(took time.Duration) {
 	for _, kind := range slices.Sorted(maps.Keys(b.answers)) {
 		b.t.Logf("  %-40s %v", kind, b.answers[kind])
 	}
+	require.NotEmpty(b.t, b.settled)
 	slices.Sort(b.settled)
 	at := func(percent int) time.Duration {
 		return b.settled[(len(b.settled)-1)*percent/100].Round(time.Millisecond)
