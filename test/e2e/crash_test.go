@@ -41,7 +41,7 @@ const (
 	// controllers is how many others change objects at once.
 	controllers = 4
 	// maxUnderWay bounds the events that are sent and not yet accepted.
-	maxUnderWay = 300
+	maxUnderWay = 600
 	// calmPods have a history that is checked: no alert of theirs comes in a
 	// batch, and no object of theirs is deleted. On wildPods anything happens.
 	// What DataStorage hears of poisonPods it refuses.
@@ -358,8 +358,10 @@ func (s *storm) control(ctx context.Context) error {
 			return nil
 		case <-time.After(5 * time.Millisecond):
 		}
-		// Mostly the first ones, the wild ones: much happens to few objects.
-		pod := pods[s.roll(s.roll(len(pods))+1)]
+		pod := pods[s.roll(len(pods))]
+		if s.roll(2) == 0 { // Much happens to the objects of a few.
+			pod = pods[s.roll(10)]
+		}
 		l, err := s.objects.List(s.t.Context(), metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + s.fingerprints[pod]})
 		if err != nil {
 			return err
