@@ -29,7 +29,7 @@ test: ## Run all tests, with the race detector where it helps (5 minutes; the fi
 	go test -race ./...
 	go test ./dedup
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
-	cd test && go test ./mutation
+	cd test && go test -timeout 30m ./mutation
 
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m

@@ -29,7 +29,7 @@ type RefusedError struct {
 	// Answer is the sink's answer, cut.
 	Answer string
 	// Event is the whole CloudEvent in its JSON format, to be sent again once
-	// the sink has learned to take it.
+	// the sink has learned to take it; only its data if it could not be built.
 	Event json.RawMessage
 }
 

@@ -73,6 +73,10 @@ type Config struct {
 	// Overrides are what Knative's SinkBinding wants on every event.
 	Overrides Overrides `env:"K_CE_OVERRIDES"`
 
+	// MemoryLimit is what Go's own runtime was told; here it matters only
+	// whether it is set.
+	MemoryLimit string `env:"GOMEMLIMIT"`
+
 	Reply    Reply      `env:"REPLY" envDefault:"none"`
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }

@@ -63,7 +63,8 @@ func TestEveryVariable(t *testing.T) {
 		change func(*Config)
 	}{
 		"PORT":                  {"9090", func(c *Config) { c.Port, c.ListenAddress = "9090", ":9090" }},
-		"METRICS_ADDRESS":       {":9090", func(c *Config) { c.MetricsAddress = ":9090" }},
+		"METRICS_ADDRESS":       {":9464", func(c *Config) { c.MetricsAddress = ":9464" }},
+		"GOMEMLIMIT":            {"1GiB", func(c *Config) { c.MemoryLimit = "1GiB" }},
 		"LISTEN_ADDRESS":        {"127.0.0.1:8081", func(c *Config) { c.ListenAddress = "127.0.0.1:8081" }},
 		"KUBECONFIG":            {"config.go", func(c *Config) { c.Kubeconfig = "config.go" }},
 		"POD_NAMESPACE":         {"onefire", func(c *Config) { c.PodNamespace, c.Namespace = "onefire", "onefire" }},

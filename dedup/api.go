@@ -80,14 +80,17 @@ func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// WrappedRoundTripper lets client-go find the transport that can cancel calls.
+func (d dated) WrappedRoundTripper() http.RoundTripper { return d.RoundTripper }
+
 func (k *kube) List(ctx context.Context, namespace, fingerprint string) ([]unstructured.Unstructured, time.Time, error) {
-	// Our own clock, should a proxy on the way take the Date header off.
-	now := time.Now()
 	leave, err := k.enter(ctx)
 	if err != nil {
-		return nil, now, err
+		return nil, time.Time{}, err
 	}
 	defer leave()
+	// Our own clock, should a proxy on the way take the Date header off.
+	now := time.Now()
 	ctx = context.WithValue(ctx, dateKey{}, &now)
 	// An empty resourceVersion asks for the most recent state. A field
 	// selector, because labels can be changed and hold only 63 characters.

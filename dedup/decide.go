@@ -117,11 +117,11 @@ func twins(active []object, fresh types.UID) (survivor, twin object, ok bool) {
 }
 
 // recorded finds the object that has a key on record, and the count that the key
-// made there. Only while a twin is healed are there two, and then the active one
-// is to stay.
+// made there. Where there are two, one may be a twin whose record was merged: it
+// is not the active one, and it is on its way out.
 func recorded(objects []object, key string) (found object, made int32, ok bool) {
 	for _, o := range objects {
-		if n, has := o.events[key]; has && (!ok || !o.terminal()) {
+		if n, has := o.events[key]; has && (!ok || !o.terminal() || found.deleting) {
 			found, made, ok = o, n, true
 		}
 	}

@@ -117,8 +117,8 @@ type handler struct {
 	signal mapping.Signal
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object
-	// now is the API server's clock at the last List. It is the only one, so
-	// that the clocks of replicas change no decision.
+	// now is the API server's clock at the last List, so that the clocks of
+	// replicas change no decision.
 	now time.Time
 	// fresh is the UID of the object that this handler made.
 	fresh types.UID

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -86,7 +85,7 @@ func (f *Function) Start(ctx context.Context, environment map[string]string) err
 		return err
 	}
 	f.parts.Store(p)
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // Nobody has set another.
+	if c.MemoryLimit == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint,

@@ -47,7 +47,6 @@ func (p *parts) handle(ctx context.Context, e event.Event) answer {
 		results[i].log(ctx, log)
 		p.metrics.alert(ctx, results[i].reason)
 	}
-	p.metrics.event(ctx, a.status)
 	if truncated > 0 {
 		log.Warn("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels", "truncated", truncated)
 	}

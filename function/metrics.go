@@ -24,13 +24,14 @@ type delivered string
 const (
 	stored      delivered = "stored"
 	setAside    delivered = "set_aside"
+	lost        delivered = "lost"
 	unavailable delivered = "unavailable"
 )
 
 // metrics counts what is decided. Its attributes have few values: names,
 // namespaces and fingerprints of alerts are for the log.
 type metrics struct {
-	events, alerts, audits metric.Int64Counter
+	requests, alerts, audits metric.Int64Counter
 	// stop ends the server, if there is one.
 	stop func(context.Context) error
 }
@@ -39,12 +40,16 @@ type metrics struct {
 // nothing is counted and nothing served.
 func startMetrics(ctx context.Context, address string) (*metrics, error) {
 	if address == "" {
-		return newMetrics(noop.NewMeterProvider(), func(context.Context) error { return nil })
+		return newMetrics(noop.NewMeterProvider())
 	}
 	registry := promclient.NewRegistry()
 	exporter, err := prometheus.New(prometheus.WithRegisterer(registry), prometheus.WithoutScopeInfo(), prometheus.WithoutTargetInfo())
 	if err != nil {
 		return nil, fmt.Errorf("making metrics: %w", err)
+	}
+	m, err := newMetrics(sdk.NewMeterProvider(sdk.WithReader(exporter)))
+	if err != nil {
+		return nil, err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -58,23 +63,24 @@ func startMetrics(ctx context.Context, address string) (*metrics, error) {
 		defer close(served)
 		_ = server.Serve(listener) // It ends when it is shut down.
 	}()
-	return newMetrics(sdk.NewMeterProvider(sdk.WithReader(exporter)), func(ctx context.Context) error {
+	m.stop = func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
 		<-served
 		return err
-	})
+	}
+	return m, nil
 }
 
-func newMetrics(provider metric.MeterProvider, stop func(context.Context) error) (*metrics, error) {
+func newMetrics(provider metric.MeterProvider) (*metrics, error) {
 	meter := provider.Meter("onefire")
-	m := &metrics{stop: stop}
+	m := &metrics{stop: func(context.Context) error { return nil }}
 	for _, c := range []struct {
 		counter           *metric.Int64Counter
 		name, description string
 	}{
-		{&m.events, "onefire.events", "Events by the status that they were answered with."},
+		{&m.requests, "onefire.requests", "Requests by the status that they were answered with."},
 		{&m.alerts, "onefire.alerts", "Alerts by decision and reason, each time that their event is delivered."},
-		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), or unavailable (the alert's event comes again)."},
+		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
 	} {
 		var err error
 		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {
@@ -84,8 +90,8 @@ func newMetrics(provider metric.MeterProvider, stop func(context.Context) error)
 	return m, nil
 }
 
-func (m *metrics) event(ctx context.Context, status int) {
-	m.events.Add(ctx, 1, metric.WithAttributes(attribute.String("status", strconv.Itoa(status))))
+func (m *metrics) request(ctx context.Context, status int) {
+	m.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("status", strconv.Itoa(status))))
 }
 
 func (m *metrics) alert(ctx context.Context, r mapping.Reason) {

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -28,6 +29,9 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	require.NoError(t, err)
 	f.parts.metrics = m
 	f.sink.fail = func(e audit.Event) error {
+		if e.ID == "3" {
+			return errors.New("the sink is down")
+		}
 		if strings.HasSuffix(e.Type, "received") {
 			return &audit.RefusedError{Status: 400}
 		}
@@ -35,6 +39,7 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	}
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Watchdog")))))
 	requireStatus(t, http.StatusBadRequest, f.serve(binary("2", "{}")))
+	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("3", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=B")))))
 
 	resp, err := http.Get("http://" + address + "/metrics")
 	require.NoError(t, err)
@@ -42,11 +47,13 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	for _, line := range []string{
-		`onefire_events_total{status="200"} 1`,
-		`onefire_events_total{status="400"} 1`,
+		`onefire_requests_total{status="200"} 1`,
+		`onefire_requests_total{status="400"} 1`,
 		`onefire_alerts_total{decision="new",reason="first_seen"} 1`,
+		`onefire_alerts_total{decision="unsettled",reason="unavailable"} 2`,
 		`onefire_audit_events_total{result="set_aside"} 1`,
 		`onefire_audit_events_total{result="stored"} 1`,
+		`onefire_audit_events_total{result="unavailable"} 2`,
 	} {
 		require.Contains(t, string(text), line+"\n")
 	}

@@ -50,7 +50,9 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusServiceUnavailable, "the function is starting").write(w, r)
 		return
 	}
-	f.answer(p, w, r).write(w, r)
+	a := f.answer(p, w, r)
+	p.metrics.request(r.Context(), a.status)
+	a.write(w, r)
 }
 
 func (f *Function) answer(p *parts, w http.ResponseWriter, r *http.Request) (a answer) {

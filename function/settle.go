@@ -265,26 +265,27 @@ func (p *parts) report(ctx context.Context, c cause, r *result, sink *delivery) 
 		d.Failure = &mapping.Failure{Code: r.code, Message: r.err.Error()}
 	}
 	for _, request := range p.rules.Audit(r.signal, d, p.now()) {
-		err := sink.state()
+		what, err := unavailable, sink.state()
 		if err == nil {
-			err = p.deliver(ctx, c, r, request)
+			what, err = p.deliver(ctx, c, r, request)
 		}
-		switch {
-		case err == nil:
-		case p.config.AuditMode == config.AuditBestEffort:
+		if err != nil {
 			sink.fail(err)
+			if p.config.AuditMode != config.AuditBestEffort {
+				p.metrics.audit(ctx, what)
+				r.reason, r.err = mapping.Unavailable, err
+				return
+			}
+			what = lost
 			p.log.Warn("audit event lost: AUDIT_MODE is best-effort", "error", err, "type", request.EventType, "correlation_id", request.CorrelationID)
-		default:
-			sink.fail(err)
-			r.reason, r.err = mapping.Unavailable, err
-			return
 		}
+		p.metrics.audit(ctx, what)
 	}
 }
 
 // deliver sends one audit event. What the sink refuses for good is set aside in
 // the log, whole: no redelivery would change its mind.
-func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping.AuditRequest) error {
+func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping.AuditRequest) (delivered, error) {
 	err := p.sink.Deliver(ctx, audit.Event{
 		Source:       c.source,
 		ID:           c.id,
@@ -299,13 +300,10 @@ func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping
 	var refused *audit.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		p.metrics.audit(ctx, setAside)
 		p.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
-		return nil
+		return setAside, nil
 	case err != nil:
-		p.metrics.audit(ctx, unavailable)
-		return err
+		return unavailable, err
 	}
-	p.metrics.audit(ctx, stored)
-	return nil
+	return stored, nil
 }

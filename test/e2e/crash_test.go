@@ -90,7 +90,11 @@ func TestCrashes(t *testing.T) {
 	}
 	t.Logf("%s: %d events sent, %.0f a second, %d deliveries accepted, %d redelivered; %d processes killed, %d stopped",
 		took.Round(time.Second), s.sent, float64(s.sent)/took.Seconds(), s.accepted.Load(), s.redelivered.Load(), kills, len(s.all)-kills)
-	t.Log(s.close(s.world, logs...))
+	b := s.close(s.world, logs...)
+	t.Log(b)
+	for what, n := range map[string]int{"kills": kills, "redeliveries": int(s.redelivered.Load()), "deletions": b.removed, "set aside": b.setAside} {
+		require.Positive(t, n, what)
+	}
 	t.Logf("others: %v; DataStorage troubles: %v", s.deeds, s.troubles)
 	logTally(t, s.way.Tally())
 	operations := 0
@@ -268,7 +272,8 @@ func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 		case roll < 36:
-			senders.Go(func() error { return s.one(ctx, id, fmt.Sprint("poison-", s.roll(poisonPods))) })
+			pod := fmt.Sprintf("poison-%d-%d", s.sent/1000, s.roll(poisonPods)) // Others leave them alone, and records are bounded.
+			senders.Go(func() error { return s.one(ctx, id, pod) })
 		case roll < 45:
 			senders.Go(func() error { return s.many(ctx, id, pod, wild[s.roll(len(wild))]) })
 		case roll < 52:
@@ -426,7 +431,7 @@ func (s *storm) phase(deed string, o *unstructured.Unstructured, phase string) (
 
 // delete deletes an object as it was read, so that it is known what it counted.
 func (s *storm) delete(deed string, o *unstructured.Unstructured) error {
-	uid, version := o.GetUID(), o.GetResourceVersion()
+	begun, uid, version := time.Now(), o.GetUID(), o.GetResourceVersion()
 	err := s.objects.Delete(s.t.Context(), o.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
@@ -434,7 +439,7 @@ func (s *storm) delete(deed string, o *unstructured.Unstructured) error {
 	if err != nil {
 		return err
 	}
-	s.remove(o)
+	s.remove(o, begun)
 	s.did(deed)
 	return nil
 }
@@ -448,11 +453,10 @@ func (s *storm) did(deed string) {
 // read reads a pod's active object into its history.
 func (s *storm) read(pod string, h *history.Recorder) error {
 	seen := h.Read()
-	l, err := s.objects.List(s.t.Context(), metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + s.fingerprints[pod]})
+	active, err := s.activeOf(s.t.Context(), s.fingerprints[pod])
 	if err != nil {
 		return err
 	}
-	active := slices.DeleteFunc(l.Items, func(o unstructured.Unstructured) bool { return terminal(&o) })
 	switch len(active) {
 	case 0:
 		seen(history.Answer{})

@@ -303,11 +303,10 @@ func (s *scene) collide(ctx context.Context) error {
 // read reads the one active object.
 func (s *scene) read(ctx context.Context) error {
 	seen := s.history.Read()
-	l, err := s.objects.List(ctx, metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + s.fingerprint()})
+	active, err := s.activeOf(ctx, s.fingerprint())
 	if err != nil {
 		return err
 	}
-	active := slices.DeleteFunc(l.Items, func(o unstructured.Unstructured) bool { return terminal(&o) })
 	if len(active) != 1 {
 		return errors.New("not exactly one object is active")
 	}

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -26,14 +29,15 @@ type ledger struct {
 	mu sync.Mutex
 	// sent are the firing alerts by key.
 	sent map[string]*entry
+	// invalid are the ids of the audit events of alerts that can be no object.
+	invalid map[string]bool
 	// removed are the objects that somebody deleted, as they were at the end.
 	removed []removal
 }
 
 // entry is one alert of one event.
 type entry struct {
-	event       string
-	fingerprint string
+	event string
 	// answered is when the last delivery of its event came to its end.
 	answered time.Time
 }
@@ -43,7 +47,7 @@ type removal struct {
 	at     time.Time
 }
 
-func newLedger() *ledger { return &ledger{sent: map[string]*entry{}} }
+func newLedger() *ledger { return &ledger{sent: map[string]*entry{}, invalid: map[string]bool{}} }
 
 // enter notes the alerts of an event before it is sent, and returns the keys and
 // the fingerprints of those that fire.
@@ -55,12 +59,17 @@ func (l *ledger) enter(t testing.TB, id, body string) (keys, fingerprints []stri
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range n.Alerts {
-		s, err := rules.Signal(a, time.Now())
-		if err != nil || a.Resolved {
-			continue
-		}
 		key := dedup.Key(client.Source, id, a.Identity(), a.Start)
-		l.sent[key] = &entry{event: id, fingerprint: s.Fingerprint}
+		s, err := rules.Signal(a, time.Now())
+		switch {
+		case err != nil:
+			l.invalid[audit.EventID(client.Source, id, key, mapping.RequestFailed)] = true
+			continue
+		case a.Resolved:
+			continue
+		case l.sent[key] == nil:
+			l.sent[key] = &entry{event: id}
+		}
 		keys, fingerprints = append(keys, key), append(fingerprints, s.Fingerprint)
 	}
 	return keys, fingerprints
@@ -75,16 +84,16 @@ func (l *ledger) answer(keys []string) {
 	}
 }
 
-// remove notes that somebody deleted an object.
-func (l *ledger) remove(o *unstructured.Unstructured) {
+// remove notes that somebody deleted an object, at that time or a little later.
+func (l *ledger) remove(o *unstructured.Unstructured, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.removed = append(l.removed, removal{*o, time.Now()})
+	l.removed = append(l.removed, removal{*o, at})
 }
 
 // holding is a place where a key is on record.
 type holding struct {
-	object string
+	object types.UID
 	made   int32
 	// gone is when the object was deleted; zero if it is there.
 	gone time.Time
@@ -110,7 +119,6 @@ func (l *ledger) close(w *world, logs ...string) balance {
 	b := balance{alerts: len(l.sent), objects: len(objects), removed: len(l.removed)}
 	active := map[string][]string{}
 	holdings := map[string][]holding{}
-	absorbed := map[types.UID]bool{}
 	for i := range objects {
 		o := &objects[i]
 		if o.GetLabels()["app.kubernetes.io/managed-by"] != "onefire" {
@@ -121,19 +129,16 @@ func (l *ledger) close(w *world, logs ...string) balance {
 			fingerprint := field(o, "spec", "signalFingerprint")
 			active[fingerprint] = append(active[fingerprint], o.GetName())
 		}
-		taken, _, _ := unstructured.NestedMap(o.Object, "status", "deduplication", "absorbed")
-		for uid := range taken {
-			absorbed[types.UID(uid)] = true
-		}
 		hold(w.t, holdings, o, time.Time{})
 	}
 	for fingerprint, names := range active {
 		require.Len(w.t, names, 1, "fingerprint %s has two active objects", fingerprint)
 	}
 	for _, r := range l.removed {
-		if !absorbed[r.object.GetUID()] { // Else its record is its survivor's.
-			hold(w.t, holdings, &r.object, r.at)
-		}
+		hold(w.t, holdings, &r.object, r.at)
+	}
+	for _, r := range l.removed {
+		l.merged(objects, &r.object, holdings)
 	}
 	for key := range holdings {
 		require.Contains(w.t, l.sent, key, "a key that nobody sent")
@@ -158,15 +163,31 @@ func (l *ledger) close(w *world, logs ...string) balance {
 	return b
 }
 
+// merged takes back what a deleted twin holds, where its survivor holds it too.
+func (l *ledger) merged(objects []unstructured.Unstructured, twin *unstructured.Unstructured, holdings map[string][]holding) {
+	for _, r := range l.removed {
+		objects = append(objects, r.object)
+	}
+	for i := range objects {
+		taken, _, _ := unstructured.NestedMap(objects[i].Object, "status", "deduplication", "absorbed")
+		if taken[string(twin.GetUID())] == nil {
+			continue
+		}
+		for key := range recordOf(&objects[i]) {
+			holdings[key] = slices.DeleteFunc(holdings[key], func(h holding) bool { return h.object == twin.GetUID() })
+		}
+	}
+}
+
 // hold adds an object's record, which must be what it counts.
 func hold(t testing.TB, holdings map[string][]holding, o *unstructured.Unstructured, gone time.Time) {
 	t.Helper()
 	record := recordOf(o)
-	require.LessOrEqual(t, len(record), dedup.MaxEvents, "the sender leaves no record whole")
+	require.LessOrEqual(t, len(record), dedup.MaxEvents, "the test sends too many alerts: more than an object has on record")
 	require.Len(t, record, int(count(o)), "object %s counts what it has no record of", o.GetName())
 	made := map[int32]bool{}
 	for key, n := range record {
-		holdings[key] = append(holdings[key], holding{o.GetName(), n, gone})
+		holdings[key] = append(holdings[key], holding{o.GetUID(), n, gone})
 		made[n] = true
 	}
 	require.True(t, made[1], "object %s does not know who made it", o.GetName())
@@ -203,9 +224,7 @@ func (l *ledger) closeAudit(w *world, holdings map[string][]holding, logs []stri
 	stored := map[string]bool{}
 	for _, e := range w.audit("") {
 		require.False(w.t, stored[e.CEID], "audit event %s is there twice", e.CEID)
-		if e.EventType != mapping.RequestFailed {
-			stored[e.CEID] = true
-		}
+		stored[e.CEID] = true
 	}
 	aside := map[string]bool{}
 	for _, log := range logs {
@@ -213,7 +232,10 @@ func (l *ledger) closeAudit(w *world, holdings map[string][]holding, logs []stri
 			aside[e.ID()] = true
 		}
 	}
-	may := map[string]bool{}
+	may := maps.Clone(l.invalid)
+	for id := range l.invalid {
+		require.True(w.t, stored[id] || aside[id], "that an alert is invalid is in no audit")
+	}
 	for key, e := range l.sent {
 		decided := false
 		for _, h := range holdings[key] {
@@ -226,8 +248,10 @@ func (l *ledger) closeAudit(w *world, holdings map[string][]holding, logs []stri
 		}
 		require.True(w.t, decided, "the decision on an alert of event %s is in no audit: %+v", e.event, holdings[key])
 	}
-	for id := range stored {
-		require.True(w.t, may[id], "audit event %s is of no decision", id)
+	for _, ids := range []map[string]bool{stored, aside} {
+		for id := range ids {
+			require.True(w.t, may[id], "audit event %s is of no decision", id)
+		}
 	}
 	return len(stored), len(aside)
 }
@@ -251,6 +275,15 @@ func asideIn(t testing.TB, log string) []event.Event {
 	}
 	require.NoError(t, lines.Err())
 	return all
+}
+
+// activeOf returns the active objects of a fingerprint.
+func (w *world) activeOf(ctx context.Context, fingerprint string) ([]unstructured.Unstructured, error) {
+	l, err := w.objects.List(ctx, metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + fingerprint})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(l.Items, func(o unstructured.Unstructured) bool { return terminal(&o) }), nil
 }
 
 // terminal is what the contract calls terminal.

@@ -241,20 +241,19 @@ func (b *burst) deliver(kind string, request []byte, want int) bool {
 // expect sends a request once, asks for an answer that is clear and one of
 // those, and returns its status, or zero if there was none.
 func (b *burst) expect(kind string, request io.Reader, want ...int) int {
-	resp, text, err := exchange(b.address, request)
+	got, header, text, err := exchange(b.address, request)
 	if err != nil {
 		b.t.Errorf("%s: %v", kind, err)
 		return 0
 	}
-	got := resp.StatusCode
 	if !slices.Contains(want, got) {
 		b.t.Errorf("%s: %d %q where %v was expected", kind, got, text, want)
 	}
 	if (got == http.StatusOK) != (text == "") {
 		b.t.Errorf("%s: the text of a %d is %q", kind, got, text)
 	}
-	if (got == http.StatusServiceUnavailable) != (resp.Header.Get("Retry-After") != "") {
-		b.t.Errorf("%s: a %d with Retry-After %q", kind, got, resp.Header.Get("Retry-After"))
+	if (got == http.StatusServiceUnavailable) != (header.Get("Retry-After") != "") {
+		b.t.Errorf("%s: a %d with Retry-After %q", kind, got, header.Get("Retry-After"))
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -267,18 +266,18 @@ func (b *burst) expect(kind string, request io.Reader, want ...int) int {
 
 // exchange sends a request over a connection of its own and reads the answer
 // meanwhile: some are answered before all of the request is sent.
-func exchange(address string, request io.Reader) (*http.Response, string, error) {
+func exchange(address string, request io.Reader) (status int, header http.Header, text string, err error) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
-		return nil, "", err
+		return 0, nil, "", err
 	}
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, "", err
+		return 0, nil, "", err
 	}
 	// What the function does not read is not sent either, as from afar.
 	if err := c.(*net.TCPConn).SetWriteBuffer(64 << 10); err != nil {
-		return nil, "", err
+		return 0, nil, "", err
 	}
 	go func() {
 		// The server may have enough before the end; the answer says so.
@@ -286,14 +285,14 @@ func exchange(address string, request io.Reader) (*http.Response, string, error)
 	}()
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the answer: %w", err)
+		return 0, nil, "", fmt.Errorf("reading the answer: %w", err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the answer's text: %w", err)
+		return 0, nil, "", fmt.Errorf("reading the answer's text: %w", err)
 	}
-	return resp, string(text), nil
+	return resp.StatusCode, resp.Header, string(body), nil
 }
 
 func (b *burst) log(took time.Duration) {

@@ -45,13 +45,16 @@ type Recorder struct {
 	ops []porcupine.Operation
 }
 
+// epoch is where times count from, on the clock that only goes forward.
+var epoch = time.Now()
+
 // begin notes the call of an operation now, and returns what notes its return.
 func (r *Recorder) begin(input any) func(output any) {
-	call := time.Now()
+	call := time.Since(epoch)
 	return func(output any) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.ops = append(r.ops, porcupine.Operation{Input: input, Call: call.UnixNano(), Output: output, Return: time.Now().UnixNano()})
+		r.ops = append(r.ops, porcupine.Operation{Input: input, Call: int64(call), Output: output, Return: int64(time.Since(epoch))})
 	}
 }
 
