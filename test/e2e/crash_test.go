@@ -45,7 +45,7 @@ const (
 	// calmPods have a history that is checked: no alert of theirs comes in a
 	// batch, and no object of theirs is deleted. On wildPods anything happens.
 	// What DataStorage hears of poisonPods it refuses.
-	calmPods, wildPods, poisonPods = 100, 300, 20
+	calmPods, wildPods, poisonPods = 40, 110, 4
 	// apiFaults and apiHangs are how many of a thousand API calls fail or hang.
 	apiFaults, apiHangs = 8, 1
 )
@@ -271,12 +271,12 @@ func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 		case roll < 34:
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 			senders.Go(func() error { return s.one(ctx, id, pod) })
-		case roll < 36:
+		case roll < 35:
 			pod := fmt.Sprintf("poison-%d-%d", s.sent/1000, s.roll(poisonPods)) // Others leave them alone, and records are bounded.
 			senders.Go(func() error { return s.one(ctx, id, pod) })
-		case roll < 45:
+		case roll < 41:
 			senders.Go(func() error { return s.many(ctx, id, pod, wild[s.roll(len(wild))]) })
-		case roll < 52:
+		case roll < 46:
 			senders.Go(func() error { return s.batch(ctx, id, wild[s.roll(len(wild))], pod, pod) })
 		default:
 			senders.Go(func() error { return s.one(ctx, id, pod) })
