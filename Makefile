@@ -35,7 +35,7 @@ soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), a
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m
 
 lint: ## Check form and style (first time: 5 minutes of building the linter).
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not as gofmt writes it: $$files" >&2; exit 1; }
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
 	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...

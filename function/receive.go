@@ -39,18 +39,16 @@ var errBusy = errors.New("too much is under way already")
 // ServeHTTP answers one request. The SDK's own HTTP receiver is not used: it
 // hands requests over one shared channel, on which they can hang for good.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	leave, ok := f.requests.enter()
-	if !ok {
-		refuse(http.StatusServiceUnavailable, "%v", errBusy).write(w, r)
-		return
-	}
-	defer leave()
 	p := f.parts.Load()
 	if p == nil {
 		refuse(http.StatusServiceUnavailable, "the function is starting").write(w, r)
 		return
 	}
-	a := f.answer(p, w, r)
+	a := refuse(http.StatusServiceUnavailable, "%v", errBusy)
+	if leave, ok := f.requests.enter(); ok {
+		defer leave()
+		a = f.answer(p, w, r)
+	}
 	p.metrics.request(r.Context(), a.status)
 	a.write(w, r)
 }
