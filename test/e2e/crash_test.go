@@ -45,7 +45,7 @@ const (
 	// calmPods have a history that is checked: no alert of theirs comes in a
 	// batch, and no object of theirs is deleted. On wildPods anything happens.
 	// What DataStorage hears of poisonPods it refuses.
-	calmPods, wildPods, poisonPods = 40, 110, 4
+	calmPods, wildPods, poisonPods = 100, 300, 4
 	// apiFaults and apiHangs are how many of a thousand API calls fail or hang.
 	apiFaults, apiHangs = 8, 1
 )
