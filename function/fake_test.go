@@ -22,6 +22,11 @@ import (
 // noon is the time in every test that asks for one.
 var noon = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
 
+// pass lets time go by within synctest.Test, where the clock is the test's own.
+func pass(d time.Duration) {
+	time.Sleep(d) // It moves that clock, and takes no time.
+}
+
 // fakeDedup answers as its functions say; without one, every key is new.
 type fakeDedup struct {
 	settle  func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error)

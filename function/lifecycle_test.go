@@ -45,9 +45,6 @@ func TestStartOpensNoConnection(t *testing.T) {
 	require.NoError(t, f.Stop(t.Context()))
 }
 
-// The tests within synctest.Test have a clock of their own: a sleep there moves
-// it and takes no time.
-
 func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
@@ -61,13 +58,13 @@ func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
 		kube = errors.New("down")
 		require.True(t, ready(), "the answer stands for a moment")
 		require.Equal(t, 1, asked)
-		time.Sleep(readyAge + time.Second)
+		pass(readyAge + time.Second)
 		require.False(t, ready())
 		kube, sink = nil, errors.New("down")
-		time.Sleep(readyAge + time.Second)
+		pass(readyAge + time.Second)
 		require.False(t, ready())
 		f.parts.config.AuditMode = config.AuditBestEffort
-		time.Sleep(readyAge + time.Second)
+		pass(readyAge + time.Second)
 		require.True(t, ready(), "best effort does not need the sink")
 	})
 }
@@ -84,7 +81,7 @@ func TestAliveNoticesAStuckHandler(t *testing.T) {
 		synctest.Wait()
 		alive, _ := f.Alive(t.Context())
 		require.True(t, alive)
-		time.Sleep(stuckAfter)
+		pass(stuckAfter)
 		alive, _ = f.Alive(t.Context())
 		require.False(t, alive)
 		close(release)

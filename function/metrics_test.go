@@ -40,6 +40,8 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Watchdog")))))
 	requireStatus(t, http.StatusBadRequest, f.serve(binary("2", "{}")))
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("3", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=B")))))
+	f.requests.closed = true
+	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("4", "{}")))
 
 	resp, err := http.Get("http://" + address + "/metrics")
 	require.NoError(t, err)
@@ -49,6 +51,7 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	for _, line := range []string{
 		`onefire_requests_total{status="200"} 1`,
 		`onefire_requests_total{status="400"} 1`,
+		`onefire_requests_total{status="503"} 2`,
 		`onefire_alerts_total{decision="new",reason="first_seen"} 1`,
 		`onefire_alerts_total{decision="unsettled",reason="unavailable"} 2`,
 		`onefire_audit_events_total{result="set_aside"} 1`,

@@ -69,9 +69,8 @@ func BenchmarkColdStart(b *testing.B) {
 			if err == nil && status == http.StatusOK {
 				break
 			}
-			// The process under measurement is not listening yet. The pause is
-			// the resolution of the measurement, and leaves it the processor.
-			time.Sleep(time.Millisecond)
+			// The process under measurement is not listening yet.
+			time.Sleep(time.Millisecond) // The measurement's resolution; it leaves the process the processor.
 		}
 		b.StopTimer()
 		w.stop(f)

@@ -6,17 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/stretchr/testify/require"
 
 	"onefire/function"
 	"onefire/test/client"
-	"onefire/test/kubefault"
 )
 
 // broker delivers as a Knative Broker does: the same event again, after a pause
@@ -82,19 +78,3 @@ func (b *broker) deliverOne(ctx context.Context, id, body string) (function.Aler
 }
 
 var brokerClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
-
-// faulty is a way to the API server on which calls fail.
-type faulty struct {
-	*kubefault.Proxy
-	kubeconfig string
-}
-
-func newFaulty(t testing.TB, choose func(kubefault.Call) kubefault.Fault) faulty {
-	t.Helper()
-	p, err := kubefault.New(kubeConfig, choose)
-	require.NoError(t, err)
-	t.Cleanup(p.Close)
-	f := faulty{p, filepath.Join(t.TempDir(), "kubeconfig")}
-	require.NoError(t, p.WriteKubeconfig(f.kubeconfig))
-	return f
-}

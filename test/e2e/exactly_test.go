@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -97,11 +98,18 @@ func TestDataStorageDown(t *testing.T) {
 func TestDataStorageRefusesOneEventForGood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202601)
-	f := w.start()
+	metrics := freeAddress(t)
+	f := w.start("METRICS_ADDRESS=" + metrics)
 	w.data.Inject(datastorage.Fault{Status: 400, Match: func(b []byte) bool { return strings.Contains(string(b), "poison") }})
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(firing("Good", "api-0"), firing("Good", "poison"))))
 	require.Len(t, w.audit(mapping.SignalReceived), 1)
-	require.Contains(t, f.log.String(), "audit event set aside")
+	require.Len(t, asideIn(t, f.log.String()), 2)
+	resp, err := http.Get("http://" + metrics + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `onefire_audit_events_total{result="set_aside"} 2`)
 }
 
 func TestTheKubernetesAPIDown(t *testing.T) {

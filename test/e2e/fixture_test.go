@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,10 +24,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/mapping"
 	"onefire/test/client"
 	"onefire/test/datastorage"
+	"onefire/test/kubefault"
 )
 
 // world is a namespace of its own, a DataStorage and any number of functions.
@@ -161,6 +164,42 @@ func (w *world) requireUniqueAudit() {
 		require.False(w.t, ids[e.CEID], "two audit events with the id %s", e.CEID)
 		ids[e.CEID] = true
 	}
+}
+
+// activeOf returns the active objects of a fingerprint.
+func (w *world) activeOf(ctx context.Context, fingerprint string) ([]unstructured.Unstructured, error) {
+	l, err := w.objects.List(ctx, metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + fingerprint})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(l.Items, func(o unstructured.Unstructured) bool { return terminal(&o) }), nil
+}
+
+// terminal is what the contract calls terminal.
+func terminal(o *unstructured.Unstructured) bool {
+	return o.GetDeletionTimestamp() != nil ||
+		slices.Contains([]string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled"}, field(o, "status", "overallPhase"))
+}
+
+// faulty is a way to the API server on which calls fail.
+type faulty struct {
+	*kubefault.Proxy
+	kubeconfig string
+}
+
+func newFaulty(t testing.TB, choose func(kubefault.Call) kubefault.Fault) faulty {
+	t.Helper()
+	p, err := kubefault.New(kubeConfig, choose)
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	c, err := clientcmd.LoadFromFile(kubeconfig)
+	require.NoError(t, err)
+	for name := range c.Clusters {
+		c.Clusters[name] = p.Cluster()
+	}
+	f := faulty{p, filepath.Join(t.TempDir(), "kubeconfig")}
+	require.NoError(t, clientcmd.WriteToFile(*c, f.kubeconfig))
+	return f
 }
 
 func count(o *unstructured.Unstructured) int64 {

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -275,21 +273,6 @@ func asideIn(t testing.TB, log string) []event.Event {
 	}
 	require.NoError(t, lines.Err())
 	return all
-}
-
-// activeOf returns the active objects of a fingerprint.
-func (w *world) activeOf(ctx context.Context, fingerprint string) ([]unstructured.Unstructured, error) {
-	l, err := w.objects.List(ctx, metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + fingerprint})
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(l.Items, func(o unstructured.Unstructured) bool { return terminal(&o) }), nil
-}
-
-// terminal is what the contract calls terminal.
-func terminal(o *unstructured.Unstructured) bool {
-	return o.GetDeletionTimestamp() != nil ||
-		slices.Contains([]string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled"}, field(o, "status", "overallPhase"))
 }
 
 func (b balance) String() string {

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
@@ -105,18 +104,10 @@ func (p *Proxy) Close() {
 	p.server.Close()
 }
 
-// WriteKubeconfig writes a kubeconfig that goes through the proxy.
-func (p *Proxy) WriteKubeconfig(file string) error {
+// Cluster is the proxy as a kubeconfig names it, in place of the API server.
+func (p *Proxy) Cluster() *clientcmdapi.Cluster {
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
-	c := clientcmdapi.NewConfig()
-	c.Clusters["faulty"] = &clientcmdapi.Cluster{Server: p.server.URL, CertificateAuthorityData: ca}
-	c.AuthInfos["faulty"] = &clientcmdapi.AuthInfo{Token: p.config.BearerToken}
-	c.Contexts["faulty"] = &clientcmdapi.Context{Cluster: "faulty", AuthInfo: "faulty", Namespace: "default"}
-	c.CurrentContext = "faulty"
-	if err := clientcmd.WriteToFile(*c, file); err != nil {
-		return fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	return nil
+	return &clientcmdapi.Cluster{Server: p.server.URL, CertificateAuthorityData: ca}
 }
 
 // ServeHTTP lets a call through, or lets it fail.
