@@ -5,143 +5,221 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 )
 
 // Resource is the RemediationRequest's API.
 var Resource = schema.GroupVersionResource{Group: "kubernaut.ai", Version: "v1alpha1", Resource: "remediationrequests"}
 
-// API is the Kubernetes API as far as the protocol uses it. Errors are those of
-// apimachinery's api/errors. [Connect] gives the real one.
-type API interface {
-	// List returns all objects of a fingerprint, linearizable: what was
+// api is the Kubernetes API as far as the protocol uses it. Errors are those of
+// apimachinery's api/errors.
+type api interface {
+	// list returns the objects that a selector names, linearizable: what was
 	// written before the call is in it. now is the API server's clock.
-	List(ctx context.Context, namespace, fingerprint string) (items []unstructured.Unstructured, now time.Time, err error)
-	Get(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error)
-	Create(ctx context.Context, namespace string, o *unstructured.Unstructured) (*unstructured.Unstructured, error)
-	// PatchStatus applies a JSON merge patch to the status subresource.
-	PatchStatus(ctx context.Context, namespace, name string, patch map[string]any) error
-	// Delete deletes that very revision of an object, or fails with a conflict.
-	Delete(ctx context.Context, namespace, name string, uid types.UID, resourceVersion string) error
+	list(ctx context.Context, namespace string, s selector) (objects []object, now time.Time, err error)
+	get(ctx context.Context, namespace, name string) (object, error)
+	create(ctx context.Context, namespace string, body map[string]any) (object, error)
+	// patchStatus applies a JSON merge patch to the status subresource.
+	patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (object, error)
+	// delete deletes that very revision of an object, or fails with a conflict.
+	delete(ctx context.Context, namespace, name string, uid types.UID, resourceVersion string) error
 }
 
+// selector says which objects a List returns: those of one fingerprint, by the
+// field that cannot change; or by label, which can name several fingerprints at
+// once and, if it names none, the objects that have no such label.
+type selector struct {
+	fingerprint string
+	labels      []string
+}
+
+func (s selector) param() (name, value string) {
+	switch {
+	case s.fingerprint != "":
+		// A field selector, because labels can be changed.
+		return "fieldSelector", "spec.signalFingerprint=" + s.fingerprint
+	case len(s.labels) > 0:
+		return "labelSelector", fingerprintLabel + " in (" + strings.Join(s.labels, ",") + ")"
+	default:
+		return "labelSelector", "!" + fingerprintLabel
+	}
+}
+
+// limit bounds the answer, in bytes.
+func (s selector) limit() int64 {
+	if s.fingerprint == "" {
+		return maxSharedList
+	}
+	return maxList
+}
+
+// errTooLarge means that a List has more to say than is read of it.
+var errTooLarge = errors.New("the List is larger than its limit")
+
+// kube is the real API.
 type kube struct {
-	client dynamic.NamespaceableResourceInterface
-	calls  chan struct{}
+	client rest.Interface
+	window *window
 }
 
-// Connect makes an [API] of a client configuration. It opens no connection. The
-// configuration is copied: its rate limits are replaced by a bound on calls
+// connect makes an [api] of a client configuration. It opens no connection. The
+// configuration is copied: its rate limits are replaced by a window of calls
 // under way, which lets the API server's priority and fairness do its work.
-func Connect(config *rest.Config) (API, error) {
+func connect(config *rest.Config) (*kube, error) {
+	known := runtime.NewScheme()
+	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
+	k := &kube{window: newWindow(maxCalls)}
 	own := rest.CopyConfig(config)
 	own.QPS = -1
 	own.Timeout = callTimeout
 	own.UserAgent = "onefire"
-	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return dated{rt} })
-	client, err := dynamic.NewForConfig(own)
+	own.APIPath = "/apis"
+	version := Resource.GroupVersion()
+	own.GroupVersion = &version
+	own.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
+	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return observed{rt, k.window} })
+	client, err := rest.RESTClientFor(own)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
 	}
-	return &kube{client: client.Resource(Resource), calls: make(chan struct{}, maxCalls)}, nil
+	k.client = client
+	return k, nil
 }
 
-// enter waits for a place among the calls under way.
-func (k *kube) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case k.calls <- struct{}{}:
-		return func() { <-k.calls }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for a free API call: %w", ctx.Err())
-	}
+// observed notes what the API server says beside its answers: when it gave them,
+// for calls whose context asks for it, and that it has too much to do.
+type observed struct {
+	http.RoundTripper
+	window *window
 }
-
-// dated notes when the API server answered, for calls whose context asks for it.
-type dated struct{ http.RoundTripper }
 
 type dateKey struct{}
 
-func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := d.RoundTripper.RoundTrip(r)
-	if now, ok := r.Context().Value(dateKey{}).(*time.Time); ok && err == nil {
+func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := o.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusTooManyRequests {
+		o.window.shrink()
+	}
+	if now, ok := r.Context().Value(dateKey{}).(*time.Time); ok {
 		if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			*now = t
 		}
 	}
-	return resp, err
+	return resp, nil
 }
 
 // WrappedRoundTripper lets client-go find the transport that can cancel calls.
-func (d dated) WrappedRoundTripper() http.RoundTripper { return d.RoundTripper }
+func (o observed) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
 
-func (k *kube) List(ctx context.Context, namespace, fingerprint string) ([]unstructured.Unstructured, time.Time, error) {
-	leave, err := k.enter(ctx)
+// do makes one call and gives its answer, if it is no longer than limit bytes.
+// client-go keeps to the Retry-After of an answer and tries again; meanwhile the
+// call keeps its place in the window.
+func (k *kube) do(ctx context.Context, r *rest.Request, limit int64) ([]byte, error) {
+	leave, err := k.window.enter(ctx)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	defer leave()
+	stream, err := r.Stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
+	body, err := io.ReadAll(io.LimitReader(stream, limit+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the API server's answer: %w", err)
+	case int64(len(body)) > limit:
+		return nil, errTooLarge
+	}
+	return body, nil
+}
+
+// one makes a call whose answer is an object.
+func (k *kube) one(ctx context.Context, r *rest.Request) (object, error) {
+	body, err := k.do(ctx, r, maxList)
+	if err != nil {
+		return object{}, err
+	}
+	var w wireObject
+	if err := decode(body, &w); err != nil {
+		return object{}, err
+	}
+	return w.observe(), nil
+}
+
+func (k *kube) request(r *rest.Request, namespace string) *rest.Request {
+	return r.Namespace(namespace).Resource(Resource.Resource)
+}
+
+func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	// Our own clock, should a proxy on the way take the Date header off.
 	now := time.Now()
 	ctx = context.WithValue(ctx, dateKey{}, &now)
-	// An empty resourceVersion asks for the most recent state. A field
-	// selector, because labels can be changed and hold only 63 characters.
-	list, err := k.client.Namespace(namespace).List(ctx, metav1.ListOptions{FieldSelector: "spec.signalFingerprint=" + fingerprint})
+	// Without a resourceVersion the answer is the most recent state.
+	body, err := k.do(ctx, k.request(k.client.Get(), namespace).Param(s.param()), s.limit())
 	if err != nil {
 		return nil, now, err
 	}
-	return list.Items, now, nil
+	var all struct {
+		Items []wireObject `json:"items"`
+	}
+	if err := decode(body, &all); err != nil {
+		return nil, now, err
+	}
+	objects := make([]object, len(all.Items))
+	for i := range all.Items {
+		objects[i] = all.Items[i].observe()
+	}
+	return objects, now, nil
 }
 
-func (k *kube) Get(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
-	leave, err := k.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	return k.client.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+func (k *kube) get(ctx context.Context, namespace, name string) (object, error) {
+	return k.one(ctx, k.request(k.client.Get(), namespace).Name(name))
 }
 
-func (k *kube) Create(ctx context.Context, namespace string, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	leave, err := k.enter(ctx)
+func (k *kube) create(ctx context.Context, namespace string, body map[string]any) (object, error) {
+	text, err := json.Marshal(body)
 	if err != nil {
-		return nil, err
+		return object{}, fmt.Errorf("encoding a RemediationRequest: %w", err)
 	}
-	defer leave()
-	return k.client.Namespace(namespace).Create(ctx, o, metav1.CreateOptions{FieldManager: managedBy})
+	return k.one(ctx, k.request(k.client.Post(), namespace).Param("fieldManager", managedBy).Body(text))
 }
 
-func (k *kube) PatchStatus(ctx context.Context, namespace, name string, patch map[string]any) error {
-	body, err := json.Marshal(patch)
+func (k *kube) patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (object, error) {
+	text, err := json.Marshal(patch)
 	if err != nil {
-		return fmt.Errorf("encoding a status patch: %w", err)
+		return object{}, fmt.Errorf("encoding a status patch: %w", err)
 	}
-	leave, err := k.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	_, err = k.client.Namespace(namespace).Patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: managedBy}, "status")
-	return err
+	return k.one(ctx, k.request(k.client.Patch(types.MergePatchType), namespace).Name(name).SubResource("status").
+		Param("fieldManager", managedBy).Body(text))
 }
 
-func (k *kube) Delete(ctx context.Context, namespace, name string, uid types.UID, resourceVersion string) error {
-	leave, err := k.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return k.client.Namespace(namespace).Delete(ctx, name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &resourceVersion},
+func (k *kube) delete(ctx context.Context, namespace, name string, uid types.UID, resourceVersion string) error {
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "DeleteOptions",
+		"preconditions": map[string]any{"uid": uid, "resourceVersion": resourceVersion},
 	})
+	if err != nil {
+		return fmt.Errorf("encoding a deletion: %w", err)
+	}
+	_, err = k.do(ctx, k.request(k.client.Delete(), namespace).Name(name).Body(text), maxList)
+	return err
 }
 
 // NamespaceNotFound is the code of a [RejectedError] for a namespace that does

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"onefire/mapping"
@@ -46,11 +45,11 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 // faulty fails the calls for which it has an error.
 type faulty struct {
 	*store
-	create, patch error
+	refuse, patch error
 	lists         []error // by turns, then none
 }
 
-func (f *faulty) List(ctx context.Context, ns, fp string) ([]unstructured.Unstructured, time.Time, error) {
+func (f *faulty) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
 	if len(f.lists) > 0 {
 		err := f.lists[0]
 		f.lists = f.lists[1:]
@@ -58,26 +57,27 @@ func (f *faulty) List(ctx context.Context, ns, fp string) ([]unstructured.Unstru
 			return nil, epoch, err
 		}
 	}
-	return f.store.List(ctx, ns, fp)
+	return f.store.list(ctx, ns, by)
 }
 
-func (f *faulty) Create(ctx context.Context, ns string, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	if f.create != nil {
-		return nil, f.create
+func (f *faulty) create(ctx context.Context, ns string, body map[string]any) (object, error) {
+	if f.refuse != nil {
+		return object{}, f.refuse
 	}
-	return f.store.Create(ctx, ns, o)
+	return f.store.create(ctx, ns, body)
 }
 
-func (f *faulty) PatchStatus(ctx context.Context, ns, name string, patch map[string]any) error {
+func (f *faulty) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (object, error) {
 	if f.patch != nil {
-		return f.patch
+		return object{}, f.patch
 	}
-	return f.store.PatchStatus(ctx, ns, name, patch)
+	return f.store.patchStatus(ctx, ns, name, patch)
 }
 
-func settle(t *testing.T, api API, keys ...string) ([]Outcome, error) {
+func settle(t *testing.T, a api, keys ...string) ([]Outcome, error) {
 	t.Helper()
-	d := New(api, "alert")
+	d, err := newDeduplicator(a, "alert")
+	require.NoError(t, err)
 	return d.Settle(t.Context(), mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}, keys)
 }
 

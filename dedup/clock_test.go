@@ -50,9 +50,9 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 				w.WriteHeader(http.StatusInternalServerError) // What was asked for is all we want to know.
 			}))
 			defer server.Close()
-			api, err := Connect(&rest.Config{Host: server.URL})
+			d, err := New(&rest.Config{Host: server.URL}, "alert")
 			require.NoError(t, err)
-			_, err = New(api, "alert").Settle(t.Context(), s, []string{"k"})
+			_, err = d.Settle(t.Context(), s, []string{"k"})
 			require.Error(t, err)
 			require.Equal(t, []string{http.MethodGet, row.call}, calls)
 			text, err := json.Marshal(body)
@@ -66,7 +66,8 @@ func TestAnEndThatIsStillAheadIsNotKept(t *testing.T) {
 	s := newStore()
 	_, err := settle(t, s, "a")
 	require.NoError(t, err)
-	d := New(s, "alert")
+	d, err := newDeduplicator(s, "alert")
+	require.NoError(t, err)
 	signal := mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}
 	o, err := d.Resolve(t.Context(), signal, epoch.AddDate(1, 0, 0))
 	require.NoError(t, err)

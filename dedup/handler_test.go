@@ -11,7 +11,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
@@ -32,16 +31,15 @@ var (
 	errWaiting  = errors.New("no answer yet")
 )
 
-// answer is what the API said to one call.
+// answer is what the API, or a replica's memory, said to one call.
 type answer struct {
-	call  string
-	items []unstructured.Unstructured
-	now   time.Time
-	err   error
-	// seen are the items as the protocol reads them, and text is all that it can
-	// see of the answer.
+	call string
+	now  time.Time
+	err  error
+	// seen are the objects in it, and text is all of it that can be seen.
 	seen []object
 	text string
+	memo memo
 }
 
 // fault is the answer to a call that failed on the way.
@@ -60,89 +58,142 @@ type progress struct {
 	// outcomes and err are how it ended.
 	outcomes []Outcome
 	err      error
-	after    map[string]*progress
+	after    map[string]transition
+}
+
+// transition is where an answer brings a handler, and what its replica remembers
+// from there on, if that changes.
+type transition struct {
+	*progress
+	remembers *memo
+}
+
+// means are those by which a handler saves calls.
+type means struct {
+	// Gathered Lists ask by label, as for several fingerprints.
+	Gathered bool `json:"gathered,omitempty"`
+	// Replicas is how many processes remember; 0 is one that does not.
+	Replicas int `json:"replicas,omitempty"`
 }
 
 // handlers are all progresses that were met, by what tells them apart.
 type handlers map[string]*progress
 
 // start brings a handler of an event to its first call.
-func (hs handlers) start(event string) *progress { return hs.reach(event, nil) }
+func (hs handlers) start(event string, by means) *progress { return hs.reach(event, by, nil).progress }
 
 // proceed gives a handler the answer to its call.
-func (hs handlers) proceed(p *progress, a answer) *progress {
+func (hs handlers) proceed(p *progress, by means, a answer) transition {
 	next, ok := p.after[a.text]
 	if !ok {
-		next = hs.reach(p.event, append(slices.Clip(p.answers), a))
+		next = hs.reach(p.event, by, append(slices.Clip(p.answers), a))
 		p.after[a.text] = next
 	}
 	return next
 }
 
-func (hs handlers) reach(event string, answers []answer) *progress {
-	p := rerun(event, answers)
-	text := p.text()
+func (hs handlers) reach(event string, by means, answers []answer) transition {
+	p, remembers := rerun(event, by, answers)
+	text := fmt.Sprint(by) + p.text(by.Gathered)
 	if known, ok := hs[text]; ok {
 		if known.call != p.call {
 			panic(fmt.Sprintf("what %s forgets decides between %q and %q", event, known.call, p.call))
 		}
-		return known
+		return transition{known, remembers}
 	}
 	p.id = len(hs)
 	hs[text] = p
-	return p
+	return transition{p, remembers}
 }
 
 // text is all that the rest of a handler's work depends on. One that has ended
 // knows how it ended. One of a single key keeps nothing of what it saw before a
 // List, but that it made an object and that names were taken.
-func (p *progress) text() string {
+func (p *progress) text(gathered bool) string {
 	if p.call == "" {
 		return fmt.Sprint(p.event, " ended ", p.outcomes, p.err)
 	}
 	last := 0
 	for i, a := range p.answers {
-		if a.call == "list" && a.err == nil && !strings.Contains(p.event, ",") {
+		if (a.call == list || a.call == listLabelled) && a.err == nil && !strings.Contains(p.event, ",") {
 			last = i
 		}
 	}
 	var b strings.Builder
 	fmt.Fprint(&b, p.event)
+	lost := false
 	for i, a := range p.answers {
 		if i >= last || strings.HasPrefix(a.call, "create") || strings.HasPrefix(a.call, "get") {
 			fmt.Fprint(&b, "\n", a.call, " ", a.text)
 		}
+		// After a lost round a List is not gathered.
+		lost = lost || gathered && i < last && a.err != nil
+	}
+	if lost {
+		b.WriteString("\nlost")
 	}
 	return b.String()
 }
 
-// rerun runs the real protocol for as long as there are answers.
-func rerun(event string, answers []answer) *progress {
+// rerun runs the real protocol for as long as there are answers. It also returns
+// what is remembered because of the last one.
+func rerun(event string, by means, answers []answer) (*progress, *memo) {
 	s := &script{answers: answers}
-	d := New(s, "alert")
-	d.pause = func(context.Context, int) error { return nil }
-	p := &progress{event: event, answers: answers, after: map[string]*progress{}}
+	c := core{
+		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
+		pause: func(context.Context, int) error { return nil },
+		clock: func() time.Time { return epoch },
+	}
+	if by.Gathered {
+		c.lists = gathered{s}
+	}
+	if by.Replicas > 0 {
+		c.memory = s
+	}
+	p := &progress{event: event, answers: answers, after: map[string]transition{}}
 	var outcomes []Outcome
 	var err error
 	if event == resolvedAlert {
-		_, err = d.Resolve(context.Background(), signal, epoch)
+		_, err = c.Resolve(context.Background(), signal, epoch)
 	} else {
-		outcomes, err = d.Settle(context.Background(), signal, strings.Split(event, ","))
+		outcomes, err = c.settle(context.Background(), signal, strings.Split(event, ","))
 	}
 	if s.call != "" {
 		p.call, p.make = s.call, s.make
 	} else {
 		p.outcomes, p.err = outcomes, err
 	}
-	return p
+	return p, s.remembers
 }
 
-// script is the API of a rerun. The first call without an answer is the one that
-// the handler waits for; what it does after that does not count.
+// alone and gathered are the ways to make a List.
+type alone struct{ api }
+
+func (a alone) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
+	return a.api.list(ctx, ns, selector{fingerprint: fp})
+}
+
+type gathered struct{ api }
+
+func (g gathered) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
+	all, now, err := together(ctx, g.api, ns, map[string]bool{fp: true})
+	return all[fp], now, err
+}
+
+// forgetful is a memory that keeps nothing.
+type forgetful struct{}
+
+func (forgetful) recall(subject) (memo, bool) { return memo{}, false }
+func (forgetful) keep(subject, memo)          {}
+func (forgetful) forget(subject)              {}
+
+// script is the API and the memory of a rerun. The first call without an answer
+// is the one that the handler waits for; what it does after that does not count.
 type script struct {
-	answers []answer
-	call    string
-	make    func(*store) answer
+	answers   []answer
+	call      string
+	make      func(*store) answer
+	remembers *memo
 }
 
 func (s *script) answer(call string, make func(*store) answer) answer {
@@ -157,49 +208,80 @@ func (s *script) answer(call string, make func(*store) answer) answer {
 	return answer{err: errWaiting}
 }
 
-func (s *script) List(ctx context.Context, ns, fp string) ([]unstructured.Unstructured, time.Time, error) {
-	a := s.answer("list", func(st *store) answer {
-		items, now, err := st.List(ctx, ns, fp)
-		return answered(st, err, items...).at(now)
+// The calls that have no object's name.
+const (
+	list         = "list"
+	listLabelled = "list labelled"
+	listOthers   = "list others"
+	recall       = "recall"
+)
+
+func (s *script) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
+	call := list
+	switch {
+	case by.labels != nil:
+		call = listLabelled
+	case by.fingerprint == "":
+		call = listOthers
+	}
+	a := s.answer(call, func(st *store) answer {
+		objects, now, err := st.list(ctx, ns, by)
+		return answered(st, err, objects...).at(now)
 	})
-	return a.items, a.now, a.err
+	return a.seen, a.now, a.err
 }
 
-func (s *script) Get(ctx context.Context, ns, name string) (*unstructured.Unstructured, error) {
-	return s.one("get "+name, func(st *store) (*unstructured.Unstructured, error) { return st.Get(ctx, ns, name) })
+func (s *script) get(ctx context.Context, ns, name string) (object, error) {
+	return s.one("get "+name, func(st *store) (object, error) { return st.get(ctx, ns, name) })
 }
 
-func (s *script) Create(ctx context.Context, ns string, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	return s.one("create "+o.GetName(), func(st *store) (*unstructured.Unstructured, error) { return st.Create(ctx, ns, o) })
+func (s *script) create(ctx context.Context, ns string, body map[string]any) (object, error) {
+	name := body["metadata"].(map[string]any)["name"].(string)
+	return s.one("create "+name, func(st *store) (object, error) { return st.create(ctx, ns, body) })
 }
 
-func (s *script) PatchStatus(ctx context.Context, ns, name string, patch map[string]any) error {
-	return s.answer("patch "+name, func(st *store) answer { return answered(st, st.PatchStatus(ctx, ns, name, patch)) }).err
+func (s *script) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (object, error) {
+	return s.one("patch "+name, func(st *store) (object, error) { return st.patchStatus(ctx, ns, name, patch) })
 }
 
-func (s *script) Delete(ctx context.Context, ns, name string, uid types.UID, rv string) error {
-	return s.answer("delete "+name, func(st *store) answer { return answered(st, st.Delete(ctx, ns, name, uid, rv)) }).err
+func (s *script) delete(ctx context.Context, ns, name string, uid types.UID, rv string) error {
+	return s.answer("delete "+name, func(st *store) answer { return answered(st, st.delete(ctx, ns, name, uid, rv)) }).err
 }
 
-func (s *script) one(call string, do func(*store) (*unstructured.Unstructured, error)) (*unstructured.Unstructured, error) {
+func (s *script) one(call string, do func(*store) (object, error)) (object, error) {
 	a := s.answer(call, func(st *store) answer {
 		o, err := do(st)
 		if err != nil {
 			return answered(st, err)
 		}
-		return answered(st, nil, *o)
+		return answered(st, nil, o)
 	})
 	if a.err != nil {
-		return nil, a.err
+		return object{}, a.err
 	}
-	return &a.items[0], nil
+	return a.seen[0], nil
 }
 
-func answered(s *store, err error, items ...unstructured.Unstructured) answer {
-	a := answer{items: items, err: err, text: string(apierrors.ReasonForError(err))}
-	for _, o := range items {
-		see := s.seen[o.GetName()]
-		a.seen, a.text = append(a.seen, see.object), a.text+see.text
+func (s *script) recall(subject) (memo, bool) {
+	a := s.answer(recall, func(st *store) answer {
+		m := st.memos[st.at]
+		return answer{memo: m, seen: m.objects, text: fmt.Sprint(m)}.at(epoch.Add(m.skew))
+	})
+	return a.memo, a.err == nil && a.memo.objects != nil
+}
+
+func (s *script) keep(_ subject, m memo) {
+	if s.call == "" && len(s.answers) == 0 {
+		s.remembers = &m
+	}
+}
+
+func (s *script) forget(about subject) { s.keep(about, memo{}) }
+
+func answered(s *store, err error, objects ...object) answer {
+	a := answer{seen: objects, err: err, text: string(apierrors.ReasonForError(err))}
+	for _, o := range objects {
+		a.text += s.seen[o.name].text
 	}
 	return a
 }

@@ -63,8 +63,12 @@ func checkWrite(p *progress) error {
 // sawLast is what a handler's last List showed, and an object as it last saw it.
 func sawLast(answers []answer, name string) (saw []object, target object, now time.Time) {
 	for _, a := range answers {
-		if a.call == "list" && a.err == nil {
+		switch {
+		case a.err != nil:
+		case a.call == list || a.call == listLabelled || a.call == recall:
 			saw, now = a.seen, a.now
+		case a.call == listOthers:
+			saw = append(slices.Clip(saw), a.seen...)
 		}
 		for _, o := range a.seen {
 			if o.name == name {

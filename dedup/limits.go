@@ -4,9 +4,12 @@ import "time"
 
 const (
 	// MaxEvents is how many event keys an object keeps, the newest: about
-	// 4 KiB of status. A redelivery that comes later counts again. One event
-	// with more alerts of a fingerprint keeps all of its keys until the next.
+	// 4 KiB of status. A redelivery that comes later counts again. A patch that
+	// brings more keys keeps all of them until the next.
 	MaxEvents = 128
+	// maxSharedKeys bounds the keys that deliveries share one patch for: as many
+	// as the CRD lets an object keep.
+	maxSharedKeys = 4096 - MaxEvents
 	// maxRounds bounds the rounds of one settlement. Each lost round means
 	// that another writer won it; a hundred losses in a row is an outage.
 	maxRounds = 100
@@ -16,10 +19,40 @@ const (
 	// is about one API call.
 	minPause = 2 * time.Millisecond
 	maxPause = 100 * time.Millisecond
-	// callTimeout bounds one API call, so that a stuck API server leaves time
-	// for an answer within the event's deadline.
+	// callTimeout bounds one API call, here and in the API server, so that a
+	// stuck one leaves time for an answer within the event's deadline.
 	callTimeout = 10 * time.Second
 	// maxCalls bounds the API calls under way from this process at once, so
 	// that a storm does not crowd out others' flow in the control plane.
 	maxCalls = 64
+	// shrinkPause is how long after a refusal another one says nothing new: the
+	// calls that were under way are refused together.
+	shrinkPause = 100 * time.Millisecond
+	// maxAlone is how many fingerprints are listed one by one, although others
+	// wait: making the List of several takes two calls.
+	maxAlone = 2
+	// maxLists bounds the Lists under way at once where each is by itself.
+	maxLists = 16
+	// maxLabels is how many fingerprints one List asks for: 4 KiB of URL, half
+	// of what proxies take.
+	maxLabels = 256
+	// maxList and maxSharedList bound the answers to a List, in bytes: thousands
+	// of objects of one fingerprint; and so much of what others made that it is
+	// cheaper to ask for each fingerprint alone.
+	maxList       = 32 << 20
+	maxSharedList = 4 << 20
+	// crowdedFor is how long a namespace is not asked for several fingerprints
+	// at once after it had too much in it for that.
+	crowdedFor = time.Minute
+	// settledAge is the age from which an object has no unseen twin: nobody who
+	// listed before it was made is still about to create. An event has 25 s, a
+	// call callTimeout more; the rest is for clocks and for processes that stall.
+	settledAge = 2 * time.Minute
+	// maxMemos is how many subjects are remembered; a memo is 1 to 10 KiB.
+	maxMemos = 2048
+	// maxMemoObjects bounds the objects of a memo.
+	maxMemoObjects = 8
+	// maxMemoAge is how long a List is remembered: two of Alertmanager's group
+	// intervals.
+	maxMemoAge = 10 * time.Minute
 )

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
@@ -18,9 +17,14 @@ const (
 	managedByLabel = "app.kubernetes.io/managed-by"
 	componentLabel = "app.kubernetes.io/component"
 	managedBy      = "onefire"
+	// fingerprintLabel holds the start of the fingerprint, by which one List can
+	// ask for several. The whole of it is in the spec, which decides.
+	fingerprintLabel = "onefire/fingerprint"
 	// eventAnnotation holds the key of the event that made the object. It is
 	// part of the creating write, which no status can be.
 	eventAnnotation = "onefire/event"
+	// manualReview is the outcome that asks for a person.
+	manualReview = "ManualReviewRequired"
 )
 
 // terminalPhases let a new object be made. Any other phase, an empty or an
@@ -54,61 +58,6 @@ type object struct {
 	absorbed map[string]int32
 }
 
-// observe reads an object as the API server gave it. What is missing or of an
-// unexpected type is read as empty: foreign CRDs differ.
-func observe(u *unstructured.Unstructured) object {
-	text := func(path ...string) string {
-		s, _, _ := unstructured.NestedString(u.Object, path...)
-		return s
-	}
-	instant := func(path ...string) time.Time {
-		t, err := time.Parse(time.RFC3339, text(path...))
-		if err != nil {
-			return time.Time{}
-		}
-		return t
-	}
-	o := object{
-		name:            u.GetName(),
-		uid:             u.GetUID(),
-		resourceVersion: u.GetResourceVersion(),
-		createdAt:       u.GetCreationTimestamp().Time,
-		ours:            u.GetLabels()[managedByLabel] == managedBy,
-		deleting:        u.GetDeletionTimestamp() != nil,
-		fingerprint:     text("spec", "signalFingerprint"),
-		phase:           text("status", "overallPhase"),
-		firstSeen:       instant("status", "deduplication", "firstSeenAt"),
-		lastSeen:        instant("status", "deduplication", "lastSeenAt"),
-		lastResolved:    instant("status", "deduplication", "lastResolvedAt"),
-		events:          counts(u, "events"),
-		absorbed:        counts(u, "absorbed"),
-	}
-	o.manualReview = text("status", "outcome") == "ManualReviewRequired" ||
-		text("status", "completionStatus", "outcome") == "ManualReviewRequired"
-	o.nextAllowed = instant("status", "nextAllowedExecution")
-	if t := instant("status", "routingStatus", "nextAllowedExecution"); t.After(o.nextAllowed) {
-		o.nextAllowed = t
-	}
-	// An object is one occurrence, also where a CRD does not say so.
-	count, _, _ := unstructured.NestedInt64(u.Object, "status", "deduplication", "occurrenceCount")
-	o.count = int32(max(count, 1))
-	if key := u.GetAnnotations()[eventAnnotation]; key != "" {
-		o.events[key] = 1
-	}
-	return o
-}
-
-func counts(u *unstructured.Unstructured, field string) map[string]int32 {
-	raw, _, _ := unstructured.NestedMap(u.Object, "status", "deduplication", field)
-	out := make(map[string]int32, len(raw)+1)
-	for key, value := range raw {
-		if n, ok := value.(int64); ok {
-			out[key] = int32(n)
-		}
-	}
-	return out
-}
-
 // terminal tells whether a new object may follow this one.
 func (o object) terminal() bool { return o.deleting || terminalPhases[o.phase] }
 
@@ -138,6 +87,10 @@ func Key(source, id, alert, startsAt string) string {
 	return digest(fmt.Sprintf("%q %q %q %q", source, id, alert, startsAt))[:16]
 }
 
+// label is the value of [fingerprintLabel]: enough to tell fingerprints apart
+// nearly always, and short where a List asks for hundreds.
+func label(fingerprint string) string { return fingerprint[:12] }
+
 // name is the name of the object that follows the predecessor, a UID or empty.
 // salt is zero unless another fingerprint holds the name already.
 func name(fingerprint string, predecessor types.UID, salt int) string {
@@ -145,7 +98,7 @@ func name(fingerprint string, predecessor types.UID, salt int) string {
 	if salt > 0 {
 		text = fmt.Sprintf("%s:%d", text, salt)
 	}
-	return "rr-" + fingerprint[:12] + "-" + digest(text)[:8]
+	return "rr-" + label(fingerprint) + "-" + digest(text)[:8]
 }
 
 // follow finds the last object of a past in which all is terminal, and the name

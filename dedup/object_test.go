@@ -1,13 +1,11 @@
 package dedup
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
@@ -15,9 +13,9 @@ import (
 
 func read(t testing.TB, text string) object {
 	t.Helper()
-	u := &unstructured.Unstructured{}
-	require.NoError(t, json.Unmarshal([]byte(text), &u.Object))
-	return observe(u)
+	var w wireObject
+	require.NoError(t, decode([]byte(text), &w))
+	return w.observe()
 }
 
 // FuzzObserve reads whatever a foreign CRD may hold.
@@ -33,11 +31,11 @@ func FuzzObserve(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		u := &unstructured.Unstructured{}
-		if json.Unmarshal([]byte(text), &u.Object) != nil || u.Object == nil {
+		var w wireObject
+		if decode([]byte(text), &w) != nil {
 			return
 		}
-		o := observe(u)
+		o := w.observe()
 		require.GreaterOrEqual(t, o.count, int32(1))
 		require.NotNil(t, o.events)
 		decide(digest("f"), past{objects: []object{o}, keys: []string{"k"}, now: epoch})

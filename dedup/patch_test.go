@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // twinStore holds two active objects of ours, made by the keys a and b.
@@ -14,35 +13,33 @@ func twinStore(t *testing.T) *store {
 	t.Helper()
 	s := newStore()
 	for _, key := range []string{"a", "b"} {
-		u := &unstructured.Unstructured{Object: map[string]any{}}
-		u.SetName(key)
-		u.SetLabels(map[string]string{managedByLabel: managedBy})
-		u.SetAnnotations(map[string]string{eventAnnotation: key})
-		_, err := s.Create(context.Background(), "", u)
+		_, err := s.create(context.Background(), "", map[string]any{"metadata": map[string]any{
+			"name": key, "labels": map[string]any{managedByLabel: managedBy}, "annotations": map[string]any{eventAnnotation: key},
+		}})
 		require.NoError(t, err)
 	}
 	return s
 }
 
-func (s *store) get(name string) object { return observe(s.objects[name]) }
-
 // countOn counts n new keys on an object.
 func (s *store) countOn(t *testing.T, name, prefix string, n int) {
 	t.Helper()
 	for i := range n {
-		patch, _ := countPatch(s.get(name), []string{fmt.Sprint(prefix, i)}, epoch)
-		require.NoError(t, s.PatchStatus(context.Background(), "", name, patch))
+		patch, _ := countPatch(s.seen[name].object, []string{fmt.Sprint(prefix, i)}, epoch)
+		_, err := s.patchStatus(context.Background(), "", name, patch)
+		require.NoError(t, err)
 	}
 }
 
 // merge moves b's record to a and tells whether there was any to move.
 func (s *store) merge(t *testing.T) bool {
 	t.Helper()
-	patch := mergePatch(s.get("a"), s.get("b"), "")
+	patch := mergePatch(s.seen["a"].object, s.seen["b"].object, "")
 	if patch == nil {
 		return false
 	}
-	require.NoError(t, s.PatchStatus(context.Background(), "", "a", patch))
+	_, err := s.patchStatus(context.Background(), "", "a", patch)
+	require.NoError(t, err)
 	return true
 }
 
@@ -65,16 +62,16 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 			s.countOn(t, "a", "x", row.shared)
 			want := 2 + row.before
 			require.True(t, s.merge(t))
-			require.EqualValues(t, want, s.get("a").count)
+			require.EqualValues(t, want, s.seen["a"].object.count)
 			require.False(t, s.merge(t), "there is nothing left to merge")
 
 			s.countOn(t, "b", "y", row.between)
 			require.Equal(t, row.between > 0, s.merge(t))
-			require.EqualValues(t, want+row.between, s.get("a").count)
+			require.EqualValues(t, want+row.between, s.seen["a"].object.count)
 			if want+row.between <= MaxEvents {
-				require.EqualValues(t, 1, s.get("a").events["b"], "who made a twin stays one who made one")
+				require.EqualValues(t, 1, s.seen["a"].object.events["b"], "who made a twin stays one who made one")
 			}
-			require.LessOrEqual(t, len(s.get("a").events), MaxEvents+1)
+			require.LessOrEqual(t, len(s.seen["a"].object.events), MaxEvents+1)
 		})
 	}
 }
@@ -86,18 +83,20 @@ func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 	s.objects["a"].SetLabels(nil)
 	s.objects["a"].SetAnnotations(nil)
 	s.countOn(t, "b", "x", 2)
-	patch := mergePatch(s.get("a"), s.get("b"), s.get("b").uid)
-	require.NoError(t, s.PatchStatus(t.Context(), "", "a", patch))
-	a := s.get("a")
+	patch := mergePatch(s.seen["a"].object, s.seen["b"].object, s.seen["b"].object.uid)
+	_, err := s.patchStatus(t.Context(), "", "a", patch)
+	require.NoError(t, err)
+	a := s.seen["a"].object
 	require.EqualValues(t, 4, a.count)
 	require.Equal(t, map[string]int32{"b": 2, "x0": 2, "x1": 3}, a.events)
 }
 
 func TestAMergeCarriesWhatATwinHadAbsorbed(t *testing.T) {
 	s := twinStore(t)
-	patch := mergePatch(s.get("b"), object{uid: "third", count: 200, events: map[string]int32{}}, "")
-	require.NoError(t, s.PatchStatus(context.Background(), "", "b", patch))
+	patch := mergePatch(s.seen["b"].object, object{uid: "third", count: 200, events: map[string]int32{}}, "")
+	_, err := s.patchStatus(context.Background(), "", "b", patch)
+	require.NoError(t, err)
 	require.True(t, s.merge(t))
-	require.EqualValues(t, 200, s.get("a").absorbed["third"])
-	require.EqualValues(t, 202, s.get("a").count)
+	require.EqualValues(t, 200, s.seen["a"].object.absorbed["third"])
+	require.EqualValues(t, 202, s.seen["a"].object.count)
 }

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"onefire/mapping"
 )
@@ -17,17 +18,40 @@ import (
 // ErrContended means that other writers won every round. A redelivery can win.
 var ErrContended = errors.New("other writers changed the object in every round")
 
-// Deduplicator settles alerts on RemediationRequests. It has no state of its
-// own and may be used by any number of goroutines.
+// Deduplicator settles alerts on RemediationRequests. What it remembers is only
+// to save calls. It may be used by any number of goroutines.
 type Deduplicator struct {
-	api        API
-	signalType string
-	pause      func(ctx context.Context, losses int) error
+	core
+	*sharing
 }
 
-// New makes a Deduplicator. signalType goes into the objects that it makes.
-func New(api API, signalType string) *Deduplicator {
-	return &Deduplicator{api: api, signalType: signalType, pause: pause}
+// core is the protocol.
+type core struct {
+	api        api
+	lists      lister
+	memory     memory
+	signalType string
+	pause      func(ctx context.Context, losses int) error
+	clock      func() time.Time
+}
+
+// New makes a Deduplicator of a client configuration, which it copies. It opens
+// no connection. signalType goes into the objects that it makes.
+func New(config *rest.Config, signalType string) (*Deduplicator, error) {
+	k, err := connect(config)
+	if err != nil {
+		return nil, err
+	}
+	return newDeduplicator(k, signalType)
+}
+
+func newDeduplicator(a api, signalType string) (*Deduplicator, error) {
+	m, err := newRecent()
+	if err != nil {
+		return nil, err
+	}
+	c := core{api: a, lists: newGatherer(a), memory: m, signalType: signalType, pause: pause, clock: time.Now}
+	return &Deduplicator{core: c, sharing: newSharing(c.settle)}, nil
 }
 
 // Outcome is what became of one key.
@@ -43,9 +67,21 @@ type Outcome struct {
 // signal's fingerprint, and makes one if none is active. It returns one outcome
 // per key, in their order. keys are distinct and at least one. When it returns
 // an error nothing is lost: calling again with the same keys, here or elsewhere,
-// finishes the work. A [RejectedError] alone will not go away.
+// finishes the work. A [RejectedError] alone will not go away. Calls for the same
+// fingerprint that wait for each other share their API calls.
 func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error) {
-	h := handler{Deduplicator: d, signal: s, done: map[string]Outcome{}, held: map[string]bool{}, reasons: map[string]mapping.Reason{}}
+	return d.sharing.Settle(ctx, s, keys)
+}
+
+func (c core) handler(s mapping.Signal) handler {
+	return handler{
+		core: c, signal: s, subject: subject{s.Namespace, s.Fingerprint},
+		done: map[string]Outcome{}, held: map[string]bool{}, reasons: map[string]mapping.Reason{},
+	}
+}
+
+func (c core) settle(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error) {
+	h := c.handler(s)
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {
@@ -55,6 +91,10 @@ func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []stri
 			return nil, err
 		}
 		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, now: h.now})
+		if h.hinted && v.reason != mapping.Active {
+			h.objects = nil // Only a count on our active object is verified by its write.
+			continue
+		}
 		if err := h.act(ctx, v, open); err != nil {
 			return nil, err
 		}
@@ -64,8 +104,8 @@ func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []stri
 
 // Resolve marks the active RemediationRequest of the signal's fingerprint, if
 // there is one, as resolved at a time. It never makes one.
-func (d *Deduplicator) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outcome, error) {
-	h := handler{Deduplicator: d, signal: s}
+func (c core) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outcome, error) {
+	h := c.handler(s)
 	at = at.UTC().Truncate(time.Second)
 	for range maxRounds {
 		if err := h.look(ctx); err != nil {
@@ -88,6 +128,10 @@ func (d *Deduplicator) Resolve(ctx context.Context, s mapping.Signal, at time.Ti
 			at = h.now
 		}
 		if !at.After(o.lastResolved) {
+			if h.hinted {
+				h.objects = nil
+				continue
+			}
 			return Outcome{Reason: mapping.ResolvedNothing, Name: o.name, Count: o.count}, nil
 		}
 		ok, err := h.patch(ctx, o, resolvedPatch(o, at))
@@ -104,8 +148,8 @@ func (d *Deduplicator) Resolve(ctx context.Context, s mapping.Signal, at time.Ti
 // Ready tells whether the protocol could run now: it asks for the objects of a
 // fingerprint that no alert has, which fails without a connection, permission,
 // the CRD or its selectable field.
-func (d *Deduplicator) Ready(ctx context.Context, namespace string) error {
-	if _, _, err := d.api.List(ctx, namespace, fmt.Sprintf("%064d", 0)); err != nil {
+func (c core) Ready(ctx context.Context, namespace string) error {
+	if _, _, err := c.api.list(ctx, namespace, selector{fingerprint: fmt.Sprintf("%064d", 0)}); err != nil {
 		return fmt.Errorf("listing %s in namespace %s: %w", Resource.Resource, namespace, err)
 	}
 	return nil
@@ -113,13 +157,19 @@ func (d *Deduplicator) Ready(ctx context.Context, namespace string) error {
 
 // handler is the state of one Settle or Resolve.
 type handler struct {
-	*Deduplicator
-	signal mapping.Signal
+	core
+	signal  mapping.Signal
+	subject subject
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object
 	// now is the API server's clock at the last List, so that the clocks of
 	// replicas change no decision.
 	now time.Time
+	// looked is set once there was a past; listed and hinted tell where the last
+	// one came from: a List of all objects, at first or since by way of memory.
+	looked, listed, hinted bool
+	// memo is that past's own.
+	memo memo
 	// fresh is the UID of the object that this handler made.
 	fresh types.UID
 	// held are the names that other fingerprints hold.
@@ -148,22 +198,40 @@ func (h *handler) look(ctx context.Context) error {
 	if h.objects != nil {
 		return nil
 	}
-	items, now, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
+	first := !h.looked
+	h.looked, h.listed, h.hinted = true, true, false
+	if first && h.recall() {
+		return nil
+	}
+	objects, now, err := h.list(ctx)
 	for tries := 1; err != nil && h.fresh != "" && tries < maxLooks; tries++ {
 		if pause := h.pause(ctx, tries); pause != nil {
 			break
 		}
-		items, now, err = h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)
+		objects, now, err = h.list(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("listing the RemediationRequests of %s: %w", h.signal.Fingerprint, err)
 	}
-	h.now = now
-	h.objects = make([]object, 0, len(items))
-	for i := range items {
-		h.objects = append(h.objects, observe(&items[i]))
+	h.objects, h.now = slices.Clip(objects), now
+	if objects == nil {
+		h.objects = []object{}
 	}
 	return nil
+}
+
+// list makes a List, together with others where that is possible. After a lost
+// round it asks for the fingerprint alone: what was missed may have no label that
+// a common List could find it by.
+func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
+	listed := h.clock()
+	if h.losses > 0 {
+		objects, now, err = h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint})
+	} else {
+		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint)
+	}
+	h.memo = memo{listed: listed, skew: now.Sub(listed)}
+	return objects, now, err
 }
 
 // act makes the one change that a verdict asks for. Unless that settled all
@@ -221,10 +289,10 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	o, err := h.api.Create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now))
+	o, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
-		h.fresh = o.GetUID()
+		h.fresh = o.uid
 		h.reasons[v.missing[0]] = v.reason
 		return nil
 	case apierrors.IsAlreadyExists(err):
@@ -238,19 +306,18 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 // next decision needs; a terminal one, or none, asks for a new List; another
 // fingerprint's asks for another name.
 func (h *handler) taken(ctx context.Context, name string) error {
-	u, err := h.api.Get(ctx, h.signal.Namespace, name)
+	o, err := h.api.get(ctx, h.signal.Namespace, name)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading RemediationRequest %s/%s: %w", h.signal.Namespace, name, err)
 	}
-	o := observe(u)
 	switch {
 	case o.fingerprint != h.signal.Fingerprint:
 		h.held[name] = true
 	case !o.terminal():
-		h.objects = []object{o}
+		h.objects, h.listed = []object{o}, false
 		h.lost = false
 	}
 	return nil
@@ -265,7 +332,7 @@ func (h *handler) heal(ctx context.Context, v verdict) error {
 		}
 	}
 	h.objects = nil
-	err := h.api.Delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)
+	err := h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)
 	if h.lost = lost(err); h.lost || err == nil {
 		return nil
 	}
@@ -275,11 +342,16 @@ func (h *handler) heal(ctx context.Context, v verdict) error {
 // patch applies a conditional patch and tells whether it was accepted. When the
 // object has changed or is gone it was not, and that is no error.
 func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (bool, error) {
+	before := h.objects
 	h.objects = nil
-	err := h.api.PatchStatus(ctx, h.signal.Namespace, o.name, patch)
+	changed, err := h.api.patchStatus(ctx, h.signal.Namespace, o.name, patch)
 	switch {
 	case err == nil:
+		h.remember(before, changed)
 		return true, nil
+	case lost(err) && h.hinted:
+		h.memory.forget(h.subject)
+		return false, nil // Nobody else was quicker: the memory was old.
 	case lost(err):
 		h.lost = true
 		return false, nil

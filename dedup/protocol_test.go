@@ -17,15 +17,24 @@ import (
 	"pgregory.net/rapid"
 )
 
+// made makes an object of ours, or counts on the active one.
+func made(s *store, key string) (name string) {
+	d, err := newDeduplicator(s, "alert")
+	if err != nil {
+		panic(err)
+	}
+	o, err := d.Settle(context.Background(), signal, []string{key})
+	if err != nil {
+		panic(err)
+	}
+	return o[0].Name
+}
+
 // old makes n objects of ours, one after the other, and all are terminal.
 func old(s *store, n int) (names []string) {
 	for range n {
-		o, err := New(s, "alert").Settle(context.Background(), signal, []string{fmt.Sprint("old", s.created)})
-		if err != nil {
-			panic(err)
-		}
-		s.complete(o[0].Name)
-		names = append(names, o[0].Name)
+		names = append(names, made(s, fmt.Sprint("old", s.created)))
+		s.complete(names[len(names)-1])
 	}
 	return names
 }
@@ -49,15 +58,19 @@ var setups = map[string]func(*store){
 	"review":             func(s *store) { s.review(old(s, 1)[0]) },
 	"review-after-gap":   func(s *store) { s.review(gap(s)) },
 	"review-before-last": func(s *store) { s.review(old(s, 2)[0]) },
-	"back-off":           func(s *store) { s.backOff(old(s, 1)[0]) },
-	"foreign":            func(s *store) { s.addForeign(signal.Fingerprint, "foreign") },
+	// An active object that nobody can have an unseen twin of.
+	"aged":     func(s *store) { made(s, "old"); s.now = s.now.Add(time.Hour) },
+	"back-off": func(s *store) { s.backOff(old(s, 1)[0]) },
+	"foreign":  func(s *store) { s.addForeign(signal.Fingerprint, "foreign") },
 	// Another fingerprint's object has the name that comes next.
 	"collision": func(s *store) {
 		_, next := follow(s.all(), signal.Fingerprint, nil)
 		s.addForeign(digest("another"), next)
 	},
-	"pruning":    func(s *store) { s.prunes = true },
-	"finalizers": func(s *store) { s.finalizers = true },
+	"unlabelled":  func(s *store) { made(s, "old"); s.setLabel("") },
+	"mislabelled": func(s *store) { made(s, "old"); s.setLabel("changed") },
+	"pruning":     func(s *store) { s.prunes = true },
+	"finalizers":  func(s *store) { s.finalizers = true },
 }
 
 type named struct {
@@ -115,6 +128,23 @@ var scenarios = []named{
 	{"three alerts, retention and a fault", scenario{Events: "a b c", Setup: "terminal", Budget: budget{Retain: 1, FailAfter: 1}}},
 	{"three alerts, one delivered twice, and two faults", scenario{Events: "a a b", Budget: budget{FailBefore: 1, FailAfter: 1}}},
 	{"three alerts and a back-off that ends", scenario{Events: "a b c", Setup: "back-off", Budget: budget{Wait: 1}}},
+	{"gathered Lists", scenario{Events: "a b", means: means{Gathered: true}, Budget: budget{FailBefore: 1, FailAfter: 1}}},
+	{"gathered Lists and retention", scenario{Events: "a b", Setup: "terminal", means: means{Gathered: true}, Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"gathered Lists and a foreign object", scenario{Events: "a b", means: means{Gathered: true}, Budget: budget{Foreign: 1, Complete: 1}}},
+	{"gathered Lists and a hash collision", scenario{Events: "a b", Setup: "collision", means: means{Gathered: true}, Budget: budget{FailAfter: 1}}},
+	{"a label that was taken off", scenario{Events: "a b", Setup: "unlabelled", means: means{Gathered: true}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a label that was changed", scenario{Events: "a b", Setup: "mislabelled", means: means{Gathered: true}, Budget: budget{Complete: 1}}},
+	{"memory", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 1}, Budget: budget{FailBefore: 1, FailAfter: 1}}},
+	{"memory of two replicas", scenario{Events: "a b c", Setup: "aged", means: means{Replicas: 2}, Budget: budget{Complete: 1}}},
+	{"memory, completion and a fault", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"memory, completion and retention", scenario{Events: "a b c", Setup: "aged", means: means{Replicas: 2}, Budget: budget{Complete: 1, Retain: 1}}},
+	{"memory of what followed a terminal object", scenario{Events: "a b a c", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, Wait: 1}}},
+	{"memory, retention and age", scenario{Events: "a b c", Setup: "terminal", means: means{Replicas: 1}, Budget: budget{Retain: 1, Wait: 1}}},
+	{"memory, retention and a crash before the look", scenario{Events: "a b c", Setup: "terminal", means: means{Replicas: 1}, Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"memory and a user's deletion", scenario{Events: "a b c", Setup: "aged", means: means{Replicas: 1}, Budget: budget{UserDelete: 1}}},
+	{"memory and a foreign object", scenario{Events: "a b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Foreign: 1, Complete: 1}}},
+	{"memory and a resolved alert", scenario{Events: "a resolved b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"memory and gathered Lists", scenario{Events: "a b", Setup: "aged", means: means{Gathered: true, Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
 	{"everything at once", scenario{Events: "a b a c", Setup: "terminal", Budget: budget{
 		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Wait: 1,
 	}}},

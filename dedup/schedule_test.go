@@ -30,8 +30,9 @@ type scenario struct {
 	// Setup names what is there before, in order: see setups.
 	Setup string `json:"setup,omitempty"`
 	// PerSecond is how many creates fall into one second; 3 if it is not said.
-	PerSecond int    `json:"perSecond,omitempty"`
-	Budget    budget `json:"budget"`
+	PerSecond int `json:"perSecond,omitempty"`
+	means
+	Budget budget `json:"budget"`
 }
 
 // budget is how often the scheduler may do what is not a handler's own step.
@@ -59,6 +60,8 @@ type budget struct {
 // delivery is one event on its way.
 type delivery struct {
 	*progress
+	// replica is the process that it is delivered to.
+	replica int
 	// lost is set when nobody waits for its outcome any more.
 	lost bool
 }
@@ -89,9 +92,16 @@ func newRun(sc scenario, hs handlers) *run {
 		setups[name](r.store)
 	}
 	for _, event := range strings.Fields(sc.Events) {
-		r.deliveries = append(r.deliveries, delivery{progress: hs.start(event)})
+		r.come(event)
 	}
 	return r
+}
+
+// come delivers an event to the next replica.
+func (r *run) come(event string) {
+	r.deliveries = append(r.deliveries, delivery{
+		progress: r.handlers.start(event, r.means), replica: len(r.deliveries) % max(1, r.Replicas),
+	})
 }
 
 // after is the run with one more step.
@@ -117,11 +127,11 @@ func (r *run) state() [sha256.Size]byte {
 		b.WriteString(name)
 		b.WriteString(strconv.Itoa(r.made[name]))
 	}
-	fmt.Fprint(&b, r.created, r.now.Unix(), r.left)
+	fmt.Fprint(&b, r.created, r.now.Unix(), r.left, r.memos)
 	deliveries := slices.Clone(r.deliveries)
-	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Compare(a.id, b.id) })
+	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
-		fmt.Fprint(&b, " ", d.id, d.lost)
+		fmt.Fprint(&b, " ", d.id, d.replica, d.lost)
 	}
 	return sha256.Sum256([]byte(b.String()))
 }
@@ -139,10 +149,13 @@ func (r *run) steps() []step {
 			continue
 		}
 		label := fmt.Sprintf("h%d(%s) %s", i, d.event, d.call)
-		steps = append(steps, step{label, func(r *run) { r.proceed(i, d.make(r.store)) }})
+		steps = append(steps, step{label, func(r *run) { r.proceed(i, r.make(d)) }})
+		if d.call == recall {
+			continue // It cannot fail, and a crash here is one before the next call.
+		}
 		may(&r.left.FailBefore, label+" fails before", func(r *run) { r.left.FailBefore--; r.proceed(i, fault) })
-		may(&r.left.FailAfter, label+" fails after", func(r *run) { r.left.FailAfter--; d.make(r.store); r.proceed(i, fault) })
-		if d.call == "list" && r.faultless() {
+		may(&r.left.FailAfter, label+" fails after", func(r *run) { r.left.FailAfter--; r.make(d); r.proceed(i, fault) })
+		if strings.HasPrefix(d.call, list) && r.faultless() {
 			may(&r.left.FailLast, label+" fails for good", func(r *run) { r.left.FailLast--; r.failLast(i) })
 		}
 		may(&r.left.Crash, label+" crashes", func(r *run) { r.left.Crash--; r.end(i) })
@@ -171,7 +184,10 @@ func (r *run) steps() []step {
 	if _, ok := r.objects["foreign"]; !ok {
 		may(&r.left.Foreign, "foreign object", func(r *run) { r.left.Foreign--; r.addForeign(signal.Fingerprint, "foreign") })
 	}
-	may(&r.left.Wait, "an hour passes", func(r *run) { r.left.Wait--; r.now = r.now.Add(time.Hour) })
+	if r.Replicas == 0 || !slices.ContainsFunc(r.deliveries, func(d delivery) bool { return strings.HasPrefix(d.call, "create") }) {
+		// Nobody is that late with a create: see settledAge.
+		may(&r.left.Wait, "an hour passes", func(r *run) { r.left.Wait--; r.now = r.now.Add(time.Hour) })
+	}
 	return steps
 }
 
@@ -181,8 +197,14 @@ func (r *run) faultless() bool {
 
 func comes(event string) step {
 	return step{event + " comes", func(r *run) {
-		r.deliveries = append(r.deliveries, delivery{progress: r.handlers.start(event)})
+		r.come(event)
 	}}
+}
+
+// make makes the call that a delivery waits for.
+func (r *run) make(d delivery) answer {
+	r.at = d.replica
+	return d.progress.make(r.store)
 }
 
 // proceed answers a handler's call. One that ends with a fault gets its event
@@ -191,18 +213,28 @@ func (r *run) proceed(i int, a answer) {
 	d := &r.deliveries[i]
 	a.call = d.call
 	before := d.progress
-	d.progress = r.handlers.proceed(before, a)
+	d.progress = r.advance(*d, a)
 	switch {
 	case errors.Is(d.err, errInjected):
-		d.progress = r.handlers.start(d.event)
+		d.progress = r.handlers.start(d.event, r.means)
+		d.replica = (d.replica + 1) % max(1, r.Replicas)
 	case a.err == nil:
 		r.broken = cmp.Or(checkWrite(before), checkYield(append(slices.Clip(before.answers), a), d.progress))
 	}
 }
 
+// advance gives a delivery an answer, and its replica what to remember.
+func (r *run) advance(d delivery, a answer) *progress {
+	next := r.handlers.proceed(d.progress, r.means, a)
+	if next.remembers != nil && r.Replicas > 0 {
+		r.memos[d.replica] = *next.remembers
+	}
+	return next.progress
+}
+
 func (r *run) failLast(i int) {
 	d := &r.deliveries[i]
-	d.progress = r.handlers.proceed(d.progress, fault)
+	d.progress = r.advance(*d, fault)
 	if d.call == "" {
 		r.end(i)
 	}

@@ -2,6 +2,7 @@ package dedup
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -43,25 +44,42 @@ type store struct {
 	prunes bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
+	// memos are what replicas remember; at is the one whose handler is next.
+	memos map[int]memo
+	at    int
 }
 
 // seen is a revision as the protocol reads it, and that as a text.
 type seen struct {
 	object
-	text string
+	label string
+	text  string
+}
+
+// wire reads an object as the API server would send it.
+func wire(u *unstructured.Unstructured) object {
+	body, err := json.Marshal(u.Object)
+	if err != nil {
+		panic(err)
+	}
+	var w wireObject
+	if err := decode(body, &w); err != nil {
+		panic(err)
+	}
+	return w.observe()
 }
 
 func newStore() *store {
 	return &store{
 		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
-		made: map[string]int{}, writes: map[string]int{}, perSecond: 3, now: epoch,
+		made: map[string]int{}, writes: map[string]int{}, perSecond: 3, now: epoch, memos: map[int]memo{},
 	}
 }
 
 func (s *store) clone() *store {
 	c := *s
 	c.objects, c.seen = maps.Clone(s.objects), maps.Clone(s.seen)
-	c.made, c.writes = maps.Clone(s.made), maps.Clone(s.writes)
+	c.made, c.writes, c.memos = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.memos)
 	c.deleted = slices.Clip(s.deleted)
 	return &c
 }
@@ -73,8 +91,8 @@ func (s *store) put(o *unstructured.Unstructured, change func(*unstructured.Unst
 	change(o)
 	s.writes[name]++
 	o.SetResourceVersion(strconv.Itoa(s.writes[name]))
-	see := observe(o)
-	s.objects[name], s.seen[name] = o, seen{see, fmt.Sprintf("%v", see)}
+	see, by := wire(o), o.GetLabels()[fingerprintLabel]
+	s.objects[name], s.seen[name] = o, seen{see, by, fmt.Sprintf("%v", see)}
 }
 
 func (s *store) drop(name string) {
@@ -82,30 +100,42 @@ func (s *store) drop(name string) {
 	delete(s.seen, name)
 }
 
-func (s *store) List(_ context.Context, _, fingerprint string) ([]unstructured.Unstructured, time.Time, error) {
-	var out []unstructured.Unstructured
+func (s *store) list(_ context.Context, _ string, by selector) ([]object, time.Time, error) {
+	var out []object
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
-		if s.seen[name].fingerprint == fingerprint {
-			out = append(out, *s.objects[name])
+		o := s.seen[name]
+		switch {
+		case by.fingerprint != "" && o.fingerprint == by.fingerprint,
+			by.fingerprint == "" && by.labels != nil && slices.Contains(by.labels, o.label),
+			by.fingerprint == "" && by.labels == nil && o.label == "":
+			out = append(out, o.object)
 		}
 	}
 	return out, s.now, nil
 }
 
-func (s *store) Get(_ context.Context, _, name string) (*unstructured.Unstructured, error) {
-	if o, ok := s.objects[name]; ok {
-		return o, nil
+func (s *store) get(_ context.Context, _, name string) (object, error) {
+	if o, ok := s.seen[name]; ok {
+		return o.object, nil
 	}
-	return nil, apierrors.NewNotFound(resource, name)
+	return object{}, apierrors.NewNotFound(resource, name)
 }
 
-func (s *store) Create(_ context.Context, _ string, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (s *store) create(_ context.Context, _ string, body map[string]any) (object, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return object{}, err
+	}
+	o := &unstructured.Unstructured{}
+	if err := json.Unmarshal(text, &o.Object); err != nil {
+		return object{}, err
+	}
 	name := o.GetName()
 	if _, ok := s.objects[name]; ok {
-		return nil, apierrors.NewAlreadyExists(resource, name)
+		return object{}, apierrors.NewAlreadyExists(resource, name)
 	}
 	s.made[name]++
-	at := epoch.Add(time.Duration(s.created/s.perSecond) * time.Second)
+	at := s.now.Add(time.Duration(s.created/s.perSecond) * time.Second)
 	s.created++
 	s.put(o, func(o *unstructured.Unstructured) {
 		o.SetUID(types.UID(fmt.Sprintf("%s-%d", name, s.made[name])))
@@ -115,19 +145,19 @@ func (s *store) Create(_ context.Context, _ string, o *unstructured.Unstructured
 			o.Object["status"] = map[string]any{"deduplication": map[string]any{"occurrenceCount": int64(1)}}
 		}
 	})
-	return s.objects[name], nil
+	return s.seen[name].object, nil
 }
 
-func (s *store) PatchStatus(_ context.Context, _, name string, patch map[string]any) error {
+func (s *store) patchStatus(_ context.Context, _, name string, patch map[string]any) (object, error) {
 	o, ok := s.objects[name]
 	if !ok {
-		return apierrors.NewNotFound(resource, name)
+		return object{}, apierrors.NewNotFound(resource, name)
 	}
 	if rv, _, _ := unstructured.NestedString(patch, "metadata", "resourceVersion"); rv != "" && rv != o.GetResourceVersion() {
-		return apierrors.NewConflict(resource, name, errors.New("it has changed"))
+		return object{}, apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
 	s.setStatus(name, patch["status"].(map[string]any))
-	return nil
+	return s.seen[name].object, nil
 }
 
 func (s *store) setStatus(name string, patch map[string]any) {
@@ -141,8 +171,8 @@ func (s *store) setStatus(name string, patch map[string]any) {
 	})
 }
 
-// Delete takes an empty precondition for none.
-func (s *store) Delete(_ context.Context, _, name string, uid types.UID, resourceVersion string) error {
+// delete takes an empty precondition for none.
+func (s *store) delete(_ context.Context, _, name string, uid types.UID, resourceVersion string) error {
 	o, ok := s.objects[name]
 	if !ok {
 		return apierrors.NewNotFound(resource, name)
@@ -150,11 +180,12 @@ func (s *store) Delete(_ context.Context, _, name string, uid types.UID, resourc
 	if uid != "" && o.GetUID() != uid || resourceVersion != "" && o.GetResourceVersion() != resourceVersion {
 		return apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
-	s.delete(name)
+	s.end(name)
 	return nil
 }
 
-func (s *store) delete(name string) {
+// end deletes an object, or marks it where it has a finalizer.
+func (s *store) end(name string) {
 	switch {
 	case !s.finalizers:
 		s.drop(name)
@@ -208,13 +239,25 @@ func (s *store) backOff(name string) {
 // remove deletes an object, as retention or a user does.
 func (s *store) remove(name string) {
 	s.deleted = append(s.deleted, s.seen[name])
-	s.delete(name)
+	s.end(name)
+}
+
+// setLabel has somebody change the label of all objects, or take it off.
+func (s *store) setLabel(label string) {
+	for _, o := range maps.Clone(s.objects) {
+		s.put(o, func(o *unstructured.Unstructured) {
+			labels := o.GetLabels()
+			if labels[fingerprintLabel] = label; label == "" {
+				delete(labels, fingerprintLabel)
+			}
+			o.SetLabels(labels)
+		})
+	}
 }
 
 func (s *store) addForeign(fingerprint, name string) {
-	u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"signalFingerprint": fingerprint}}}
-	u.SetName(name)
-	if _, err := s.Create(context.Background(), "", u); err != nil {
+	body := map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{"signalFingerprint": fingerprint}}
+	if _, err := s.create(context.Background(), "", body); err != nil {
 		panic(err)
 	}
 }

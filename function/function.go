@@ -107,7 +107,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
 	}
-	api, err := dedup.Connect(client)
+	d, err := dedup.New(client, c.AuditSchema.SignalType())
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	return &parts{
 		config:  c,
 		rules:   c.Rules(),
-		dedup:   dedup.New(api, c.AuditSchema.SignalType()),
+		dedup:   d,
 		sink:    s,
 		log:     log,
 		metrics: m,

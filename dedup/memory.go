@@ -1,0 +1,79 @@
+package dedup
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// subject is what alerts that count together have in common.
+type subject struct{ namespace, fingerprint string }
+
+// memo is all objects of a subject as a List showed them, and as this process
+// has changed them since. It is a hint: what is decided on it is a conditional
+// write, which fails when the object is not what the memo says.
+//
+// That write proves the active object, and not that there is no other one beside
+// it: a twin would have to be there already when the memo's List was made, and
+// would have been healed. So a memo is kept only of an object that was older
+// than [settledAge] then: who had seen the past before it, and might still make a
+// twin, had ended by that time.
+type memo struct {
+	objects []object
+	// skew is how far the API server's clock was ahead of ours.
+	skew time.Duration
+	// listed is when the List was made, by our clock.
+	listed time.Time
+}
+
+// memory keeps memos.
+type memory interface {
+	recall(subject) (memo, bool)
+	keep(subject, memo)
+	forget(subject)
+}
+
+// recent is a memory of the newest memos. It may be used by any number of
+// goroutines.
+type recent struct{ memos *lru.Cache[subject, memo] }
+
+func newRecent() (recent, error) {
+	memos, err := lru.New[subject, memo](maxMemos)
+	if err != nil {
+		return recent{}, fmt.Errorf("making the memory: %w", err)
+	}
+	return recent{memos}, nil
+}
+
+func (r recent) recall(s subject) (memo, bool) { return r.memos.Get(s) }
+func (r recent) keep(s subject, m memo)        { r.memos.Add(s, m) }
+func (r recent) forget(s subject)              { r.memos.Remove(s) }
+
+// recall takes what is remembered, if there is anything, for the past.
+func (h *handler) recall() bool {
+	m, ok := h.memory.recall(h.subject)
+	if !ok || h.clock().Sub(m.listed) > maxMemoAge {
+		return false
+	}
+	h.memo, h.hinted = m, true
+	h.objects, h.now = m.objects, h.clock().Add(m.skew)
+	return true
+}
+
+// remember keeps a past in which an object was just changed.
+func (h *handler) remember(past []object, changed object) {
+	settled := h.memo.listed.Add(h.memo.skew).Sub(changed.createdAt) >= settledAge
+	others := slices.ContainsFunc(past, func(o object) bool { return o.uid != changed.uid && !o.terminal() })
+	if !h.listed || !settled || others || !changed.ours || changed.terminal() || len(past) > maxMemoObjects {
+		return
+	}
+	m := memo{objects: slices.Clone(past), skew: h.memo.skew, listed: h.memo.listed}
+	for i := range m.objects {
+		if m.objects[i].uid == changed.uid {
+			m.objects[i] = changed
+		}
+	}
+	h.memory.keep(h.subject, m)
+}
