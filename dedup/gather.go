@@ -78,9 +78,7 @@ func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *
 		s.next = w
 	}
 	w.fingerprints[fingerprint] = true
-	if deadline, ok := ctx.Deadline(); ok && deadline.After(w.deadline) {
-		w.deadline = deadline
-	}
+	w.deadline = later(w.deadline, deadline(ctx))
 	return w, first
 }
 
@@ -130,13 +128,17 @@ func (g *gatherer) setCrowded(namespace string) {
 	g.crowded[namespace] = time.Now().Add(crowdedFor)
 }
 
+// deadline is when a caller gives up.
+func deadline(ctx context.Context) time.Time {
+	if t, ok := ctx.Deadline(); ok {
+		return t
+	}
+	return time.Now().Add(maxWait)
+}
+
 // until is a context that lives to a deadline, whatever becomes of its parent.
 func until(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
-	ctx = context.WithoutCancel(ctx)
-	if deadline.IsZero() {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline)
+	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
 }
 
 // each makes a List for each fingerprint.

@@ -22,6 +22,8 @@ const (
 	// callTimeout bounds one API call, here and in the API server, so that a
 	// stuck one leaves time for an answer within the event's deadline.
 	callTimeout = 10 * time.Second
+	// maxWait bounds what is done together for callers who set no deadline.
+	maxWait = time.Minute
 	// maxCalls bounds the API calls under way from this process at once, so
 	// that a storm does not crowd out others' flow in the control plane.
 	maxCalls = 64

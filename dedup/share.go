@@ -98,9 +98,7 @@ func (s *sharing) join(ctx context.Context, about subject, m member) (b *share, 
 			b.keys[key] = len(b.keys)
 		}
 	}
-	if deadline, ok := ctx.Deadline(); ok && deadline.After(b.deadline) {
-		b.deadline = deadline
-	}
+	b.deadline = later(b.deadline, deadline(ctx))
 	return b, false
 }
 

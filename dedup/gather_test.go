@@ -1,0 +1,211 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// listing is an API whose Lists take a second, and that notes them.
+type listing struct {
+	api
+	fail func(selector) error
+
+	mu      sync.Mutex
+	objects []object
+	lists   []selector
+}
+
+func (l *listing) list(ctx context.Context, _ string, by selector) ([]object, time.Time, error) {
+	l.mu.Lock()
+	l.lists = append(l.lists, by)
+	l.mu.Unlock()
+	select {
+	case <-time.After(time.Second): // By the test's own clock.
+	case <-ctx.Done():
+		return nil, time.Time{}, ctx.Err()
+	}
+	if l.fail != nil {
+		if err := l.fail(by); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []object
+	for _, o := range l.objects {
+		byLabel := by.labels == nil && !o.ours || o.ours && slices.Contains(by.labels, label(o.fingerprint))
+		if o.fingerprint == by.fingerprint || by.fingerprint == "" && byLabel {
+			out = append(out, o)
+		}
+	}
+	return out, epoch, nil
+}
+
+// subjects are n fingerprints and an object of each; every third is foreign.
+func subjects(n int) (fingerprints []string, objects []object) {
+	for i := range n {
+		fingerprints = append(fingerprints, digest(fmt.Sprint(i)))
+		objects = append(objects, object{name: fmt.Sprint(i), uid: types.UID(fmt.Sprint(i)), fingerprint: fingerprints[i], ours: i%3 != 0})
+	}
+	return fingerprints, objects
+}
+
+// ask asks for all fingerprints, the first a moment before the others, and
+// returns the errors by place.
+func ask(t *testing.T, g *gatherer, fingerprints []string, want []object) []error {
+	t.Helper()
+	errs := make([]error, len(fingerprints))
+	var all sync.WaitGroup
+	for i, fp := range fingerprints {
+		all.Go(func() {
+			objects, now, err := g.list(t.Context(), "ns", fp)
+			if errs[i] = err; err == nil {
+				require.Equal(t, []object{want[i]}, objects)
+				require.Equal(t, epoch, now)
+			}
+		})
+		if i == 0 {
+			synctest.Wait()
+		}
+	}
+	all.Wait()
+	synctest.Wait()
+	require.Empty(t, g.spaces)
+	return errs
+}
+
+func TestListsThatWaitAreMadeAsOne(t *testing.T) {
+	for reason, row := range map[string]struct {
+		subjects int
+		lists    []string
+	}{
+		"one waits for nobody":              {1, []string{"one"}},
+		"two are cheaper one by one":        {3, []string{"one", "one", "one"}},
+		"the more are one, and all others'": {40, []string{"one", "39", "others"}},
+		"a URL has its limits":              {maxLabels + 11, []string{"one", fmt.Sprint(maxLabels), "10", "others"}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fingerprints, objects := subjects(row.subjects)
+				l := &listing{objects: objects}
+				require.NoError(t, errors.Join(ask(t, newGatherer(l), fingerprints, objects)...))
+				var lists []string
+				for _, by := range l.lists {
+					switch {
+					case by.fingerprint != "":
+						lists = append(lists, "one")
+					case by.labels != nil:
+						lists = append(lists, fmt.Sprint(len(by.labels)))
+					default:
+						lists = append(lists, "others")
+					}
+				}
+				require.Equal(t, row.lists, lists)
+			})
+		})
+	}
+}
+
+func TestAListBeginsAfterAllWhoShareItAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listing{}
+		g := newGatherer(l)
+		go func() { _, _, _ = g.list(t.Context(), "ns", digest("a")) }()
+		time.Sleep(500 * time.Millisecond) // By the test's own clock: that List is under way.
+		synctest.Wait()
+		l.mu.Lock()
+		l.objects = []object{{uid: "late", fingerprint: digest("a"), ours: true}}
+		l.mu.Unlock()
+		begun := time.Now()
+		objects, _, err := g.list(t.Context(), "ns", digest("a"))
+		require.NoError(t, err)
+		require.Len(t, objects, 1)
+		require.Equal(t, 1500*time.Millisecond, time.Since(begun), "it waited for the first, and for one of its own")
+	})
+}
+
+func TestACrowdedNamespaceIsListedOneByOneForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fingerprints, objects := subjects(10)
+		l := &listing{objects: objects, fail: func(by selector) error {
+			if by.fingerprint == "" && by.labels == nil {
+				return errTooLarge
+			}
+			return nil
+		}}
+		g := newGatherer(l)
+		shared := func() int {
+			l.lists = nil
+			require.NoError(t, errors.Join(ask(t, g, fingerprints, objects)...))
+			return len(l.lists) - len(fingerprints)
+		}
+		require.Equal(t, 2, shared(), "it was tried")
+		require.Zero(t, shared(), "it is not tried again")
+		time.Sleep(crowdedFor) // By the test's own clock.
+		require.Equal(t, 2, shared(), "it may have changed")
+	})
+}
+
+func TestAFailedListFailsAllWhoShareIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trouble := errors.New("trouble")
+		fingerprints, objects := subjects(10)
+		l := &listing{objects: objects, fail: func(by selector) error {
+			if by.labels != nil {
+				return trouble
+			}
+			return nil
+		}}
+		for i, err := range ask(t, newGatherer(l), fingerprints, objects) {
+			if i == 0 {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, trouble)
+			}
+		}
+	})
+}
+
+func TestWhoGivesUpHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fingerprints, objects := subjects(5)
+		g := newGatherer(&listing{objects: objects})
+		hasty, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		for range 2 { // The one who makes the List, and one who waits for the next.
+			go func() {
+				_, _, err := g.list(hasty, "ns", fingerprints[0])
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+			}()
+			synctest.Wait()
+		}
+		require.NoError(t, errors.Join(ask(t, g, fingerprints[1:], objects[1:])...))
+	})
+}
+
+func TestWhatASelectorAsksFor(t *testing.T) {
+	for reason, row := range map[string]struct {
+		by          selector
+		name, value string
+	}{
+		"a fingerprint, by what cannot change": {selector{fingerprint: "abc"}, "fieldSelector", "spec.signalFingerprint=abc"},
+		"several, by label":                    {selector{labels: []string{"a", "b"}}, "labelSelector", "onefire/fingerprint in (a,b)"},
+		"what has no label":                    {selector{}, "labelSelector", "!onefire/fingerprint"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			name, value := row.by.param()
+			require.Equal(t, [2]string{row.name, row.value}, [2]string{name, value})
+		})
+	}
+	require.Less(t, maxLabels*len(label(strings.Repeat("a", 64))+"%2C"), 4<<10)
+}

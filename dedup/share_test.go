@@ -1,0 +1,247 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+)
+
+// settling is a settler that takes a second and notes what it was asked for.
+type settling struct {
+	fail func(keys []string) error
+
+	mu    sync.Mutex
+	asked [][]string
+	count int32
+}
+
+func (s *settling) settle(ctx context.Context, _ mapping.Signal, keys []string) ([]Outcome, error) {
+	s.mu.Lock()
+	s.asked = append(s.asked, keys)
+	s.mu.Unlock()
+	select {
+	case <-time.After(time.Second): // By the test's own clock.
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if s.fail != nil {
+		if err := s.fail(keys); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Outcome, len(keys))
+	for i, key := range keys {
+		s.count++
+		out[i] = Outcome{Name: key, Count: s.count}
+	}
+	return out, nil
+}
+
+// deliver has deliveries settled at once, the first a moment before the others,
+// and returns what each was told.
+func deliver(t *testing.T, s *sharing, deliveries ...[]string) ([][]Outcome, []error) {
+	t.Helper()
+	outcomes, errs := make([][]Outcome, len(deliveries)), make([]error, len(deliveries))
+	var all sync.WaitGroup
+	for i, keys := range deliveries {
+		all.Go(func() {
+			defer func() {
+				if cause := recover(); cause != nil {
+					errs[i] = fmt.Errorf("panic: %v", cause)
+				}
+			}()
+			outcomes[i], errs[i] = s.Settle(t.Context(), signal202601, keys)
+		})
+		synctest.Wait() // So they come in order.
+	}
+	all.Wait()
+	synctest.Wait()
+	require.Empty(t, s.subjects)
+	return outcomes, errs
+}
+
+var signal202601 = mapping.Signal{Fingerprint: digest("fingerprint"), Namespace: "ns"}
+
+func TestDeliveriesThatWaitShareOneSettlement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		by := &settling{}
+		outcomes, errs := deliver(t, newSharing(by.settle), []string{"a"}, []string{"b", "c"}, []string{"d"}, []string{"c"})
+		require.NoError(t, errors.Join(errs...))
+		require.Equal(t, [][]string{{"a"}, {"b", "c", "d"}}, by.asked)
+		require.Equal(t, [][]Outcome{
+			{{Name: "a", Count: 1}},
+			{{Name: "b", Count: 2}, {Name: "c", Count: 3}},
+			{{Name: "d", Count: 4}},
+			{{Name: "c", Count: 3}},
+		}, outcomes, "each is told of its own keys, and one that came twice says the same")
+	})
+}
+
+func TestASharedSettlementIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		many := func(prefix string) (keys []string) {
+			for i := range maxSharedKeys/2 + 1 {
+				keys = append(keys, fmt.Sprint(prefix, i))
+			}
+			return keys
+		}
+		by := &settling{}
+		_, errs := deliver(t, newSharing(by.settle), []string{"a"}, many("b"), many("c"), []string{"d"})
+		require.NoError(t, errors.Join(errs...))
+		require.Len(t, by.asked, 3)
+		require.Len(t, by.asked[1], maxSharedKeys/2+1)
+		require.Len(t, by.asked[2], maxSharedKeys/2+2)
+	})
+}
+
+func TestOneAlertsRejectionIsNotItsNeighbours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rejection := &RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("invalid")}
+		by := &settling{fail: func(keys []string) error {
+			if keys[0] == "bad" {
+				return rejection
+			}
+			return nil
+		}}
+		outcomes, errs := deliver(t, newSharing(by.settle), []string{"a"}, []string{"bad"}, []string{"good"})
+		require.NoError(t, errs[0])
+		require.ErrorIs(t, errs[1], rejection)
+		require.NoError(t, errs[2])
+		require.Equal(t, "good", outcomes[2][0].Name)
+	})
+}
+
+func TestAFailedSettlementFailsAllWhoShareIt(t *testing.T) {
+	for reason, row := range map[string]struct {
+		fail func([]string) error
+		want string
+	}{
+		"an error": {func([]string) error { return errors.New("trouble") }, "trouble"},
+		"a panic":  {func([]string) error { panic("a bug") }, "panic: a bug"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, errs := deliver(t, newSharing((&settling{fail: row.fail}).settle), []string{"a"}, []string{"b"}, []string{"c"})
+				for _, err := range errs {
+					require.EqualError(t, err, row.want)
+				}
+			})
+		})
+	}
+}
+
+func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		by := &settling{}
+		s := newSharing(by.settle)
+		hasty, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		patient, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		var all sync.WaitGroup
+		for i, ctx := range []context.Context{patient, hasty, patient} {
+			all.Go(func() {
+				_, err := s.Settle(ctx, signal202601, []string{fmt.Sprint(i)})
+				if ctx == hasty {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+				} else {
+					require.NoError(t, err)
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		require.Equal(t, [][]string{{"0"}, {"1", "2"}}, by.asked)
+	})
+}
+
+// Deliveries of one new fingerprint, at once and through the real protocol, make
+// one object that counts each of them, with a patch for nearly all.
+func TestAStormIsCountedExactlyInFewCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const deliveries = 500
+		counted := &counting{api: newStore(), calls: map[string]int{}}
+		d, err := newDeduplicator(counted, "alert")
+		require.NoError(t, err)
+		told := make([]int32, deliveries)
+		var all sync.WaitGroup
+		for i := range deliveries {
+			all.Go(func() {
+				outcomes, err := d.Settle(t.Context(), signal202601, []string{fmt.Sprint("k", i)})
+				require.NoError(t, err)
+				told[i] = outcomes[0].Count
+			})
+		}
+		all.Wait()
+		seen := map[int32]bool{}
+		for _, count := range told {
+			require.False(t, seen[count], "two were told that they are number %d", count)
+			seen[count] = true
+		}
+		require.True(t, seen[1] && seen[deliveries])
+		require.Equal(t, map[string]int{"list": 3, "create": 1, "patch": 1}, counted.calls)
+	})
+}
+
+// counting counts calls, one at a time, each a moment long.
+type counting struct {
+	api
+	mu    sync.Mutex
+	calls map[string]int
+}
+
+func (c *counting) call(name string) func() {
+	time.Sleep(time.Millisecond) // By the test's own clock.
+	c.mu.Lock()
+	c.calls[name]++
+	return c.mu.Unlock
+}
+
+func (c *counting) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
+	defer c.call("list")()
+	return c.api.list(ctx, ns, by)
+}
+
+func (c *counting) create(ctx context.Context, ns string, body map[string]any) (object, error) {
+	defer c.call("create")()
+	return c.api.create(ctx, ns, body)
+}
+
+func (c *counting) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (object, error) {
+	defer c.call("patch")()
+	return c.api.patchStatus(ctx, ns, name, patch)
+}
+
+func TestAKnownRepeatIsOneCall(t *testing.T) {
+	s := newStore()
+	counted := &counting{api: s, calls: map[string]int{}}
+	d, err := newDeduplicator(counted, "alert")
+	require.NoError(t, err)
+	settle := func(key string, want map[string]int) {
+		t.Helper()
+		clear(counted.calls)
+		_, err := d.Settle(t.Context(), signal202601, []string{key})
+		require.NoError(t, err)
+		require.Equal(t, want, counted.calls)
+	}
+	settle("a", map[string]int{"list": 2, "create": 1})
+	settle("b", map[string]int{"list": 1, "patch": 1})
+	settle("c", map[string]int{"list": 1, "patch": 1}) // It is too young to be remembered.
+	s.now = s.now.Add(settledAge)
+	settle("d", map[string]int{"list": 1, "patch": 1})
+	settle("e", map[string]int{"patch": 1})
+	settle("e", map[string]int{"list": 1}) // A replay is not for memory to decide.
+	s.complete(s.all()[0].name)
+	settle("f", map[string]int{"list": 2, "create": 1, "patch": 1}) // The memory was old.
+	require.Len(t, s.all(), 2)
+}

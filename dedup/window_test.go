@@ -1,0 +1,115 @@
+package dedup
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
+)
+
+func TestTheWindowBoundsCallsAndKeepsTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(2)
+		var all sync.WaitGroup
+		begun := time.Now()
+		for i := range 6 {
+			all.Go(func() {
+				leave, err := w.enter(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, time.Duration(i/2)*time.Second, time.Since(begun), "two at a time, in their order")
+				time.Sleep(time.Second) // By the test's own clock.
+				leave()
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		require.Zero(t, w.used)
+	})
+}
+
+func TestWhoGivesUpLeavesTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(1)
+		leave, err := w.enter(t.Context())
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = w.enter(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		leave()
+		leave, err = w.enter(t.Context())
+		require.NoError(t, err)
+		leave()
+		require.Zero(t, w.used)
+		require.Empty(t, w.waiting)
+	})
+}
+
+func TestTheWindowShrinksAndOpensAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(maxCalls)
+		for range 10 {
+			w.shrink()
+		}
+		require.InDelta(t, maxCalls/2, w.size, 0, "refusals of one moment are one")
+		for range 10 {
+			time.Sleep(2 * shrinkPause) // By the test's own clock.
+			w.shrink()
+		}
+		require.InDelta(t, 1, w.size, 0, "there is always a place")
+		for range maxCalls * maxCalls {
+			leave, err := w.enter(t.Context())
+			require.NoError(t, err)
+			leave()
+		}
+		require.InDelta(t, maxCalls, w.size, 0)
+	})
+}
+
+// An API server that has too much to do says so with a 429 and a Retry-After:
+// the window shrinks, and the call waits for as long as it was told.
+func TestARefusedCallWaitsAndShrinksTheWindow(t *testing.T) {
+	var calls atomic.Int64
+	var waited atomic.Int64
+	var refused time.Time
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			refused = time.Now()
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		waited.Store(int64(time.Since(refused)))
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"kind":"RemediationRequestList","items":[]}`))
+	}))
+	defer server.Close()
+	k, err := connect(&rest.Config{Host: server.URL})
+	require.NoError(t, err)
+	_, _, err = k.list(t.Context(), "ns", selector{fingerprint: digest("a")})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, time.Duration(waited.Load()), time.Second)
+	require.EqualValues(t, 2, calls.Load())
+	require.InDelta(t, maxCalls/2, k.window.size, 1)
+}
+
+func TestAnAnswerIsBounded(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for range maxSharedList/1024 + 1 {
+			_, _ = w.Write(make([]byte, 1024))
+		}
+	}))
+	defer server.Close()
+	k, err := connect(&rest.Config{Host: server.URL})
+	require.NoError(t, err)
+	_, _, err = k.list(t.Context(), "ns", selector{})
+	require.ErrorIs(t, err, errTooLarge)
+}
