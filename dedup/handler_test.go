@@ -115,7 +115,11 @@ func (p *progress) text(gathered bool) string {
 	}
 	last := 0
 	for i, a := range p.answers {
-		if (a.call == list || a.call == listLabelled) && a.err == nil && !strings.Contains(p.event, ",") {
+		switch {
+		case a.err != nil || !strings.HasPrefix(a.call, list) || strings.Contains(p.event, ","):
+		case a.call != list && i == last+1 && p.answers[last].call != a.call && strings.HasPrefix(p.answers[last].call, list+" "):
+			// The second part of a gathered List.
+		default:
 			last = i
 		}
 	}

@@ -68,7 +68,7 @@ func sawLast(answers []answer, name string) (saw []object, target object, now ti
 		case a.call == list || a.call == listLabelled || a.call == recall:
 			saw, now = a.seen, a.now
 		case a.call == listOthers:
-			saw = append(slices.Clip(saw), a.seen...)
+			saw = append(slices.Clip(saw), slices.DeleteFunc(slices.Clone(a.seen), func(o object) bool { return o.fingerprint != signal.Fingerprint })...)
 		}
 		for _, o := range a.seen {
 			if o.name == name {
@@ -121,6 +121,10 @@ func (r *run) check() error {
 	}
 	if len(ours) > 1 {
 		return fmt.Errorf("I1: twins %s and %s", ours[0].name, ours[1].name)
+	}
+	isForeign := func(o object) bool { return !o.ours && active(o) }
+	if len(ours) > 0 && r.Setup == "foreign" && r.undisturbed() && slices.ContainsFunc(same, isForeign) {
+		return fmt.Errorf("I1: %s is active beside a foreign object", ours[0].name)
 	}
 	return r.checkAccepted(same)
 }
@@ -184,5 +188,6 @@ func (r *run) undisturbed() bool {
 // answered as new, without a record nobody knows, and the end of a back-off is
 // no write that the other delivery could lose against.
 func (r *run) repeatable() bool {
-	return len(r.deleted) == 0 && r.objects["foreign"] == nil && !r.prunes && r.left.Wait == r.Budget.Wait
+	return len(r.deleted) == 0 && r.objects["foreign"] == nil && !r.prunes &&
+		(r.left.Wait == r.Budget.Wait || !strings.Contains(r.Setup, "back-off"))
 }

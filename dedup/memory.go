@@ -66,7 +66,7 @@ func (h *handler) recall() bool {
 func (h *handler) remember(past []object, changed object) {
 	settled := h.memo.listed.Add(h.memo.skew).Sub(changed.createdAt) >= settledAge
 	others := slices.ContainsFunc(past, func(o object) bool { return o.uid != changed.uid && !o.terminal() })
-	if !h.listed || !settled || others || !changed.ours || changed.terminal() || len(past) > maxMemoObjects {
+	if !settled || others || !changed.ours || changed.terminal() || len(past) > maxMemoObjects {
 		return
 	}
 	m := memo{objects: slices.Clone(past), skew: h.memo.skew, listed: h.memo.listed}

@@ -165,10 +165,9 @@ type handler struct {
 	// now is the API server's clock at the last List, so that the clocks of
 	// replicas change no decision.
 	now time.Time
-	// looked is set once there was a past; listed and hinted tell where the last
-	// one came from: a List of all objects, at first or since by way of memory.
-	looked, listed, hinted bool
-	// memo is that past's own.
+	// looked is set once there was a past, hinted while it comes from memory.
+	looked, hinted bool
+	// memo says when and by which clock the last List was made.
 	memo memo
 	// fresh is the UID of the object that this handler made.
 	fresh types.UID
@@ -199,7 +198,7 @@ func (h *handler) look(ctx context.Context) error {
 		return nil
 	}
 	first := !h.looked
-	h.looked, h.listed, h.hinted = true, true, false
+	h.looked, h.hinted = true, false
 	if first && h.recall() {
 		return nil
 	}
@@ -317,7 +316,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 	case o.fingerprint != h.signal.Fingerprint:
 		h.held[name] = true
 	case !o.terminal():
-		h.objects, h.listed = []object{o}, false
+		h.objects = []object{o}
 		h.lost = false
 	}
 	return nil

@@ -54,6 +54,7 @@ type budget struct {
 	Retain     int `json:"retain,omitempty"`     // a terminal object is deleted
 	UserDelete int `json:"userDelete,omitempty"` // an active object is deleted
 	Foreign    int `json:"foreign,omitempty"`    // somebody else makes an active object
+	Unlabel    int `json:"unlabel,omitempty"`    // an object's label is taken off
 	Wait       int `json:"wait,omitempty"`       // an hour passes
 }
 
@@ -161,7 +162,8 @@ func (r *run) steps() []step {
 		may(&r.left.Crash, label+" crashes", func(r *run) { r.left.Crash--; r.end(i) })
 	}
 	if len(steps) == 0 {
-		if r.left.Crash < r.Budget.Crash && len(r.deliveries) == len(strings.Fields(r.Events)) {
+		extra := r.deliveries[len(strings.Fields(r.Events)):]
+		if r.left.Crash < r.Budget.Crash && !slices.ContainsFunc(extra, func(d delivery) bool { return !d.lost }) {
 			return []step{comes(nextEvent), comes(resolvedAlert)}
 		}
 		return nil
@@ -170,6 +172,9 @@ func (r *run) steps() []step {
 		return steps
 	}
 	for _, o := range r.all() {
+		if r.seen[o.name].label != "" {
+			may(&r.left.Unlabel, "label off "+o.name, func(r *run) { r.left.Unlabel--; r.setLabel(o.name, "") })
+		}
 		switch {
 		case o.deleting:
 			steps = append(steps, step{o.name + " goes away", func(r *run) { r.drop(o.name) }})

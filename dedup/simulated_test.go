@@ -242,17 +242,15 @@ func (s *store) remove(name string) {
 	s.end(name)
 }
 
-// setLabel has somebody change the label of all objects, or take it off.
-func (s *store) setLabel(label string) {
-	for _, o := range maps.Clone(s.objects) {
-		s.put(o, func(o *unstructured.Unstructured) {
-			labels := o.GetLabels()
-			if labels[fingerprintLabel] = label; label == "" {
-				delete(labels, fingerprintLabel)
-			}
-			o.SetLabels(labels)
-		})
-	}
+// setLabel has somebody change an object's label, or take it off.
+func (s *store) setLabel(name, label string) {
+	s.put(s.objects[name], func(o *unstructured.Unstructured) {
+		labels := o.GetLabels()
+		if labels[fingerprintLabel] = label; label == "" {
+			delete(labels, fingerprintLabel)
+		}
+		o.SetLabels(labels)
+	})
 }
 
 func (s *store) addForeign(fingerprint, name string) {

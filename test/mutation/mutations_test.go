@@ -16,9 +16,8 @@ type edit struct{ file, from, to string }
 var mutations = map[string]mutation{
 	// Names, and who was first.
 	"a handler lists once and decides on that for ever": {edits: []edit{
-		{"protocol.go", "	items, now, err := h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)\n	for tries", "	items, now, err := h.first, h.now, error(nil)\n	if items == nil {\n		items, now, err = h.api.List(ctx, h.signal.Namespace, h.signal.Fingerprint)\n		h.first = items\n	}\n	for tries"},
-		{"protocol.go", "	held map[string]bool\n", "	held map[string]bool\n	first []unstructured.Unstructured\n"},
-		{"protocol.go", "	\"k8s.io/apimachinery/pkg/types\"\n", "	\"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured\"\n	\"k8s.io/apimachinery/pkg/types\"\n"},
+		{"protocol.go", "	objects, now, err := h.list(ctx)\n	for tries", "	objects, now, err := h.first, h.now, error(nil)\n	if objects == nil {\n		objects, now, err = h.list(ctx)\n		h.first = objects\n	}\n	for tries"},
+		{"protocol.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
 		{"protocol.go", "newRequest(v.name, h.signal", "newRequest(v.name+v.missing[0], h.signal"},
@@ -75,7 +74,7 @@ var mutations = map[string]mutation{
 		{"protocol.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
 	}},
 	"a resolved alert makes an object": {edits: []edit{
-		{"protocol.go", "			return Outcome{Reason: mapping.ResolvedNothing}, nil\n", "			_, err := d.api.Create(ctx, s.Namespace, newRequest(name(s.Fingerprint, \"\", 0), s, d.signalType, \"resolved\", h.now))\n			return Outcome{}, err\n"},
+		{"protocol.go", "			return Outcome{Reason: mapping.ResolvedNothing}, nil\n", "			_, err := c.api.create(ctx, s.Namespace, newRequest(name(s.Fingerprint, \"\", 0), s, c.signalType, \"resolved\", h.now))\n			return Outcome{}, err\n"},
 	}},
 
 	// Counting.
@@ -83,7 +82,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "		\"events\":          recordPatch(o, made),\n", ""},
 	}},
 	"the key that made an object is not recorded": {edits: []edit{
-		{"request.go", "	u.SetAnnotations(map[string]string{eventAnnotation: key})\n", "	_ = key\n"},
+		{"request.go", "map[string]string{eventAnnotation: key}", "map[string]string{\"key\": key}"},
 	}},
 	"the count has no precondition": {edits: []edit{
 		{"patch.go", "\"metadata\": map[string]any{\"resourceVersion\": o.resourceVersion},", "\"metadata\": map[string]any{},"},
@@ -115,7 +114,7 @@ var mutations = map[string]mutation{
 		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
 	}},
 	"a resolved alert heals nothing": {edits: []edit{
-		{"protocol.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && d == nil {\n			if err := h.heal(ctx, v); err"},
+		{"protocol.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && h.held == nil {\n			if err := h.heal(ctx, v); err"},
 	}},
 	"a fresh object does not yield to a foreign one": {edits: []edit{
 		{"decide.go", "	if len(foreign) > 0 && twin.uid != \"\" {", "	if len(foreign) > 0 && twin.uid == \"-\" {"},
@@ -124,7 +123,7 @@ var mutations = map[string]mutation{
 		{"protocol.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	if patch := mergePatch(v.object, v.twin, h.fresh); false {"},
 	}},
 	"a twin goes before its record is merged": {edits: []edit{
-		{"protocol.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	_ = h.api.Delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {"},
+		{"protocol.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	_ = h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {"},
 	}},
 	"a twin goes whatever has become of it": {kept: "a count between merge and delete", edits: []edit{
 		{"protocol.go", "v.twin.name, v.twin.uid, v.twin.resourceVersion)", "v.twin.name, v.twin.uid, \"\")"},
@@ -141,5 +140,23 @@ var mutations = map[string]mutation{
 	}},
 	"a handler deletes another's object for a foreign one": {edits: []edit{
 		{"decide.go", "		case !o.ours:\n", "		case !o.ours && o.name == \"\":\n"},
+	}},
+
+	// What saves calls.
+	"a fresh object is remembered": {edits: []edit{
+		{"limits.go", "settledAge = 2 * time.Minute", "settledAge = -time.Hour"},
+	}},
+	"an object is remembered without its past": {edits: []edit{
+		{"memory.go", "m := memo{objects: slices.Clone(past), ", "m := memo{objects: []object{changed}, "},
+	}},
+	"a gathered List leaves out what others made": {edits: []edit{
+		{"gather.go", "	objects, now, err := a.list(ctx, namespace, selector{})\n", "	objects, now, err := []object(nil), first, error(nil)\n"},
+	}},
+	"a gathered List asks for what has no label first": {edits: []edit{
+		{"gather.go", "	var labels []string\n", "	others, now, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, now, err\n	}\n	var labels []string\n"},
+		{"gather.go", "	objects, now, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, now, err\n	}\n	add(objects)\n", "	add(others)\n"},
+	}},
+	"a List after a lost round is gathered": {edits: []edit{
+		{"protocol.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
 	}},
 }
