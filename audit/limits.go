@@ -16,6 +16,9 @@ const (
 	// maxConnections to the sink, all of them kept open between deliveries.
 	maxConnections = 64
 	idleTimeout    = 90 * time.Second
+	// maxSessions is how many TLS sessions are kept to be resumed: one of the
+	// sink, and one of a proxy on the way to it.
+	maxSessions = 2
 	// maxAnswer is how much of an answer is read, in bytes: enough for the
 	// sink's own words, and so that the connection can be used again.
 	maxAnswer = 8 << 10

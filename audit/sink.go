@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ type Sink struct {
 
 // New makes a sink. It opens no connection.
 func New(o Options) (*Sink, error) {
-	roots, err := roots(o.CAFile, o.CACerts)
+	certificates, err := certificates(o.CAFile, o.CACerts)
 	if err != nil {
 		return nil, err
 	}
@@ -74,44 +75,67 @@ func New(o Options) (*Sink, error) {
 		token:      token{file: o.TokenFile},
 		firstPause: firstPause,
 		client: &http.Client{
-			Timeout: attemptTimeout,
-			Transport: &http.Transport{
-				Proxy:               http.ProxyFromEnvironment,
-				TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-				ForceAttemptHTTP2:   true,
-				MaxConnsPerHost:     maxConnections,
-				MaxIdleConnsPerHost: maxConnections,
-				IdleConnTimeout:     idleTimeout,
-			},
+			Transport: deferred(sync.OnceValue(func() *http.Transport { return newTransport(roots(certificates)) })),
 			// A redirected POST would arrive as a GET.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// roots is nil, which means the system's, when no certificates are given.
-func roots(file, certs string) (*x509.CertPool, error) {
-	if file == "" && certs == "" {
-		return nil, nil
+// deferred is a transport that is made when it is first used: reading the
+// system's certificates takes longer than all else that a start has to do.
+type deferred func() *http.Transport
+
+func (d deferred) RoundTrip(r *http.Request) (*http.Response, error) { return d().RoundTrip(r) }
+
+func (d deferred) CloseIdleConnections() { d().CloseIdleConnections() }
+
+func newTransport(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		TLSClientConfig: &tls.Config{
+			RootCAs:    roots,
+			MinVersion: tls.VersionTLS12,
+			// An HTTP/1.1 sink is talked to over many connections; only the
+			// first one has to pay for a whole handshake.
+			ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions),
+		},
+		ForceAttemptHTTP2:   true,
+		MaxConnsPerHost:     maxConnections,
+		MaxIdleConnsPerHost: maxConnections,
+		IdleConnTimeout:     idleTimeout,
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if certs != "" && !pool.AppendCertsFromPEM([]byte(certs)) {
+}
+
+// certificates reads what is trusted beside the system's certificates.
+func certificates(file, certs string) ([]byte, error) {
+	if certs != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(certs)) {
 		return nil, errors.New("K_CA_CERTS holds no certificate in PEM")
 	}
 	if file == "" {
-		return pool, nil
+		return []byte(certs), nil
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit sink's CA: %w", err)
 	}
-	if !pool.AppendCertsFromPEM(pem) {
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("AUDIT_CA_FILE: %s holds no certificate in PEM", file)
 	}
-	return pool, nil
+	return slices.Concat(pem, []byte("\n"), []byte(certs)), nil
+}
+
+// roots is nil, which means the system's, when no certificates are given.
+func roots(certificates []byte) *x509.CertPool {
+	if len(certificates) == 0 {
+		return nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pool.AppendCertsFromPEM(certificates)
+	return pool
 }
 
 // Close closes idle connections.
@@ -157,6 +181,9 @@ func (s *Sink) attempt(ctx context.Context, e event.Event) error {
 }
 
 func (s *Sink) post(ctx context.Context, e event.Event) (status int, err error) {
+	// The client's own timeout would take two goroutines more for each request.
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	req, err := cehttp.NewHTTPRequestFromEvent(ctx, s.url, e)
 	if err != nil {
 		return 0, backoff.Permanent(&RefusedError{Answer: err.Error()})

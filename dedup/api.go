@@ -29,9 +29,10 @@ type api interface {
 	// written before the call is in it. now is the API server's clock.
 	list(ctx context.Context, namespace string, s selector) (objects []object, now time.Time, err error)
 	get(ctx context.Context, namespace, name string) (object, error)
-	create(ctx context.Context, namespace string, body map[string]any) (object, error)
-	// patchStatus applies a JSON merge patch to the status subresource.
-	patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (object, error)
+	create(ctx context.Context, namespace string, body map[string]any) (types.UID, error)
+	// patchStatus applies a JSON merge patch to the status subresource and
+	// returns the new revision.
+	patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (resourceVersion string, err error)
 	// delete deletes that very revision of an object, or fails with a conflict.
 	delete(ctx context.Context, namespace, name string, uid types.UID, resourceVersion string) error
 }
@@ -82,7 +83,7 @@ func connect(config *rest.Config) (*kube, error) {
 	k := &kube{window: newWindow(maxCalls)}
 	own := rest.CopyConfig(config)
 	own.QPS = -1
-	own.Timeout = callTimeout
+	own.Timeout = 0 // Each call has its own, in do.
 	own.UserAgent = "onefire"
 	own.APIPath = "/apis"
 	version := Resource.GroupVersion()
@@ -135,7 +136,9 @@ func (k *kube) do(ctx context.Context, r *rest.Request, limit int64) ([]byte, er
 		return nil, err
 	}
 	defer leave()
-	stream, err := r.Stream(ctx)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stream, err := r.Timeout(callTimeout).Stream(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -151,17 +154,27 @@ func (k *kube) do(ctx context.Context, r *rest.Request, limit int64) ([]byte, er
 }
 
 // one makes a call whose answer is an object.
-func (k *kube) one(ctx context.Context, r *rest.Request) (object, error) {
+func (k *kube) one(ctx context.Context, r *rest.Request) (wireObject, error) {
+	var w wireObject
 	body, err := k.do(ctx, r, maxList)
 	if err != nil {
-		return object{}, err
+		return w, err
 	}
-	var w wireObject
-	if err := decode(body, &w); err != nil {
-		return object{}, err
-	}
-	return w.observe(), nil
+	return w, decode(body, &w)
 }
+
+// write makes a call whose answer need not repeat what it sent.
+func (k *kube) write(ctx context.Context, r *rest.Request, body map[string]any) (wireObject, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return wireObject{}, fmt.Errorf("encoding a RemediationRequest: %w", err)
+	}
+	return k.one(ctx, r.SetHeader("Accept", metadataOnly).Param("fieldManager", managedBy).Body(text))
+}
+
+// metadataOnly asks for an object without spec and status, which saves encoding
+// them there and reading them here.
+const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 func (k *kube) request(r *rest.Request, namespace string) *rest.Request {
 	return r.Namespace(namespace).Resource(Resource.Resource)
@@ -190,24 +203,18 @@ func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object
 }
 
 func (k *kube) get(ctx context.Context, namespace, name string) (object, error) {
-	return k.one(ctx, k.request(k.client.Get(), namespace).Name(name))
+	w, err := k.one(ctx, k.request(k.client.Get(), namespace).Name(name))
+	return w.observe(), err
 }
 
-func (k *kube) create(ctx context.Context, namespace string, body map[string]any) (object, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return object{}, fmt.Errorf("encoding a RemediationRequest: %w", err)
-	}
-	return k.one(ctx, k.request(k.client.Post(), namespace).Param("fieldManager", managedBy).Body(text))
+func (k *kube) create(ctx context.Context, namespace string, body map[string]any) (types.UID, error) {
+	w, err := k.write(ctx, k.request(k.client.Post(), namespace), body)
+	return w.Metadata.UID, err
 }
 
-func (k *kube) patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (object, error) {
-	text, err := json.Marshal(patch)
-	if err != nil {
-		return object{}, fmt.Errorf("encoding a status patch: %w", err)
-	}
-	return k.one(ctx, k.request(k.client.Patch(types.MergePatchType), namespace).Name(name).SubResource("status").
-		Param("fieldManager", managedBy).Body(text))
+func (k *kube) patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (string, error) {
+	w, err := k.write(ctx, k.request(k.client.Patch(types.MergePatchType), namespace).Name(name).SubResource("status"), patch)
+	return w.Metadata.ResourceVersion, err
 }
 
 func (k *kube) delete(ctx context.Context, namespace, name string, uid types.UID, resourceVersion string) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
 )
@@ -60,16 +61,16 @@ func (f *faulty) list(ctx context.Context, ns string, by selector) ([]object, ti
 	return f.store.list(ctx, ns, by)
 }
 
-func (f *faulty) create(ctx context.Context, ns string, body map[string]any) (object, error) {
+func (f *faulty) create(ctx context.Context, ns string, body map[string]any) (types.UID, error) {
 	if f.refuse != nil {
-		return object{}, f.refuse
+		return "", f.refuse
 	}
 	return f.store.create(ctx, ns, body)
 }
 
-func (f *faulty) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (object, error) {
+func (f *faulty) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (string, error) {
 	if f.patch != nil {
-		return object{}, f.patch
+		return "", f.patch
 	}
 	return f.store.patchStatus(ctx, ns, name, patch)
 }

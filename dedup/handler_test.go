@@ -12,8 +12,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-
-	"onefire/mapping"
 )
 
 // A handler is deterministic: its event and the API's answers so far decide what
@@ -23,8 +21,6 @@ import (
 
 // resolvedAlert is the event of an alert that ended.
 const resolvedAlert = "resolved"
-
-var signal = mapping.Signal{Fingerprint: digest("fingerprint"), Namespace: "ns", Name: "A", FiringAt: epoch}
 
 var (
 	errInjected = errors.New("injected fault")
@@ -74,6 +70,8 @@ type means struct {
 	Gathered bool `json:"gathered,omitempty"`
 	// Replicas is how many processes remember; 0 is one that does not.
 	Replicas int `json:"replicas,omitempty"`
+	// Doubtful ones read what they remember before they patch it.
+	Doubtful bool `json:"doubtful,omitempty"`
 }
 
 // handlers are all progresses that were met, by what tells them apart.
@@ -142,7 +140,7 @@ func (p *progress) text(gathered bool) string {
 // rerun runs the real protocol for as long as there are answers. It also returns
 // what is remembered because of the last one.
 func rerun(event string, by means, answers []answer) (*progress, *memo) {
-	s := &script{answers: answers}
+	s := &script{answers: answers, doubts: by.Doubtful}
 	c := core{
 		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
 		pause: func(context.Context, int) error { return nil },
@@ -189,7 +187,8 @@ type forgetful struct{}
 
 func (forgetful) recall(subject) (memo, bool) { return memo{}, false }
 func (forgetful) keep(subject, memo)          {}
-func (forgetful) forget(subject)              {}
+func (forgetful) note(bool)                   {}
+func (forgetful) doubtful() bool              { return false }
 
 // script is the API and the memory of a rerun. The first call without an answer
 // is the one that the handler waits for; what it does after that does not count.
@@ -198,6 +197,7 @@ type script struct {
 	call      string
 	make      func(*store) answer
 	remembers *memo
+	doubts    bool
 }
 
 func (s *script) answer(call string, make func(*store) answer) answer {
@@ -236,34 +236,41 @@ func (s *script) list(ctx context.Context, ns string, by selector) ([]object, ti
 }
 
 func (s *script) get(ctx context.Context, ns, name string) (object, error) {
-	return s.one("get "+name, func(st *store) (object, error) { return st.get(ctx, ns, name) })
-}
-
-func (s *script) create(ctx context.Context, ns string, body map[string]any) (object, error) {
-	name := body["metadata"].(map[string]any)["name"].(string)
-	return s.one("create "+name, func(st *store) (object, error) { return st.create(ctx, ns, body) })
-}
-
-func (s *script) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (object, error) {
-	return s.one("patch "+name, func(st *store) (object, error) { return st.patchStatus(ctx, ns, name, patch) })
-}
-
-func (s *script) delete(ctx context.Context, ns, name string, uid types.UID, rv string) error {
-	return s.answer("delete "+name, func(st *store) answer { return answered(st, st.delete(ctx, ns, name, uid, rv)) }).err
-}
-
-func (s *script) one(call string, do func(*store) (object, error)) (object, error) {
-	a := s.answer(call, func(st *store) answer {
-		o, err := do(st)
-		if err != nil {
-			return answered(st, err)
-		}
-		return answered(st, nil, o)
+	a := s.answer("get "+name, func(st *store) answer {
+		o, err := st.get(ctx, ns, name)
+		return found(st, o, err)
 	})
 	if a.err != nil {
 		return object{}, a.err
 	}
 	return a.seen[0], nil
+}
+
+func (s *script) create(ctx context.Context, ns string, body map[string]any) (types.UID, error) {
+	name := body["metadata"].(map[string]any)["name"].(string)
+	a := s.answer("create "+name, func(st *store) answer {
+		_, err := st.create(ctx, ns, body)
+		return found(st, st.seen[name].object, err)
+	})
+	if a.err != nil {
+		return "", a.err
+	}
+	return a.seen[0].uid, nil
+}
+
+func (s *script) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (string, error) {
+	a := s.answer("patch "+name, func(st *store) answer {
+		_, err := st.patchStatus(ctx, ns, name, patch)
+		return found(st, st.seen[name].object, err)
+	})
+	if a.err != nil {
+		return "", a.err
+	}
+	return a.seen[0].resourceVersion, nil
+}
+
+func (s *script) delete(ctx context.Context, ns, name string, uid types.UID, rv string) error {
+	return s.answer("delete "+name, func(st *store) answer { return answered(st, st.delete(ctx, ns, name, uid, rv)) }).err
 }
 
 func (s *script) recall(subject) (memo, bool) {
@@ -280,7 +287,9 @@ func (s *script) keep(_ subject, m memo) {
 	}
 }
 
-func (s *script) forget(about subject) { s.keep(about, memo{}) }
+func (s *script) note(bool) {}
+
+func (s *script) doubtful() bool { return s.doubts }
 
 func answered(s *store, err error, objects ...object) answer {
 	a := answer{seen: objects, err: err, text: string(apierrors.ReasonForError(err))}
@@ -288,6 +297,14 @@ func answered(s *store, err error, objects ...object) answer {
 		a.text += s.seen[o.name].text
 	}
 	return a
+}
+
+// found is the answer of a call about one object.
+func found(s *store, o object, err error) answer {
+	if err != nil {
+		return answered(s, err)
+	}
+	return answered(s, nil, o)
 }
 
 func (a answer) at(now time.Time) answer {

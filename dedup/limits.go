@@ -54,6 +54,11 @@ const (
 	maxMemos = 2048
 	// maxMemoObjects bounds the objects of a memo.
 	maxMemoObjects = 8
+	// maxStale is the share of old memos from which on an object is read before
+	// it is patched: a lost patch costs the API server ten times a read. It is
+	// that of the last memosNoted.
+	maxStale   = 0.1
+	memosNoted = 32
 	// maxMemoAge is how long a List is remembered: two of Alertmanager's group
 	// intervals.
 	maxMemoAge = 10 * time.Minute

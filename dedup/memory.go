@@ -1,8 +1,10 @@
 package dedup
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -32,33 +34,76 @@ type memo struct {
 type memory interface {
 	recall(subject) (memo, bool)
 	keep(subject, memo)
-	forget(subject)
+	// note takes down whether an object was as a memo said, and doubtful tells
+	// that too many were not: other processes change the same objects.
+	note(fresh bool)
+	doubtful() bool
 }
 
 // recent is a memory of the newest memos. It may be used by any number of
 // goroutines.
-type recent struct{ memos *lru.Cache[subject, memo] }
-
-func newRecent() (recent, error) {
-	memos, err := lru.New[subject, memo](maxMemos)
-	if err != nil {
-		return recent{}, fmt.Errorf("making the memory: %w", err)
-	}
-	return recent{memos}, nil
+type recent struct {
+	memos *lru.Cache[subject, memo]
+	mu    sync.Mutex
+	stale float64 // the share of the last memos, 0 to 1
 }
 
-func (r recent) recall(s subject) (memo, bool) { return r.memos.Get(s) }
-func (r recent) keep(s subject, m memo)        { r.memos.Add(s, m) }
-func (r recent) forget(s subject)              { r.memos.Remove(s) }
+func newRecent() (*recent, error) {
+	memos, err := lru.New[subject, memo](maxMemos)
+	if err != nil {
+		return nil, fmt.Errorf("making the memory: %w", err)
+	}
+	return &recent{memos: memos}, nil
+}
 
-// recall takes what is remembered, if there is anything, for the past.
-func (h *handler) recall() bool {
-	m, ok := h.memory.recall(h.subject)
-	if !ok || h.clock().Sub(m.listed) > maxMemoAge {
+func (r *recent) recall(s subject) (memo, bool) { return r.memos.Get(s) }
+func (r *recent) keep(s subject, m memo)        { r.memos.Add(s, m) }
+
+func (r *recent) note(fresh bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stale -= r.stale / memosNoted
+	if !fresh {
+		r.stale += 1. / memosNoted
+	}
+}
+
+func (r *recent) doubtful() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stale > maxStale
+}
+
+// recall takes what is remembered, if there is anything, for the past. When it
+// is likely to be old, or was, the active object is read again: while that is
+// active, the others are as they were. After that it takes a List.
+func (h *handler) recall(ctx context.Context) bool {
+	first, again := !h.looked, h.hinted
+	h.looked, h.hinted, h.unread = true, false, false
+	if first {
+		m, ok := h.memory.recall(h.subject)
+		if !ok || h.clock().Sub(m.listed) > maxMemoAge {
+			return false
+		}
+		h.memo = m
+	} else if !again {
 		return false
 	}
-	h.memo, h.hinted = m, true
-	h.objects, h.now = m.objects, h.clock().Add(m.skew)
+	h.objects, h.now = slices.Clone(h.memo.objects), h.clock().Add(h.memo.skew)
+	if first && !h.memory.doubtful() {
+		h.hinted, h.unread = true, true
+		return true
+	}
+	i := slices.IndexFunc(h.objects, func(o object) bool { return !o.terminal() })
+	o, err := h.api.get(ctx, h.signal.Namespace, h.objects[i].name)
+	if err != nil || o.uid != h.objects[i].uid {
+		h.objects = nil
+		return false
+	}
+	if first {
+		h.memory.note(o.resourceVersion == h.objects[i].resourceVersion)
+	}
+	h.objects[i], h.hinted = o, true
 	return true
 }
 

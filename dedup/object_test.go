@@ -96,24 +96,29 @@ func TestTheRecordIsBounded(t *testing.T) {
 	o := object{count: 1, events: map[string]int32{"made": 1}, createdAt: epoch}
 	for i := range 3 * MaxEvents {
 		key := fmt.Sprint("k", i)
-		patch, made := countPatch(o, []string{key}, epoch.Add(time.Duration(i)*time.Second))
+		_, made, changed := countPatch(o, []string{key}, epoch.Add(time.Duration(i)*time.Second))
 		require.Equal(t, o.count+1, made[key])
-		events := patch["status"].(map[string]any)["deduplication"].(map[string]any)["events"].(map[string]any)
-		for k, v := range events {
-			if v == nil {
-				delete(o.events, k)
-			} else {
-				o.events[k] = v.(int32)
-			}
-		}
-		o.count++
-		require.LessOrEqual(t, len(o.events), MaxEvents)
+		o = changed
+		require.LessOrEqual(t, len(o.events), MaxEvents+1, "the newest, and the one that made it, which stands elsewhere too")
 		require.Contains(t, o.events, key, "the newest stays")
+	}
+}
+
+// What is remembered of a patch is what the API server made of it.
+func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
+	s := newStore()
+	name := made(s, "a")
+	for i := range 2 * MaxEvents {
+		patch, _, changed := countPatch(s.seen[name].object, []string{fmt.Sprint("k", i), fmt.Sprint("l", i)}, epoch.Add(time.Duration(i)*time.Second))
+		var err error
+		changed.resourceVersion, err = s.patchStatus(t.Context(), "", name, patch)
+		require.NoError(t, err)
+		require.Equal(t, s.seen[name].object, changed)
 	}
 }
 
 func TestCountsSaturate(t *testing.T) {
 	o := object{count: 1<<31 - 1, events: map[string]int32{}}
-	_, made := countPatch(o, []string{"a", "b"}, epoch)
+	_, made, _ := countPatch(o, []string{"a", "b"}, epoch)
 	require.Equal(t, map[string]int32{"a": 1<<31 - 1, "b": 1<<31 - 1}, made)
 }

@@ -21,23 +21,35 @@ func conditional(o object, deduplication map[string]any) map[string]any {
 	}
 }
 
-// countPatch adds keys to an object and returns the count that each made.
-func countPatch(o object, keys []string, now time.Time) (patch map[string]any, made map[string]int32) {
-	made = make(map[string]int32, len(keys))
-	total := o.count
+// countPatch adds keys to an object. It returns the count that each made, and
+// the object as the patch leaves it.
+func countPatch(o object, keys []string, now time.Time) (patch map[string]any, made map[string]int32, changed object) {
+	made, changed = make(map[string]int32, len(keys)), o
 	for _, key := range keys {
-		total = plus(total, 1)
-		made[key] = total
+		changed.count = plus(changed.count, 1)
+		made[key] = changed.count
 	}
+	changed.lastSeen = later(o.lastSeen, now)
+	events := recordPatch(o, made)
 	d := map[string]any{
-		"occurrenceCount": total,
-		"lastSeenAt":      stamp(later(o.lastSeen, now)),
-		"events":          recordPatch(o, made),
+		"occurrenceCount": changed.count,
+		"lastSeenAt":      stamp(changed.lastSeen),
+		"events":          events,
 	}
 	if o.firstSeen.IsZero() {
+		changed.firstSeen = o.createdAt
 		d["firstSeenAt"] = stamp(o.createdAt)
 	}
-	return conditional(o, d), made
+	changed.events = maps.Clone(o.events)
+	for key, n := range events {
+		switch {
+		case n != nil:
+			changed.events[key] = made[key]
+		case o.events[key] > 1: // The key that made the object is on record elsewhere too.
+			delete(changed.events, key)
+		}
+	}
+	return conditional(o, d), made, changed
 }
 
 // mergePatch adds a twin's record to its survivor, or is nil when the survivor

@@ -92,7 +92,8 @@ func (c core) settle(ctx context.Context, s mapping.Signal, keys []string) ([]Ou
 		}
 		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, now: h.now})
 		if h.hinted && v.reason != mapping.Active {
-			h.objects = nil // Only a count on our active object is verified by its write.
+			// Only a count on our active object is verified by its write.
+			h.objects, h.hinted = nil, false
 			continue
 		}
 		if err := h.act(ctx, v, open); err != nil {
@@ -129,16 +130,19 @@ func (c core) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outc
 		}
 		if !at.After(o.lastResolved) {
 			if h.hinted {
-				h.objects = nil
+				h.objects, h.hinted = nil, false
 				continue
 			}
 			return Outcome{Reason: mapping.ResolvedNothing, Name: o.name, Count: o.count}, nil
 		}
-		ok, err := h.patch(ctx, o, resolvedPatch(o, at))
+		past := h.objects
+		revision, ok, err := h.patch(ctx, o, resolvedPatch(o, at))
 		if err != nil {
 			return Outcome{}, err
 		}
 		if ok {
+			o.resourceVersion, o.lastResolved = revision, at
+			h.remember(past, o)
 			return Outcome{Reason: mapping.ResolvedActive, Name: o.name, Count: o.count}, nil
 		}
 	}
@@ -165,8 +169,9 @@ type handler struct {
 	// now is the API server's clock at the last List, so that the clocks of
 	// replicas change no decision.
 	now time.Time
-	// looked is set once there was a past, hinted while it comes from memory.
-	looked, hinted bool
+	// looked is set once there was a past, hinted while it comes from memory, and
+	// unread while nobody has looked whether it still is so.
+	looked, hinted, unread bool
 	// memo says when and by which clock the last List was made.
 	memo memo
 	// fresh is the UID of the object that this handler made.
@@ -197,9 +202,7 @@ func (h *handler) look(ctx context.Context) error {
 	if h.objects != nil {
 		return nil
 	}
-	first := !h.looked
-	h.looked, h.hinted = true, false
-	if first && h.recall() {
+	if h.recall(ctx) {
 		return nil
 	}
 	objects, now, err := h.list(ctx)
@@ -275,11 +278,14 @@ func (h *handler) reason(key string, o object, made int32) mapping.Reason {
 // count adds the missing keys to an object. Its patch needs no second look: it
 // made nothing that another handler could not see.
 func (h *handler) count(ctx context.Context, v verdict) error {
-	patch, made := countPatch(v.object, v.missing, h.now)
-	ok, err := h.patch(ctx, v.object, patch)
+	patch, made, changed := countPatch(v.object, v.missing, h.now)
+	past := h.objects
+	revision, ok, err := h.patch(ctx, v.object, patch)
 	if err != nil || !ok {
 		return err
 	}
+	changed.resourceVersion = revision
+	h.remember(past, changed)
 	for key, n := range made {
 		h.done[key] = Outcome{Reason: v.reason, Name: v.object.name, Count: n}
 	}
@@ -288,10 +294,10 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	o, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now))
+	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
-		h.fresh = o.uid
+		h.fresh = uid
 		h.reasons[v.missing[0]] = v.reason
 		return nil
 	case apierrors.IsAlreadyExists(err):
@@ -326,7 +332,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 // survivor, then the twin goes, unless it has changed since it was read.
 func (h *handler) heal(ctx context.Context, v verdict) error {
 	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {
-		if ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
+		if _, ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
 			return err
 		}
 	}
@@ -338,24 +344,24 @@ func (h *handler) heal(ctx context.Context, v verdict) error {
 	return fmt.Errorf("deleting the twin %s/%s: %w", h.signal.Namespace, v.twin.name, err)
 }
 
-// patch applies a conditional patch and tells whether it was accepted. When the
-// object has changed or is gone it was not, and that is no error.
-func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (bool, error) {
-	before := h.objects
+// patch applies a conditional patch and tells whether it was accepted, and what
+// the revision is now. When the object has changed or is gone it was not, and
+// that is no error.
+func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (revision string, ok bool, err error) {
 	h.objects = nil
-	changed, err := h.api.patchStatus(ctx, h.signal.Namespace, o.name, patch)
+	revision, err = h.api.patchStatus(ctx, h.signal.Namespace, o.name, patch)
+	if h.hinted && h.unread {
+		h.memory.note(err == nil)
+	}
 	switch {
 	case err == nil:
-		h.remember(before, changed)
-		return true, nil
-	case lost(err) && h.hinted:
-		h.memory.forget(h.subject)
-		return false, nil // Nobody else was quicker: the memory was old.
+		return revision, true, nil
 	case lost(err):
-		h.lost = true
-		return false, nil
+		// Where the past came from memory, nobody else was quicker: it was old.
+		h.lost = !h.hinted || !h.unread
+		return "", false, nil
 	}
-	return false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, err)
+	return "", false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, err)
 }
 
 // lost tells that another writer was first.

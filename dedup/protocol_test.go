@@ -3,7 +3,6 @@
 package dedup
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -16,19 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
-
-// made makes an object of ours, or counts on the active one.
-func made(s *store, key string) (name string) {
-	d, err := newDeduplicator(s, "alert")
-	if err != nil {
-		panic(err)
-	}
-	o, err := d.Settle(context.Background(), signal, []string{key})
-	if err != nil {
-		panic(err)
-	}
-	return o[0].Name
-}
 
 // old makes n objects of ours, one after the other, and all are terminal.
 func old(s *store, n int) (names []string) {
@@ -141,6 +127,8 @@ var scenarios = []named{
 	{"memory of what followed a terminal object", scenario{Events: "a b a c", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, Wait: 1}}},
 	{"memory, retention and age", scenario{Events: "a b c", Setup: "terminal", means: means{Replicas: 1}, Budget: budget{Retain: 1, Wait: 1}}},
 	{"memory, retention and a crash before the look", scenario{Events: "a b c", Setup: "terminal", means: means{Replicas: 1}, Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"memory that is read again", scenario{Events: "a b c", Setup: "aged", means: means{Replicas: 1, Doubtful: true}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"memory that is read again, completion and retention", scenario{Events: "a b c", Setup: "aged", means: means{Replicas: 1, Doubtful: true}, Budget: budget{Complete: 1, Retain: 1}}},
 	{"memory and a user's deletion", scenario{Events: "a b c", Setup: "aged", means: means{Replicas: 1}, Budget: budget{UserDelete: 1}}},
 	{"memory and a foreign object", scenario{Events: "a b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Foreign: 1, Complete: 1}}},
 	{"memory and a resolved alert", scenario{Events: "a resolved b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
@@ -187,7 +175,7 @@ func drawn(t *rapid.T, setup string) scenario {
 		Setup:     rapid.SampledFrom([]string{setup, "finalizers " + setup, "pruning " + setup}).Draw(t, "setup"),
 		PerSecond: 1 + upTo(2, "perSecond"),
 		// Who changes a label hides the object from gathered Lists: a limit of the promise.
-		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas")},
+		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful")},
 		Budget: budget{
 			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
 			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
 )
@@ -60,7 +61,7 @@ func deliver(t *testing.T, s *sharing, deliveries ...[]string) ([][]Outcome, []e
 					errs[i] = fmt.Errorf("panic: %v", cause)
 				}
 			}()
-			outcomes[i], errs[i] = s.Settle(t.Context(), signal202601, keys)
+			outcomes[i], errs[i] = s.Settle(t.Context(), signal, keys)
 		})
 		synctest.Wait() // So they come in order.
 	}
@@ -69,8 +70,6 @@ func deliver(t *testing.T, s *sharing, deliveries ...[]string) ([][]Outcome, []e
 	require.Empty(t, s.subjects)
 	return outcomes, errs
 }
-
-var signal202601 = mapping.Signal{Fingerprint: digest("fingerprint"), Namespace: "ns"}
 
 func TestDeliveriesThatWaitShareOneSettlement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -151,7 +150,7 @@ func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
 		var all sync.WaitGroup
 		for i, ctx := range []context.Context{patient, hasty, patient} {
 			all.Go(func() {
-				_, err := s.Settle(ctx, signal202601, []string{fmt.Sprint(i)})
+				_, err := s.Settle(ctx, signal, []string{fmt.Sprint(i)})
 				if ctx == hasty {
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 				} else {
@@ -177,7 +176,7 @@ func TestAStormIsCountedExactlyInFewCalls(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range deliveries {
 			all.Go(func() {
-				outcomes, err := d.Settle(t.Context(), signal202601, []string{fmt.Sprint("k", i)})
+				outcomes, err := d.Settle(t.Context(), signal, []string{fmt.Sprint("k", i)})
 				require.NoError(t, err)
 				told[i] = outcomes[0].Count
 			})
@@ -212,14 +211,19 @@ func (c *counting) list(ctx context.Context, ns string, by selector) ([]object, 
 	return c.api.list(ctx, ns, by)
 }
 
-func (c *counting) create(ctx context.Context, ns string, body map[string]any) (object, error) {
+func (c *counting) create(ctx context.Context, ns string, body map[string]any) (types.UID, error) {
 	defer c.call("create")()
 	return c.api.create(ctx, ns, body)
 }
 
-func (c *counting) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (object, error) {
+func (c *counting) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (string, error) {
 	defer c.call("patch")()
 	return c.api.patchStatus(ctx, ns, name, patch)
+}
+
+func (c *counting) get(ctx context.Context, ns, name string) (object, error) {
+	defer c.call("get")()
+	return c.api.get(ctx, ns, name)
 }
 
 func TestAKnownRepeatIsOneCall(t *testing.T) {
@@ -230,7 +234,7 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 	settle := func(key string, want map[string]int) {
 		t.Helper()
 		clear(counted.calls)
-		_, err := d.Settle(t.Context(), signal202601, []string{key})
+		_, err := d.Settle(t.Context(), signal, []string{key})
 		require.NoError(t, err)
 		require.Equal(t, want, counted.calls)
 	}
@@ -242,6 +246,35 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 	settle("e", map[string]int{"patch": 1})
 	settle("e", map[string]int{"list": 1}) // A replay is not for memory to decide.
 	s.complete(s.all()[0].name)
-	settle("f", map[string]int{"list": 2, "create": 1, "patch": 1}) // The memory was old.
+	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1}) // The memory was old.
 	require.Len(t, s.all(), 2)
+}
+
+// Where other processes count on the same objects, what is remembered is soon
+// old: then an object is read before it is patched, and no patch is lost.
+func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
+	s := newStore()
+	made(s, "a")
+	s.now = s.now.Add(settledAge)
+	counted := &counting{api: s, calls: map[string]int{}}
+	var replicas []*Deduplicator
+	for range 2 {
+		d, err := newDeduplicator(counted, "alert")
+		require.NoError(t, err)
+		replicas = append(replicas, d)
+	}
+	repeat := func(replica, i int) {
+		t.Helper()
+		clear(counted.calls)
+		_, err := replicas[replica].Settle(t.Context(), signal, []string{fmt.Sprint(replica, i)})
+		require.NoError(t, err)
+	}
+	for i := range 3 * memosNoted {
+		repeat(i%2, i)
+	}
+	require.Equal(t, map[string]int{"get": 1, "patch": 1}, counted.calls)
+	for i := range 3 * memosNoted {
+		repeat(0, 1000+i)
+	}
+	require.Equal(t, map[string]int{"patch": 1}, counted.calls, "the others are gone, and memory is to be trusted again")
 }

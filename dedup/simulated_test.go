@@ -14,10 +14,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
 )
 
 // epoch is when every simulated run begins.
 var epoch = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
+
+// signal is what all simulated alerts say.
+var signal = mapping.Signal{Fingerprint: digest("fingerprint"), Namespace: "ns", Name: "A", FiringAt: epoch}
 
 var resource = Resource.GroupResource()
 
@@ -121,18 +126,18 @@ func (s *store) get(_ context.Context, _, name string) (object, error) {
 	return object{}, apierrors.NewNotFound(resource, name)
 }
 
-func (s *store) create(_ context.Context, _ string, body map[string]any) (object, error) {
+func (s *store) create(_ context.Context, _ string, body map[string]any) (types.UID, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return object{}, err
+		return "", err
 	}
 	o := &unstructured.Unstructured{}
 	if err := json.Unmarshal(text, &o.Object); err != nil {
-		return object{}, err
+		return "", err
 	}
 	name := o.GetName()
 	if _, ok := s.objects[name]; ok {
-		return object{}, apierrors.NewAlreadyExists(resource, name)
+		return "", apierrors.NewAlreadyExists(resource, name)
 	}
 	s.made[name]++
 	at := s.now.Add(time.Duration(s.created/s.perSecond) * time.Second)
@@ -145,19 +150,19 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (object
 			o.Object["status"] = map[string]any{"deduplication": map[string]any{"occurrenceCount": int64(1)}}
 		}
 	})
-	return s.seen[name].object, nil
+	return s.seen[name].uid, nil
 }
 
-func (s *store) patchStatus(_ context.Context, _, name string, patch map[string]any) (object, error) {
+func (s *store) patchStatus(_ context.Context, _, name string, patch map[string]any) (string, error) {
 	o, ok := s.objects[name]
 	if !ok {
-		return object{}, apierrors.NewNotFound(resource, name)
+		return "", apierrors.NewNotFound(resource, name)
 	}
 	if rv, _, _ := unstructured.NestedString(patch, "metadata", "resourceVersion"); rv != "" && rv != o.GetResourceVersion() {
-		return object{}, apierrors.NewConflict(resource, name, errors.New("it has changed"))
+		return "", apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
 	s.setStatus(name, patch["status"].(map[string]any))
-	return s.seen[name].object, nil
+	return s.seen[name].resourceVersion, nil
 }
 
 func (s *store) setStatus(name string, patch map[string]any) {
@@ -268,4 +273,17 @@ func (s *store) all() []object {
 	}
 	slices.SortFunc(out, byAge)
 	return out
+}
+
+// made makes an object of ours, or counts on the active one.
+func made(s *store, key string) (name string) {
+	d, err := newDeduplicator(s, "alert")
+	if err != nil {
+		panic(err)
+	}
+	o, err := d.Settle(context.Background(), signal, []string{key})
+	if err != nil {
+		panic(err)
+	}
+	return o[0].Name
 }

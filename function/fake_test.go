@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/semaphore"
 
 	"onefire/audit"
 	"onefire/config"
@@ -120,7 +121,7 @@ func newFixture() *fixture {
 	if err != nil {
 		panic(err)
 	}
-	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon },
+	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon }, places: semaphore.NewWeighted(maxPlaces),
 		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil)), metrics: uncounted}
 	f.Function.parts.Store(f.parts)
 	return f

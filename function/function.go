@@ -20,11 +20,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sync/semaphore"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -57,6 +56,10 @@ type parts struct {
 	log     *slog.Logger
 	metrics *metrics
 	now     func() time.Time
+	// places bounds the goroutines that settle alerts of large events.
+	places *semaphore.Weighted
+	// cool ends the warming up; nil when there is none.
+	cool func()
 }
 
 // Function receives events. Its zero value is not usable; see [New].
@@ -79,15 +82,19 @@ func (f *Function) Start(ctx context.Context, environment map[string]string) err
 	if err != nil {
 		return err
 	}
+	return f.StartWith(ctx, c)
+}
+
+// StartWith is Start for a host that has loaded the configuration itself.
+func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	log := logger(os.Stderr, c.LogLevel)
 	p, err := assemble(ctx, c, log)
 	if err != nil {
 		return err
 	}
+	tuneMemory(c.MemoryLimit, memlimit.FromCgroup)
+	p.cool = f.warm(ctx, p)
 	f.parts.Store(p)
-	if c.MemoryLimit == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
 	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint,
 		"severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
@@ -133,6 +140,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		log:     log,
 		metrics: m,
 		now:     time.Now,
+		places:  semaphore.NewWeighted(maxPlaces),
 	}, nil
 }
 
@@ -141,6 +149,9 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 func (f *Function) Stop(ctx context.Context) error {
 	err := f.requests.close(ctx)
 	if p := f.parts.Load(); p != nil {
+		if p.cool != nil {
+			p.cool()
+		}
 		err = errors.Join(err, p.metrics.stop(ctx))
 		p.sink.Close()
 		p.log.Info("stopped")
@@ -155,18 +166,7 @@ func (f *Function) Ready(ctx context.Context) (bool, error) {
 	if p == nil {
 		return false, nil
 	}
-	return f.ready.ask(func() bool {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
-		defer cancel()
-		err := p.dedup.Ready(ctx, p.config.Namespace)
-		if p.config.AuditMode == config.AuditRequired {
-			err = errors.Join(err, p.sink.Ready(ctx))
-		}
-		if err != nil {
-			p.log.Warn("not ready", "error", err)
-		}
-		return err == nil
-	}), nil
+	return f.ready.ask(func() bool { return p.reachable(context.WithoutCancel(ctx)) }), nil
 }
 
 // Alive tells whether no request is stuck.
@@ -176,20 +176,3 @@ func (f *Function) Alive(context.Context) (bool, error) {
 
 // Handle is the function's signature under func.
 func (f *Function) Handle(w http.ResponseWriter, r *http.Request) { f.ServeHTTP(w, r) }
-
-// probe keeps the result of a check for [readyAge], so that probes from many
-// sides cost one.
-type probe struct {
-	mu    sync.Mutex
-	ok    bool
-	since time.Time
-}
-
-func (p *probe) ask(check func() bool) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if time.Since(p.since) > readyAge {
-		p.ok, p.since = check(), time.Now()
-	}
-	return p.ok
-}

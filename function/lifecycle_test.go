@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"onefire/config"
 	"onefire/dedup"
 	"onefire/mapping"
 )
@@ -33,40 +33,26 @@ func TestStartNeedsAKubernetesAPI(t *testing.T) {
 	require.ErrorContains(t, err, "KUBECONFIG")
 }
 
-func TestStartOpensNoConnection(t *testing.T) {
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(kubeconfig, []byte(`{"clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],
-		"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), 0o600))
-	f := New()
-	require.NoError(t, f.Start(t.Context(), map[string]string{"AUDIT_SINK": "http://127.0.0.1:1", "KUBECONFIG": kubeconfig}))
-	ready, err := f.Ready(t.Context())
+func TestStartNeedsNobodyToAnswer(t *testing.T) {
+	stuck, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.False(t, ready)
-	require.NoError(t, f.Stop(t.Context()))
-}
-
-func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFixture()
-		asked := 0
-		var kube, sink error
-		f.dedup.ready = func() error { asked++; return kube }
-		f.sink.ready = func() error { return sink }
-		ready := func() bool { ok, _ := f.Ready(t.Context()); return ok }
-
-		require.True(t, ready())
-		kube = errors.New("down")
-		require.True(t, ready(), "the answer stands for a moment")
-		require.Equal(t, 1, asked)
-		pass(readyAge + time.Second)
-		require.False(t, ready())
-		kube, sink = nil, errors.New("down")
-		pass(readyAge + time.Second)
-		require.False(t, ready())
-		f.parts.config.AuditMode = config.AuditBestEffort
-		pass(readyAge + time.Second)
-		require.True(t, ready(), "best effort does not need the sink")
-	})
+	defer stuck.Close()
+	go neverAnswer(stuck)
+	for name, address := range map[string]string{"nobody listens": "127.0.0.1:1", "nobody answers": stuck.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+			require.NoError(t, os.WriteFile(kubeconfig, []byte(`{"clusters":[{"name":"c","cluster":{"server":"https://`+address+`"}}],
+				"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), 0o600))
+			f := New()
+			begun := time.Now()
+			require.NoError(t, f.Start(t.Context(), map[string]string{"AUDIT_SINK": "http://" + address, "KUBECONFIG": kubeconfig}))
+			require.NoError(t, f.Stop(t.Context()))
+			require.Less(t, time.Since(begun), readyTimeout, "a stop does not wait for what is warming up")
+			ready, err := f.Ready(t.Context())
+			require.NoError(t, err)
+			require.False(t, ready)
+		})
+	}
 }
 
 func TestAliveNoticesAStuckHandler(t *testing.T) {

@@ -9,10 +9,20 @@ const (
 	// maxBodies bounds the bytes of all bodies held at once: a decoded event
 	// takes up to ten times its size, and the function has 256 MiB.
 	maxBodies = 8 << 20
-	// memoryLimit is the memory in bytes that the garbage collector keeps to
-	// where it can, unless GOMEMLIMIT says otherwise. Without one it lets twice
-	// what is in use pile up.
+	// memoryShare is the part of a container's memory that the garbage
+	// collector keeps to where it can, unless GOMEMLIMIT says otherwise. The
+	// rest is for what it does not count: the binary's own pages and the
+	// kernel's buffers of connections.
+	memoryShare = 0.8
+	// memoryLimit takes its place where no container has a limit, in bytes:
+	// about the share of the 256 MiB that the bounds here are made for.
 	memoryLimit = 200 << 20
+	// gcPercent is how much garbage may pile up, in percent of what is in use;
+	// never less than 4 MB times this, which is what a small function has. Go's
+	// own defaultGCPercent collects twice as often. More than this would leave
+	// an idle function with more than 30 MB.
+	gcPercent        = 200
+	defaultGCPercent = 100
 	// maxBatch is how many events one batch may hold.
 	maxBatch = 100
 	// maxAttribute is the longest CloudEvents source or id in bytes: they
@@ -24,8 +34,12 @@ const (
 	// maxRequests bounds the requests under way at once.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at
-	// once, and the alerts whose audit events are sent at once.
-	maxParallel = 16
+	// once, and the alerts whose audit events are sent at once: so many share a
+	// List. maxPlaces bounds them over all events, by the memory of a goroutine
+	// that waits for an answer, 20 KiB; an event with one alert needs no other
+	// than its request's.
+	maxParallel = 128
+	maxPlaces   = 2048
 	// bodyTimeout bounds the time in which a body must arrive.
 	bodyTimeout = 10 * time.Second
 	// eventTimeout bounds one request, its body included: Knative's data plane

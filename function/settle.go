@@ -78,35 +78,48 @@ type group struct {
 // touch another, and a sink that hangs keeps no object from being made.
 func (p *parts) settleAlerts(ctx context.Context, c cause, alerts []mapping.Alert) []result {
 	results := make([]result, len(alerts))
-	var settling errgroup.Group
-	settling.SetLimit(maxParallel)
-	for _, g := range p.divide(c, alerts, results) {
-		settling.Go(func() error {
-			defer p.guard(results, slices.Concat(g.firing, g.resolved)...)
-			p.settleGroup(ctx, g, results)
-			return nil
-		})
-	}
-	// Errors are in the results: one must not hide the others.
-	_ = settling.Wait()
-
-	var reporting errgroup.Group
-	reporting.SetLimit(maxParallel)
-	sink := &delivery{}
+	groups := p.divide(c, alerts, results)
+	p.spread(ctx, len(groups), func(i int) {
+		g := groups[i]
+		defer p.guard(results, slices.Concat(g.firing, g.resolved)...)
+		p.settleGroup(ctx, g, results)
+	})
+	var reports []int
 	reported := map[string]bool{}
 	for i, r := range results {
 		if !r.audited() || reported[r.key] {
 			continue // A body that repeats an alert says one thing.
 		}
 		reported[r.key] = true
-		reporting.Go(func() error {
-			defer p.guard(results, i)
-			p.report(ctx, c, &results[i], sink)
+		reports = append(reports, i)
+	}
+	sink := &delivery{}
+	p.spread(ctx, len(reports), func(i int) {
+		defer p.guard(results, reports[i])
+		p.report(ctx, c, &results[reports[i]], sink)
+	})
+	return results
+}
+
+// spread calls do for 0 to n-1, up to maxParallel at once and maxPlaces over all
+// events, and waits for all. When the context ends before there is a place, what
+// is left is done here, one by one: with that context it fails at once.
+func (p *parts) spread(ctx context.Context, n int, do func(i int)) {
+	var working errgroup.Group
+	working.SetLimit(maxParallel)
+	for i := range n {
+		if n == 1 || p.places.Acquire(ctx, 1) != nil {
+			do(i)
+			continue
+		}
+		working.Go(func() error {
+			defer p.places.Release(1)
+			do(i)
 			return nil
 		})
 	}
-	_ = reporting.Wait()
-	return results
+	// What goes wrong is in the results: one must not hide the others.
+	_ = working.Wait()
 }
 
 // audited tells whether a decision has audit events.

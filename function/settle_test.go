@@ -220,12 +220,12 @@ func TestASinkThatHangsKeepsNoObjectFromBeingMade(t *testing.T) {
 			pass(12 * time.Second) // Its own bound.
 			return errors.New("the sink hangs")
 		}
-		alerts := make([]string, 200)
+		alerts := make([]string, 500)
 		for i := range alerts {
 			alerts[i] = alert("firing", "alertname=A", "pod=p"+strconv.Itoa(i))
 		}
 		requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("1", webhook(alerts...))))
-		require.Equal(t, 200, settled)
+		require.Equal(t, 500, settled)
 		require.LessOrEqual(t, tried, maxParallel, "a sink that is down is not tried for every alert")
 	})
 }

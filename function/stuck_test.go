@@ -29,6 +29,8 @@ import (
 func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 	const (
 		events = maxRequests + 88
+		// alerts of each event: more than there are places for.
+		alertsEach = 20
 		// connections is how many there are to either at once: maxCalls of dedup
 		// and maxConnections of audit. Each has a goroutine that dials it, one
 		// that reads, one that writes, and one that watches its deadline.
@@ -61,8 +63,8 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := runtime.NumGoroutine()
 			// An event's own goroutine, which here is also its sender's, and those
-			// that an admitted one may have beside it.
-			bound := before + events + maxRequests*maxParallel + connections*perConnection
+			// that there are places for.
+			bound := before + events + maxPlaces + connections*perConnection
 			stuck, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			go neverAnswer(stuck)
@@ -74,7 +76,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			}
 			var requests [events]*http.Request
 			for i := range events {
-				alerts := make([]string, maxParallel+4)
+				alerts := make([]string, alertsEach)
 				for j := range alerts {
 					alerts[j] = alert("firing", "alertname=A", fmt.Sprintf("pod=p-%d-%d", i, j))
 				}
@@ -107,7 +109,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			require.Less(t, slowest, tooLate)
 			require.Less(t, slowestRefusal, atOnce)
 			require.LessOrEqual(t, held, bound)
-			require.Greater(t, held, maxRequests*maxParallel, "the test fills what may be filled")
+			require.Greater(t, held, maxPlaces, "the test fills what may be filled")
 
 			require.NoError(t, f.Stop(t.Context()))
 			require.NoError(t, stuck.Close())

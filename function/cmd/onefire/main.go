@@ -35,13 +35,12 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	environment := config.Environment()
-	c, err := config.Load(environment)
+	c, err := config.Load(config.Environment())
 	if err != nil {
 		return err
 	}
 	f := function.New()
-	if err := f.Start(ctx, environment); err != nil {
+	if err := f.StartWith(ctx, c); err != nil {
 		return err
 	}
 	host, port, err := net.SplitHostPort(c.ListenAddress)

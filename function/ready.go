@@ -1,0 +1,63 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"onefire/config"
+)
+
+// reachable asks the API server and the audit sink, both at once.
+func (p *parts) reachable(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var asking sync.WaitGroup
+	var kube, sink error
+	asking.Go(func() { kube = p.dedup.Ready(ctx, p.config.Namespace) })
+	if p.config.AuditMode == config.AuditRequired {
+		asking.Go(func() { sink = p.sink.Ready(ctx) })
+	}
+	asking.Wait()
+	err := errors.Join(kube, sink)
+	if err != nil {
+		p.log.Warn("not ready", "error", err)
+	}
+	return err == nil
+}
+
+// warm opens the connections that the first event needs while the host gets
+// ready to serve: it is a readiness probe that nobody has to wait for, and the
+// answer to those that come meanwhile. cool gives up and returns when nothing
+// of it is left.
+func (f *Function) warm(ctx context.Context, p *parts) (cool func()) {
+	// A host may end the context of its start as soon as that is done.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.ready.ask(func() bool { return p.reachable(ctx) })
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// probe keeps the result of a check for [readyAge], so that probes from many
+// sides cost one.
+type probe struct {
+	mu    sync.Mutex
+	ok    bool
+	since time.Time
+}
+
+func (p *probe) ask(check func() bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.since) > readyAge {
+		p.ok, p.since = check(), time.Now()
+	}
+	return p.ok
+}

@@ -1,0 +1,48 @@
+package bench
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func exampleReport() Report {
+	o := Options{Rounds: 1, Seconds: 5}
+	return NewReport(o, []Measurement{
+		{Scenario: bareCreate, PerSecond: 1000, P50: 50, P99: 80, Calls: map[string]float64{"POST": 1}},
+		{Processes: 1, Scenario: "new", PerSecond: 900.4, OfBare: 0.9, P50: 60, P99: 96, P99OfBare: 1.2,
+			Calls: map[string]float64{"POST": 1, "LIST": 0.25, "GET": 0.001}, PeakRSS: 31.4, IdleRSS: 16},
+		{Processes: 1, Scenario: "repeats", Failure: "the function answered 503"},
+	})
+}
+
+func TestTextIsAligned(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, exampleReport().Text(&b))
+	lines := strings.Split(b.String(), "\n")
+	require.Contains(t, lines[2], "LIST 0.25, POST 1.00", "rare calls are left out")
+	require.Equal(t, strings.Index(lines[0], "per s"), strings.Index(lines[2], "900"))
+	require.Contains(t, lines[3], "FAILED")
+	require.Contains(t, lines[4], "Medians of 1 rounds of up to 5 s")
+}
+
+func TestMarkdownHasTheSameNumberOfCellsInEachLine(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, exampleReport().Markdown(&b))
+	table, _, _ := strings.Cut(b.String(), "\n\n")
+	lines := strings.Split(table, "\n")
+	require.Len(t, lines, 5)
+	for _, line := range lines {
+		require.Equal(t, len(header)+1, strings.Count(line, "|"), line)
+	}
+	require.Contains(t, lines[3], "| 900 | 0.90 | 60.0 | 96.0 | 1.2 |")
+}
+
+func TestJSONHoldsTheRounds(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, exampleReport().JSON(&b))
+	require.Contains(t, b.String(), `"failure": "the function answered 503"`)
+	require.Contains(t, b.String(), `"raw": [`)
+}

@@ -1,0 +1,111 @@
+// Command onefire-bench measures the function against the bare limit of the
+// Kubernetes API.
+//
+//	onefire-bench run [flags]   measure, and print a table
+//	onefire-bench sink ADDR     take audit events and keep none
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"onefire/test/bench"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "onefire-bench:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string) error {
+	switch {
+	case len(args) > 0 && args[0] == "run":
+		return run(ctx, args[1:])
+	case len(args) == 2 && args[0] == "sink":
+		return bench.ServeSink(ctx, args[1])
+	}
+	return fmt.Errorf("usage: onefire-bench run [flags] | sink ADDR")
+}
+
+func run(ctx context.Context, args []string) error {
+	o := bench.Options{Sizes: []int{0, 2000, 20_000, 100_000}, Processes: []int{1, 3}, Progress: os.Stderr}
+	f := flag.NewFlagSet("onefire-bench run", flag.ContinueOnError)
+	f.Func("api", "API server: full (default) or embedded", func(s string) error {
+		if o.API = s; s != bench.Full && s != bench.Embedded {
+			return fmt.Errorf("not %s or %s", bench.Full, bench.Embedded)
+		}
+		return nil
+	})
+	f.StringVar(&o.Function, "function", "bin/onefire", "the function's binary")
+	f.StringVar(&o.Kubernetes, "kubernetes", "bin", "the directory of etcd and kube-apiserver")
+	f.StringVar(&o.Local, "local", "", "the embedded API server's binary, onefire-local (default: built)")
+	f.Func("sizes", "objects in the namespace (default 0,2000,20000,100000)", list(&o.Sizes, 0))
+	f.Func("processes", "function processes (default 1,3)", list(&o.Processes, 1))
+	f.IntVar(&o.Rounds, "rounds", 3, "rounds, of which the median counts")
+	f.Float64Var(&o.Seconds, "seconds", 5, "seconds of one measurement at most")
+	f.Func("only", "a regular expression for the names of scenarios (default: all)", func(s string) (err error) {
+		o.Only, err = regexp.Compile(s)
+		return err
+	})
+	f.DurationVar(&o.Age, "age", 135*time.Second, "age of known fingerprints before they are repeated: the function remembers what is older than two minutes")
+	asJSON := f.String("json", "", "a file for all rounds")
+	asMarkdown := f.String("markdown", "", "a file for the table")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if o.API == "" {
+		o.API = bench.Full
+	}
+	if f.NArg() > 0 || o.Rounds < 1 || o.Seconds <= 0 {
+		return fmt.Errorf("rounds and seconds must be positive, and there are no arguments: %q", f.Args())
+	}
+	var err error
+	if o.Self, err = os.Executable(); err != nil {
+		return fmt.Errorf("finding this binary: %w", err)
+	}
+	raw, err := bench.Run(ctx, o)
+	r := bench.NewReport(o, raw)
+	// What was measured before a failure is worth keeping.
+	return errors.Join(err, r.Text(os.Stdout), toFile(*asJSON, r.JSON), toFile(*asMarkdown, r.Markdown))
+}
+
+// list reads numbers that are not below least.
+func list(into *[]int, least int) func(string) error {
+	return func(s string) error {
+		*into = nil
+		for part := range strings.SplitSeq(s, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(part))
+			if err != nil || n < least {
+				return fmt.Errorf("%q is no number from %d up", part, least)
+			}
+			*into = append(*into, n)
+		}
+		return nil
+	}
+}
+
+func toFile(path string, write func(io.Writer) error) error {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("making the report: %w", err)
+	}
+	return errors.Join(write(file), file.Close())
+}
