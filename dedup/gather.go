@@ -27,8 +27,8 @@ type gatherer struct {
 	// spaces are the namespaces in which a List is under way.
 	spaces map[string]*space
 	// crowded are the namespaces with too much in them that has no label, and
-	// until when that is believed.
-	crowded map[string]time.Time
+	// empty those with nothing such, each until when that is believed.
+	crowded, empty map[string]time.Time
 }
 
 type space struct{ next *wave }
@@ -45,7 +45,7 @@ type wave struct {
 }
 
 func newGatherer(a api) *gatherer {
-	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}}
+	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}}
 }
 
 func (g *gatherer) list(ctx context.Context, namespace, fingerprint string) ([]object, time.Time, error) {
@@ -88,12 +88,17 @@ func (g *gatherer) run(ctx context.Context, namespace string, w *wave) {
 		close(w.done)
 		g.follow(ctx, namespace)
 	}()
-	if len(w.fingerprints) > maxAlone && !g.isCrowded(namespace) {
-		w.objects, w.now, w.err = together(ctx, g.api, namespace, w.fingerprints)
+	if len(w.fingerprints) > maxAlone && !g.believe(g.crowded, namespace) {
+		begun, nobody := time.Now(), g.believe(g.empty, namespace)
+		var others int
+		w.objects, others, w.now, w.err = together(ctx, g.api, namespace, w.fingerprints, !nobody)
+		if w.err == nil && !nobody && others == 0 {
+			g.until(g.empty, namespace, begun.Add(emptyFor))
+		}
 		if !errors.Is(w.err, errTooLarge) {
 			return
 		}
-		g.setCrowded(namespace)
+		g.until(g.crowded, namespace, time.Now().Add(crowdedFor))
 	}
 	w.objects, w.now, w.err = each(ctx, g.api, namespace, w.fingerprints)
 }
@@ -109,23 +114,25 @@ func (g *gatherer) follow(ctx context.Context, namespace string) {
 		return
 	}
 	g.spaces[namespace].next = nil
-	ctx, cancel := until(ctx, w.deadline)
+	ctx, cancel := lasting(ctx, w.deadline)
 	go func() {
 		defer cancel()
 		g.run(ctx, namespace, w)
 	}()
 }
 
-func (g *gatherer) isCrowded(namespace string) bool {
+// believe tells whether something is still held true of a namespace, which
+// until says.
+func (g *gatherer) believe(what map[string]time.Time, namespace string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return time.Now().Before(g.crowded[namespace])
+	return time.Now().Before(what[namespace])
 }
 
-func (g *gatherer) setCrowded(namespace string) {
+func (g *gatherer) until(what map[string]time.Time, namespace string, when time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.crowded[namespace] = time.Now().Add(crowdedFor)
+	what[namespace] = when
 }
 
 // deadline is when a caller gives up.
@@ -136,8 +143,8 @@ func deadline(ctx context.Context) time.Time {
 	return time.Now().Add(maxWait)
 }
 
-// until is a context that lives to a deadline, whatever becomes of its parent.
-func until(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+// lasting is a context that lives to a deadline, whatever becomes of its parent.
+func lasting(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
 }
 
@@ -165,10 +172,11 @@ func each(ctx context.Context, a api, namespace string, fingerprints map[string]
 }
 
 // together asks for the objects of all fingerprints by label, and then for those
-// that have no label because somebody else made them or took it off. In this
-// order nothing is missed that loses its label in between.
-func together(ctx context.Context, a api, namespace string, fingerprints map[string]bool) (map[string][]object, time.Time, error) {
-	all := map[string][]object{}
+// that have no label because somebody else made them or took it off, if others
+// is set; it tells how many there are. In this order nothing is missed that
+// loses its label in between.
+func together(ctx context.Context, a api, namespace string, fingerprints map[string]bool, others bool) (all map[string][]object, unlabelled int, now time.Time, err error) {
+	all = map[string][]object{}
 	add := func(objects []object) {
 		for _, o := range objects {
 			same := func(other object) bool { return other.uid == o.uid }
@@ -182,21 +190,23 @@ func together(ctx context.Context, a api, namespace string, fingerprints map[str
 		labels = append(labels, label(fingerprint))
 	}
 	slices.Sort(labels)
-	var first time.Time
 	for some := range slices.Chunk(slices.Compact(labels), maxLabels) {
-		objects, now, err := a.list(ctx, namespace, selector{labels: some})
+		objects, at, err := a.list(ctx, namespace, selector{labels: some})
 		if err != nil {
-			return nil, now, err
+			return nil, 0, at, err
 		}
 		add(objects)
-		if first.IsZero() {
-			first = now
+		if now.IsZero() {
+			now = at
 		}
 	}
-	objects, now, err := a.list(ctx, namespace, selector{})
+	if !others {
+		return all, 0, now, nil
+	}
+	objects, at, err := a.list(ctx, namespace, selector{})
 	if err != nil {
-		return nil, now, err
+		return nil, 0, at, err
 	}
 	add(objects)
-	return all, first, nil
+	return all, len(objects), now, nil
 }

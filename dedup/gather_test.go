@@ -116,6 +116,29 @@ func TestListsThatWaitAreMadeAsOne(t *testing.T) {
 	}
 }
 
+func TestWhatNobodyElseMakesIsNotAskedForEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fingerprints, objects := subjects(5)
+		for i := range objects {
+			objects[i].ours = true
+		}
+		l := &listing{objects: objects}
+		g := newGatherer(l)
+		asked := func(to []object) int {
+			l.lists = nil
+			require.NoError(t, errors.Join(ask(t, g, fingerprints, to)...))
+			return len(slices.DeleteFunc(l.lists, func(by selector) bool { return by.fingerprint != "" || by.labels != nil }))
+		}
+		require.Equal(t, 1, asked(objects))
+		g.until(g.empty, "ns", time.Now().Add(5*time.Second))
+		require.Zero(t, asked(objects), "there was nothing")
+		time.Sleep(5 * time.Second) // By the test's own clock.
+		objects[3].ours = false
+		require.Equal(t, 1, asked(objects), "somebody made something since")
+		require.Equal(t, 1, asked(objects), "there is something")
+	})
+}
+
 func TestAListBeginsAfterAllWhoShareItAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &listing{}

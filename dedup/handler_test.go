@@ -178,7 +178,7 @@ func (a alone) list(ctx context.Context, ns, fp string) ([]object, time.Time, er
 type gathered struct{ api }
 
 func (g gathered) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	all, now, err := together(ctx, g.api, ns, map[string]bool{fp: true})
+	all, _, now, err := together(ctx, g.api, ns, map[string]bool{fp: true}, true)
 	return all[fp], now, err
 }
 

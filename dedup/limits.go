@@ -3,13 +3,16 @@ package dedup
 import "time"
 
 const (
-	// MaxEvents is how many event keys an object keeps, the newest: about
-	// 4 KiB of status. A redelivery that comes later counts again. A patch that
-	// brings more keys keeps all of them until the next.
+	// MaxEvents is how many event keys an object keeps at least, the newest:
+	// about 4 KiB of status. A redelivery that comes later counts again.
 	MaxEvents = 128
-	// maxSharedKeys bounds the keys that deliveries share one patch for: as many
-	// as the CRD lets an object keep.
-	maxSharedKeys = 4096 - MaxEvents
+	// patchesKept is how many shared patches' keys are kept, where those bring
+	// more: a redelivery comes some patches later than its event.
+	patchesKept = 4
+	// maxRecord is how many keys the CRD lets an object keep.
+	maxRecord = 4096
+	// maxSharedKeys bounds the keys that deliveries share one patch for.
+	maxSharedKeys = maxRecord / patchesKept
 	// maxRounds bounds the rounds of one settlement. Each lost round means
 	// that another writer won it; a hundred losses in a row is an outage.
 	maxRounds = 100
@@ -46,6 +49,11 @@ const (
 	// crowdedFor is how long a namespace is not asked for several fingerprints
 	// at once after it had too much in it for that.
 	crowdedFor = time.Minute
+	// emptyFor is how long a namespace is not asked for what others made, after
+	// there was nothing. A List of hundreds of fingerprints reads all of it, and
+	// would read it twice. A second bounds what an object that somebody made
+	// meanwhile can go unseen.
+	emptyFor = time.Second
 	// settledAge is the age from which an object has no unseen twin: nobody who
 	// listed before it was made is still about to create. An event has 25 s, a
 	// call callTimeout more; the rest is for clocks and for processes that stall.

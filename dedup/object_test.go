@@ -104,6 +104,32 @@ func TestTheRecordIsBounded(t *testing.T) {
 	}
 }
 
+// In a storm the record follows it, and shrinks again when it is over.
+func TestTheRecordFollowsAStorm(t *testing.T) {
+	o := object{count: 1, events: map[string]int32{}, createdAt: epoch}
+	add := func(prefix string, n int) {
+		keys := make([]string, n)
+		for i := range keys {
+			keys[i] = fmt.Sprint(prefix, i)
+		}
+		_, _, o = countPatch(o, keys, epoch)
+	}
+	for i := range 10 {
+		add(fmt.Sprint("storm", i), 256)
+	}
+	require.Len(t, o.events, patchesKept*256)
+	for _, patch := range []int{6, 7, 8, 9} {
+		require.Contains(t, o.events, fmt.Sprintf("storm%d0", patch))
+	}
+	for _, want := range []int{512, 256, MaxEvents, MaxEvents} {
+		add(fmt.Sprint("calm", want, len(o.events)), 1)
+		require.Len(t, o.events, want)
+	}
+	add("most", maxSharedKeys)
+	add("more", maxSharedKeys)
+	require.LessOrEqual(t, len(o.events), maxRecord)
+}
+
 // What is remembered of a patch is what the API server made of it.
 func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 	s := newStore()

@@ -30,7 +30,7 @@ func countPatch(o object, keys []string, now time.Time) (patch map[string]any, m
 		made[key] = changed.count
 	}
 	changed.lastSeen = later(o.lastSeen, now)
-	events := recordPatch(o, made)
+	events := recordPatch(o, made, patchesKept*len(made))
 	d := map[string]any{
 		"occurrenceCount": changed.count,
 		"lastSeenAt":      stamp(changed.lastSeen),
@@ -82,7 +82,7 @@ func mergePatch(survivor, twin object, own types.UID) map[string]any {
 	d := map[string]any{
 		"occurrenceCount": plus(survivor.count, gain),
 		"lastSeenAt":      stamp(later(survivor.lastSeen, later(twin.lastSeen, twin.createdAt))),
-		"events":          recordPatch(survivor, fresh),
+		"events":          recordPatch(survivor, fresh, len(fresh)),
 		"absorbed":        absorbed,
 	}
 	if t := later(survivor.lastResolved, twin.lastResolved); !t.IsZero() {
@@ -119,12 +119,13 @@ func resolvedPatch(o object, at time.Time) map[string]any {
 }
 
 // recordPatch adds keys to an object's record and drops the oldest, those that
-// made the lowest counts, beyond [MaxEvents].
-func recordPatch(o object, added map[string]int32) map[string]any {
+// made the lowest counts, beyond [MaxEvents] or how many to keep, if that is more.
+// What a storm left goes by and by.
+func recordPatch(o object, added map[string]int32, keep int) map[string]any {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
 	patch := make(map[string]any, len(added))
-	limit := max(MaxEvents, len(added))
+	limit := min(max(MaxEvents, keep, len(o.events)/2), maxRecord)
 	for i, key := range newestFirst(all) {
 		made, isNew := added[key]
 		switch {

@@ -114,7 +114,7 @@ func (s *sharing) follow(ctx context.Context, about subject) {
 	}
 	b := waiting[0]
 	s.subjects[about] = waiting[1:]
-	ctx, cancel := until(ctx, b.deadline)
+	ctx, cancel := lasting(ctx, b.deadline)
 	go func() {
 		defer cancel()
 		defer s.follow(ctx, about)

@@ -27,17 +27,23 @@ func (b *bench) bare(ctx context.Context, s space, round int, needed []string) (
 	var all []Measurement
 	for _, step := range []struct {
 		names []string
-		run   func(context.Context) ([]Measurement, error)
+		run   func(ctx context.Context, n int) ([]Measurement, error)
 	}{
 		{[]string{bareCreate, bareCreateHalf}, t.creates},
 		{[]string{barePatch, barePatchHalf}, t.patches},
 		{[]string{barePatchOne, barePatchTurns}, t.patchesOfOne},
 		{[]string{bareMixture}, t.mixture},
 	} {
-		if !slices.ContainsFunc(step.names, func(name string) bool { return slices.Contains(needed, name) }) {
+		n := 0
+		for i, name := range step.names {
+			if slices.Contains(needed, name) {
+				n = i + 1
+			}
+		}
+		if n == 0 {
 			continue
 		}
-		made, err := step.run(ctx)
+		made, err := step.run(ctx, n)
 		if err != nil {
 			return all, fmt.Errorf("%s: %w", step.names[0], err)
 		}
@@ -77,10 +83,10 @@ func (t bareTrial) call(ctx context.Context, run string, l load, created func(n 
 	return m, nil
 }
 
-func (t bareTrial) creates(ctx context.Context) ([]Measurement, error) {
+func (t bareTrial) creates(ctx context.Context, n int) ([]Measurement, error) {
 	var all []Measurement
 	l := closed(workers, t.limit, t.options.duration())
-	for range 2 {
+	for range n {
 		run := t.newRun()
 		m, err := t.call(ctx, run, l, func(n int) int { return n }, func(ctx context.Context, i int) error {
 			return t.template.create(ctx, t.api.bare.Namespace(t.namespace), run, i)
@@ -111,11 +117,11 @@ func (t bareTrial) over(ctx context.Context, n int, use func(run string) error) 
 	return t.api.remove(ctx, t.namespace, run)
 }
 
-func (t bareTrial) patches(ctx context.Context) ([]Measurement, error) {
+func (t bareTrial) patches(ctx context.Context, n int) ([]Measurement, error) {
 	var all []Measurement
 	err := t.over(ctx, knownObjects, func(run string) error {
 		l, first := closed(workers, maxOperations, t.options.duration()), 0
-		for range 2 {
+		for range n {
 			m, err := t.call(ctx, run, l, func(int) int { return knownObjects }, t.patch(run, knownObjects, first))
 			if err != nil {
 				return err
@@ -129,12 +135,12 @@ func (t bareTrial) patches(ctx context.Context) ([]Measurement, error) {
 	return all, err
 }
 
-func (t bareTrial) patchesOfOne(ctx context.Context) ([]Measurement, error) {
+func (t bareTrial) patchesOfOne(ctx context.Context, n int) ([]Measurement, error) {
 	var all []Measurement
 	err := t.over(ctx, 1, func(run string) error {
 		first := 0
-		for _, n := range []int{workers, 1} {
-			m, err := t.call(ctx, run, closed(n, maxOperations, t.options.duration()), func(int) int { return 1 }, t.patch(run, 1, first))
+		for _, concurrency := range []int{workers, 1}[:n] {
+			m, err := t.call(ctx, run, closed(concurrency, maxOperations, t.options.duration()), func(int) int { return 1 }, t.patch(run, 1, first))
 			if err != nil {
 				return err
 			}
@@ -146,7 +152,7 @@ func (t bareTrial) patchesOfOne(ctx context.Context) ([]Measurement, error) {
 	return all, err
 }
 
-func (t bareTrial) mixture(ctx context.Context) ([]Measurement, error) {
+func (t bareTrial) mixture(ctx context.Context, _ int) ([]Measurement, error) {
 	var all []Measurement
 	err := t.over(ctx, knownObjects, func(run string) error {
 		fresh, patch := t.newRun(), t.patch(run, knownObjects, 0)

@@ -105,16 +105,14 @@ func (b *bench) size(ctx context.Context, size int) error {
 		return err
 	}
 	for round := 1; round <= b.options.Rounds; round++ {
-		var needed []string
-		for _, sc := range b.options.chosen() {
-			needed = append(needed, sc.bare...)
-		}
-		bare, err := b.bare(ctx, s, round, needed)
-		if err != nil {
-			return err
-		}
 		for _, processes := range b.options.Processes {
 			for _, sc := range b.options.chosen() {
+				// Right before, because an API server slows down with what it
+				// has done, and a machine with what else it does.
+				bare, err := b.bare(ctx, s, round, sc.bare)
+				if err != nil {
+					return err
+				}
 				made, err := b.try(ctx, s, sc, processes)
 				for i := range made {
 					made[i].Scenario = sc.names[i]
@@ -180,7 +178,7 @@ func (t trial) warmUp(ctx context.Context, known bool) error {
 	return t.api.remove(ctx, t.in, run)
 }
 
-// compare holds a measurement against the bare client's of the same round.
+// compare holds a measurement against the bare client's right before it.
 func compare(m *Measurement, bare []Measurement, name string) {
 	for _, other := range bare {
 		if other.Scenario == name {

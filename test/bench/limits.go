@@ -54,7 +54,7 @@ const (
 	warmWorkers = 16
 	// minAdded is how many objects a scenario may add to any namespace, and
 	// addedShare the part of a large one: what it measures must stay that size.
-	minAdded   = 1000
+	minAdded   = 2000
 	addedShare = 4
 	// maxRecord is how many keys the function keeps on an object.
 	maxRecord = 128

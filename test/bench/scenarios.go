@@ -29,7 +29,7 @@ type scenario struct {
 var scenarios = []scenario{
 	{names: []string{"new", "new, half rate"}, bare: []string{bareCreate, bareCreateHalf}, run: trial.fresh},
 	{names: []string{fmt.Sprintf("new, %d per event", batchAlerts)}, bare: []string{bareCreate}, run: trial.batches},
-	{names: []string{"storm, one fingerprint"}, bare: []string{barePatchOne}, run: trial.storm},
+	{names: []string{"storm, one fingerprint"}, bare: []string{barePatchTurns}, run: trial.storm},
 	{names: []string{"recurrences after terminal"}, bare: []string{bareCreate}, run: trial.recurrences},
 	{names: []string{"repeats, cold"}, bare: []string{barePatch}, known: true, run: trial.cold},
 	{names: []string{"repeats", "repeats, half rate"}, bare: []string{barePatch, barePatchHalf}, known: true, remembered: true, run: trial.repeats},

@@ -33,6 +33,9 @@ func TestEveryCallFails(t *testing.T) {
 	w := newWorld(t, mapping.Schema202601)
 	s := &sabotage{world: w, ledger: newLedger(), plans: map[string]*plan{}}
 	way := newFaulty(t, s.choose)
+	// What was made just now seems old, so that it is remembered too: nobody
+	// deletes anything here between two Lists, which is what makes twins.
+	way.Ahead(time.Hour)
 	binary := stripped(t)
 	var functions []*fn
 	for range 2 {
@@ -140,14 +143,17 @@ type plan struct {
 func (s *sabotage) choose(c kubefault.Call) kubefault.Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.plans[c.Subject]
-	if p == nil || p.verb != c.Verb {
-		return kubefault.Fault{}
+	var fault kubefault.Fault
+	for _, subject := range c.Subjects {
+		p := s.plans[subject]
+		if p == nil || p.verb != c.Verb {
+			continue
+		}
+		if p.calls++; p.calls == p.nth {
+			fault = p.fault
+		}
 	}
-	if p.calls++; p.calls != p.nth {
-		return kubefault.Fault{}
-	}
-	return p.fault
+	return fault
 }
 
 // scene is one fingerprint.
@@ -163,6 +169,14 @@ type scene struct {
 var pasts = map[string]func(ctx context.Context, s *scene) error{
 	"nothing":       func(context.Context, *scene) error { return nil },
 	"an active one": func(ctx context.Context, s *scene) error { return s.fire(ctx, "before") },
+	"a remembered one": func(ctx context.Context, s *scene) error {
+		for _, event := range []string{"before", "x", "y", "z"} { // To both processes.
+			if err := s.fire(ctx, event); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
 	"a terminal one": func(ctx context.Context, s *scene) error {
 		if err := s.fire(ctx, "before"); err != nil {
 			return err

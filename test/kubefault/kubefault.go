@@ -32,9 +32,9 @@ const delay = 150 * time.Millisecond
 type Call struct {
 	// Verb is list, get, create, patch or delete.
 	Verb string
-	// Subject is what the call is about: the first 12 characters of the
+	// Subjects are what the call is about: the first 12 characters of each
 	// fingerprint, which stand in its selector or in its object's name.
-	Subject string
+	Subjects []string
 }
 
 // Kind is what goes wrong with a call.
@@ -74,6 +74,7 @@ type Proxy struct {
 	client *http.Client
 	config *rest.Config
 	choose func(Call) Fault
+	ahead  time.Duration
 
 	mu    sync.Mutex
 	tally map[string]int
@@ -97,6 +98,10 @@ func New(config *rest.Config, choose func(Call) Fault) (*Proxy, error) {
 	p.server.StartTLS()
 	return p, nil
 }
+
+// Ahead makes the API server's clock seem to be ahead of the real one, so that
+// its objects seem that much older.
+func (p *Proxy) Ahead(d time.Duration) { p.ahead = d }
 
 // Close ends the proxy and all that hangs in it.
 func (p *Proxy) Close() {
@@ -186,6 +191,9 @@ func (p *Proxy) forward(r *http.Request, body []byte) answer {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil && p.ahead != 0 {
+		resp.Header.Set("Date", date.Add(p.ahead).Format(http.TimeFormat))
+	}
 	return answer{resp.StatusCode, resp.Header, text}
 }
 
@@ -209,7 +217,11 @@ func wait(ctx context.Context, d time.Duration) {
 func callOf(r *http.Request, body []byte) Call {
 	if selector := r.URL.Query().Get("fieldSelector"); selector != "" {
 		_, fingerprint, _ := strings.Cut(selector, "=")
-		return Call{"list", fingerprint[:min(12, len(fingerprint))]}
+		return Call{"list", []string{fingerprint[:min(12, len(fingerprint))]}}
+	}
+	if selector := r.URL.Query().Get("labelSelector"); selector != "" {
+		_, labels, _ := strings.Cut(strings.Trim(selector, ")"), "(")
+		return Call{"list", strings.Split(labels, ",")}
 	}
 	name := path.Base(strings.TrimSuffix(r.URL.Path, "/status"))
 	verb := map[string]string{
@@ -227,7 +239,7 @@ func callOf(r *http.Request, body []byte) Call {
 	}
 	_, subject, _ := strings.Cut(name, "-")
 	subject, _, _ = strings.Cut(subject, "-")
-	return Call{verb, subject}
+	return Call{verb, []string{subject}}
 }
 
 func (p *Proxy) note(c Call, f Fault) {

@@ -79,7 +79,7 @@ var mutations = map[string]mutation{
 
 	// Counting.
 	"the counted key is not recorded": {kept: "a count that crashes", edits: []edit{
-		{"patch.go", "		\"events\":          recordPatch(o, made),\n", ""},
+		{"patch.go", "		\"events\":          events,\n", ""},
 	}},
 	"the key that made an object is not recorded": {edits: []edit{
 		{"request.go", "map[string]string{eventAnnotation: key}", "map[string]string{\"key\": key}"},
@@ -88,7 +88,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "\"metadata\": map[string]any{\"resourceVersion\": o.resourceVersion},", "\"metadata\": map[string]any{},"},
 	}},
 	"an alert is acknowledged before its patch": {edits: []edit{
-		{"protocol.go", "	if err != nil || !ok {\n		return err\n	}\n	for key, n := range made {", "	if err != nil {\n		return err\n	}\n	_ = ok\n	for key, n := range made {"},
+		{"protocol.go", "	if err != nil || !ok {\n		return err\n	}\n	changed", "	if err != nil {\n		return err\n	}\n	_ = ok\n	changed"},
 	}},
 	"a terminal object's record does not count": {edits: []edit{
 		{"decide.go", "		if n, has := o.events[key]; has && (", "		if n, has := o.events[key]; has && !o.terminal() && ("},
@@ -150,11 +150,11 @@ var mutations = map[string]mutation{
 		{"memory.go", "m := memo{objects: slices.Clone(past), ", "m := memo{objects: []object{changed}, "},
 	}},
 	"a gathered List leaves out what others made": {edits: []edit{
-		{"gather.go", "	objects, now, err := a.list(ctx, namespace, selector{})\n", "	objects, now, err := []object(nil), first, error(nil)\n"},
+		{"gather.go", "	if !others {\n", "	if others {\n"},
 	}},
 	"a gathered List asks for what has no label first": {edits: []edit{
-		{"gather.go", "	var labels []string\n", "	others, now, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, now, err\n	}\n	var labels []string\n"},
-		{"gather.go", "	objects, now, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, now, err\n	}\n	add(objects)\n", "	add(others)\n"},
+		{"gather.go", "	var labels []string\n", "	early, at, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, 0, at, err\n	}\n	var labels []string\n"},
+		{"gather.go", "	objects, at, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, 0, at, err\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
 	"a List after a lost round is gathered": {edits: []edit{
 		{"protocol.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
