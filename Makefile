@@ -13,7 +13,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert test soak lint fuzz bench-start build build-local clean
+.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,7 +48,13 @@ fuzz: ## Fuzz every decoder, FUZZTIME (60s) each.
 		done; \
 	done
 
-bench-start: ## Measure a cold start: exec to the first 2xx with its object made (half a minute).
+bench: build build-bench bin/kube-apiserver bin/etcd ## Measure against the bare limit of a whole Kubernetes API (an hour and a half; the first time 10 minutes more of building).
+	bin/onefire-bench run -json bin/bench.json -markdown bin/bench.md
+
+bench-quick: build build-bench build-local ## The same on the API server of make run: one function, an empty namespace, one round (5 minutes).
+	bin/onefire-bench run -api embedded -local bin/onefire-local -sizes 0 -processes 1 -rounds 1 -seconds 2
+
+bench-start: ## Measure a cold start: exec to the first 2xx with its object made, beside an empty server's (half a minute).
 	cd test && go test -run '^$$' -bench ColdStart -benchtime 30x ./e2e
 
 build: ## Build bin/onefire, static and stripped.
@@ -57,6 +63,18 @@ build: ## Build bin/onefire, static and stripped.
 build-local:
 	@echo "building the local Kubernetes API (minutes on a cold cache, seconds later) …" >&2
 	cd test && go build -o ../bin/onefire-local ./cmd/onefire-local
+
+build-bench:
+	cd test && go build -o ../bin/onefire-bench ./cmd/onefire-bench
+
+bin/kube-apiserver: test/kubernetes/go.mod
+	@echo "building kube-apiserver (10 minutes on a cold cache, seconds later) …" >&2
+	cd test/kubernetes && CGO_ENABLED=0 go build -trimpath -o ../../bin/kube-apiserver \
+		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes)" \
+		k8s.io/kubernetes/cmd/kube-apiserver
+
+bin/etcd: test/kubernetes/go.mod
+	cd test/kubernetes && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/etcd go.etcd.io/etcd/server/v3
 
 clean: ## Remove what was built and the local state.
 	rm -rf bin .local

@@ -43,6 +43,8 @@ type api interface {
 type selector struct {
 	fingerprint string
 	labels      []string
+	// urgent waits for no place among the calls under way.
+	urgent bool
 }
 
 func (s selector) param() (name, value string) {
@@ -136,6 +138,11 @@ func (k *kube) do(ctx context.Context, r *rest.Request, limit int64) ([]byte, er
 		return nil, err
 	}
 	defer leave()
+	return k.now(ctx, r, limit)
+}
+
+// now makes a call without a place in the window.
+func (k *kube) now(ctx context.Context, r *rest.Request, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	stream, err := r.Timeout(callTimeout).Stream(ctx)
@@ -185,15 +192,23 @@ func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object
 	now := time.Now()
 	ctx = context.WithValue(ctx, dateKey{}, &now)
 	// Without a resourceVersion the answer is the most recent state.
-	body, err := k.do(ctx, k.request(k.client.Get(), namespace).Param(s.param()), s.limit())
+	call := k.do
+	if s.urgent {
+		call = k.now
+	}
+	body, err := call(ctx, k.request(k.client.Get(), namespace).Param(s.param()), s.limit())
 	if err != nil {
 		return nil, now, err
 	}
 	var all struct {
+		Kind  string       `json:"kind"`
 		Items []wireObject `json:"items"`
 	}
 	if err := decode(body, &all); err != nil {
 		return nil, now, err
+	}
+	if !strings.HasSuffix(all.Kind, "List") {
+		return nil, now, fmt.Errorf("the API server's answer to a List is a %q", all.Kind)
 	}
 	objects := make([]object, len(all.Items))
 	for i := range all.Items {

@@ -28,6 +28,23 @@
 // Lists, and would otherwise leave two active objects behind.
 //
 // The decision is a pure function in decide.go; protocol.go is the only code
-// that acts on it. Nothing here blocks longer than its context allows, holds a
-// lock across a call, or starts a goroutine.
+// that acts on it.
+//
+// # What saves calls
+//
+// None of it decides anything: the protocol holds with all of it, and without.
+//
+//   - gather.go: Lists of several fingerprints that would wait for each other
+//     are made as one, which began after all had asked.
+//   - share.go: deliveries of one fingerprint that would wait for each other are
+//     settled together, with one patch, and each is answered after it.
+//   - memory.go: what a List showed stands in for the next List, if all that
+//     follows from it is a conditional patch of an active object.
+//   - window.go: calls under way are bounded, and fewer when the API server says
+//     that it has too much to do.
+//
+// Nothing here blocks longer than its context allows or holds a lock across a
+// call. A goroutine is started only for who waits together, and ends by the
+// latest deadline among them. Each namespace has at most one such List under way,
+// and each fingerprint one such settlement.
 package dedup

@@ -1,8 +1,11 @@
 package dedup
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +21,9 @@ type lister interface {
 }
 
 // gatherer is a lister that makes one List of many. An API server reads all of
-// a namespace for each List, so while one is under way the next to come wait,
-// and are then made together. Who waits joined before that List began.
+// a namespace for each List, so while one is under way, and for at most maxLead,
+// the next to come wait, and are then made together. Who waits joined before that
+// List began.
 type gatherer struct {
 	api api
 
@@ -36,12 +40,19 @@ type space struct{ next *wave }
 // wave is a List of some fingerprints that are asked for together.
 type wave struct {
 	fingerprints map[string]bool
+	ctx          context.Context // the first one's, for what comes with it
 	deadline     time.Time
 	done         chan struct{}
-	// These are set when done is closed.
+	listed
+}
+
+// listed is what Lists of several fingerprints came to.
+type listed struct {
 	objects map[string][]object
 	now     time.Time
-	err     error
+	// errs are those of single fingerprints, err is that of all.
+	errs map[string]error
+	err  error
 }
 
 func newGatherer(a api) *gatherer {
@@ -55,7 +66,7 @@ func (g *gatherer) list(ctx context.Context, namespace, fingerprint string) ([]o
 	}
 	select {
 	case <-w.done:
-		return slices.Clone(w.objects[fingerprint]), w.now, w.err
+		return slices.Clone(w.objects[fingerprint]), w.now, cmp.Or(w.err, w.errs[fingerprint])
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()
 	}
@@ -72,7 +83,7 @@ func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *
 		g.spaces[namespace] = s
 	}
 	if w = s.next; w == nil {
-		w = &wave{fingerprints: map[string]bool{}, done: make(chan struct{})}
+		w = &wave{fingerprints: map[string]bool{}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
 	}
 	if !first {
 		s.next = w
@@ -82,30 +93,24 @@ func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *
 	return w, first
 }
 
-// run makes a wave's List and has the next one follow.
+// run makes a wave's List and has the next one follow, at once if it takes long.
 func (g *gatherer) run(ctx context.Context, namespace string, w *wave) {
+	follow := sync.OnceFunc(func() { g.follow(namespace) })
+	late := time.AfterFunc(maxLead, follow)
 	defer func() {
+		if cause := recover(); cause != nil {
+			w.listed = listed{err: panicked(cause)}
+		}
 		close(w.done)
-		g.follow(ctx, namespace)
+		late.Stop()
+		follow()
 	}()
-	if len(w.fingerprints) > maxAlone && !g.believe(g.crowded, namespace) {
-		begun, nobody := time.Now(), g.believe(g.empty, namespace)
-		var others int
-		w.objects, others, w.now, w.err = together(ctx, g.api, namespace, w.fingerprints, !nobody)
-		if w.err == nil && !nobody && others == 0 {
-			g.until(g.empty, namespace, begun.Add(emptyFor))
-		}
-		if !errors.Is(w.err, errTooLarge) {
-			return
-		}
-		g.until(g.crowded, namespace, time.Now().Add(crowdedFor))
-	}
-	w.objects, w.now, w.err = each(ctx, g.api, namespace, w.fingerprints)
+	w.listed = g.lists(ctx, namespace, w.fingerprints)
 }
 
 // follow starts the wave that waits, in a goroutine that ends by the latest
 // deadline of who waits for it.
-func (g *gatherer) follow(ctx context.Context, namespace string) {
+func (g *gatherer) follow(namespace string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w := g.spaces[namespace].next
@@ -114,11 +119,28 @@ func (g *gatherer) follow(ctx context.Context, namespace string) {
 		return
 	}
 	g.spaces[namespace].next = nil
-	ctx, cancel := lasting(ctx, w.deadline)
 	go func() {
+		ctx, cancel := context.WithDeadline(w.ctx, w.deadline)
 		defer cancel()
 		g.run(ctx, namespace, w)
 	}()
+}
+
+// lists makes Lists of all fingerprints, together where that is cheaper.
+func (g *gatherer) lists(ctx context.Context, namespace string, fingerprints map[string]bool) listed {
+	if len(fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
+		return each(ctx, g.api, namespace, fingerprints)
+	}
+	begun, nobody := time.Now(), g.believe(g.empty, namespace)
+	all, others := together(ctx, g.api, namespace, fingerprints, !nobody)
+	switch {
+	case errors.Is(all.err, errTooLarge):
+		g.until(g.crowded, namespace, time.Now().Add(crowdedFor))
+		return each(ctx, g.api, namespace, fingerprints)
+	case all.err == nil && !nobody && others == 0:
+		g.until(g.empty, namespace, begun.Add(emptyFor))
+	}
+	return all
 }
 
 // believe tells whether something is still held true of a namespace, which
@@ -132,6 +154,9 @@ func (g *gatherer) believe(what map[string]time.Time, namespace string) bool {
 func (g *gatherer) until(what map[string]time.Time, namespace string, when time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if len(what) >= maxNamespaces {
+		clear(what) // It is learned again.
+	}
 	what[namespace] = when
 }
 
@@ -143,45 +168,52 @@ func deadline(ctx context.Context) time.Time {
 	return time.Now().Add(maxWait)
 }
 
-// lasting is a context that lives to a deadline, whatever becomes of its parent.
-func lasting(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
-	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
-}
+// panicked is a panic as an error. It must not end the process, or be taken for
+// an answer.
+func panicked(cause any) error { return fmt.Errorf("panic: %v\n%s", cause, debug.Stack()) }
 
-// each makes a List for each fingerprint.
-func each(ctx context.Context, a api, namespace string, fingerprints map[string]bool) (map[string][]object, time.Time, error) {
+// each makes a List for each fingerprint; one that fails touches no other.
+func each(ctx context.Context, a api, namespace string, fingerprints map[string]bool) listed {
 	var mu sync.Mutex
-	all := map[string][]object{}
-	var earliest time.Time
+	all := listed{objects: map[string][]object{}, errs: map[string]error{}}
 	var lists errgroup.Group
 	lists.SetLimit(maxLists)
 	for fingerprint := range fingerprints {
 		lists.Go(func() error {
-			objects, now, err := a.list(ctx, namespace, selector{fingerprint: fingerprint})
+			objects, now, err := one(ctx, a, namespace, fingerprint)
 			mu.Lock()
 			defer mu.Unlock()
-			all[fingerprint] = objects
-			if earliest.IsZero() || now.Before(earliest) {
-				earliest = now
+			all.objects[fingerprint], all.errs[fingerprint] = objects, err
+			if err == nil && (all.now.IsZero() || now.Before(all.now)) {
+				all.now = now
 			}
-			return err
+			return nil
 		})
 	}
-	err := lists.Wait()
-	return all, earliest, err
+	_ = lists.Wait() // Each has its own error.
+	return all
+}
+
+func one(ctx context.Context, a api, namespace, fingerprint string) (objects []object, now time.Time, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = panicked(cause)
+		}
+	}()
+	return a.list(ctx, namespace, selector{fingerprint: fingerprint})
 }
 
 // together asks for the objects of all fingerprints by label, and then for those
-// that have no label because somebody else made them or took it off, if others
-// is set; it tells how many there are. In this order nothing is missed that
-// loses its label in between.
-func together(ctx context.Context, a api, namespace string, fingerprints map[string]bool, others bool) (all map[string][]object, unlabelled int, now time.Time, err error) {
-	all = map[string][]object{}
+// that have no label because somebody else made them or took it off, if asked
+// to; it tells how many there are. In this order nothing is missed that loses its
+// label in between.
+func together(ctx context.Context, a api, namespace string, fingerprints map[string]bool, others bool) (all listed, unlabelled int) {
+	all.objects = map[string][]object{}
 	add := func(objects []object) {
 		for _, o := range objects {
 			same := func(other object) bool { return other.uid == o.uid }
-			if fingerprints[o.fingerprint] && !slices.ContainsFunc(all[o.fingerprint], same) {
-				all[o.fingerprint] = append(all[o.fingerprint], o)
+			if known := all.objects[o.fingerprint]; fingerprints[o.fingerprint] && !slices.ContainsFunc(known, same) {
+				all.objects[o.fingerprint] = append(known, o)
 			}
 		}
 	}
@@ -191,22 +223,37 @@ func together(ctx context.Context, a api, namespace string, fingerprints map[str
 	}
 	slices.Sort(labels)
 	for some := range slices.Chunk(slices.Compact(labels), maxLabels) {
-		objects, at, err := a.list(ctx, namespace, selector{labels: some})
+		objects, now, err := labelled(ctx, a, namespace, some)
 		if err != nil {
-			return nil, 0, at, err
+			return listed{err: err}, 0
 		}
 		add(objects)
-		if now.IsZero() {
-			now = at
+		if all.now.IsZero() {
+			all.now = now
 		}
 	}
 	if !others {
-		return all, 0, now, nil
+		return all, 0
 	}
-	objects, at, err := a.list(ctx, namespace, selector{})
+	objects, _, err := a.list(ctx, namespace, selector{})
 	if err != nil {
-		return nil, 0, at, err
+		return listed{err: err}, 0
 	}
 	add(objects)
-	return all, len(objects), now, nil
+	return all, len(objects)
+}
+
+// labelled asks for the objects with one of the labels, in as many Lists as that
+// takes.
+func labelled(ctx context.Context, a api, namespace string, labels []string) ([]object, time.Time, error) {
+	objects, now, err := a.list(ctx, namespace, selector{labels: labels})
+	if half := len(labels) / 2; half > 0 && errors.Is(err, errTooLarge) {
+		if objects, now, err = labelled(ctx, a, namespace, labels[:half]); err != nil {
+			return nil, now, err
+		}
+		var rest []object
+		rest, _, err = labelled(ctx, a, namespace, labels[half:])
+		objects = append(objects, rest...)
+	}
+	return objects, now, err
 }

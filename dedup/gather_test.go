@@ -19,6 +19,7 @@ import (
 type listing struct {
 	api
 	fail func(selector) error
+	seen func(context.Context)
 
 	mu      sync.Mutex
 	objects []object
@@ -29,6 +30,9 @@ func (l *listing) list(ctx context.Context, _ string, by selector) ([]object, ti
 	l.mu.Lock()
 	l.lists = append(l.lists, by)
 	l.mu.Unlock()
+	if l.seen != nil {
+		l.seen(ctx)
+	}
 	select {
 	case <-time.After(time.Second): // By the test's own clock.
 	case <-ctx.Done():
@@ -196,6 +200,109 @@ func TestAFailedListFailsAllWhoShareIt(t *testing.T) {
 				require.ErrorIs(t, err, trouble)
 			}
 		}
+	})
+}
+
+func TestOneThatFailsByItselfTouchesNoOther(t *testing.T) {
+	for reason, fail := range map[string]func() error{
+		"an error": func() error { return errors.New("trouble") },
+		"a panic":  func() error { panic("trouble") },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fingerprints, objects := subjects(10)
+				g := newGatherer(&listing{objects: objects, fail: func(by selector) error {
+					switch by.fingerprint {
+					case "": // The namespace is crowded.
+						return errTooLarge
+					case fingerprints[3]:
+						return fail()
+					}
+					return nil
+				}})
+				for i, err := range ask(t, g, fingerprints, objects) {
+					if i == 3 {
+						require.ErrorContains(t, err, "trouble")
+					} else {
+						require.NoError(t, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAPanicIsNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fingerprints, objects := subjects(5)
+		g := newGatherer(&listing{objects: objects, fail: func(by selector) error {
+			if by.labels != nil {
+				panic("a bug")
+			}
+			return nil
+		}})
+		for i, err := range ask(t, g, fingerprints, objects) {
+			if i > 0 {
+				require.ErrorContains(t, err, "a bug")
+			}
+		}
+		require.NoError(t, ask(t, g, fingerprints[:1], objects)[0], "the namespace is not stuck")
+	})
+}
+
+func TestAListThatIsStuckHoldsUpNobodyForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fingerprints, objects := subjects(5)
+		stuck := func(by selector) error {
+			if by.fingerprint == fingerprints[0] {
+				time.Sleep(time.Hour) // By the test's own clock.
+			}
+			return nil
+		}
+		g := newGatherer(&listing{objects: objects, fail: stuck})
+		go func() { _, _, _ = g.list(t.Context(), "ns", fingerprints[0]) }()
+		synctest.Wait()
+		begun := time.Now()
+		_, _, err := g.list(t.Context(), "ns", fingerprints[1])
+		require.NoError(t, err)
+		require.Equal(t, maxLead+time.Second, time.Since(begun))
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		require.Empty(t, g.spaces)
+	})
+}
+
+func TestALargeListIsMadeInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fingerprints, objects := subjects(10)
+		l := &listing{objects: objects, fail: func(by selector) error {
+			if len(by.labels) > 3 {
+				return errTooLarge
+			}
+			return nil
+		}}
+		g := newGatherer(l)
+		require.NoError(t, errors.Join(ask(t, g, fingerprints, objects)...))
+		require.Empty(t, g.crowded, "it is not others that make it large")
+	})
+}
+
+// What comes with the first one's context must not pile up as long as there is
+// always another one.
+func TestABusyNamespaceKeepsNoContexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		longest := 0
+		l := &listing{seen: func(ctx context.Context) { longest = max(longest, len(fmt.Sprint(ctx))) }}
+		g := newGatherer(l)
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() { _, _, _ = g.list(t.Context(), "ns", digest("a")) })
+			time.Sleep(900 * time.Millisecond) // By the test's own clock: never idle.
+		}
+		all.Wait()
+		synctest.Wait()
+		require.Greater(t, len(l.lists), 50)
+		require.Less(t, longest, 1000)
 	})
 }
 

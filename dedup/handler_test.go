@@ -68,6 +68,8 @@ type transition struct {
 type means struct {
 	// Gathered Lists ask by label, as for several fingerprints.
 	Gathered bool `json:"gathered,omitempty"`
+	// Blind ones do not ask for what has no label.
+	Blind bool `json:"blind,omitempty"`
 	// Replicas is how many processes remember; 0 is one that does not.
 	Replicas int `json:"replicas,omitempty"`
 	// Doubtful ones read what they remember before they patch it.
@@ -147,7 +149,7 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 		clock: func() time.Time { return epoch },
 	}
 	if by.Gathered {
-		c.lists = gathered{s}
+		c.lists = gathered{s, by.Blind}
 	}
 	if by.Replicas > 0 {
 		c.memory = s
@@ -158,7 +160,7 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 	if event == resolvedAlert {
 		_, err = c.Resolve(context.Background(), signal, epoch)
 	} else {
-		outcomes, err = c.settle(context.Background(), signal, strings.Split(event, ","))
+		outcomes, err = c.settle(context.Background(), signal, strings.Split(event, ","), nil)
 	}
 	if s.call != "" {
 		p.call, p.make = s.call, s.make
@@ -175,11 +177,14 @@ func (a alone) list(ctx context.Context, ns, fp string) ([]object, time.Time, er
 	return a.api.list(ctx, ns, selector{fingerprint: fp})
 }
 
-type gathered struct{ api }
+type gathered struct {
+	api
+	blind bool
+}
 
 func (g gathered) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	all, _, now, err := together(ctx, g.api, ns, map[string]bool{fp: true}, true)
-	return all[fp], now, err
+	all, _ := together(ctx, g.api, ns, map[string]bool{fp: true}, !g.blind)
+	return all.objects[fp], all.now, all.err
 }
 
 // forgetful is a memory that keeps nothing.
@@ -187,6 +192,7 @@ type forgetful struct{}
 
 func (forgetful) recall(subject) (memo, bool) { return memo{}, false }
 func (forgetful) keep(subject, memo)          {}
+func (forgetful) forget(subject)              {}
 func (forgetful) note(bool)                   {}
 func (forgetful) doubtful() bool              { return false }
 
@@ -286,6 +292,8 @@ func (s *script) keep(_ subject, m memo) {
 		s.remembers = &m
 	}
 }
+
+func (s *script) forget(about subject) { s.keep(about, memo{}) }
 
 func (s *script) note(bool) {}
 

@@ -79,6 +79,24 @@ func sawLast(answers []answer, name string) (saw []object, target object, now ti
 	return saw, target, now
 }
 
+// checkResolved judges a resolved alert that marked nothing: the last List that
+// its handler made showed nothing active.
+func checkResolved(answers []answer, p *progress) error {
+	saw, _, _ := sawLast(answers, "")
+	last := answers[len(answers)-1].call
+	switch {
+	case p.call != "" || p.event != resolvedAlert || strings.HasPrefix(last, "patch"):
+		return nil
+	case !strings.HasPrefix(last, list):
+		return errors.New("I4: a resolved alert marked nothing, and nobody looked")
+	}
+	saw = slices.DeleteFunc(slices.Clone(saw), func(o object) bool { return !active(o) })
+	if len(saw) > 0 && slices.MinFunc(saw, byAge).lastResolved.IsZero() {
+		return errors.New("I4: a resolved alert did not mark the active object")
+	}
+	return nil
+}
+
 // checkYield judges a handler that has ended: what it made, and nobody was told
 // of, does not stay beside a foreign object.
 func checkYield(answers []answer, p *progress) error {

@@ -33,6 +33,9 @@ const (
 	// shrinkPause is how long after a refusal another one says nothing new: the
 	// calls that were under way are refused together.
 	shrinkPause = 100 * time.Millisecond
+	// maxLead is how long those who come next wait for a List under way: one
+	// that is stuck must not hold up a namespace.
+	maxLead = 2 * time.Second
 	// maxAlone is how many fingerprints are listed one by one, although others
 	// wait: making the List of several takes two calls.
 	maxAlone = 2
@@ -54,14 +57,16 @@ const (
 	// would read it twice. A second bounds what an object that somebody made
 	// meanwhile can go unseen.
 	emptyFor = time.Second
+	// maxNamespaces bounds what is believed of namespaces: alerts can name any.
+	maxNamespaces = 1024
 	// settledAge is the age from which an object has no unseen twin: nobody who
 	// listed before it was made is still about to create. An event has 25 s, a
 	// call callTimeout more; the rest is for clocks and for processes that stall.
 	settledAge = 2 * time.Minute
-	// maxMemos is how many subjects are remembered; a memo is 1 to 10 KiB.
-	maxMemos = 2048
-	// maxMemoObjects bounds the objects of a memo.
-	maxMemoObjects = 8
+	// maxMemos is how many subjects are remembered, and maxMemoKeys bounds the
+	// keys in one memo: 30 KiB, and 1 to 8 KiB as a rule.
+	maxMemos    = 2048
+	maxMemoKeys = 4 * MaxEvents
 	// maxStale is the share of old memos from which on an object is read before
 	// it is patched: a lost patch costs the API server ten times a read. It is
 	// that of the last memosNoted.

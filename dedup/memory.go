@@ -34,6 +34,7 @@ type memo struct {
 type memory interface {
 	recall(subject) (memo, bool)
 	keep(subject, memo)
+	forget(subject)
 	// note takes down whether an object was as a memo said, and doubtful tells
 	// that too many were not: other processes change the same objects.
 	note(fresh bool)
@@ -58,6 +59,7 @@ func newRecent() (*recent, error) {
 
 func (r *recent) recall(s subject) (memo, bool) { return r.memos.Get(s) }
 func (r *recent) keep(s subject, m memo)        { r.memos.Add(s, m) }
+func (r *recent) forget(s subject)              { r.memos.Remove(s) }
 
 func (r *recent) note(fresh bool) {
 	r.mu.Lock()
@@ -97,6 +99,7 @@ func (h *handler) recall(ctx context.Context) bool {
 	i := slices.IndexFunc(h.objects, func(o object) bool { return !o.terminal() })
 	o, err := h.api.get(ctx, h.signal.Namespace, h.objects[i].name)
 	if err != nil || o.uid != h.objects[i].uid {
+		h.memory.forget(h.subject)
 		h.objects = nil
 		return false
 	}
@@ -107,11 +110,24 @@ func (h *handler) recall(ctx context.Context) bool {
 	return true
 }
 
+// giveUp asks for a List instead of a past that came from memory, and forgets it
+// if its object has ended.
+func (h *handler) giveUp() {
+	if active, _ := split(h.objects); len(active) == 0 {
+		h.memory.forget(h.subject)
+	}
+	h.objects, h.hinted = nil, false
+}
+
 // remember keeps a past in which an object was just changed.
 func (h *handler) remember(past []object, changed object) {
 	settled := h.memo.listed.Add(h.memo.skew).Sub(changed.createdAt) >= settledAge
 	others := slices.ContainsFunc(past, func(o object) bool { return o.uid != changed.uid && !o.terminal() })
-	if !settled || others || !changed.ours || changed.terminal() || len(past) > maxMemoObjects {
+	keys := 0
+	for _, o := range past {
+		keys += len(o.events)
+	}
+	if !settled || others || !changed.ours || changed.terminal() || changed.resourceVersion == "" || keys > maxMemoKeys {
 		return
 	}
 	m := memo{objects: slices.Clone(past), skew: h.memo.skew, listed: h.memo.listed}

@@ -121,7 +121,7 @@ func TestTheRecordFollowsAStorm(t *testing.T) {
 	for _, patch := range []int{6, 7, 8, 9} {
 		require.Contains(t, o.events, fmt.Sprintf("storm%d0", patch))
 	}
-	for _, want := range []int{512, 256, MaxEvents, MaxEvents} {
+	for _, want := range []int{896, 784, 686, 600} {
 		add(fmt.Sprint("calm", want, len(o.events)), 1)
 		require.Len(t, o.events, want)
 	}

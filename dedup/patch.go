@@ -125,7 +125,7 @@ func recordPatch(o object, added map[string]int32, keep int) map[string]any {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
 	patch := make(map[string]any, len(added))
-	limit := min(max(MaxEvents, keep, len(o.events)/2), maxRecord)
+	limit := min(max(MaxEvents, keep, len(o.events)*7/8), maxRecord)
 	for i, key := range newestFirst(all) {
 		made, isNew := added[key]
 		switch {

@@ -62,16 +62,16 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 			s.countOn(t, "a", "x", row.shared)
 			want := 2 + row.before
 			require.True(t, s.merge(t))
-			require.EqualValues(t, want, s.seen["a"].object.count)
+			require.EqualValues(t, want, s.seen["a"].count)
 			require.False(t, s.merge(t), "there is nothing left to merge")
 
 			s.countOn(t, "b", "y", row.between)
 			require.Equal(t, row.between > 0, s.merge(t))
-			require.EqualValues(t, want+row.between, s.seen["a"].object.count)
+			require.EqualValues(t, want+row.between, s.seen["a"].count)
 			if want+row.between <= MaxEvents {
-				require.EqualValues(t, 1, s.seen["a"].object.events["b"], "who made a twin stays one who made one")
+				require.EqualValues(t, 1, s.seen["a"].events["b"], "who made a twin stays one who made one")
 			}
-			require.LessOrEqual(t, len(s.seen["a"].object.events), MaxEvents+1)
+			require.LessOrEqual(t, len(s.seen["a"].events), MaxEvents+1)
 		})
 	}
 }
@@ -83,7 +83,7 @@ func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 	s.objects["a"].SetLabels(nil)
 	s.objects["a"].SetAnnotations(nil)
 	s.countOn(t, "b", "x", 2)
-	patch := mergePatch(s.seen["a"].object, s.seen["b"].object, s.seen["b"].object.uid)
+	patch := mergePatch(s.seen["a"].object, s.seen["b"].object, s.seen["b"].uid)
 	_, err := s.patchStatus(t.Context(), "", "a", patch)
 	require.NoError(t, err)
 	a := s.seen["a"].object
@@ -97,6 +97,6 @@ func TestAMergeCarriesWhatATwinHadAbsorbed(t *testing.T) {
 	_, err := s.patchStatus(context.Background(), "", "b", patch)
 	require.NoError(t, err)
 	require.True(t, s.merge(t))
-	require.EqualValues(t, 200, s.seen["a"].object.absorbed["third"])
-	require.EqualValues(t, 202, s.seen["a"].object.count)
+	require.EqualValues(t, 200, s.seen["a"].absorbed["third"])
+	require.EqualValues(t, 202, s.seen["a"].count)
 }

@@ -80,8 +80,9 @@ func (c core) handler(s mapping.Signal) handler {
 	}
 }
 
-func (c core) settle(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error) {
+func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	h := c.handler(s)
+	h.signals = signals
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {
@@ -92,8 +93,7 @@ func (c core) settle(ctx context.Context, s mapping.Signal, keys []string) ([]Ou
 		}
 		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, now: h.now})
 		if h.hinted && v.reason != mapping.Active {
-			// Only a count on our active object is verified by its write.
-			h.objects, h.hinted = nil, false
+			h.giveUp() // Only a count on our active object is verified by its write.
 			continue
 		}
 		if err := h.act(ctx, v, open); err != nil {
@@ -120,6 +120,10 @@ func (c core) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outc
 			continue
 		}
 		active, _ := split(h.objects)
+		if h.hinted && len(active) == 0 {
+			h.giveUp()
+			continue
+		}
 		if len(active) == 0 {
 			return Outcome{Reason: mapping.ResolvedNothing}, nil
 		}
@@ -130,7 +134,7 @@ func (c core) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outc
 		}
 		if !at.After(o.lastResolved) {
 			if h.hinted {
-				h.objects, h.hinted = nil, false
+				h.giveUp()
 				continue
 			}
 			return Outcome{Reason: mapping.ResolvedNothing, Name: o.name, Count: o.count}, nil
@@ -153,7 +157,7 @@ func (c core) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outc
 // fingerprint that no alert has, which fails without a connection, permission,
 // the CRD or its selectable field.
 func (c core) Ready(ctx context.Context, namespace string) error {
-	if _, _, err := c.api.list(ctx, namespace, selector{fingerprint: fmt.Sprintf("%064d", 0)}); err != nil {
+	if _, _, err := c.api.list(ctx, namespace, selector{fingerprint: fmt.Sprintf("%064d", 0), urgent: true}); err != nil {
 		return fmt.Errorf("listing %s in namespace %s: %w", Resource.Resource, namespace, err)
 	}
 	return nil
@@ -163,6 +167,7 @@ func (c core) Ready(ctx context.Context, namespace string) error {
 type handler struct {
 	core
 	signal  mapping.Signal
+	signals map[string]mapping.Signal // of keys that another delivery brought
 	subject subject
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object
@@ -232,7 +237,7 @@ func (h *handler) list(ctx context.Context) (objects []object, now time.Time, er
 	} else {
 		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint)
 	}
-	h.memo = memo{listed: listed, skew: now.Sub(listed)}
+	h.memo = memo{listed: listed, skew: now.Sub(h.clock())}
 	return objects, now, err
 }
 
@@ -294,7 +299,11 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.signal, h.signalType, v.missing[0], h.now))
+	signal, ok := h.signals[v.missing[0]]
+	if !ok {
+		signal = h.signal
+	}
+	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, signal, h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
 		h.fresh = uid
@@ -322,7 +331,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 	case o.fingerprint != h.signal.Fingerprint:
 		h.held[name] = true
 	case !o.terminal():
-		h.objects = []object{o}
+		h.objects, h.memo = []object{o}, memo{} // No List showed it.
 		h.lost = false
 	}
 	return nil
@@ -350,7 +359,7 @@ func (h *handler) heal(ctx context.Context, v verdict) error {
 func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (revision string, ok bool, err error) {
 	h.objects = nil
 	revision, err = h.api.patchStatus(ctx, h.signal.Namespace, o.name, patch)
-	if h.hinted && h.unread {
+	if h.hinted && h.unread && (err == nil || lost(err)) {
 		h.memory.note(err == nil)
 	}
 	switch {

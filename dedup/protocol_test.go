@@ -54,8 +54,13 @@ var setups = map[string]func(*store){
 		s.addForeign(digest("another"), next)
 	},
 	"mislabelled": func(s *store) { s.setLabel(made(s, "old"), "changed") },
-	"pruning":     func(s *store) { s.prunes = true },
-	"finalizers":  func(s *store) { s.finalizers = true },
+	"mislabelled-recurrence": func(s *store) {
+		old(s, 1)
+		s.setLabel(made(s, "then"), "changed")
+		s.now = s.now.Add(time.Hour)
+	},
+	"pruning":    func(s *store) { s.prunes = true },
+	"finalizers": func(s *store) { s.finalizers = true },
 }
 
 type named struct {
@@ -115,11 +120,14 @@ var scenarios = []named{
 	{"three alerts and a back-off that ends", scenario{Events: "a b c", Setup: "back-off", Budget: budget{Wait: 1}}},
 	{"gathered Lists", scenario{Events: "a b", means: means{Gathered: true}, Budget: budget{FailBefore: 1, FailAfter: 1}}},
 	{"gathered Lists and retention", scenario{Events: "a b", Setup: "terminal", means: means{Gathered: true}, Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"gathered Lists that do not ask for others", scenario{Events: "a b", Setup: "terminal", means: means{Gathered: true, Blind: true}, Budget: budget{Retain: 1, Complete: 1, FailAfter: 1}}},
 	{"gathered Lists and a foreign object", scenario{Events: "a b", means: means{Gathered: true}, Budget: budget{Foreign: 1, Complete: 1}}},
 	{"gathered Lists and a hash collision", scenario{Events: "a b", Setup: "collision", means: means{Gathered: true}, Budget: budget{FailAfter: 1}}},
 	{"gathered Lists beside a foreign object", scenario{Events: "a b", Setup: "foreign", means: means{Gathered: true}, Budget: budget{FailAfter: 1}}},
 	{"a label that is taken off", scenario{Events: "a b", Setup: "aged", means: means{Gathered: true}, Budget: budget{Unlabel: 1, Complete: 1, FailAfter: 1}}},
 	{"a label that was changed", scenario{Events: "a b", Setup: "mislabelled", means: means{Gathered: true}, Budget: budget{Complete: 1}}},
+	{"a label that was changed after a terminal object", scenario{Events: "old0 a", Setup: "mislabelled-recurrence", means: means{Gathered: true, Replicas: 1}}},
+	{"a resolved alert after a recurrence", scenario{Events: "a resolved", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1}}},
 	{"memory", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 1}, Budget: budget{FailBefore: 1, FailAfter: 1}}},
 	{"memory of two replicas", scenario{Events: "a b c", Setup: "aged", means: means{Replicas: 2}, Budget: budget{Complete: 1}}},
 	{"memory, completion and a fault", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
@@ -175,7 +183,7 @@ func drawn(t *rapid.T, setup string) scenario {
 		Setup:     rapid.SampledFrom([]string{setup, "finalizers " + setup, "pruning " + setup}).Draw(t, "setup"),
 		PerSecond: 1 + upTo(2, "perSecond"),
 		// Who changes a label hides the object from gathered Lists: a limit of the promise.
-		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful")},
+		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && !strings.HasPrefix(setup, "mislabelled"), Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful")},
 		Budget: budget{
 			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
 			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),

@@ -209,7 +209,7 @@ func comes(event string) step {
 // make makes the call that a delivery waits for.
 func (r *run) make(d delivery) answer {
 	r.at = d.replica
-	return d.progress.make(r.store)
+	return d.make(r.store)
 }
 
 // proceed answers a handler's call. One that ends with a fault gets its event
@@ -224,7 +224,8 @@ func (r *run) proceed(i int, a answer) {
 		d.progress = r.handlers.start(d.event, r.means)
 		d.replica = (d.replica + 1) % max(1, r.Replicas)
 	case a.err == nil:
-		r.broken = cmp.Or(checkWrite(before), checkYield(append(slices.Clip(before.answers), a), d.progress))
+		answers := append(slices.Clip(before.answers), a)
+		r.broken = cmp.Or(checkWrite(before), checkYield(answers, d.progress), checkResolved(answers, d.progress))
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 	"onefire/mapping"
 )
 
-// settler settles keys on one subject's objects; see [Deduplicator.Settle].
-type settler func(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error)
+// settler settles keys on one subject's objects; see [Deduplicator.Settle]. Keys
+// that are not the signal's own have another in signals.
+type settler func(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error)
 
 // sharing lets deliveries of one subject that wait for each other be settled
 // together: while one is under way the next to come gather, and then share one
@@ -26,19 +27,18 @@ type sharing struct {
 
 // share is a settlement of several deliveries.
 type share struct {
-	members  []member
-	keys     map[string]int // by place in the settlement
+	signal   mapping.Signal
+	signals  map[string]mapping.Signal // by key
+	keys     []string
+	places   map[string]int // of keys
+	members  int
+	ctx      context.Context // the first one's, for what comes with it
 	deadline time.Time
 	done     chan struct{}
 	// These are set when done is closed.
 	outcomes []Outcome
 	err      error
 	panicked any
-}
-
-type member struct {
-	signal mapping.Signal
-	keys   []string
 }
 
 func newSharing(settle settler) *sharing {
@@ -48,37 +48,37 @@ func newSharing(settle settler) *sharing {
 // Settle settles keys, together with those of others where it must wait anyway.
 func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []string) ([]Outcome, error) {
 	about := subject{signal.Namespace, signal.Fingerprint}
-	b, first := s.join(ctx, about, member{signal, keys})
+	b, first := s.join(ctx, about, signal, keys)
 	if first {
-		defer s.follow(ctx, about)
-		return s.settle(ctx, signal, keys)
+		defer s.follow(about)
+		return s.settle(ctx, signal, keys, nil)
 	}
 	select {
 	case <-b.done:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	var rejected *RejectedError
+	if b.members > 1 && (b.panicked != nil || errors.As(b.err, &rejected)) {
+		// What one alert brought along must not fail others.
+		return s.settle(ctx, signal, keys, nil)
+	}
 	if b.panicked != nil {
 		panic(b.panicked) // In the goroutine that asked, as without sharing.
-	}
-	var rejected *RejectedError
-	if errors.As(b.err, &rejected) && len(b.members) > 1 {
-		// What one alert brought along was refused, and must not fail others.
-		return s.settle(ctx, signal, keys)
 	}
 	if b.err != nil {
 		return nil, b.err
 	}
 	outcomes := make([]Outcome, len(keys))
 	for i, key := range keys {
-		outcomes[i] = b.outcomes[b.keys[key]]
+		outcomes[i] = b.outcomes[b.places[key]]
 	}
 	return outcomes, nil
 }
 
 // join finds the settlement to wait for. The first of a subject without one
 // under way settles at once, by itself.
-func (s *sharing) join(ctx context.Context, about subject, m member) (b *share, first bool) {
+func (s *sharing) join(ctx context.Context, about subject, signal mapping.Signal, keys []string) (b *share, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting, busy := s.subjects[about]
@@ -86,16 +86,21 @@ func (s *sharing) join(ctx context.Context, about subject, m member) (b *share, 
 		s.subjects[about] = nil
 		return nil, true
 	}
-	if n := len(waiting); n > 0 && len(waiting[n-1].keys)+len(m.keys) <= maxSharedKeys {
+	if n := len(waiting); n > 0 && len(waiting[n-1].keys)+len(keys) <= maxSharedKeys {
 		b = waiting[n-1]
 	} else {
-		b = &share{keys: map[string]int{}, done: make(chan struct{})}
+		b = &share{
+			signal: signal, signals: map[string]mapping.Signal{}, places: map[string]int{},
+			ctx: context.WithoutCancel(ctx), done: make(chan struct{}),
+		}
 		s.subjects[about] = append(waiting, b)
 	}
-	b.members = append(b.members, m)
-	for _, key := range m.keys {
-		if _, ok := b.keys[key]; !ok {
-			b.keys[key] = len(b.keys)
+	b.members++
+	for _, key := range keys {
+		if _, ok := b.places[key]; !ok {
+			b.places[key] = len(b.keys)
+			b.keys = append(b.keys, key)
+			b.signals[key] = signal
 		}
 	}
 	b.deadline = later(b.deadline, deadline(ctx))
@@ -104,7 +109,7 @@ func (s *sharing) join(ctx context.Context, about subject, m member) (b *share, 
 
 // follow starts the settlement that waits, in a goroutine that ends by the
 // latest deadline of who waits for it.
-func (s *sharing) follow(ctx context.Context, about subject) {
+func (s *sharing) follow(about subject) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting := s.subjects[about]
@@ -114,20 +119,16 @@ func (s *sharing) follow(ctx context.Context, about subject) {
 	}
 	b := waiting[0]
 	s.subjects[about] = waiting[1:]
-	ctx, cancel := lasting(ctx, b.deadline)
 	go func() {
-		defer cancel()
-		defer s.follow(ctx, about)
-		b.run(ctx, s.settle)
+		defer s.follow(about)
+		b.run(s.settle)
 	}()
 }
 
-func (b *share) run(ctx context.Context, settle settler) {
+func (b *share) run(settle settler) {
 	defer close(b.done)
 	defer func() { b.panicked = recover() }()
-	keys := make([]string, len(b.keys))
-	for key, place := range b.keys {
-		keys[place] = key
-	}
-	b.outcomes, b.err = settle(ctx, b.members[0].signal, keys)
+	ctx, cancel := context.WithDeadline(b.ctx, b.deadline)
+	defer cancel()
+	b.outcomes, b.err = settle(ctx, b.signal, b.keys, b.signals)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
@@ -24,7 +25,7 @@ type settling struct {
 	count int32
 }
 
-func (s *settling) settle(ctx context.Context, _ mapping.Signal, keys []string) ([]Outcome, error) {
+func (s *settling) settle(ctx context.Context, _ mapping.Signal, keys []string, _ map[string]mapping.Signal) ([]Outcome, error) {
 	s.mu.Lock()
 	s.asked = append(s.asked, keys)
 	s.mu.Unlock()
@@ -164,6 +165,45 @@ func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
 	})
 }
 
+// A share makes an object of the alert whose key it is made for, whatever other
+// deliveries it is shared with.
+func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
+	s := newStore()
+	s.complete(made(s, "old"))
+	d, err := newDeduplicator(s, "alert")
+	require.NoError(t, err)
+	of := func(pod string) mapping.Signal {
+		own := signal
+		own.Target.Name = pod
+		return own
+	}
+	_, err = d.core.settle(t.Context(), of("old-pod"), []string{"old", "new"}, map[string]mapping.Signal{"old": of("old-pod"), "new": of("new-pod")})
+	require.NoError(t, err)
+	require.Len(t, s.objects, 2)
+	for name, o := range s.objects {
+		if !s.seen[name].terminal() {
+			pod, _, _ := unstructured.NestedString(o.Object, "spec", "targetResource", "name")
+			require.Equal(t, "new-pod", pod)
+		}
+	}
+	var told map[string]mapping.Signal
+	share := newSharing(func(_ context.Context, _ mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
+		time.Sleep(time.Second) // By the test's own clock.
+		told = signals
+		return make([]Outcome, len(keys)), nil
+	})
+	synctest.Test(t, func(t *testing.T) {
+		var all sync.WaitGroup
+		for _, pod := range []string{"a", "b", "c"} {
+			all.Go(func() { _, _ = share.Settle(t.Context(), of(pod), []string{pod}) })
+			synctest.Wait()
+		}
+		all.Wait()
+		synctest.Wait()
+		require.Equal(t, map[string]mapping.Signal{"b": of("b"), "c": of("c")}, told)
+	})
+}
+
 // Deliveries of one new fingerprint, at once and through the real protocol, make
 // one object that counts each of them, with a patch for nearly all.
 func TestAStormIsCountedExactlyInFewCalls(t *testing.T) {
@@ -241,12 +281,13 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 	settle("a", map[string]int{"list": 2, "create": 1})
 	settle("b", map[string]int{"list": 1, "patch": 1})
 	settle("c", map[string]int{"list": 1, "patch": 1}) // It is too young to be remembered.
-	s.now = s.now.Add(settledAge)
+	s.now = s.now.Add(settledAge + time.Second)
 	settle("d", map[string]int{"list": 1, "patch": 1})
 	settle("e", map[string]int{"patch": 1})
 	settle("e", map[string]int{"list": 1}) // A replay is not for memory to decide.
 	s.complete(s.all()[0].name)
 	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1}) // The memory was old.
+	settle("g", map[string]int{"list": 1, "patch": 1})                        // It is forgotten.
 	require.Len(t, s.all(), 2)
 }
 
@@ -255,7 +296,7 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 	s := newStore()
 	made(s, "a")
-	s.now = s.now.Add(settledAge)
+	s.now = s.now.Add(settledAge + time.Second)
 	counted := &counting{api: s, calls: map[string]int{}}
 	var replicas []*Deduplicator
 	for range 2 {

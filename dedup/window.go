@@ -9,7 +9,7 @@ import (
 
 // window bounds the API calls under way, first come, first served. It halves
 // when the API server says that it has too much to do, and opens by one place
-// for each windowful of calls that went well, as TCP does.
+// for each windowful of calls that have ended since, as TCP does.
 type window struct {
 	mu      sync.Mutex
 	most    float64

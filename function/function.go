@@ -5,7 +5,7 @@
 // objects, their counts and the audit events. Anything less is a 503, and the
 // event's redelivery finishes the work. Each request is handled in its own
 // goroutine and its event is finished even when the client hangs up, within a
-// deadline; nothing is queued and nothing outlives its request.
+// deadline; nothing is queued, and nothing outlives the deadline.
 //
 // The same [Function] serves under Knative's func middleware and under the
 // Functions Framework.

@@ -20,7 +20,7 @@ var mutations = map[string]mutation{
 		{"protocol.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
-		{"protocol.go", "newRequest(v.name, h.signal", "newRequest(v.name+v.missing[0], h.signal"},
+		{"protocol.go", "newRequest(v.name, signal", "newRequest(v.name+v.missing[0], signal"},
 	}},
 	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
 		{"protocol.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
@@ -149,12 +149,18 @@ var mutations = map[string]mutation{
 	"an object is remembered without its past": {edits: []edit{
 		{"memory.go", "m := memo{objects: slices.Clone(past), ", "m := memo{objects: []object{changed}, "},
 	}},
+	"a resolved alert believes what is remembered": {edits: []edit{
+		{"protocol.go", "		if h.hinted && len(active) == 0 {\n", "		if h.hinted && len(active) < 0 {\n"},
+	}},
+	"what a name's holder shows is remembered": {edits: []edit{
+		{"protocol.go", "h.objects, h.memo = []object{o}, memo{} // No List showed it.\n", "h.objects = []object{o}\n"},
+	}},
 	"a gathered List leaves out what others made": {edits: []edit{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
 	}},
 	"a gathered List asks for what has no label first": {edits: []edit{
-		{"gather.go", "	var labels []string\n", "	early, at, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, 0, at, err\n	}\n	var labels []string\n"},
-		{"gather.go", "	objects, at, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return nil, 0, at, err\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
+		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
 	"a List after a lost round is gathered": {edits: []edit{
 		{"protocol.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
