@@ -33,6 +33,8 @@
 // # What saves calls
 //
 // None of it decides anything: the protocol holds with all of it, and without.
+// Only what others make, or take a label off, can go unseen for a second by a
+// gathered List: see emptyFor in limits.go.
 //
 //   - gather.go: Lists of several fingerprints that would wait for each other
 //     are made as one, which began after all had asked.
@@ -45,6 +47,6 @@
 //
 // Nothing here blocks longer than its context allows or holds a lock across a
 // call. A goroutine is started only for who waits together, and ends by the
-// latest deadline among them. Each namespace has at most one such List under way,
-// and each fingerprint one such settlement.
+// latest deadline among them. Each fingerprint has at most one such settlement
+// under way, and each namespace one such List, unless that is stuck.
 package dedup

@@ -80,6 +80,8 @@ func (c core) handler(s mapping.Signal) handler {
 	}
 }
 
+// settle settles keys by themselves. Those that another delivery brought have
+// its signal in signals.
 func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	h := c.handler(s)
 	h.signals = signals
@@ -167,7 +169,7 @@ func (c core) Ready(ctx context.Context, namespace string) error {
 type handler struct {
 	core
 	signal  mapping.Signal
-	signals map[string]mapping.Signal // of keys that another delivery brought
+	signals map[string]mapping.Signal // of keys that other deliveries brought
 	subject subject
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object

@@ -30,6 +30,8 @@ type Options struct {
 	Only *regexp.Regexp
 	// Age is how old the known fingerprints are before they are repeated.
 	Age time.Duration
+	// Store has DataStorage take the audit events, and not a sink that keeps none.
+	Store bool
 	// Self is the path of this very binary.
 	Self string
 	// Progress takes a line for each step.
@@ -85,7 +87,7 @@ func Run(ctx context.Context, o Options) (raw []Measurement, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stopAll(b.api.processes)) }()
-	if b.sink, b.sinkURL, err = startSink(ctx, dir, o.Self); err != nil {
+	if b.sink, b.sinkURL, err = startSink(ctx, dir, o.Self, o.Store); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.sink.stop()) }()

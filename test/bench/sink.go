@@ -7,17 +7,31 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
+
+	"onefire/test/datastorage"
 )
 
-// ServeSink takes audit events at an address until the context ends, and keeps
-// none: what DataStorage costs is not the function's.
-func ServeSink(ctx context.Context, address string) error {
+// ServeSink takes audit events at an address until the context ends. It keeps
+// none, because what DataStorage costs is not the function's; or, if database is
+// not empty, it is a DataStorage with that file.
+func ServeSink(ctx context.Context, address, database string) error {
+	handler := http.Handler(http.HandlerFunc(take))
+	if database != "" {
+		//nolint:contextcheck // Opening a local file needs no deadline.
+		data, err := datastorage.Open(datastorage.Options{Path: database})
+		if err != nil {
+			return err
+		}
+		defer data.Close()
+		handler = data
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening for audit events: %w", err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(take), ReadHeaderTimeout: callTimeout}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: callTimeout}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -39,12 +53,16 @@ func take(w http.ResponseWriter, r *http.Request) {
 }
 
 // startSink starts a sink as a process of its own from this very binary.
-func startSink(ctx context.Context, dir, self string) (p *process, url string, err error) {
+func startSink(ctx context.Context, dir, self string, keeps bool) (p *process, url string, err error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	if p, err = start(dir, "sink", nil, self, "sink", address); err != nil {
+	args := []string{"sink", address}
+	if keeps {
+		args = append(args, filepath.Join(dir, "audit.db"))
+	}
+	if p, err = start(dir, "sink", nil, self, args...); err != nil {
 		return nil, "", err
 	}
 	err = p.await(ctx, func(ctx context.Context) error {
@@ -57,5 +75,5 @@ func startSink(ctx context.Context, dir, self string) (p *process, url string, e
 	if err != nil {
 		return nil, "", errors.Join(err, p.stop())
 	}
-	return p, "http://" + address, nil
+	return p, "http://" + address + datastorage.AuditPath, nil
 }

@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,9 +23,6 @@ const (
 	// add a little, and a typed clientset adds many times that.
 	maxInitAllocs = 8_000
 	maxInitBytes  = 1_500_000
-	// maxIdle is the resident memory of a function that has nothing to do, in
-	// bytes, also after it had much to do.
-	maxIdle = 30 << 20
 )
 
 // initCost is what the initialization of a package allocates.
@@ -78,34 +72,6 @@ func TestInitializationIsSmall(t *testing.T) {
 	t.Logf("%d packages allocate %d bytes in %d pieces; most of them:%s", len(costs), sum.bytes, sum.allocs, worst)
 	require.LessOrEqual(t, sum.allocs, maxInitAllocs, "most of them:%s", worst)
 	require.LessOrEqual(t, sum.bytes, maxInitBytes, "most of them:%s", worst)
-}
-
-func TestAnIdleFunctionIsSmall(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("resident memory is read from /proc")
-	}
-	w := newWorld(t, mapping.Schema202601)
-	f := w.serve(w.prepare(stripped(t), "LOG_LEVEL=error"))
-	fresh := resident(t, f)
-	for i := range 300 {
-		require.Equal(t, http.StatusOK, w.post(f, strconv.Itoa(i), webhook(firing("Idle", "api-"+strconv.Itoa(i%3)))))
-	}
-	used := resident(t, f)
-	t.Logf("%.1f MB after the start, %.1f MB after 300 events", float64(fresh)/1e6, float64(used)/1e6)
-	require.LessOrEqual(t, fresh, maxIdle)
-	require.LessOrEqual(t, used, maxIdle)
-}
-
-// resident is the memory in bytes that a function's process has now.
-func resident(t *testing.T, f *fn) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.process.Process.Pid))
-	require.NoError(t, err)
-	_, after, found := strings.Cut(string(status), "VmRSS:")
-	require.True(t, found, "%s", status)
-	kilobytes, err := strconv.Atoi(strings.Fields(after)[0])
-	require.NoError(t, err)
-	return kilobytes << 10
 }
 
 // BenchmarkColdStart is the time from exec to the first 2xx, with a new

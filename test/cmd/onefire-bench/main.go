@@ -1,8 +1,8 @@
 // Command onefire-bench measures the function against the bare limit of the
 // Kubernetes API.
 //
-//	onefire-bench run [flags]   measure, and print a table
-//	onefire-bench sink ADDR     take audit events and keep none
+//	onefire-bench run [flags]       measure, and print a table
+//	onefire-bench sink ADDR [FILE]  take audit events and keep none, or in a database
 package main
 
 import (
@@ -37,9 +37,11 @@ func command(ctx context.Context, args []string) error {
 	case len(args) > 0 && args[0] == "run":
 		return run(ctx, args[1:])
 	case len(args) == 2 && args[0] == "sink":
-		return bench.ServeSink(ctx, args[1])
+		return bench.ServeSink(ctx, args[1], "")
+	case len(args) == 3 && args[0] == "sink":
+		return bench.ServeSink(ctx, args[1], args[2])
 	}
-	return fmt.Errorf("usage: onefire-bench run [flags] | sink ADDR")
+	return fmt.Errorf("usage: onefire-bench run [flags] | sink ADDR [FILE]")
 }
 
 func run(ctx context.Context, args []string) error {
@@ -63,6 +65,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	})
 	f.DurationVar(&o.Age, "age", 135*time.Second, "age of known fingerprints before they are repeated: the function remembers what is older than two minutes")
+	f.BoolVar(&o.Store, "store", false, "have DataStorage take the audit events, and not a sink that keeps none")
 	asJSON := f.String("json", "", "a file for all rounds")
 	asMarkdown := f.String("markdown", "", "a file for the table")
 	if err := f.Parse(args); err != nil {
