@@ -95,6 +95,7 @@ func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *
 
 // run makes a wave's List and has the next one follow, at once if it takes long.
 func (g *gatherer) run(ctx context.Context, namespace string, w *wave) {
+	//nolint:contextcheck // Who comes next has a context of its own.
 	follow := sync.OnceFunc(func() { g.follow(namespace) })
 	late := time.AfterFunc(maxLead, follow)
 	defer func() {

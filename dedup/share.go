@@ -50,7 +50,7 @@ func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []stri
 	about := subject{signal.Namespace, signal.Fingerprint}
 	b, first := s.join(ctx, about, signal, keys)
 	if first {
-		defer s.follow(about)
+		defer s.follow(about) //nolint:contextcheck // Who comes next has a context of its own.
 		return s.settle(ctx, signal, keys, nil)
 	}
 	select {
