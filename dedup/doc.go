@@ -27,8 +27,8 @@
 // different pasts when somebody deletes the last terminal object between their
 // Lists, and would otherwise leave two active objects behind.
 //
-// The decision is a pure function in decide.go; protocol.go is the only code
-// that acts on it.
+// The decision is a pure function in decide.go; protocol.go repeats it, and
+// handler.go is the only code that acts on it.
 //
 // # What saves calls
 //

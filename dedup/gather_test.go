@@ -136,7 +136,7 @@ func TestWhatNobodyElseMakesIsNotAskedForEachTime(t *testing.T) {
 		require.Equal(t, 1, asked(objects))
 		g.until(g.empty, "ns", time.Now().Add(5*time.Second))
 		require.Zero(t, asked(objects), "there was nothing")
-		time.Sleep(5 * time.Second) // By the test's own clock.
+		pass(5 * time.Second)
 		objects[3].ours = false
 		require.Equal(t, 1, asked(objects), "somebody made something since")
 		require.Equal(t, 1, asked(objects), "there is something")
@@ -148,7 +148,7 @@ func TestAListBeginsAfterAllWhoShareItAsked(t *testing.T) {
 		l := &listing{}
 		g := newGatherer(l)
 		go func() { _, _, _ = g.list(t.Context(), "ns", digest("a")) }()
-		time.Sleep(500 * time.Millisecond) // By the test's own clock: that List is under way.
+		pass(500 * time.Millisecond) // That List is under way.
 		synctest.Wait()
 		l.mu.Lock()
 		l.objects = []object{{uid: "late", fingerprint: digest("a"), ours: true}}
@@ -178,7 +178,7 @@ func TestACrowdedNamespaceIsListedOneByOneForAWhile(t *testing.T) {
 		}
 		require.Equal(t, 2, shared(), "it was tried")
 		require.Zero(t, shared(), "it is not tried again")
-		time.Sleep(crowdedFor) // By the test's own clock.
+		pass(crowdedFor)
 		require.Equal(t, 2, shared(), "it may have changed")
 	})
 }
@@ -255,7 +255,7 @@ func TestAListThatIsStuckHoldsUpNobodyForLong(t *testing.T) {
 		fingerprints, objects := subjects(5)
 		stuck := func(by selector) error {
 			if by.fingerprint == fingerprints[0] {
-				time.Sleep(time.Hour) // By the test's own clock.
+				pass(time.Hour)
 			}
 			return nil
 		}
@@ -266,7 +266,7 @@ func TestAListThatIsStuckHoldsUpNobodyForLong(t *testing.T) {
 		_, _, err := g.list(t.Context(), "ns", fingerprints[1])
 		require.NoError(t, err)
 		require.Equal(t, maxLead+time.Second, time.Since(begun))
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		synctest.Wait()
 		require.Empty(t, g.spaces)
 	})
@@ -297,7 +297,7 @@ func TestABusyNamespaceKeepsNoContexts(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() { _, _, _ = g.list(t.Context(), "ns", digest("a")) })
-			time.Sleep(900 * time.Millisecond) // By the test's own clock: never idle.
+			pass(900 * time.Millisecond) // Never idle.
 		}
 		all.Wait()
 		synctest.Wait()

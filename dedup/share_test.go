@@ -188,7 +188,7 @@ func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	}
 	var told map[string]mapping.Signal
 	share := newSharing(func(_ context.Context, _ mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
-		time.Sleep(time.Second) // By the test's own clock.
+		pass(time.Second)
 		told = signals
 		return make([]Outcome, len(keys)), nil
 	})
@@ -240,7 +240,7 @@ type counting struct {
 }
 
 func (c *counting) call(name string) func() {
-	time.Sleep(time.Millisecond) // By the test's own clock.
+	pass(time.Millisecond)
 	c.mu.Lock()
 	c.calls[name]++
 	return c.mu.Unlock

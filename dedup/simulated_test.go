@@ -21,6 +21,12 @@ import (
 // epoch is when every simulated run begins.
 var epoch = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
 
+// pass lets time go by: in synctest.Test, where the clock is the test's own, it
+// takes none.
+func pass(d time.Duration) {
+	time.Sleep(d) // It moves that clock.
+}
+
 // signal is what all simulated alerts say.
 var signal = mapping.Signal{Fingerprint: digest("fingerprint"), Namespace: "ns", Name: "A", FiringAt: epoch}
 

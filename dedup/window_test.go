@@ -24,7 +24,7 @@ func TestTheWindowBoundsCallsAndKeepsTheirOrder(t *testing.T) {
 				leave, err := w.enter(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, time.Duration(i/2)*time.Second, time.Since(begun), "two at a time, in their order")
-				time.Sleep(time.Second) // By the test's own clock.
+				pass(time.Second)
 				leave()
 			})
 			synctest.Wait()
@@ -60,7 +60,7 @@ func TestTheWindowShrinksAndOpensAgain(t *testing.T) {
 		}
 		require.InDelta(t, maxCalls/2, w.size, 0, "refusals of one moment are one")
 		for range 10 {
-			time.Sleep(2 * shrinkPause) // By the test's own clock.
+			pass(2 * shrinkPause)
 			w.shrink()
 		}
 		require.InDelta(t, 1, w.size, 0, "there is always a place")

@@ -16,14 +16,14 @@ type edit struct{ file, from, to string }
 var mutations = map[string]mutation{
 	// Names, and who was first.
 	"a handler lists once and decides on that for ever": {edits: []edit{
-		{"protocol.go", "	objects, now, err := h.list(ctx)\n	for tries", "	objects, now, err := h.first, h.now, error(nil)\n	if objects == nil {\n		objects, now, err = h.list(ctx)\n		h.first = objects\n	}\n	for tries"},
-		{"protocol.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
+		{"handler.go", "	objects, now, err := h.list(ctx)\n	for tries", "	objects, now, err := h.first, h.now, error(nil)\n	if objects == nil {\n		objects, now, err = h.list(ctx)\n		h.first = objects\n	}\n	for tries"},
+		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
-		{"protocol.go", "newRequest(v.name, signal", "newRequest(v.name+v.missing[0], signal"},
+		{"handler.go", "newRequest(v.name, signal", "newRequest(v.name+v.missing[0], signal"},
 	}},
 	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
-		{"protocol.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
+		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
 	}},
 	"the predecessor is the newest by creation time": {kept: "recurrences of one second", edits: []edit{
 		{"object.go", "		if !taken {\n", "		if !taken || o.name != \"\" {\n"},
@@ -32,10 +32,10 @@ var mutations = map[string]mutation{
 		{"object.go", "		last = slices.MaxFunc(past, byAge)\n", "		last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
 	}},
 	"a name that another fingerprint holds is taken for ours": {edits: []edit{
-		{"protocol.go", "	case o.fingerprint != h.signal.Fingerprint:\n		h.held[name] = true\n	case !o.terminal():", "	case !o.terminal():"},
+		{"handler.go", "	case o.fingerprint != h.signal.Fingerprint:\n		h.held[name] = true\n	case !o.terminal():", "	case !o.terminal():"},
 	}},
 	"a name that another fingerprint holds is tried for ever": {edits: []edit{
-		{"protocol.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
+		{"handler.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
 	}},
 
 	"a salt outlives the name that it was for": {kept: "a hash collision in an older past", edits: []edit{
@@ -71,7 +71,7 @@ var mutations = map[string]mutation{
 		{"decide.go", "	if len(active) > 0 {", "	if len(active) > 0 && slices.MinFunc(active, byAge).ours {"},
 	}},
 	"a terminal holder of the name is all that the next decision sees": {edits: []edit{
-		{"protocol.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
+		{"handler.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
 	}},
 	"a resolved alert makes an object": {edits: []edit{
 		{"protocol.go", "			return Outcome{Reason: mapping.ResolvedNothing}, nil\n", "			_, err := c.api.create(ctx, s.Namespace, newRequest(name(s.Fingerprint, \"\", 0), s, c.signalType, \"resolved\", h.now))\n			return Outcome{}, err\n"},
@@ -88,21 +88,21 @@ var mutations = map[string]mutation{
 		{"patch.go", "\"metadata\": map[string]any{\"resourceVersion\": o.resourceVersion},", "\"metadata\": map[string]any{},"},
 	}},
 	"an alert is acknowledged before its patch": {edits: []edit{
-		{"protocol.go", "	if err != nil || !ok {\n		return err\n	}\n	changed", "	if err != nil {\n		return err\n	}\n	_ = ok\n	changed"},
+		{"handler.go", "	if err != nil || !ok {\n		return err\n	}\n	changed", "	if err != nil {\n		return err\n	}\n	_ = ok\n	changed"},
 	}},
 	"a terminal object's record does not count": {edits: []edit{
 		{"decide.go", "		if n, has := o.events[key]; has && (", "		if n, has := o.events[key]; has && !o.terminal() && ("},
 	}},
 	"an object that is gone is an error": {edits: []edit{
-		{"protocol.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
+		{"handler.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
 	}},
 	"a holder of the name that is gone is an error": {edits: []edit{
-		{"protocol.go", "	if apierrors.IsNotFound(err) {\n		return nil\n	}\n", ""},
+		{"handler.go", "	if apierrors.IsNotFound(err) {\n		return nil\n	}\n", ""},
 	}},
 
 	// Twins.
 	"nobody looks after a create": {kept: "retention between two Lists", edits: []edit{
-		{"protocol.go", "		h.reasons[v.missing[0]] = v.reason\n", "		h.reasons[v.missing[0]] = v.reason\n		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
+		{"handler.go", "		h.reasons[v.missing[0]] = v.reason\n", "		h.reasons[v.missing[0]] = v.reason\n		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
 	}},
 	"the look after a create is not tried again": {kept: "a look that fails for good", edits: []edit{
 		{"limits.go", "	maxLooks = 4\n", "	maxLooks = 1\n"},
@@ -120,13 +120,13 @@ var mutations = map[string]mutation{
 		{"decide.go", "	if len(foreign) > 0 && twin.uid != \"\" {", "	if len(foreign) > 0 && twin.uid == \"-\" {"},
 	}},
 	"a twin goes without its record": {edits: []edit{
-		{"protocol.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	if patch := mergePatch(v.object, v.twin, h.fresh); false {"},
+		{"handler.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	if patch := mergePatch(v.object, v.twin, h.fresh); false {"},
 	}},
 	"a twin goes before its record is merged": {edits: []edit{
-		{"protocol.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	_ = h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {"},
+		{"handler.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	_ = h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {"},
 	}},
 	"a twin goes whatever has become of it": {kept: "a count between merge and delete", edits: []edit{
-		{"protocol.go", "v.twin.name, v.twin.uid, v.twin.resourceVersion)", "v.twin.name, v.twin.uid, \"\")"},
+		{"handler.go", "v.twin.name, v.twin.uid, v.twin.resourceVersion)", "v.twin.name, v.twin.uid, \"\")"},
 	}},
 	"a merge adds all that the twin counts": {kept: "a crash between merge and delete", edits: []edit{
 		{"patch.go", "	gain := gained(survivor, twin, len(fresh))\n", "	gain := twin.count\n"},
@@ -153,7 +153,7 @@ var mutations = map[string]mutation{
 		{"protocol.go", "		if h.hinted && len(active) == 0 {\n", "		if h.hinted && len(active) < 0 {\n"},
 	}},
 	"what a name's holder shows is remembered": {edits: []edit{
-		{"protocol.go", "h.objects, h.memo = []object{o}, memo{} // No List showed it.\n", "h.objects = []object{o}\n"},
+		{"handler.go", "h.objects, h.memo = []object{o}, memo{} // No List showed it.\n", "h.objects = []object{o}\n"},
 	}},
 	"a gathered List leaves out what others made": {edits: []edit{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
@@ -163,6 +163,6 @@ var mutations = map[string]mutation{
 		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
 	"a List after a lost round is gathered": {edits: []edit{
-		{"protocol.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
+		{"handler.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
 	}},
 }

@@ -1,0 +1,245 @@
+package dedup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
+)
+
+// handler is the state of one Settle or Resolve.
+type handler struct {
+	core
+	signal  mapping.Signal
+	signals map[string]mapping.Signal // of keys that other deliveries brought
+	subject subject
+	// objects are what the next decision sees; nil asks for a new List.
+	objects []object
+	// now is the API server's clock at the last List, so that the clocks of
+	// replicas change no decision.
+	now time.Time
+	// looked is set once there was a past, hinted while it comes from memory, and
+	// unread while nobody has looked whether it still is so.
+	looked, hinted, unread bool
+	// memo says when and by which clock the last List was made.
+	memo memo
+	// fresh is the UID of the object that this handler made.
+	fresh types.UID
+	// held are the names that other fingerprints hold.
+	held map[string]bool
+	// losses counts the rounds that other writers won; lost is set when they
+	// won the last one.
+	losses int
+	lost   bool
+	// done are the keys that are on record, by what this handler saw or wrote.
+	done map[string]Outcome
+	// reasons are why keys went into objects that this handler made.
+	reasons map[string]mapping.Reason
+}
+
+// look makes sure that there is a past to decide on. After a create it does not
+// give up at once: if this was a redelivery, and the first delivery is settled
+// by now, nobody else may come to look for a twin.
+func (h *handler) look(ctx context.Context) error {
+	if h.lost {
+		h.lost = false
+		h.losses++
+		if err := h.pause(ctx, h.losses); err != nil {
+			return err
+		}
+	}
+	if h.objects != nil {
+		return nil
+	}
+	if h.recall(ctx) {
+		return nil
+	}
+	objects, now, err := h.list(ctx)
+	for tries := 1; err != nil && h.fresh != "" && tries < maxLooks; tries++ {
+		if pause := h.pause(ctx, tries); pause != nil {
+			break
+		}
+		objects, now, err = h.list(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("listing the RemediationRequests of %s: %w", h.signal.Fingerprint, err)
+	}
+	h.objects, h.now = slices.Clip(objects), now
+	if objects == nil {
+		h.objects = []object{}
+	}
+	return nil
+}
+
+// list makes a List, together with others where that is possible. After a lost
+// round it asks for the fingerprint alone: what was missed may have no label that
+// a common List could find it by.
+func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
+	listed := h.clock()
+	if h.losses > 0 {
+		objects, now, err = h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint})
+	} else {
+		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint)
+	}
+	h.memo = memo{listed: listed, skew: now.Sub(h.clock())}
+	return objects, now, err
+}
+
+// act makes the one change that a verdict asks for. Unless that settled all
+// open keys, the next round looks again.
+func (h *handler) act(ctx context.Context, v verdict, open []string) error {
+	if v.action == heal {
+		return h.heal(ctx, v)
+	}
+	for _, key := range open {
+		if o, made, ok := recorded(h.objects, key); ok {
+			h.done[key] = Outcome{Reason: h.reason(key, o, made), Name: o.name, Count: made}
+		}
+	}
+	switch v.action {
+	case count:
+		return h.count(ctx, v)
+	case create:
+		return h.create(ctx, v)
+	default:
+		return nil
+	}
+}
+
+// reason is why a key is on record with that count. Name and count are the same
+// for the first try and for a replay; the reason tells the two apart.
+func (h *handler) reason(key string, o object, made int32) mapping.Reason {
+	reason, own := h.reasons[key]
+	switch {
+	case own && made == 1:
+		return reason
+	case own && o.ours:
+		return mapping.Active
+	case own:
+		return mapping.ActiveForeign
+	case made == 1:
+		return mapping.ReplayedNew
+	default:
+		return mapping.ReplayedDuplicate
+	}
+}
+
+// count adds the missing keys to an object. Its patch needs no second look: it
+// made nothing that another handler could not see.
+func (h *handler) count(ctx context.Context, v verdict) error {
+	patch, made, changed := countPatch(v.object, v.missing, h.now)
+	past := h.objects
+	revision, ok, err := h.patch(ctx, v.object, patch)
+	if err != nil || !ok {
+		return err
+	}
+	changed.resourceVersion = revision
+	h.remember(past, changed)
+	for key, n := range made {
+		h.done[key] = Outcome{Reason: v.reason, Name: v.object.name, Count: n}
+	}
+	return nil
+}
+
+func (h *handler) create(ctx context.Context, v verdict) error {
+	h.objects = nil
+	signal, ok := h.signals[v.missing[0]]
+	if !ok {
+		signal = h.signal
+	}
+	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, signal, h.signalType, v.missing[0], h.now))
+	switch {
+	case err == nil:
+		h.fresh = uid
+		h.reasons[v.missing[0]] = v.reason
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		h.lost = true
+		return h.taken(ctx, v.name)
+	}
+	return fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, rejected(err))
+}
+
+// taken looks at the object that holds the name. An active one is all that the
+// next decision needs; a terminal one, or none, asks for a new List; another
+// fingerprint's asks for another name.
+func (h *handler) taken(ctx context.Context, name string) error {
+	o, err := h.api.get(ctx, h.signal.Namespace, name)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading RemediationRequest %s/%s: %w", h.signal.Namespace, name, err)
+	}
+	switch {
+	case o.fingerprint != h.signal.Fingerprint:
+		h.held[name] = true
+	case !o.terminal():
+		h.objects, h.memo = []object{o}, memo{} // No List showed it.
+		h.lost = false
+	}
+	return nil
+}
+
+// heal makes one of two active objects: first the twin's record goes to the
+// survivor, then the twin goes, unless it has changed since it was read.
+func (h *handler) heal(ctx context.Context, v verdict) error {
+	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {
+		if _, ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
+			return err
+		}
+	}
+	h.objects = nil
+	err := h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)
+	if h.lost = lost(err); h.lost || err == nil {
+		return nil
+	}
+	return fmt.Errorf("deleting the twin %s/%s: %w", h.signal.Namespace, v.twin.name, err)
+}
+
+// patch applies a conditional patch and tells whether it was accepted, and what
+// the revision is now. When the object has changed or is gone it was not, and
+// that is no error.
+func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (revision string, ok bool, err error) {
+	h.objects = nil
+	revision, err = h.api.patchStatus(ctx, h.signal.Namespace, o.name, patch)
+	if h.hinted && h.unread && (err == nil || lost(err)) {
+		h.memory.note(err == nil)
+	}
+	switch {
+	case err == nil:
+		return revision, true, nil
+	case lost(err):
+		// Where the past came from memory, nobody else was quicker: it was old.
+		h.lost = !h.hinted || !h.unread
+		return "", false, nil
+	}
+	return "", false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, err)
+}
+
+// lost tells that another writer was first.
+func lost(err error) bool { return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }
+
+// open are the keys that no patch of this handler has counted.
+func (h *handler) open(keys []string) []string {
+	var open []string
+	for _, key := range keys {
+		if _, ok := h.done[key]; !ok {
+			open = append(open, key)
+		}
+	}
+	return open
+}
+
+func (h *handler) outcomes(keys []string) []Outcome {
+	all := make([]Outcome, len(keys))
+	for i, key := range keys {
+		all[i] = h.done[key]
+	}
+	return all
+}
