@@ -61,6 +61,7 @@ type Config struct {
 	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
 	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor"`
 	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
+	Matchers         mapping.Matchers        `env:"MATCHERS"`
 
 	AuditSink      string         `env:"AUDIT_SINK"`
 	Sink           string         `env:"K_SINK"`
@@ -93,29 +94,37 @@ func Environment() map[string]string { return env.ToMap(os.Environ()) }
 // variable that is wrong.
 func Load(environment map[string]string) (Config, error) {
 	var c Config
-	err := env.ParseWithOptions(&c, env.Options{
+	problems := parse(environment, &c)
+	c.filters(environment)
+	c.complete()
+	if err := summed(append(problems, c.validate()...)); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// parse fills a struct whose tags env name variables, and says what in them has
+// no meaning at all.
+func parse[T any](environment map[string]string, c *T) []string {
+	return parseProblems(env.ParseWithOptions(c, env.Options{
 		// An empty variable counts as one that is not set: manifests often
 		// have both.
 		Environment: environment,
 		FuncMap: map[reflect.Type]env.ParserFunc{
 			reflect.TypeFor[mapping.SeverityMap](): func(s string) (any, error) { return mapping.ParseSeverityMap(s) },
+			reflect.TypeFor[mapping.Matchers]():    func(s string) (any, error) { return mapping.ParseMatchers(s) },
 			reflect.TypeFor[Overrides]():           parseOverrides,
 		},
-	})
-	if v, set := environment["IGNORE_ALERTS"]; set && v == "" {
-		c.IgnoreAlerts = nil
+	}), reflect.TypeFor[T]())
+}
+
+// summed is one error for all problems; nil for none.
+func summed(problems []string) error {
+	if len(problems) == 0 {
+		return nil
 	}
-	if v, set := environment["IGNORE_SEVERITIES"]; set && v == "" {
-		c.IgnoreSeverities = nil
-	}
-	problems := parseProblems(err)
-	c.complete()
-	problems = append(problems, c.validate()...)
-	if len(problems) > 0 {
-		slices.Sort(problems)
-		return Config{}, fmt.Errorf("wrong configuration: %s", strings.Join(problems, "; "))
-	}
-	return c, nil
+	slices.Sort(problems)
+	return fmt.Errorf("wrong configuration: %s", strings.Join(problems, "; "))
 }
 
 func parseOverrides(s string) (any, error) {
@@ -128,7 +137,7 @@ func parseOverrides(s string) (any, error) {
 
 // parseProblems names the variable, not the struct's field, for each value that
 // has no meaning at all.
-func parseProblems(err error) []string {
+func parseProblems(err error, of reflect.Type) []string {
 	if err == nil {
 		return nil
 	}
@@ -140,13 +149,23 @@ func parseProblems(err error) []string {
 	for _, one := range all.Errors {
 		var parse env.ParseError
 		if errors.As(one, &parse) {
-			field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+			field, _ := of.FieldByName(parse.Name)
 			problems = append(problems, fmt.Sprintf("%s: %v", field.Tag.Get("env"), parse.Err))
 			continue
 		}
 		problems = append(problems, one.Error())
 	}
 	return problems
+}
+
+// filters takes the defaults of those filters away that are set and empty.
+func (c *Config) filters(environment map[string]string) {
+	if v, set := environment["IGNORE_ALERTS"]; set && v == "" {
+		c.IgnoreAlerts = nil
+	}
+	if v, set := environment["IGNORE_SEVERITIES"]; set && v == "" {
+		c.IgnoreSeverities = nil
+	}
 }
 
 // complete fills in what follows from other values.
@@ -184,15 +203,8 @@ func (c *Config) validate() []string {
 	var problems []string
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
-	for name, address := range map[string]string{
-		source("LISTEN_ADDRESS", "PORT", ":"+c.Port == c.ListenAddress): c.ListenAddress,
-		"METRICS_ADDRESS": c.MetricsAddress,
-	} {
-		_, port, err := net.SplitHostPort(address)
-		if _, number := strconv.ParseUint(port, 10, 16); address != "" && (err != nil || number != nil) {
-			wrong("%s: %q is no host:port with a port up to 65535", name, address)
-		}
-	}
+	hostPort(wrong, source("LISTEN_ADDRESS", "PORT", ":"+c.Port == c.ListenAddress), c.ListenAddress)
+	hostPort(wrong, "METRICS_ADDRESS", c.MetricsAddress)
 	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
 	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)
 	oneOf(wrong, "AUDIT_SCHEMA", c.AuditSchema, mapping.Schema202601, mapping.Schema202608)
@@ -201,34 +213,56 @@ func (c *Config) validate() []string {
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
 		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
 	}
-	switch u, err := url.Parse(c.AuditSink); {
-	case c.AuditSink == "":
+	if c.AuditSink == "" {
 		wrong("AUDIT_SINK: required (or K_SINK): the URL that audit events are posted to")
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		wrong("%s: %q is no http or https URL", source("AUDIT_SINK", "K_SINK", c.AuditSink == c.Sink), c.AuditSink)
 	}
+	httpURL(wrong, source("AUDIT_SINK", "K_SINK", c.AuditSink == c.Sink), c.AuditSink)
 	for _, path := range filepath.SplitList(c.Kubeconfig) {
 		if _, err := os.Stat(path); err != nil {
 			wrong("KUBECONFIG: %v", err)
 		}
 	}
-	for name, path := range map[string]string{"AUDIT_TOKEN_FILE": c.AuditTokenFile, "AUDIT_CA_FILE": c.AuditCAFile} {
-		if path == "" {
-			continue
-		}
-		if _, err := os.ReadFile(path); err != nil {
-			wrong("%s: %v", name, err)
-		}
+	readableFile(wrong, "AUDIT_TOKEN_FILE", c.AuditTokenFile)
+	readableFile(wrong, "AUDIT_CA_FILE", c.AuditCAFile)
+	c.Overrides.validate(wrong, "an audit event", taken)
+	return problems
+}
+
+// hostPort, httpURL and readableFile say what is wrong with a variable that is
+// set.
+func hostPort(wrong func(string, ...any), name, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if _, number := strconv.ParseUint(port, 10, 16); address != "" && (err != nil || number != nil) {
+		wrong("%s: %q is no host:port with a port up to 65535", name, address)
 	}
-	for name := range c.Overrides.Extensions {
+}
+
+func httpURL(wrong func(string, ...any), name, address string) {
+	u, err := url.Parse(address)
+	if address != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		wrong("%s: %q is no http or https URL", name, address)
+	}
+}
+
+func readableFile(wrong func(string, ...any), name, path string) {
+	if path == "" {
+		return
+	}
+	if _, err := os.ReadFile(path); err != nil {
+		wrong("%s: %v", name, err)
+	}
+}
+
+// validate says what no event can be given; what has the attributes taken.
+func (o Overrides) validate(wrong func(string, ...any), what string, taken []string) {
+	for name := range o.Extensions {
 		switch {
 		case !extensionName(name):
 			wrong("K_CE_OVERRIDES: %q is no CloudEvents extension name: use lower-case letters and digits", name)
 		case slices.Contains(taken, name):
-			wrong("K_CE_OVERRIDES: %q is an attribute that an audit event has already", name)
+			wrong("K_CE_OVERRIDES: %q is an attribute that %s has already", name, what)
 		}
 	}
-	return problems
 }
 
 // source is the variable that a value came from: second where it is that one's.
@@ -239,10 +273,12 @@ func source(first, second string, isSecond bool) string {
 	return first
 }
 
-// taken are the attributes of CloudEvents, and the extensions that an audit
-// event has of its own.
-var taken = []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data",
-	"causationid", "partitionkey", "traceparent"}
+// attributes are those of CloudEvents, and taken also the extensions that an
+// audit event has of its own.
+var (
+	attributes = []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data"}
+	taken      = append([]string{"causationid", "partitionkey", "traceparent"}, attributes...)
+)
 
 // extensionName is the rule of the CloudEvents specification.
 func extensionName(s string) bool {
@@ -264,6 +300,7 @@ func (c Config) Rules() mapping.Rules {
 		Namespace:        c.Namespace,
 		IgnoreAlerts:     c.IgnoreAlerts,
 		IgnoreSeverities: c.IgnoreSeverities,
+		Matchers:         c.Matchers,
 		Schema:           c.AuditSchema,
 	}
 }

@@ -76,13 +76,18 @@ func TestEveryVariable(t *testing.T) {
 		}},
 		"IGNORE_ALERTS":     {"Watchdog, DeadMansSwitch", func(c *Config) { c.IgnoreAlerts = []string{"Watchdog", "DeadMansSwitch"} }},
 		"IGNORE_SEVERITIES": {"None ,INFO", func(c *Config) { c.IgnoreSeverities = []string{"none", "info"} }},
-		"AUDIT_SINK":        {"https://sink.example/events?x=1", func(c *Config) { c.AuditSink = "https://sink.example/events?x=1" }},
-		"K_SINK":            {"http://broker", func(c *Config) { c.Sink = "http://broker" }},
-		"AUDIT_SCHEMA":      {"2026-08", func(c *Config) { c.AuditSchema = mapping.Schema202608 }},
-		"AUDIT_MODE":        {"best-effort", func(c *Config) { c.AuditMode = AuditBestEffort }},
-		"AUDIT_TOKEN_FILE":  {file, func(c *Config) { c.AuditTokenFile = file }},
-		"AUDIT_CA_FILE":     {file, func(c *Config) { c.AuditCAFile = file }},
-		"K_CA_CERTS":        {"-----BEGIN CERTIFICATE-----", func(c *Config) { c.CACerts = "-----BEGIN CERTIFICATE-----" }},
+		"MATCHERS": {`team="sre"`, func(c *Config) {
+			m, err := mapping.ParseMatchers(`team="sre"`)
+			require.NoError(t, err)
+			c.Matchers = m
+		}},
+		"AUDIT_SINK":       {"https://sink.example/events?x=1", func(c *Config) { c.AuditSink = "https://sink.example/events?x=1" }},
+		"K_SINK":           {"http://broker", func(c *Config) { c.Sink = "http://broker" }},
+		"AUDIT_SCHEMA":     {"2026-08", func(c *Config) { c.AuditSchema = mapping.Schema202608 }},
+		"AUDIT_MODE":       {"best-effort", func(c *Config) { c.AuditMode = AuditBestEffort }},
+		"AUDIT_TOKEN_FILE": {file, func(c *Config) { c.AuditTokenFile = file }},
+		"AUDIT_CA_FILE":    {file, func(c *Config) { c.AuditCAFile = file }},
+		"K_CA_CERTS":       {"-----BEGIN CERTIFICATE-----", func(c *Config) { c.CACerts = "-----BEGIN CERTIFICATE-----" }},
 		"K_CE_OVERRIDES": {`{"extensions":{"team":"sre","stage2":"x y"}}`, func(c *Config) {
 			c.Overrides = Overrides{Extensions: map[string]string{"team": "sre", "stage2": "x y"}}
 		}},
@@ -207,7 +212,7 @@ func TestEnvironmentIsTheProcesss(t *testing.T) {
 func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 	c, err := Load(minimal(map[string]string{
 		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
-		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "AUDIT_SCHEMA": "2026-08",
+		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-08",
 	}))
 	require.NoError(t, err)
 	rules := c.Rules()
@@ -218,6 +223,7 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 		Namespace:        "ops",
 		IgnoreAlerts:     []string{"A"},
 		IgnoreSeverities: []string{"b"},
+		Matchers:         c.Matchers,
 		Schema:           mapping.Schema202608,
 	}, rules)
 	value := reflect.ValueOf(rules)

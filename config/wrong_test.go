@@ -20,6 +20,7 @@ var wrong = map[string]struct{ value, message string }{
 	"REMEDIATION_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
 	"FINGERPRINT":           {"labels", `"labels" is not one of ["alert" "resource"]`},
 	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
+	"MATCHERS":              {"team", `"team" are no matchers of the form`},
 	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},
 	"AUDIT_SCHEMA":          {"2027-01", `"2027-01" is not one of ["2026-01" "2026-08"]`},
 	"AUDIT_MODE":            {"optional", `"optional" is not one of ["required" "best-effort"]`},

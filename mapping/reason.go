@@ -47,6 +47,8 @@ const (
 	// IgnoredAlertname and IgnoredSeverity: configuration leaves it out.
 	IgnoredAlertname
 	IgnoredSeverity
+	// Unmatched: its labels do not fit the configured matchers.
+	Unmatched
 	// Malformed: it is no alert, or has no alertname.
 	Malformed
 	// Rejected: the API server will never take it.
@@ -71,6 +73,7 @@ var reasons = map[Reason]struct {
 	ResolvedNothing:   {"resolved_nothing", Resolved},
 	IgnoredAlertname:  {"ignored_alertname", Filtered},
 	IgnoredSeverity:   {"ignored_severity", Filtered},
+	Unmatched:         {"unmatched", Filtered},
 	Malformed:         {"malformed", Invalid},
 	Rejected:          {"rejected", Invalid},
 	Unavailable:       {"unavailable", Unsettled},

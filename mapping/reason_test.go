@@ -57,6 +57,7 @@ func TestEveryReasonHasANameAndADecision(t *testing.T) {
 		"ResolvedNothing":   {ResolvedNothing, "resolved_nothing", Resolved},
 		"IgnoredAlertname":  {IgnoredAlertname, "ignored_alertname", Filtered},
 		"IgnoredSeverity":   {IgnoredSeverity, "ignored_severity", Filtered},
+		"Unmatched":         {Unmatched, "unmatched", Filtered},
 		"Malformed":         {Malformed, "malformed", Invalid},
 		"Rejected":          {Rejected, "rejected", Invalid},
 		"Unavailable":       {Unavailable, "unavailable", Unsettled},

@@ -48,6 +48,8 @@ type Rules struct {
 	// severity label, that become no object.
 	IgnoreAlerts     []string
 	IgnoreSeverities []string
+	// Matchers leave out alerts that they do not fit.
+	Matchers Matchers
 	// Schema is the dated version of the contract with DataStorage.
 	Schema Schema
 }
@@ -140,6 +142,9 @@ func (r Rules) Ignored(a Alert) (Reason, bool) {
 	}
 	if text, ok := a.Labels["severity"]; ok && slices.Contains(r.IgnoreSeverities, normal(text)) {
 		return IgnoredSeverity, true
+	}
+	if !r.Matchers.match(a.Labels) {
+		return Unmatched, true
 	}
 	return 0, false
 }

@@ -1,4 +1,5 @@
-// Command onefire hosts the function with the Functions Framework.
+// Command onefire hosts the function with the Functions Framework, or, with
+// arguments, explains what it would do.
 //
 // On SIGTERM or SIGINT it answers what is under way, at most 30 s, and ends.
 package main
@@ -19,6 +20,7 @@ import (
 
 	"onefire/config"
 	"onefire/function"
+	"onefire/function/tool"
 )
 
 // stopTimeout is a little more than the longest that a request may take, 29 s.
@@ -26,6 +28,11 @@ const stopTimeout = 30 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	if len(os.Args) > 1 {
+		code := tool.Main(ctx, os.Args[1:], config.Environment(), tool.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+		stop()
+		os.Exit(code)
+	}
 	err := run(ctx)
 	stop()
 	if err != nil {

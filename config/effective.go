@@ -1,0 +1,92 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"reflect"
+	"strings"
+
+	"onefire/mapping"
+)
+
+// Setting is one variable as it takes effect.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	// From is "environment", "default", or, where the value follows from
+	// another one, "derived"; empty where there is none.
+	From string `json:"from,omitempty"`
+}
+
+// Effective returns all settings of the function, in the order of [Config], and
+// the error that [Load] gives. With an error the values of wrong variables are
+// as they were written.
+func Effective(environment map[string]string) ([]Setting, error) {
+	_, problem := Load(environment)
+	var c Config
+	parse(environment, &c) // Its problems are in Load's error.
+	before := reflect.ValueOf(c)
+	c.filters(environment)
+	c.complete()
+	value := reflect.ValueOf(c)
+	var settings []Setting
+	for i := range value.NumField() {
+		tag := value.Type().Field(i).Tag
+		s := Setting{Name: tag.Get("env"), Value: shown(value.Field(i).Interface())}
+		raw, set := environment[s.Name]
+		switch {
+		case raw != "" && problem != nil:
+			s.Value, s.From = shown(raw), "environment"
+		case raw != "", set && s.Value == "" && tag.Get("envDefault") != "":
+			s.From = "environment"
+		case s.Value != shown(before.Field(i).Interface()):
+			s.From = "derived"
+		case s.Value != "":
+			s.From = "default"
+		}
+		settings = append(settings, s)
+	}
+	return settings, problem
+}
+
+// Rules reads only what the mapping of alerts needs from an environment: it asks
+// for no audit sink.
+func Rules(environment map[string]string) (mapping.Rules, error) {
+	var c Config
+	problems := parse(environment, &c)
+	c.filters(environment)
+	c.complete()
+	if c.AuditSink == "" {
+		c.AuditSink = "http://unused"
+	}
+	if err := summed(append(problems, c.validate()...)); err != nil {
+		return mapping.Rules{}, err
+	}
+	return c.Rules(), nil
+}
+
+// shown is a value as its variable would be written; certificates only by size,
+// and no password of a URL.
+func shown(value any) string {
+	switch v := value.(type) {
+	case []string:
+		return strings.Join(v, ",")
+	case Overrides:
+		if v.Extensions == nil {
+			return ""
+		}
+		text, _ := json.Marshal(v) // Strings only.
+		return string(text)
+	case string:
+		if strings.HasPrefix(v, "-----BEGIN") {
+			return fmt.Sprintf("PEM, %d bytes", len(v))
+		}
+		if u, err := url.Parse(v); err == nil && u.User != nil {
+			return u.Redacted()
+		}
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}

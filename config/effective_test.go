@@ -1,0 +1,62 @@
+package config
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
+	settings, err := Effective(map[string]string{
+		"PORT": "9000", "POD_NAMESPACE": "ops", "IGNORE_ALERTS": "", "MATCHERS": `team="sre"`, "SEVERITY_MAP": "page=low",
+		"K_SINK": "https://user:secret@sink/events", "K_CA_CERTS": "", "LOG_LEVEL": "", "K_CE_OVERRIDES": `{"extensions":{"a":"b"}}`,
+	})
+	require.NoError(t, err)
+	got := map[string][2]string{}
+	for _, s := range settings {
+		got[s.Name] = [2]string{s.Value, s.From}
+	}
+	require.Equal(t, map[string][2]string{
+		"PORT":                  {"9000", "environment"},
+		"LISTEN_ADDRESS":        {":9000", "derived"},
+		"METRICS_ADDRESS":       {"", ""},
+		"KUBECONFIG":            {"", ""},
+		"POD_NAMESPACE":         {"ops", "environment"},
+		"REMEDIATION_PLACEMENT": {"fixed", "default"},
+		"REMEDIATION_NAMESPACE": {"ops", "derived"},
+		"FINGERPRINT":           {"alert", "default"},
+		"SEVERITY_MAP":          {"page=low", "environment"},
+		"IGNORE_ALERTS":         {"", "environment"},
+		"IGNORE_SEVERITIES":     {"none", "default"},
+		"MATCHERS":              {`{team="sre"}`, "environment"},
+		"AUDIT_SINK":            {"https://user:xxxxx@sink/events", "derived"},
+		"K_SINK":                {"https://user:xxxxx@sink/events", "environment"},
+		"AUDIT_SCHEMA":          {"2026-01", "default"},
+		"AUDIT_MODE":            {"required", "default"},
+		"AUDIT_TOKEN_FILE":      {"", ""},
+		"AUDIT_CA_FILE":         {"", ""},
+		"K_CA_CERTS":            {"", ""},
+		"K_CE_OVERRIDES":        {`{"extensions":{"a":"b"}}`, "environment"},
+		"GOMEMLIMIT":            {"", ""},
+		"REPLY":                 {"none", "default"},
+		"LOG_LEVEL":             {"INFO", "default"},
+	}, got)
+}
+
+func TestWrongSettingsAreShownAsTheyWereWritten(t *testing.T) {
+	settings, err := Effective(map[string]string{"LOG_LEVEL": "loud", "K_CA_CERTS": "-----BEGIN CERTIFICATE-----"})
+	require.ErrorContains(t, err, "LOG_LEVEL")
+	require.ErrorContains(t, err, "AUDIT_SINK")
+	require.Contains(t, settings, Setting{"LOG_LEVEL", "loud", "environment"})
+	require.Contains(t, settings, Setting{"K_CA_CERTS", "PEM, 27 bytes", "environment"})
+}
+
+func TestRulesNeedNoSink(t *testing.T) {
+	rules, err := Rules(map[string]string{"FINGERPRINT": "resource"})
+	require.NoError(t, err)
+	require.EqualValues(t, "resource", rules.Fingerprint)
+	_, err = Rules(map[string]string{"FINGERPRINT": "x", "SEVERITY_MAP": "y"})
+	require.ErrorContains(t, err, "FINGERPRINT")
+	require.ErrorContains(t, err, "SEVERITY_MAP")
+	require.NotContains(t, err.Error(), "AUDIT_SINK")
+}

@@ -1,0 +1,40 @@
+package dedup
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
+)
+
+func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
+	fingerprint := digest("f")
+	made := func(name, phase string, count int32, ours bool) object {
+		return object{name: name, uid: types.UID(name), phase: phase, count: count, ours: ours, fingerprint: fingerprint, createdAt: epoch}
+	}
+	done := made("rr-1", "Completed", 4, true)
+	review := done
+	review.manualReview = true
+	twin := made("rr-3", "", 2, true)
+	twin.createdAt = epoch.Add(time.Second)
+	for past, row := range map[string]struct {
+		objects          []object
+		firing, resolved Outcome
+	}{
+		"nothing":   {nil, Outcome{mapping.FirstSeen, name(fingerprint, "", 0), 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"an end":    {[]object{done}, Outcome{mapping.Recurred, name(fingerprint, "rr-1", 0), 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"a review":  {[]object{review}, Outcome{mapping.ManualReview, "rr-1", 5}, Outcome{Reason: mapping.ResolvedNothing}},
+		"active":    {[]object{done, made("rr-2", "Analyzing", 7, true)}, Outcome{mapping.Active, "rr-2", 8}, Outcome{mapping.ResolvedActive, "rr-2", 7}},
+		"a foreign": {[]object{made("x", "", 1, false)}, Outcome{mapping.ActiveForeign, "x", 2}, Outcome{mapping.ResolvedActive, "x", 1}},
+		"twins":     {[]object{twin, made("rr-2", "", 7, true)}, Outcome{mapping.Active, "rr-2", 8}, Outcome{mapping.ResolvedActive, "rr-2", 7}},
+	} {
+		t.Run(past, func(t *testing.T) {
+			require.Equal(t, row.firing, forecast(fingerprint, row.objects, epoch, false))
+			require.Equal(t, row.resolved, forecast(fingerprint, row.objects, epoch, true))
+		})
+	}
+	require.Equal(t, forecast(fingerprint, nil, epoch, false), FirstForecast(mapping.Signal{Fingerprint: fingerprint}, false))
+}

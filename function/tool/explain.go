@@ -1,0 +1,214 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/mapping"
+)
+
+const (
+	// maxInput bounds a file, in bytes: a webhook may have 2 MiB.
+	maxInput = 16 << 20
+	// lookTimeout bounds each look at the cluster.
+	lookTimeout = 10 * time.Second
+)
+
+// explanation is what would become of one alert.
+type explanation struct {
+	Alertname     string           `json:"alertname"`
+	Status        string           `json:"status"`
+	Severity      mapping.Severity `json:"severity"`
+	SeverityLabel string           `json:"severityLabel,omitempty"`
+	Target        mapping.Target   `json:"target"`
+	Fingerprint   string           `json:"fingerprint"`
+	Decision      mapping.Decision `json:"decision"`
+	Reason        string           `json:"reason"`
+	// Object is "namespace/name"; empty where there would be none.
+	Object string `json:"object,omitempty"`
+	Count  int32  `json:"count,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// forecaster says what one more alert would come to.
+type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error)
+
+func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
+	f, o := flags("explain", s)
+	kubeconfig := f.String("kubeconfig", "", "look at the objects of the cluster that this `file` names; without it, as if there were none")
+	if f.Parse(args) != nil || f.NArg() != 1 {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	rules, err := config.Rules(environment)
+	if err != nil {
+		return err
+	}
+	data, err := input(f.Arg(0), s.In)
+	if err != nil {
+		return err
+	}
+	notifications, err := parse(data, time.Now())
+	if err != nil {
+		return err
+	}
+	look := func(_ context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
+		return dedup.FirstForecast(s, resolved), nil
+	}
+	if *kubeconfig != "" {
+		if look, err = cluster(*kubeconfig, rules); err != nil {
+			return err
+		}
+	}
+	all, truncated := []explanation{}, uint64(0)
+	for _, n := range notifications {
+		truncated += n.Truncated
+		for _, a := range n.Alerts {
+			one, err := explained(ctx, rules, a, look)
+			if err != nil {
+				return err
+			}
+			all = append(all, one)
+		}
+	}
+	if truncated > 0 {
+		fmt.Fprintf(s.Err, "onefire: Alertmanager left out %d alerts: raise the receiver's max_alerts or group by more labels\n", truncated)
+	}
+	return o.print(s.Out, all, func(w io.Writer) { table(w, all) })
+}
+
+func input(name string, in io.Reader) ([]byte, error) {
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the alerts: %w", err)
+		}
+		defer file.Close()
+		in = file
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the alerts: %w", err)
+	}
+	if len(data) > maxInput {
+		return nil, fmt.Errorf("more than %d bytes: the function would not take it", maxInput)
+	}
+	return data, nil
+}
+
+// parse reads a CloudEvent in JSON, a batch of them, or what may be in one.
+func parse(data []byte, now time.Time) ([]mapping.Notification, error) {
+	var one event.Event
+	var batch []event.Event
+	switch {
+	case json.Unmarshal(data, &one) == nil && one.SpecVersion() != "" && one.Validate() == nil:
+		batch = []event.Event{one}
+	case json.Unmarshal(data, &batch) == nil && len(batch) > 0 && batch[0].Validate() == nil:
+	default:
+		n, err := mapping.Parse(data, now)
+		return []mapping.Notification{n}, err
+	}
+	var all []mapping.Notification
+	for _, e := range batch {
+		at := e.Time()
+		if at.IsZero() || at.After(now) {
+			at = now
+		}
+		n, err := mapping.Parse(e.Data(), at)
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", e.ID(), err)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// cluster looks at the objects that are there.
+func cluster(kubeconfig string, rules mapping.Rules) (forecaster, error) {
+	client, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+	}
+	d, err := dedup.New(client, rules.Schema.SignalType())
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		return d.Forecast(ctx, s, resolved)
+	}, nil
+}
+
+func explained(ctx context.Context, rules mapping.Rules, a mapping.Alert, look forecaster) (explanation, error) {
+	signal, problem := rules.Signal(a, time.Now())
+	e := explanation{
+		Alertname: signal.Name, Status: "firing", Severity: signal.Severity, SeverityLabel: a.Labels["severity"],
+		Target: signal.Target, Fingerprint: signal.Fingerprint,
+	}
+	if a.Resolved {
+		e.Status = "resolved"
+	}
+	reason, ignored := rules.Ignored(a)
+	switch {
+	case problem != nil:
+		reason, e.Error = mapping.Malformed, problem.Error()
+	case !ignored:
+		o, err := look(ctx, signal, a.Resolved)
+		if err != nil {
+			return e, err
+		}
+		reason, e.Count = o.Reason, o.Count
+		if o.Name != "" {
+			e.Object = signal.Namespace + "/" + o.Name
+		}
+	}
+	e.Decision, e.Reason = reason.Decision(), reason.String()
+	return e, nil
+}
+
+func table(w io.Writer, all []explanation) {
+	fmt.Fprintln(w, "ALERT\tSEVERITY\tTARGET\tFINGERPRINT\tDECISION\tOBJECT\tCOUNT")
+	for _, e := range all {
+		severity := string(e.Severity)
+		if label := strings.TrimSpace(e.SeverityLabel); label != "" && label != severity {
+			severity += " (" + label + ")"
+		}
+		target := e.Target.Kind + "/" + e.Target.Name
+		if e.Target.Namespace != "" {
+			target += " in " + e.Target.Namespace
+		}
+		count := "-"
+		if e.Count > 0 {
+			count = strconv.Itoa(int(e.Count))
+		}
+		decision := fmt.Sprintf("%s (%s)", e.Decision, e.Reason)
+		if e.Error != "" {
+			decision = fmt.Sprintf("%s: %s", e.Decision, e.Error)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(dash(e.Alertname)), printable(severity), printable(target),
+			e.Fingerprint[:12], printable(decision), dash(e.Object), count)
+	}
+}
+
+// printable keeps what an alert says from steering a terminal or the table.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

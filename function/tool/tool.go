@@ -1,0 +1,107 @@
+// Package tool is what the function's binary does for people: it explains what
+// would become of alerts, and prints the configuration. Nothing of it runs when
+// the binary serves.
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"onefire/config"
+)
+
+const usage = `usage: onefire                                 serve, as the environment says
+       onefire explain [flags] FILE|-          say what would become of the alerts in a webhook or CloudEvent
+       onefire config [-o json]                print the configuration that the environment makes
+`
+
+// errUsage means that the arguments were wrong; what is wrong has been said.
+var errUsage = errors.New("usage")
+
+// Streams are a command's standard input, output and error.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Main runs a command with its arguments, and returns the exit code: 0; 1 when
+// something is wrong with what was given; 2 for wrong arguments.
+func Main(ctx context.Context, args []string, environment map[string]string, s Streams) int {
+	commands := map[string]func(context.Context, []string, map[string]string, Streams) error{
+		"explain": explain,
+		"config":  settings,
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprint(s.Err, usage)
+		return 2
+	}
+	switch err := command(ctx, args[1:], environment, s); {
+	case errors.Is(err, errUsage):
+		return 2
+	case err != nil:
+		fmt.Fprintln(s.Err, "onefire:", err)
+		return 1
+	}
+	return 0
+}
+
+// output is how results are printed: as text for people or as JSON.
+type output struct{ format string }
+
+// flags are a command's flags, with -o among them.
+func flags(command string, s Streams) (*flag.FlagSet, *output) {
+	o := &output{format: "text"}
+	f := flag.NewFlagSet("onefire "+command, flag.ContinueOnError)
+	f.SetOutput(s.Err)
+	f.Func("o", "output `format`: text or json (default text)", func(format string) error {
+		if format != "text" && format != "json" {
+			return errors.New("use text or json")
+		}
+		o.format = format
+		return nil
+	})
+	return f, o
+}
+
+// print writes a value as JSON, or as a table.
+func (o output) print(out io.Writer, value any, table func(w io.Writer)) error {
+	if o.format == "json" {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(value)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+// settings prints the effective configuration, and then what is wrong with it.
+func settings(_ context.Context, args []string, environment map[string]string, s Streams) error {
+	f, o := flags("config", s)
+	if f.Parse(args) != nil || f.NArg() > 0 {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	all, problem := config.Effective(environment)
+	err := o.print(s.Out, all, func(w io.Writer) {
+		fmt.Fprintln(w, "VARIABLE\tVALUE\tFROM")
+		for _, one := range all {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", one.Name, printable(dash(one.Value)), dash(one.From))
+		}
+	})
+	return errors.Join(err, problem)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,57 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+)
+
+func TestExplainSaysWhatTheFunctionThenDoes(t *testing.T) {
+	w := newWorld(t, mapping.Schema202601)
+	f := w.start()
+	body := webhook(firing("DiskFull", "db-0"))
+	type explanation struct {
+		Decision, Reason, Object string
+		Count                    int64
+	}
+	explained := func() explanation {
+		command := exec.CommandContext(t.Context(), functionBinary, "explain", "-o", "json", "-kubeconfig", kubeconfig, "-")
+		command.Env = append(os.Environ(), "REMEDIATION_NAMESPACE="+w.namespace)
+		command.Stdin = strings.NewReader(body)
+		var problems bytes.Buffer
+		command.Stderr = &problems
+		out, err := command.Output()
+		require.NoError(t, err, "%s", problems.String())
+		var all []explanation
+		require.NoError(t, json.Unmarshal(out, &all))
+		require.Len(t, all, 1)
+		return all[0]
+	}
+	first := explained()
+	require.Empty(t, w.list(), "it only reads")
+	require.Equal(t, 200, w.post(f, "1", body))
+	object := w.only()
+	require.Equal(t, explanation{"new", "first_seen", w.namespace + "/" + object.GetName(), 1}, first)
+
+	again := explained()
+	require.Equal(t, 200, w.post(f, "2", body))
+	require.EqualValues(t, 2, count(w.only()))
+	require.Equal(t, explanation{"duplicate", "active", first.Object, 2}, again)
+
+	w.setStatus(object.GetName(), map[string]any{"overallPhase": "Completed"})
+	recurred := explained()
+	require.Equal(t, 200, w.post(f, "3", body))
+	names := []string{}
+	for _, o := range w.list() {
+		names = append(names, w.namespace+"/"+o.GetName())
+	}
+	require.Equal(t, explanation{"new", "recurred", recurred.Object, 1}, recurred)
+	require.ElementsMatch(t, []string{first.Object, recurred.Object}, names)
+}
