@@ -30,6 +30,7 @@ import (
 	"onefire/audit"
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/function/inbound"
 	"onefire/mapping"
 )
 
@@ -65,14 +66,19 @@ type parts struct {
 // Function receives events. Its zero value is not usable; see [New].
 type Function struct {
 	parts    atomic.Pointer[parts]
-	requests requests
-	bodies   *semaphore.Weighted
+	receiver *inbound.Receiver
 	ready    probe
 }
 
 // New makes a function that answers 503 until it is started.
 func New() *Function {
-	return &Function{bodies: semaphore.NewWeighted(maxBodies)}
+	f := &Function{receiver: inbound.New(bounds)}
+	f.receiver.Answered = func(ctx context.Context, status int) {
+		if p := f.parts.Load(); p != nil {
+			p.metrics.request(ctx, status)
+		}
+	}
+	return f
 }
 
 // Start configures the function from an environment. It returns at once; its
@@ -147,7 +153,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 // Stop waits until every request under way is answered or the context ends, and
 // lets go of connections. Requests that come later are answered 503.
 func (f *Function) Stop(ctx context.Context) error {
-	err := f.requests.close(ctx)
+	err := f.receiver.Close(ctx)
 	if p := f.parts.Load(); p != nil {
 		if p.cool != nil {
 			p.cool()
@@ -171,7 +177,7 @@ func (f *Function) Ready(ctx context.Context) (bool, error) {
 
 // Alive tells whether no request is stuck.
 func (f *Function) Alive(context.Context) (bool, error) {
-	return f.requests.oldest() < stuckAfter, nil
+	return f.receiver.Oldest() < stuckAfter, nil
 }
 
 // Handle is the function's signature under func.

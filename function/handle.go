@@ -13,6 +13,7 @@ import (
 
 	"onefire/audit"
 	"onefire/config"
+	"onefire/function/inbound"
 	"onefire/mapping"
 )
 
@@ -38,7 +39,7 @@ type AlertSummary struct {
 }
 
 // handle settles one event.
-func (p *parts) handle(ctx context.Context, e event.Event) answer {
+func (p *parts) handle(ctx context.Context, e event.Event) inbound.Answer {
 	begun := p.now()
 	log := p.log.With("event_id", e.ID(), "event_source", e.Source())
 	a, results, truncated := p.settleEvent(ctx, e, begun)
@@ -49,10 +50,10 @@ func (p *parts) handle(ctx context.Context, e event.Event) answer {
 	if truncated > 0 {
 		log.Warn("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels", "truncated", truncated)
 	}
-	attributes := []any{"event_type", e.Type(), "status", a.status, "alerts", len(results),
+	attributes := []any{"event_type", e.Type(), "status", a.Status, "alerts", len(results),
 		"decisions", decisions(results), "duration_ms", p.now().Sub(begun).Milliseconds()}
-	if a.reason != "" {
-		log.Warn("event", append(attributes, "error", a.reason)...)
+	if a.Reason != "" {
+		log.Warn("event", append(attributes, "error", a.Reason)...)
 	} else {
 		log.Info("event", attributes...)
 	}
@@ -61,38 +62,38 @@ func (p *parts) handle(ctx context.Context, e event.Event) answer {
 
 // handleBatch settles every event of a batch; one that is wrong does not keep
 // the others from being settled. The worst answer is the batch's.
-func (p *parts) handleBatch(ctx context.Context, body []byte) answer {
+func (p *parts) handleBatch(ctx context.Context, body []byte) inbound.Answer {
 	raws, err := mapping.Elements(body, maxBatch)
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
-		return refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
+		return inbound.Refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
 	case err != nil:
-		return refuse(http.StatusBadRequest, "not a batch of CloudEvents: %v", err)
+		return inbound.Refuse(http.StatusBadRequest, "not a batch of CloudEvents: %v", err)
 	case len(raws) == 0:
-		return refuse(http.StatusBadRequest, "a batch of no CloudEvents")
+		return inbound.Refuse(http.StatusBadRequest, "a batch of no CloudEvents")
 	}
-	worst := answer{status: http.StatusOK}
+	worst := inbound.OK()
 	for i, raw := range raws {
 		var (
 			e event.Event
-			a answer
+			a inbound.Answer
 		)
 		if err := json.Unmarshal(raw, &e); err != nil {
-			a = refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
+			a = inbound.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 		} else {
 			a = p.handle(ctx, e)
 		}
-		if a.status > worst.status {
-			worst = refuse(a.status, "event %d of the batch: %s", i, a.reason)
+		if a.Status > worst.Status {
+			worst = inbound.Refuse(a.Status, "event %d of the batch: %s", i, a.Reason)
 		}
 	}
 	return worst
 }
 
 // settleEvent settles an event's alerts and makes its answer.
-func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (a answer, results []result, truncated uint64) {
+func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (a inbound.Answer, results []result, truncated uint64) {
 	if err := validate(e); err != nil {
-		return refuse(http.StatusBadRequest, "%v", err), nil, 0
+		return inbound.Refuse(http.StatusBadRequest, "%v", err), nil, 0
 	}
 	// The event's own time, where it has one, so that a redelivery reads the
 	// alerts as the first delivery did.
@@ -103,21 +104,21 @@ func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (
 	n, err := mapping.Parse(e.Data(), at)
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
-		return refuse(http.StatusRequestEntityTooLarge, "%v", err), nil, 0
+		return inbound.Refuse(http.StatusRequestEntityTooLarge, "%v", err), nil, 0
 	case err != nil:
-		return refuse(http.StatusBadRequest, "%v", err), nil, 0
+		return inbound.Refuse(http.StatusBadRequest, "%v", err), nil, 0
 	}
 	results = p.settleAlerts(ctx, cause{source: e.Source(), id: e.ID(), at: at, traceparent: traceparent(e)}, n.Alerts)
 	return p.conclude(e, results), results, n.Truncated
 }
 
 // conclude makes the answer of what became of the alerts.
-func (p *parts) conclude(e event.Event, results []result) answer {
+func (p *parts) conclude(e event.Event, results []result) inbound.Answer {
 	var first error
 	unsettled := 0
 	for _, r := range results {
 		if errors.Is(r.err, errPanic) {
-			return refuse(http.StatusInternalServerError, "internal error: see the log")
+			return inbound.Refuse(http.StatusInternalServerError, "internal error: see the log")
 		}
 		if r.reason == mapping.Unavailable {
 			unsettled++
@@ -127,11 +128,11 @@ func (p *parts) conclude(e event.Event, results []result) answer {
 		}
 	}
 	if unsettled > 0 {
-		return refuse(http.StatusServiceUnavailable, "%d of %d alerts are not settled: %v", unsettled, len(results), first)
+		return inbound.Refuse(http.StatusServiceUnavailable, "%d of %d alerts are not settled: %v", unsettled, len(results), first)
 	}
-	a := answer{status: http.StatusOK}
+	a := inbound.OK()
 	if p.config.Reply == config.ReplySummary {
-		a.reply = p.summary(e, results)
+		a.Reply = p.summary(e, results)
 	}
 	return a
 }

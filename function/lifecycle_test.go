@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/dedup"
+	"onefire/function/inbound"
 	"onefire/mapping"
 )
 
@@ -128,21 +129,11 @@ func TestTooManyRequestsAreTurnedAway(t *testing.T) {
 		synctest.Wait()
 		w := f.serve(binary("1", alert("firing", "alertname=A")))
 		requireStatus(t, http.StatusServiceUnavailable, w)
-		require.Contains(t, w.Body.String(), errBusy.Error())
+		require.Contains(t, w.Body.String(), inbound.ErrBusy.Error())
 		close(release)
 		synctest.Wait()
-		require.Empty(t, f.requests.begun)
+		require.Zero(t, f.receiver.Oldest(), "no request is left")
 	})
-}
-
-func TestTheMemoryForBodiesIsBoundedAndGivenBack(t *testing.T) {
-	f := newFixture()
-	require.True(t, f.bodies.TryAcquire(maxBodies-10))
-	w := f.serve(binary("1", alert("firing", "alertname=A")))
-	requireStatus(t, http.StatusServiceUnavailable, w)
-	f.bodies.Release(maxBodies - 10)
-	requireStatus(t, http.StatusOK, f.serve(binary("1", alert("firing", "alertname=A"))))
-	require.True(t, f.bodies.TryAcquire(maxBodies), "all of it was given back")
 }
 
 // A sender that stops in the middle of a body gets its answer at the deadline.

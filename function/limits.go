@@ -1,6 +1,13 @@
 package function
 
-import "time"
+import (
+	"time"
+
+	"onefire/function/inbound"
+)
+
+// bounds are those of the requests.
+var bounds = inbound.Bounds{Body: maxBody, Bodies: maxBodies, Requests: maxRequests, Timeout: eventTimeout}
 
 const (
 	// maxBody is the largest request body in bytes. 2,000 alerts as
@@ -28,9 +35,6 @@ const (
 	// maxAttribute is the longest CloudEvents source or id in bytes: they
 	// travel on in headers.
 	maxAttribute = 2 << 10
-	// maxReason is the longest reason in an answer, in bytes: a Broker keeps
-	// it with a dead letter.
-	maxReason = 1 << 10
 	// maxRequests bounds the requests under way at once.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at
@@ -40,16 +44,9 @@ const (
 	// than its request's.
 	maxParallel = 128
 	maxPlaces   = 2048
-	// bodyTimeout bounds the time in which a body must arrive.
-	bodyTimeout = 10 * time.Second
 	// eventTimeout bounds one request, its body included: Knative's data plane
 	// and func's server give up after 30 s.
 	eventTimeout = 25 * time.Second
-	// answerTimeout bounds the sending of an answer.
-	answerTimeout = 4 * time.Second
-	// drainTimeout is the part of answerTimeout in which what is left of a
-	// refused body may arrive, so that its connection can be used again.
-	drainTimeout = 2 * time.Second
 	// stuckAfter is when a request under way means that the process is stuck:
 	// no bound above lets one last this long.
 	stuckAfter = 60 * time.Second
@@ -59,7 +56,4 @@ const (
 	readyAge     = 2 * time.Second
 	// metricsTimeout bounds one scrape.
 	metricsTimeout = 10 * time.Second
-	// retryAfter is what a sender is told to wait, in seconds: long enough for
-	// a failing API server to get its breath.
-	retryAfter = "5"
 )

@@ -40,7 +40,7 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Watchdog")))))
 	requireStatus(t, http.StatusBadRequest, f.serve(binary("2", "{}")))
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("3", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=B")))))
-	f.requests.closed = true
+	require.NoError(t, f.receiver.Close(t.Context()))
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("4", "{}")))
 
 	resp, err := http.Get("http://" + address + "/metrics")

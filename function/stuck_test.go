@@ -2,6 +2,7 @@ package function
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/audit"
+	"onefire/function/inbound"
 )
 
 // TestWhatIsStuckHoldsFewGoroutines sends more events than are admitted while
@@ -96,7 +98,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			for _, a := range answers {
 				require.Equal(t, http.StatusServiceUnavailable, a.Code)
 				slowest = max(slowest, a.took)
-				if strings.Contains(a.Body.String(), errBusy.Error()) {
+				if strings.Contains(a.Body.String(), inbound.ErrBusy.Error()) {
 					slowestRefusal = max(slowestRefusal, a.took)
 				} else {
 					require.Contains(t, a.Body.String(), "alerts are not settled")
@@ -165,6 +167,11 @@ func goroutines(work func()) (held, peak int) {
 func TestASlowSenderIsAnsweredWhateverTheAnswer(t *testing.T) {
 	const post, length, chunks = "POST / HTTP/1.1\r\nCe-Id: 1\r\n", "Content-Length: 1000\r\n", "Transfer-Encoding: chunked\r\n"
 	nothing := func(*fixture) {}
+	memory := func(bytes int64) func(*fixture) {
+		b := bounds
+		b.Bodies = bytes
+		return func(f *fixture) { f.receiver = inbound.New(b) }
+	}
 	for name, row := range map[string]struct {
 		prepare func(f *fixture)
 		request string
@@ -172,15 +179,15 @@ func TestASlowSenderIsAnsweredWhateverTheAnswer(t *testing.T) {
 		status  int
 		within  time.Duration
 	}{
-		"a body of known length":          {nothing, post + length, "x", 503, bodyTimeout + drainTimeout},
-		"a chunked body":                  {nothing, post + chunks, "1\r\nx\r\n", 503, bodyTimeout + drainTimeout},
-		"a body where none belongs":       {nothing, "GET / HTTP/1.1\r\n" + length, "x", 405, drainTimeout},
-		"a chunked one where none does":   {nothing, "GET / HTTP/1.1\r\n" + chunks, "1\r\nx\r\n", 405, drainTimeout},
-		"a function that stops":           {func(f *fixture) { f.requests.closed = true }, post + length, "x", 503, drainTimeout},
-		"a function that starts":          {func(f *fixture) { f.Function.parts.Store(nil) }, post + length, "x", 503, drainTimeout},
-		"no memory for any body":          {func(f *fixture) { f.bodies.TryAcquire(maxBodies) }, post + length, "x", 503, drainTimeout},
-		"no memory for a chunked body":    {func(f *fixture) { f.bodies.TryAcquire(maxBodies) }, post + chunks, "1\r\nx\r\n", 503, drainTimeout},
-		"no memory after the first bytes": {func(f *fixture) { f.bodies.TryAcquire(maxBodies - 2) }, post + length, "x", 503, drainTimeout},
+		"a body of known length":          {nothing, post + length, "x", 503, inbound.BodyTimeout + inbound.DrainTimeout},
+		"a chunked body":                  {nothing, post + chunks, "1\r\nx\r\n", 503, inbound.BodyTimeout + inbound.DrainTimeout},
+		"a body where none belongs":       {nothing, "GET / HTTP/1.1\r\n" + length, "x", 405, inbound.DrainTimeout},
+		"a chunked one where none does":   {nothing, "GET / HTTP/1.1\r\n" + chunks, "1\r\nx\r\n", 405, inbound.DrainTimeout},
+		"a function that stops":           {func(f *fixture) { _ = f.receiver.Close(context.Background()) }, post + length, "x", 503, inbound.DrainTimeout},
+		"a function that starts":          {func(f *fixture) { f.Function.parts.Store(nil) }, post + length, "x", 503, inbound.DrainTimeout},
+		"no memory for any body":          {memory(0), post + length, "x", 503, inbound.DrainTimeout},
+		"no memory for a chunked body":    {memory(0), post + chunks, "1\r\nx\r\n", 503, inbound.DrainTimeout},
+		"no memory after the first bytes": {memory(2), post + length, "x", 503, inbound.DrainTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -208,7 +215,7 @@ func TestASlowSenderIsAnsweredWhateverTheAnswer(t *testing.T) {
 				require.Equal(t, row.status, resp.StatusCode)
 				require.LessOrEqual(t, time.Since(begun), row.within+3*pace)
 				synctest.Wait()
-				require.Empty(t, f.requests.begun)
+				require.Zero(t, f.receiver.Oldest(), "no request is left")
 			})
 		})
 	}

@@ -1,4 +1,4 @@
-package function
+package inbound
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 // requests counts the requests under way.
 type requests struct {
+	most   int
 	mu     sync.Mutex
 	begun  map[*time.Time]struct{}
 	closed bool
@@ -19,7 +20,7 @@ type requests struct {
 func (r *requests) enter() (leave func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.begun) >= maxRequests {
+	if r.closed || len(r.begun) >= r.most {
 		return nil, false
 	}
 	if r.begun == nil {

@@ -1,0 +1,137 @@
+package inbound
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/binding"
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"golang.org/x/sync/semaphore"
+)
+
+// ErrBusy is the reason of a 503 that a bound made.
+var ErrBusy = errors.New("too much is under way already")
+
+// Receiver reads requests within its bounds. Any number of goroutines may use
+// it. Its zero value is not usable; see [New].
+type Receiver struct {
+	// Answered is called before each answer is sent, if it is set; it must be
+	// before the first request.
+	Answered func(ctx context.Context, status int)
+
+	bounds   Bounds
+	requests requests
+	bodies   *semaphore.Weighted
+}
+
+// New makes a receiver.
+func New(b Bounds) *Receiver {
+	return &Receiver{bounds: b, requests: requests{most: b.Requests}, bodies: semaphore.NewWeighted(b.Bodies)}
+}
+
+// Serve reads one request's body, has it handled and sends the answer, which it
+// also returns. The context that handle gets lives on when the client hangs up,
+// and ends at the bound. A panic of handle is logged and answered 500.
+func (v *Receiver) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(ctx context.Context, body []byte) Answer) Answer {
+	a := Refuse(http.StatusServiceUnavailable, "%v", ErrBusy)
+	if leave, ok := v.requests.enter(); ok {
+		defer leave()
+		a = v.answer(w, r, log, handle)
+	}
+	if v.Answered != nil {
+		v.Answered(r.Context(), a.Status)
+	}
+	a.Write(w, r)
+	return a
+}
+
+func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(context.Context, []byte) Answer) (a Answer) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			a = Refuse(http.StatusInternalServerError, "internal error: see the log")
+		}
+	}()
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return Refuse(http.StatusMethodNotAllowed, "POST a CloudEvent")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), v.bounds.Timeout)
+	defer cancel()
+	body, release, err := v.read(w, r)
+	defer release()
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return Refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", v.bounds.Body)
+	case err != nil:
+		return Refuse(http.StatusServiceUnavailable, "reading the body: %v", err)
+	}
+	return handle(ctx, body)
+}
+
+// Close admits no more requests and waits for those under way, until the
+// context ends.
+func (v *Receiver) Close(ctx context.Context) error { return v.requests.close(ctx) }
+
+// Oldest is how long the oldest request has been under way.
+func (v *Receiver) Oldest() time.Duration { return v.requests.oldest() }
+
+// read reads the body within the limits of size and time. release gives back
+// its share of the memory for bodies.
+func (v *Receiver) read(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+	held := &budget{left: v.bodies}
+	if r.ContentLength > v.bounds.Body {
+		return nil, held.release, &http.MaxBytesError{Limit: v.bounds.Body}
+	}
+	// Hosts that cannot set a deadline have their own.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout))
+	var buffer bytes.Buffer
+	_, err = io.Copy(&buffer, io.TeeReader(http.MaxBytesReader(w, r.Body, v.bounds.Body), held))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return buffer.Bytes(), held.release, err
+}
+
+// budget takes what is written to it from the memory for bodies, piece by
+// piece, so that a slow sender holds no more than it has sent. It never waits.
+type budget struct {
+	left *semaphore.Weighted
+	held int64
+}
+
+func (b *budget) Write(piece []byte) (int, error) {
+	n := int64(len(piece))
+	if !b.left.TryAcquire(n) {
+		return 0, ErrBusy
+	}
+	b.held += n
+	return len(piece), nil
+}
+
+func (b *budget) release() { b.left.Release(b.held) }
+
+// Decode reads one CloudEvent in binary or structured mode. Without an event
+// there is an answer that says why. Whether the event is valid it does not ask.
+func Decode(r *http.Request, body []byte) (*event.Event, Answer) {
+	message := cehttp.NewMessage(r.Header, io.NopCloser(bytes.NewReader(body)))
+	if message.ReadEncoding() == binding.EncodingUnknown {
+		return nil, Refuse(http.StatusUnsupportedMediaType,
+			"not a CloudEvent: use binary mode (ce- headers), application/cloudevents+json or application/cloudevents-batch+json")
+	}
+	e, err := binding.ToEvent(r.Context(), message)
+	if err != nil {
+		return nil, Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
+	}
+	if e.Extensions()["traceparent"] == nil && r.Header.Get("Traceparent") != "" {
+		e.SetExtension("traceparent", r.Header.Get("Traceparent"))
+	}
+	return e, Answer{}
+}
