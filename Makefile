@@ -13,13 +13,13 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench clean
+.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: build build-local ## Run all of it on this machine until Ctrl-C (first time: up to 10 minutes of building).
-	@bin/onefire-local run bin/onefire
+	@bin/onefire-local run bin/onefire bin/onefire-source
 
 alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came of it.
 	@[ -x bin/onefire-local ] || $(MAKE) --no-print-directory build-local
@@ -30,6 +30,7 @@ test: ## Run all tests, with the race detector where it helps (5 minutes; the fi
 	go test ./dedup
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
 	cd test && go test -timeout 30m ./mutation
+	cd knative/verify && go vet ./... && go test ./...
 
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m
@@ -39,6 +40,9 @@ lint: ## Check form and style (first time: 5 minutes of building the linter).
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
 	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
+	for module in knative/verify test/images test/func; do \
+		(cd $$module && go vet ./... && $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...) || exit 1; \
+	done
 
 fuzz: ## Fuzz every decoder, FUZZTIME (60s) each.
 	@for package in $$(go list ./...); do \
@@ -54,11 +58,11 @@ bench: build build-bench bin/kube-apiserver bin/etcd ## Measure against the bare
 bench-quick: build build-bench build-local ## The same on the API server of make run: one function, an empty namespace, one round (3 minutes).
 	bin/onefire-bench run -api embedded -local bin/onefire-local -sizes 0 -processes 1 -rounds 1 -seconds 2
 
-bench-start: ## Measure a cold start: exec to the first 2xx with its object made, beside an empty server's (half a minute).
+bench-start: ## Measure a cold start: exec to the first 2xx with its object made, beside an empty server's and a floor's (half a minute).
 	cd test && go test -run '^$$' -bench ColdStart -benchtime 30x ./e2e
 
-build: ## Build bin/onefire, static and stripped.
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/onefire ./function/cmd/onefire
+build: ## Build the function, the source and the dead-letter store into bin, static and stripped.
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./function/cmd/...
 
 build-local:
 	@echo "building the local Kubernetes API (minutes on a cold cache, seconds later) …" >&2
@@ -75,6 +79,22 @@ bin/kube-apiserver: test/kubernetes/go.mod
 
 bin/etcd: test/kubernetes/go.mod
 	cd test/kubernetes && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/etcd go.etcd.io/etcd/server/v3
+
+IMAGES ?= $(wildcard function/cmd/*)
+
+image: ## Build images into bin/images, without Docker; REPO=registry.example/team pushes them (first time: 3 minutes).
+	cd test/images && go build -o ../../bin/onefire-image ./cmd/onefire-image
+	@bin/onefire-image $(if $(REPO),-repo $(REPO),-out bin/images) $(if $(TAG),-tag $(TAG)) $(IMAGES)
+
+test-image: ## Test the images: the same twice, what is in them, and that they run and push (2 minutes; the first time 6).
+	cd test/images && go vet ./... && go test -race -timeout 30m ./...
+
+func: ## Build the func CLI as bin/func (first time: 4 minutes).
+	cd test/func && go build -o ../../bin/func \
+		-ldflags "-s -w -X knative.dev/func/pkg/version.Vers=$$(go list -m -f '{{.Version}}' knative.dev/func)" knative.dev/func/cmd/func
+
+test-func: ## Run, invoke and build the function with the func CLI (1 minute; the first time 12).
+	cd test/func && go vet ./... && go test -timeout 30m ./...
 
 clean: ## Remove what was built and the local state.
 	rm -rf bin .local

@@ -54,6 +54,4 @@ const (
 	// result stands for further probes.
 	readyTimeout = 3 * time.Second
 	readyAge     = 2 * time.Second
-	// metricsTimeout bounds one scrape.
-	metricsTimeout = 10 * time.Second
 )

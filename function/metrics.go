@@ -3,18 +3,12 @@ package function
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"strconv"
 
-	promclient "github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
-	sdk "go.opentelemetry.io/otel/sdk/metric"
 
+	"onefire/function/scrape"
 	"onefire/mapping"
 )
 
@@ -39,41 +33,12 @@ type metrics struct {
 // startMetrics serves metrics at /metrics of an address. With an empty address
 // nothing is counted and nothing served.
 func startMetrics(ctx context.Context, address string) (*metrics, error) {
-	if address == "" {
-		return newMetrics(noop.NewMeterProvider())
-	}
-	registry := promclient.NewRegistry()
-	exporter, err := prometheus.New(prometheus.WithRegisterer(registry), prometheus.WithoutScopeInfo(), prometheus.WithoutTargetInfo())
-	if err != nil {
-		return nil, fmt.Errorf("making metrics: %w", err)
-	}
-	m, err := newMetrics(sdk.NewMeterProvider(sdk.WithReader(exporter)))
+	provider, stop, err := scrape.Start(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("METRICS_ADDRESS: %w", err)
-	}
-	routes := http.NewServeMux()
-	routes.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	server := &http.Server{Handler: routes, ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener) // It ends when it is shut down.
-	}()
-	m.stop = func(ctx context.Context) error {
-		err := server.Shutdown(ctx)
-		<-served
-		return err
-	}
-	return m, nil
-}
-
-func newMetrics(provider metric.MeterProvider) (*metrics, error) {
+	m := &metrics{stop: stop}
 	meter := provider.Meter("onefire")
-	m := &metrics{stop: func(context.Context) error { return nil }}
 	for _, c := range []struct {
 		counter           *metric.Int64Counter
 		name, description string

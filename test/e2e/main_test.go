@@ -26,6 +26,7 @@ var (
 	kubeConfig     *rest.Config
 	objects        dynamic.NamespaceableResourceInterface
 	functionBinary string
+	sourceBinary   string
 	stackBinary    string
 )
 
@@ -45,12 +46,14 @@ func testMain(m *testing.M) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	functionBinary = filepath.Join(dir, "onefire")
+	sourceBinary = filepath.Join(dir, "onefire-source")
 	stackBinary = filepath.Join(dir, "onefire-local")
 	// The stack is built as users run it: the race detector would slow down
 	// etcd and find nothing of ours there.
 	for _, build := range []*exec.Cmd{
 		exec.Command("go", "build", "-o", stackBinary, "../cmd/onefire-local"),
 		exec.Command("go", "build", "-race", "-o", functionBinary, "./function/cmd/onefire"),
+		exec.Command("go", "build", "-race", "-o", sourceBinary, "./function/cmd/onefire-source"),
 	} {
 		if build.Args[2] == "-race" {
 			build.Dir = "../.."

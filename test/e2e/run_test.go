@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -26,11 +27,11 @@ func TestRunIsAllOfIt(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
 	environment := append(os.Environ(), "LOCAL_STATE="+state)
-	for _, name := range []string{"LOCAL_FUNCTION_ADDR", "LOCAL_DATASTORAGE_ADDR", "LOCAL_KUBE_ADDR"} {
+	for _, name := range []string{"LOCAL_FUNCTION_ADDR", "LOCAL_SOURCE_ADDR", "LOCAL_DATASTORAGE_ADDR", "LOCAL_KUBE_ADDR"} {
 		environment = append(environment, name+"="+freeAddress(t))
 	}
-	for _, want := range []string{"  1\n", "  2\n"} {
-		stack := exec.Command(stackBinary, "run", functionBinary)
+	for _, want := range []string{"  1\n", "  3\n"} {
+		stack := exec.Command(stackBinary, "run", functionBinary, sourceBinary)
 		stack.Env = environment
 		stack.SysProcAttr = diesWithUs()
 		log := &syncBuffer{}
@@ -50,6 +51,12 @@ func TestRunIsAllOfIt(t *testing.T) {
 		require.Contains(t, string(report), "KubePodCrashLooping")
 		require.Equal(t, 4, strings.Count(string(report), "  high      Pod/api-"), "%s", report)
 		require.Contains(t, string(report), want, "the count, on objects that outlive a run")
+
+		_, hook, _ := strings.Cut(line, "Alertmanager's webhook to ")
+		hook, _, _ = strings.Cut(hook, ",")
+		for _, again := range []string{"4 events sent, 0 sent before", "0 events sent, 4 sent before"} {
+			require.Contains(t, postTo(t, hook, captured), again)
+		}
 
 		require.NoError(t, stack.Process.Signal(os.Interrupt))
 		require.NoError(t, stack.Wait(), "%s", log)
@@ -94,4 +101,19 @@ func TestPlacementSignalPutsObjectsWhereTheAlertIs(t *testing.T) {
 	require.Len(t, w.list(), 2, "what has no valid namespace goes to REMEDIATION_NAMESPACE")
 	w.objects = objects.Namespace(elsewhere)
 	require.Len(t, w.list(), 1)
+}
+
+// postTo posts a file as Alertmanager does, and returns the answer of a 200.
+func postTo(t *testing.T, url, file string) string {
+	t.Helper()
+	body, err := os.Open(file)
+	require.NoError(t, err)
+	defer body.Close()
+	resp, err := http.Post(url, "application/json", body)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode, "%s", answer)
+	return string(answer)
 }

@@ -25,6 +25,9 @@ const (
 	maxInitBytes  = 1_500_000
 )
 
+// theFloorServer makes the function's calls and has nothing of ours in it.
+const theFloorServer = "test/e2e/testdata/floorserver/main.go"
+
 // initCost is what the initialization of a package allocates.
 type initCost struct {
 	name          string
@@ -75,42 +78,56 @@ func TestInitializationIsSmall(t *testing.T) {
 }
 
 // BenchmarkColdStart is the time from exec to the first 2xx, with a new
-// RemediationRequest and its audit events; and how many times that is of what
-// an empty server of the Functions Framework takes, which starts by turns with
-// the function, because machines differ and their load changes.
+// RemediationRequest and its audit events; and how many times that is of two
+// others', which start by turns with the function, because machines differ and
+// their load changes: of an empty server of the Functions Framework, and of the
+// floor, which makes the same calls and does nothing else.
 func BenchmarkColdStart(b *testing.B) {
-	binary, emptyBinary := stripped(b), strippedCommand(b, theEmptyServer)
-	w := newWorld(b, mapping.Schema202601)
-	var function, empty []time.Duration
+	binaries := map[string]string{}
+	worlds := map[string]*world{}
+	took := map[string][]time.Duration{}
+	for name, command := range map[string]string{"empty": theEmptyServer, "floor": theFloorServer, "function": theFunction} {
+		binaries[name] = strippedCommand(b, command)
+		worlds[name] = newWorld(b, mapping.Schema202601)
+	}
 	for b.Loop() {
-		b.StopTimer()
-		e := w.prepare(emptyBinary)
-		empty = append(empty, start(b, e, nil))
-		require.NoError(b, e.process.Process.Kill())
-		var killed *exec.ExitError
-		require.ErrorAs(b, e.process.Wait(), &killed)
-		f := w.prepare(binary, "LOG_LEVEL=error")
-		body := webhook(alert("firing", "alertname=Cold", fmt.Sprintf("pod=api-%d", len(function))))
-		b.StartTimer()
-		function = append(function, start(b, f, []byte(body)))
-		b.StopTimer()
-		w.stop(f)
+		for _, name := range []string{"empty", "floor", "function"} {
+			b.StopTimer()
+			f := worlds[name].prepare(binaries[name], "LOG_LEVEL=error")
+			id := strconv.Itoa(len(took[name]))
+			body := webhook(alert("firing", "alertname=Cold", "pod=api-"+id))
+			if name == "function" {
+				b.StartTimer()
+			}
+			took[name] = append(took[name], start(b, f, id, []byte(body)))
+			b.StopTimer()
+			require.NoError(b, f.process.Process.Kill())
+			var killed *exec.ExitError
+			require.ErrorAs(b, f.process.Wait(), &killed)
+		}
 		b.StartTimer()
 	}
 	b.StopTimer()
-	require.Len(b, w.list(), len(function))
-	b.ReportMetric(milliseconds(median(function)), "p50-ms")
-	b.ReportMetric(milliseconds(median(empty)), "p50-empty-ms")
-	b.ReportMetric(milliseconds(median(function))/milliseconds(median(empty)), "ratio-to-empty")
+	for _, name := range []string{"floor", "function"} {
+		require.Len(b, worlds[name].list(), len(took[name]), "each start of the %s makes an object", name)
+		require.Len(b, worlds[name].audit(""), 2*len(took[name]), "each start of the %s stores two audit events", name)
+	}
+	whole := milliseconds(median(took["function"]))
+	b.ReportMetric(whole, "p50-ms")
+	for _, name := range []string{"empty", "floor"} {
+		b.ReportMetric(milliseconds(median(took[name])), "p50-"+name+"-ms")
+		b.ReportMetric(whole/milliseconds(median(took[name])), "ratio-to-"+name)
+	}
 }
 
-// start starts a prepared process and returns how long it took to answer 200.
-func start(b *testing.B, f *fn, body []byte) time.Duration {
+// start starts a prepared process and returns how long it took to answer 200 to
+// an event.
+func start(b *testing.B, f *fn, id string, body []byte) time.Duration {
 	b.Helper()
 	begun := time.Now()
 	require.NoError(b, f.process.Start())
 	for {
-		status, _, err := client.Post(b.Context(), f.url, "1", body)
+		status, _, err := client.Post(b.Context(), f.url, id, body)
 		if err == nil && status == http.StatusOK {
 			return time.Since(begun)
 		}

@@ -1,5 +1,6 @@
 // Package local runs all of Onefire on one machine: a real Kubernetes API,
-// DataStorage and the function, each on a loopback address of its own.
+// DataStorage, the function and the source, each on a loopback address of its
+// own.
 package local
 
 import (
@@ -24,15 +25,17 @@ import (
 )
 
 const (
-	// readyTimeout bounds the wait for the function; it takes milliseconds.
+	// readyTimeout bounds the wait for each process; it takes milliseconds.
 	readyTimeout = 30 * time.Second
-	// stopTimeout is a little more than the function takes at most to drain.
+	// stopTimeout is a little more than the function takes at most to drain. The
+	// source has nothing under way that takes longer than that.
 	stopTimeout = 35 * time.Second
 )
 
 // Settings are the stack's addresses and state. The tag env names the variable.
 type Settings struct {
 	FunctionAddr    string `env:"LOCAL_FUNCTION_ADDR" envDefault:"127.0.0.1:8080"`
+	SourceAddr      string `env:"LOCAL_SOURCE_ADDR" envDefault:"127.0.0.1:8081"`
 	DataStorageAddr string `env:"LOCAL_DATASTORAGE_ADDR" envDefault:"127.0.0.1:8090"`
 	KubeAddr        string `env:"LOCAL_KUBE_ADDR" envDefault:"127.0.0.1:8443"`
 	// State is the directory for kubeconfig, databases and logs.
@@ -49,6 +52,9 @@ func FromEnvironment() (Settings, error) {
 	}
 	return s, nil
 }
+
+// SourceURL is where a running stack takes Alertmanager's webhook.
+func (s Settings) SourceURL() string { return "http://" + s.SourceAddr + "/alertmanager" }
 
 // Kubeconfig is the path of the kubeconfig that a running stack writes.
 func (s Settings) Kubeconfig() string { return filepath.Join(s.State, "kubeconfig") }
@@ -76,9 +82,13 @@ func Kube(ctx context.Context, s Settings) (*kubeapi.Server, error) {
 	return kube, nil
 }
 
-// Run runs the whole stack until the context ends. function is the path of the
-// function's binary. It calls ready once all of it answers.
-func Run(ctx context.Context, s Settings, function string, ready func()) error {
+// Binaries are the paths of what runs as processes of their own. An empty Source
+// is not run.
+type Binaries struct{ Function, Source string }
+
+// Run runs the whole stack until the context ends. It calls ready once all of it
+// answers.
+func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 	kube, err := Kube(ctx, s)
 	if err != nil {
 		return err
@@ -96,23 +106,23 @@ func Run(ctx context.Context, s Settings, function string, ready func()) error {
 		return fmt.Errorf("listening for DataStorage (LOCAL_DATASTORAGE_ADDR): %w", err)
 	}
 	server := &http.Server{Handler: data, ReadHeaderTimeout: readyTimeout}
-	ended := make(chan error, 2)
+	ended := make(chan error, 3)
 	go func() { ended <- fmt.Errorf("DataStorage ended: %w", server.Serve(listener)) }()
 	defer server.Close()
 
-	child, err := startFunction(s, function)
-	if err != nil {
-		return err
+	for _, p := range processes(s, b) {
+		//nolint:contextcheck // It is stopped in its turn, not killed when the context ends.
+		stop, err := p.start(ended)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if err := waitReady(ctx, p, ended); err != nil {
+			return err
+		}
 	}
-	gone := make(chan struct{})
-	go func() {
-		ended <- fmt.Errorf("the function ended: %w", errors.Join(child.Wait(), errors.New("see its log above")))
-		close(gone)
-	}()
-	defer stop(child, gone)
-
-	if err := waitReady(ctx, "http://"+s.FunctionAddr+"/health/readiness", ended); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return nil
 	}
 	ready()
 	select {
@@ -128,24 +138,42 @@ func Run(ctx context.Context, s Settings, function string, ready func()) error {
 	}
 }
 
-// startFunction starts the function with the environment that it was given, so
+// process is a binary with the environment that it is given on top of ours, so
 // that every variable of its configuration works with the stack too.
-func startFunction(s Settings, path string) (*exec.Cmd, error) {
-	child := exec.Command(path)
-	child.Env = append(os.Environ(),
-		"LISTEN_ADDRESS="+s.FunctionAddr,
-		"KUBECONFIG="+s.Kubeconfig(),
-		"AUDIT_SINK="+s.AuditURL(),
-	)
+type process struct {
+	name, path, address string
+	environment         []string
+}
+
+func processes(s Settings, b Binaries) []process {
+	all := []process{{"the function", b.Function, s.FunctionAddr,
+		[]string{"LISTEN_ADDRESS=" + s.FunctionAddr, "KUBECONFIG=" + s.Kubeconfig(), "AUDIT_SINK=" + s.AuditURL()}}}
+	if b.Source != "" {
+		// Metrics have one address, and that is the function's.
+		all = append(all, process{"the source", b.Source, s.SourceAddr,
+			[]string{"LISTEN_ADDRESS=" + s.SourceAddr, "K_SINK=http://" + s.FunctionAddr, "METRICS_ADDRESS="}})
+	}
+	return all
+}
+
+// start starts a process and says on ended when it is gone. stop ends it.
+func (p process) start(ended chan<- error) (stop func(), err error) {
+	child := exec.Command(p.path)
+	child.Env = append(os.Environ(), p.environment...)
 	child.Stdout, child.Stderr = io.Discard, os.Stderr
 	child.SysProcAttr = childAttributes()
 	if err := child.Start(); err != nil {
-		return nil, fmt.Errorf("starting the function: %w", err)
+		return nil, fmt.Errorf("starting %s: %w", p.name, err)
 	}
-	return child, nil
+	gone := make(chan struct{})
+	go func() {
+		ended <- fmt.Errorf("%s ended: %w", p.name, errors.Join(child.Wait(), errors.New("see its log above")))
+		close(gone)
+	}()
+	return func() { end(child, gone) }, nil
 }
 
-func stop(child *exec.Cmd, gone <-chan struct{}) {
+func end(child *exec.Cmd, gone <-chan struct{}) {
 	// A child that is gone cannot be signalled, and need not be.
 	_ = child.Process.Signal(syscall.SIGTERM)
 	select {
@@ -156,12 +184,12 @@ func stop(child *exec.Cmd, gone <-chan struct{}) {
 	}
 }
 
-func waitReady(ctx context.Context, url string, ended <-chan error) error {
+func waitReady(ctx context.Context, p process, ended <-chan error) error {
 	deadline := time.After(readyTimeout)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if resp, err := http.Get(url); err == nil {
+		if resp, err := http.Get("http://" + p.address + "/health/readiness"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
@@ -171,7 +199,7 @@ func waitReady(ctx context.Context, url string, ended <-chan error) error {
 		case err := <-ended:
 			return err
 		case <-deadline:
-			return fmt.Errorf("the function was not ready within %s", readyTimeout)
+			return fmt.Errorf("%s was not ready within %s", p.name, readyTimeout)
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:

@@ -1,8 +1,8 @@
 // Command onefire-local runs Onefire on one machine.
 //
-//	onefire-local run FUNCTION   all of it, with the function's binary
-//	onefire-local kube           the Kubernetes API alone
-//	onefire-local alert FILE     post a webhook to what run started
+//	onefire-local run FUNCTION [SOURCE]   all of it, with these binaries
+//	onefire-local kube                    the Kubernetes API alone
+//	onefire-local alert FILE              post a webhook to what run started
 package main
 
 import (
@@ -31,8 +31,12 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	switch {
-	case len(args) == 2 && args[0] == "run":
-		return local.Run(ctx, s, args[1], func() { fmt.Println(banner(s)) })
+	case (len(args) == 2 || len(args) == 3) && args[0] == "run":
+		b := local.Binaries{Function: args[1]}
+		if len(args) == 3 {
+			b.Source = args[2]
+		}
+		return local.Run(ctx, s, b, func() { fmt.Println(banner(s, b)) })
 	case len(args) == 1 && args[0] == "kube":
 		kube, err := local.Kube(ctx, s)
 		if err != nil {
@@ -49,10 +53,14 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 2 && args[0] == "alert":
 		return local.Alert(ctx, s, args[1], os.Stdout)
 	}
-	return fmt.Errorf("usage: onefire-local run FUNCTION | kube | alert FILE")
+	return fmt.Errorf("usage: onefire-local run FUNCTION [SOURCE] | kube | alert FILE")
 }
 
-func banner(s local.Settings) string {
-	return fmt.Sprintf("ready: function http://%s, DataStorage %s, objects with KUBECONFIG=%s kubectl get rr",
-		s.FunctionAddr, s.AuditURL(), s.Kubeconfig())
+func banner(s local.Settings, b local.Binaries) string {
+	source := ""
+	if b.Source != "" {
+		source = "Alertmanager's webhook to " + s.SourceURL() + ", "
+	}
+	return fmt.Sprintf("ready: %sfunction http://%s, DataStorage %s, objects with KUBECONFIG=%s kubectl get rr",
+		source, s.FunctionAddr, s.AuditURL(), s.Kubeconfig())
 }

@@ -1,0 +1,61 @@
+// Command onefire-source turns Alertmanager's webhook into CloudEvents.
+//
+// On SIGTERM or SIGINT it answers what is under way, for as long as a delivery
+// may take, and ends.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"onefire/config"
+	"onefire/function/source"
+)
+
+// memoryShare is the part of a container's memory that the garbage collector
+// keeps to where it can: the rest is the binary's own pages and the kernel's.
+const memoryShare = 0.8
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("stopped", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	c, err := config.LoadSource(config.Environment())
+	if err != nil {
+		return err
+	}
+	// Outside of a container there is no limit to know; GOMEMLIMIT goes before it.
+	_, _ = memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.FromCgroup))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
+	if err != nil {
+		return fmt.Errorf("LISTEN_ADDRESS: %w", err)
+	}
+	s, err := source.New(ctx, c, os.Stderr)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.DeliveryTimeout+source.StopGrace)
+	defer cancel()
+	return s.Stop(ctx)
+}

@@ -1,0 +1,133 @@
+package deadletters
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+)
+
+// configMap is a ConfigMap of the Kubernetes API. The type of that name there
+// brings its whole package with it.
+type configMap struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Immutable  bool              `json:"immutable,omitempty"`
+	Data       map[string]string `json:"data,omitempty"`
+	BinaryData map[string][]byte `json:"binaryData,omitempty"`
+}
+
+// api is the ConfigMaps of one namespace. Errors are those of apimachinery's
+// api/errors.
+type api struct {
+	client    rest.Interface
+	namespace string
+}
+
+// connect makes an [api] of a client configuration, which is copied. It opens
+// no connection.
+func connect(config *rest.Config, namespace string) (*api, error) {
+	known := runtime.NewScheme()
+	version := schema.GroupVersion{Version: "v1"}
+	metav1.AddToGroupVersion(known, version)
+	own := rest.CopyConfig(config)
+	own.QPS = -1    // The API server's priority and fairness does it better.
+	own.Timeout = 0 // Each call has its own, in do.
+	own.UserAgent = managedBy
+	own.APIPath = "/api"
+	own.GroupVersion = &version
+	own.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
+	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	client, err := rest.RESTClientFor(own)
+	if err != nil {
+		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	}
+	return &api{client: client, namespace: namespace}, nil
+}
+
+// do makes one call and reads its answer into an object. client-go keeps to the
+// Retry-After of an answer and tries again, within the timeout.
+func (a *api) do(ctx context.Context, r *rest.Request, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stream, err := r.Namespace(a.namespace).Resource("configmaps").Timeout(callTimeout).Stream(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	body, err := io.ReadAll(io.LimitReader(stream, maxAnswer+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the API server's answer: %w", err)
+	case len(body) > maxAnswer:
+		return fmt.Errorf("the API server's answer is larger than %d bytes", maxAnswer)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("decoding the API server's answer: %w", err)
+	}
+	return nil
+}
+
+// Answers without what is not asked for, which a List of large events needs.
+const (
+	metadataOnly     = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+	listMetadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+)
+
+func (a *api) create(ctx context.Context, c *configMap) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encoding a ConfigMap: %w", err)
+	}
+	var made metav1.PartialObjectMetadata
+	return a.do(ctx, a.client.Post().SetHeader("Accept", metadataOnly).Param("fieldManager", managedBy).Body(text), &made)
+}
+
+func (a *api) get(ctx context.Context, name string) (*configMap, error) {
+	var c configMap
+	return &c, a.do(ctx, a.client.Get().Name(name), &c)
+}
+
+// list returns the metadata of all dead letters. The number of those that
+// remain after a first page would be cheaper, but an API server does not say it
+// when there is a selector.
+func (a *api) list(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
+	var all []metav1.PartialObjectMetadata
+	var next string
+	for range maxPages {
+		var page metav1.PartialObjectMetadataList
+		err := a.do(ctx, a.client.Get().SetHeader("Accept", listMetadataOnly).
+			Param("labelSelector", deadLetterLabel+"=true").
+			Param("limit", strconv.Itoa(pageSize)).Param("continue", next), &page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if next = page.Continue; next == "" {
+			return all, nil
+		}
+	}
+	return nil, errors.New("there are more dead letters than can be read: delete some with kubectl")
+}
+
+// delete deletes that very revision of an object, or fails with a conflict.
+func (a *api) delete(ctx context.Context, c *configMap) error {
+	text, err := json.Marshal(metav1.DeleteOptions{
+		TypeMeta:      metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
+		Preconditions: &metav1.Preconditions{UID: &c.UID, ResourceVersion: &c.ResourceVersion},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding a deletion: %w", err)
+	}
+	var gone metav1.PartialObjectMetadata
+	return a.do(ctx, a.client.Delete().Name(c.Name).Body(text), &gone)
+}

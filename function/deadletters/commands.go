@@ -1,0 +1,126 @@
+package deadletters
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"onefire/config"
+)
+
+// List writes one line for each dead letter, the oldest first.
+func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
+	a, err := open(c)
+	if err != nil {
+		return err
+	}
+	all, err := a.oldestFirst(ctx)
+	if err != nil {
+		return fmt.Errorf("listing dead letters in namespace %s: %w", c.Namespace, err)
+	}
+	if len(all) == 0 {
+		fmt.Fprintf(out, "no dead letters in namespace %s\n", c.Namespace)
+		return nil
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tSINCE\tTYPE\tALERT\tWHY")
+	for i := range all {
+		m := &all[i]
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339),
+			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), plain(m.Annotations[errorAnnotation]))
+	}
+	return table.Flush()
+}
+
+// Show writes the event of a dead letter as structured JSON, and on notes why
+// it is one.
+func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.Writer) error {
+	a, err := open(c)
+	if err != nil {
+		return err
+	}
+	letter, err := a.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	text, err := unpack(letter)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(letter.Annotations)) {
+		fmt.Fprintf(notes, "%s: %s\n", key, plain(letter.Annotations[key]))
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, text, "", "  "); err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	fmt.Fprintln(out, indented.String())
+	return nil
+}
+
+// Replay posts dead letters to the function and deletes what it takes: those of
+// these names, or all, the oldest first. What became of each goes to the writer.
+// It fails when any is left.
+func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
+	a, err := open(c)
+	if err != nil {
+		return err
+	}
+	if len(names) == 1 && names[0] == "all" {
+		all, err := a.oldestFirst(ctx)
+		if err != nil {
+			return fmt.Errorf("listing dead letters in namespace %s: %w", c.Namespace, err)
+		}
+		names = nil
+		for i := range all {
+			names = append(names, all[i].Name)
+		}
+	}
+	return newReplayer(a, c.ReplayURL, out).replay(ctx, names)
+}
+
+// oldestFirst lists in the order in which events came, as far as a clock of
+// whole seconds shows it.
+func (a *api) oldestFirst(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
+	all, err := a.list(ctx)
+	slices.SortFunc(all, func(x, y metav1.PartialObjectMetadata) int {
+		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time), cmp.Compare(x.Name, y.Name))
+	})
+	return all, err
+}
+
+// Usage says how the command is called.
+const Usage = `usage: onefire-deadletters                    keep dead letters until SIGTERM
+       onefire-deadletters list               one line for each, the oldest first
+       onefire-deadletters show NAME          the event, and why it is a dead letter
+       onefire-deadletters replay NAME…|all   give events to the function again; delete what it takes
+`
+
+// ErrUsage means that the arguments are wrong.
+var ErrUsage = errors.New("wrong arguments")
+
+// Run does what the arguments say. Its error is [ErrUsage] when they say
+// nothing that can be done.
+func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io.Writer) error {
+	switch {
+	case len(args) == 0:
+		return Serve(ctx, c, notes)
+	case args[0] == "list" && len(args) == 1:
+		return List(ctx, c, out)
+	case args[0] == "show" && len(args) == 2:
+		return Show(ctx, c, args[1], out, notes)
+	case args[0] == "replay" && len(args) > 1 && (len(args) == 2 || !slices.Contains(args, "all")):
+		return Replay(ctx, c, args[1:], out)
+	}
+	return ErrUsage
+}

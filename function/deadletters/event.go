@@ -1,0 +1,140 @@
+package deadletters
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
+)
+
+// The keys of a ConfigMap that an event is kept under.
+const (
+	plainKey      = "event.json"
+	compressedKey = "event.json.gz"
+)
+
+// encode writes an event as structured JSON that gives the same event when it
+// is read. Its data is written as JSON where that is what it is, without the
+// white space around it, and in base64 otherwise: what does not parse often is
+// the reason why a letter is dead.
+func encode(e event.Event) ([]byte, error) {
+	plain := e.Clone()
+	if kind := e.DataMediaType(); kind == "" || strings.HasSuffix(kind, "json") {
+		plain.DataEncoded = bytes.TrimSpace(plain.DataEncoded)
+	}
+	asBase64 := e.Clone()
+	asBase64.Context = asBase64.Context.AsV1() // Version 0.3 says it in another way.
+	asBase64.DataBase64 = true
+	var problems []error
+	for _, form := range []event.Event{plain, asBase64} {
+		text, err := form.MarshalJSON()
+		if err == nil && !form.DataBase64 && !utf8.Valid(form.Data()) {
+			err = errors.New("the data is no text")
+		}
+		var back event.Event
+		if err == nil {
+			back, err = decode(text)
+		}
+		if err == nil {
+			err = differ(form, back)
+		}
+		if err == nil {
+			return text, nil
+		}
+		problems = append(problems, err)
+	}
+	return nil, fmt.Errorf("writing the event as JSON: %w", errors.Join(problems...))
+}
+
+// decode reads structured JSON.
+func decode(text []byte) (event.Event, error) {
+	var e event.Event
+	if !json.Valid(text) {
+		return e, errors.New("no JSON")
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return e, fmt.Errorf("reading the event: %w", err)
+	}
+	return e, nil
+}
+
+// differ says what two events do not have in common.
+func differ(a, b event.Event) error {
+	attributes := func(e event.Event) map[string]string {
+		all := map[string]string{
+			"specversion": e.SpecVersion(), "id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
+			"datacontenttype": e.DataContentType(), "dataschema": e.DataSchema(), "time": types.FormatTime(e.Time()),
+		}
+		for name, value := range e.Extensions() {
+			text, err := types.Format(value)
+			if err != nil {
+				text = fmt.Sprint(value)
+			}
+			all[name] = text
+		}
+		return all
+	}
+	ours, theirs := attributes(a), attributes(b)
+	for name, value := range ours {
+		if theirs[name] != value {
+			return fmt.Errorf("its %s %q is read as %q", name, value, theirs[name])
+		}
+	}
+	if len(ours) != len(theirs) || !bytes.Equal(a.Data(), b.Data()) {
+		return errors.New("its data or its extensions are not read as they are")
+	}
+	return nil
+}
+
+// pack puts an event into a ConfigMap and returns its size there: readable
+// where it is small, compressed where it is large. What is no UTF-8 would be
+// changed on the way to the API server, unless it is compressed.
+func pack(text []byte, into *configMap) (size int, err error) {
+	if len(text) <= maxPlain && utf8.Valid(text) {
+		into.Data = map[string]string{plainKey: string(text)}
+		return len(text), nil
+	}
+	var small bytes.Buffer
+	w, err := gzip.NewWriterLevel(&small, gzip.BestCompression)
+	if err != nil {
+		return 0, fmt.Errorf("compressing the event: %w", err)
+	}
+	if _, err := w.Write(text); err != nil {
+		return 0, fmt.Errorf("compressing the event: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return 0, fmt.Errorf("compressing the event: %w", err)
+	}
+	into.BinaryData = map[string][]byte{compressedKey: small.Bytes()}
+	return small.Len(), nil
+}
+
+// unpack gives the structured JSON of the event in a ConfigMap.
+func unpack(c *configMap) ([]byte, error) {
+	if text, ok := c.Data[plainKey]; ok {
+		return []byte(text), nil
+	}
+	small, ok := c.BinaryData[compressedKey]
+	if !ok {
+		return nil, fmt.Errorf("there is neither %s nor %s in it", plainKey, compressedKey)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(small))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", compressedKey, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxEvent+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", compressedKey, err)
+	case len(text) > maxEvent:
+		return nil, fmt.Errorf("the event is larger than %d bytes", maxEvent)
+	}
+	return text, nil
+}

@@ -1,0 +1,194 @@
+package deadletters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/cloudevents/sdk-go/v2/binding"
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/cloudevents/sdk-go/v2/types"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// errNotTaken means that some dead letters are still there after a replay.
+var errNotTaken = errors.New("not all dead letters were taken")
+
+// unavailableError means that the function did not take an event, and may take
+// it later.
+type unavailableError struct{ err error }
+
+func (e *unavailableError) Error() string { return e.err.Error() }
+
+func (e *unavailableError) Unwrap() error { return e.err }
+
+// replayer gives dead letters to the function again, one after the other.
+type replayer struct {
+	api    *api
+	url    string
+	client *http.Client
+	out    io.Writer
+	// firstPause is the constant of that name, but for tests.
+	firstPause time.Duration
+}
+
+func newReplayer(a *api, url string, out io.Writer) *replayer {
+	return &replayer{api: a, url: url, out: out, firstPause: firstPause, client: &http.Client{
+		Timeout: replayTimeout,
+		// A redirected POST would arrive as a GET.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// replay posts the dead letters of these names and deletes what was taken. It
+// says on its writer what became of each, and fails when any is left.
+func (p *replayer) replay(ctx context.Context, names []string) error {
+	defer p.client.CloseIdleConnections()
+	taken, failures := 0, 0
+	for i, name := range names {
+		err := p.one(ctx, name)
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped with %d of %d dead letters left: %w", len(names)-taken, len(names), ctx.Err())
+		}
+		var away *unavailableError
+		switch {
+		case err == nil:
+			taken++
+			failures = 0
+		case errors.As(err, &away):
+			failures++
+		default:
+			failures = 0
+		}
+		if err != nil {
+			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(err.Error()))
+		} else {
+			fmt.Fprintf(p.out, "%s\ttaken\n", name)
+		}
+		if rest := len(names) - i - 1; failures >= maxUnavailable && rest > 0 {
+			fmt.Fprintf(p.out, "%d more were not tried: %s takes no events now\n", rest, p.url)
+			break
+		}
+	}
+	fmt.Fprintf(p.out, "%d of %d dead letters taken\n", taken, len(names))
+	if taken < len(names) {
+		return fmt.Errorf("%w: %d of %d are kept", errNotTaken, len(names)-taken, len(names))
+	}
+	return nil
+}
+
+// one replays one dead letter. Nil means that it was taken and is gone.
+func (p *replayer) one(ctx context.Context, name string) error {
+	c, err := p.api.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if c.Labels[deadLetterLabel] != "true" {
+		return fmt.Errorf("no dead letter: it has no label %s=true", deadLetterLabel)
+	}
+	e, err := read(c)
+	if err != nil {
+		return err
+	}
+	for extension := range e.Extensions() {
+		if strings.HasPrefix(extension, errorExtensions) {
+			e.SetExtension(extension, nil)
+		}
+	}
+	if err := p.deliver(ctx, e); err != nil {
+		return err
+	}
+	// Only what was read and taken may go. If it is gone already, somebody
+	// else replayed it, which does no harm.
+	if err := p.api.delete(ctx, c); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("the function has taken it, but it could not be deleted: %w", err)
+	}
+	return nil
+}
+
+// read gives the event of a ConfigMap.
+func read(c *configMap) (event.Event, error) {
+	text, err := unpack(c)
+	if err != nil {
+		return event.Event{}, err
+	}
+	return decode(text)
+}
+
+// deliver posts an event until the function has answered for good.
+func (p *replayer) deliver(ctx context.Context, e event.Event) error {
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = p.firstPause, maxPause
+	var last error
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		last = p.post(ctx, e)
+		return struct{}{}, last
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(0))
+	if err == nil {
+		return nil
+	}
+	return last
+}
+
+func (p *replayer) post(ctx context.Context, e event.Event) error {
+	if !headersHold(e) {
+		ctx = binding.WithForceStructured(ctx)
+	}
+	req, err := cehttp.NewHTTPRequestFromEvent(ctx, p.url, e)
+	if err != nil {
+		return backoff.Permanent(fmt.Errorf("making a request of the event: %w", err))
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return &unavailableError{err}
+	}
+	defer resp.Body.Close()
+	// Half a reason is better than none.
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxText))
+	answer := fmt.Errorf("%d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+	switch code := resp.StatusCode; {
+	case code/100 == 2:
+		return nil
+	case code == http.StatusNotFound, code == http.StatusRequestTimeout, code == http.StatusConflict,
+		code == http.StatusTooEarly, code == http.StatusTooManyRequests, code/100 == 5:
+		// These are what a Broker would try again.
+		if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
+			wait := min(time.Duration(seconds)*time.Second, maxPause)
+			return &unavailableError{fmt.Errorf("%w (%w)", answer, &backoff.RetryAfterError{Duration: wait})}
+		}
+		return &unavailableError{answer}
+	default:
+		return backoff.Permanent(answer)
+	}
+}
+
+// headersHold tells whether an event can be sent in binary mode as it is: what
+// is not printable ASCII does not get through headers unchanged.
+func headersHold(e event.Event) bool {
+	values := []string{e.ID(), e.Source(), e.Type(), e.Subject(), e.DataContentType(), e.DataSchema()}
+	for _, value := range e.Extensions() {
+		text, err := types.Format(value)
+		if err != nil {
+			return false
+		}
+		values = append(values, text)
+	}
+	for _, value := range values {
+		for i := range len(value) {
+			if value[i] < ' ' || value[i] > '~' {
+				return false
+			}
+		}
+		if strings.TrimSpace(value) != value {
+			return false
+		}
+	}
+	return true
+}

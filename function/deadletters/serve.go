@@ -1,0 +1,103 @@
+package deadletters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"onefire/config"
+	"onefire/function/scrape"
+)
+
+// clientConfig finds the API server: by kubeconfig, else by the pod's own
+// service account.
+func clientConfig(kubeconfig string) (*rest.Config, error) {
+	loading := clientcmd.NewDefaultClientConfigLoadingRules()
+	if kubeconfig != "" {
+		loading.Precedence = filepath.SplitList(kubeconfig)
+	}
+	client, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
+	}
+	return client, nil
+}
+
+func open(c config.DeadLetters) (*api, error) {
+	client, err := clientConfig(c.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return connect(client, c.Namespace)
+}
+
+// Serve takes dead letters until the context ends; then it answers those under
+// way, and returns. The log is JSON on the writer.
+func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
+	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: c.LogLevel}))
+	a, err := open(c)
+	if err != nil {
+		return err
+	}
+	if c.MemoryLimit == "" {
+		// Outside of a container there is no limit to know.
+		_, _ = memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.FromCgroup))
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
+	if err != nil {
+		return fmt.Errorf("LISTEN_ADDRESS: %w", err)
+	}
+	provider, stopMetrics, err := scrape.Start(ctx, c.MetricsAddress)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	s := newStore(a, stock{letters: c.Max, bytes: c.MaxBytes}, log)
+	if s.metrics, err = newMetrics(provider, s.room.waiting); err != nil {
+		return errors.Join(err, listener.Close(), stopMetrics(ctx))
+	}
+	server := &http.Server{
+		Handler: routes(s), MaxHeaderBytes: maxHeaders, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	log.Info("started", "address", listener.Addr().String(), "namespace", c.Namespace, "max", c.Max, "max_bytes", c.MaxBytes)
+	select {
+	case err = <-served:
+		err = fmt.Errorf("serving on %s: %w", c.ListenAddress, err)
+	case <-ctx.Done():
+		err = nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err = errors.Join(err, server.Shutdown(ctx), s.receiver.Close(ctx), stopMetrics(ctx))
+	log.Info("stopped")
+	return err
+}
+
+// routes are those of a Knative function: its health beside its events.
+func routes(s *store) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", s)
+	mux.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) { health(w, s.alive(), "ALIVE") })
+	mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, r *http.Request) { health(w, s.ready(r.Context()), "READY") })
+	return mux
+}
+
+func health(w http.ResponseWriter, ok bool, yes string) {
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "NOT "+yes)
+		return
+	}
+	fmt.Fprintln(w, yes)
+}

@@ -1,0 +1,165 @@
+package deadletters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"onefire/function/inbound"
+)
+
+// outcome is what became of a dead letter.
+type outcome string
+
+const (
+	kept        outcome = "kept"
+	keptAlready outcome = "kept_already" // Delivered again.
+	refused     outcome = "refused"      // It can never be kept, and is in the log.
+	full        outcome = "full"
+	unavailable outcome = "unavailable"
+)
+
+// store is the dead-letter sink. Any number of goroutines may use it.
+type store struct {
+	api      *api
+	room     *room
+	receiver *inbound.Receiver
+	metrics  *metrics
+	log      *slog.Logger
+	now      func() time.Time
+}
+
+func newStore(a *api, most stock, log *slog.Logger) *store {
+	return &store{api: a, room: newRoom(most, a.count), receiver: inbound.New(bounds), log: log, now: time.Now}
+}
+
+// ServeHTTP takes one dead letter.
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := s.receiver.Serve(w, r, s.log, func(ctx context.Context, body []byte) inbound.Answer { return s.receive(ctx, r, body) })
+	if a.Status == http.StatusRequestEntityTooLarge {
+		// In binary mode the headers say which event it is.
+		s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason,
+			"id", plain(r.Header.Get("Ce-Id")), "source", plain(r.Header.Get("Ce-Source")), "type", plain(r.Header.Get("Ce-Type")),
+			"content_type", plain(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
+		s.metrics.letter(r.Context(), refused)
+	}
+	s.metrics.request(r.Context(), a.Status)
+}
+
+func (s *store) receive(ctx context.Context, r *http.Request, body []byte) inbound.Answer {
+	if cehttp.IsHTTPBatch(r.Header) {
+		return s.lost(ctx, body, inbound.Refuse(http.StatusUnsupportedMediaType, "a batch: a dead letter is one CloudEvent"))
+	}
+	e, bad := inbound.Decode(r, body)
+	if e == nil {
+		return s.lost(ctx, body, bad)
+	}
+	if err := e.Validate(); err != nil {
+		return s.lost(ctx, body, inbound.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %s", strings.TrimSpace(err.Error())))
+	}
+	what, name, err := s.keep(ctx, *e)
+	code, reason := why(*e)
+	log := s.log.With("name", name, "id", plain(e.ID()), "source", plain(e.Source()), "type", plain(e.Type()), "bytes", len(body),
+		"error_code", code, "error", plain(reason))
+	s.metrics.letter(ctx, what)
+	switch what {
+	case kept, keptAlready:
+		log.Info("dead letter kept", "already", what == keptAlready)
+		return inbound.OK()
+	case refused:
+		log.Error("dead letter refused: it is lost", "reason", err, "beginning", beginning(body))
+		if errors.Is(err, errTooLarge) {
+			return inbound.Refuse(http.StatusRequestEntityTooLarge, "%v", err)
+		}
+		return inbound.Refuse(http.StatusBadRequest, "%v", err)
+	case full:
+		log.Error("dead letter not kept: it is lost if there is no room when it comes again", "reason", err)
+		return inbound.Refuse(http.StatusInsufficientStorage, "%v", err)
+	default:
+		log.Warn("dead letter not kept: it has to come again", "reason", err)
+		return inbound.Refuse(http.StatusServiceUnavailable, "keeping the dead letter: %v", err)
+	}
+}
+
+// lost notes what is no CloudEvent: no Broker sends that.
+func (s *store) lost(ctx context.Context, body []byte, a inbound.Answer) inbound.Answer {
+	s.metrics.letter(ctx, refused)
+	s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", beginning(body))
+	return a
+}
+
+// beginning is enough of a body to find out where it comes from.
+func beginning(body []byte) string { return plain(string(body[:min(len(body), maxText)])) }
+
+// keep makes the event's ConfigMap, unless it is there.
+func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error) {
+	c, size, err := letter(e, s.now())
+	if err != nil {
+		return refused, name(e), err
+	}
+	giveBack, err := s.room.take(ctx, size)
+	if err != nil {
+		if !errors.Is(err, errFull) {
+			return unavailable, c.Name, err
+		}
+		// For what is there already no room is needed.
+		if s.there(ctx, c.Name) == nil {
+			return keptAlready, c.Name, nil
+		}
+		return full, c.Name, err
+	}
+	err = s.api.create(ctx, c)
+	switch {
+	case err == nil:
+		return kept, c.Name, nil
+	case apierrors.IsAlreadyExists(err):
+		giveBack(ctx)
+		if err := s.there(ctx, c.Name); err != nil {
+			return unavailable, c.Name, err
+		}
+		return keptAlready, c.Name, nil
+	case apierrors.IsInvalid(err), apierrors.IsRequestEntityTooLargeError(err):
+		return refused, c.Name, err
+	default:
+		// Missing rights and a missing namespace too: an operator can put them
+		// right while the Broker tries again.
+		return unavailable, c.Name, err
+	}
+}
+
+// there tells whether a dead letter is kept under a name, and to stay: not
+// another's ConfigMap, and not one that is being deleted.
+func (s *store) there(ctx context.Context, name string) error {
+	c, err := s.api.get(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case c.DeletionTimestamp != nil:
+		return fmt.Errorf("the ConfigMap %s is being deleted", name)
+	case c.Labels[deadLetterLabel] != "true":
+		return fmt.Errorf("the ConfigMap %s is no dead letter: delete it", name)
+	}
+	return nil
+}
+
+// ready tells whether dead letters can be listed. Why not is in the log.
+func (s *store) ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if _, err := s.room.waiting(ctx); err != nil {
+		s.log.Warn("not ready", "error", err)
+		return false
+	}
+	return true
+}
+
+// alive tells whether no request is stuck.
+func (s *store) alive() bool { return s.receiver.Oldest() < stuckAfter }

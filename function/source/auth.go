@@ -1,0 +1,107 @@
+package source
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+var errCredentials = errors.New("wrong or missing credentials")
+
+// auth knows what a sender must show. Without files it lets everybody in.
+type auth struct {
+	token, basic *secret
+}
+
+func newAuth(tokenFile, basicFile string, now func() time.Time) *auth {
+	a := &auth{}
+	if tokenFile != "" {
+		a.token = &secret{file: tokenFile, now: now}
+	}
+	if basicFile != "" {
+		a.basic = &secret{file: basicFile, now: now}
+	}
+	return a
+}
+
+// check returns nil, errCredentials, or why it cannot tell, which a later try
+// may heal. With both kinds configured either will do.
+func (a *auth) check(r *http.Request) error {
+	if a.token == nil && a.basic == nil {
+		return nil
+	}
+	if scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " "); a.token != nil && strings.EqualFold(scheme, "bearer") {
+		return a.token.check(strings.TrimSpace(shown))
+	}
+	if user, password, ok := r.BasicAuth(); ok && a.basic != nil {
+		return a.basic.check(user + ":" + password)
+	}
+	return errCredentials
+}
+
+// challenge is the WWW-Authenticate header.
+func (a *auth) challenge() string {
+	if a.basic != nil {
+		return `Basic realm="onefire-source"`
+	}
+	return "Bearer"
+}
+
+// secret is a text in a file that someone else keeps.
+type secret struct {
+	file string
+	now  func() time.Time
+
+	mu    sync.Mutex
+	hash  [sha256.Size]byte
+	since time.Time
+}
+
+// check compares what was shown with the secret, in a time that does not tell
+// how much of it was right. A wrong one makes it look whether the file has a new
+// secret, at most once in [retryRead].
+func (s *secret) check(shown string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hash := sha256.Sum256([]byte(shown))
+	age := s.now().Sub(s.since)
+	if age < fileAge && subtle.ConstantTimeCompare(hash[:], s.hash[:]) == 1 {
+		return nil
+	}
+	if s.since.IsZero() || age >= retryRead {
+		text, err := readSecret(s.file)
+		if err != nil {
+			s.since = time.Time{} // What was taken away does not let anybody in.
+			return fmt.Errorf("cannot tell who may send: %w", err)
+		}
+		s.hash, s.since = sha256.Sum256([]byte(text)), s.now()
+	}
+	if subtle.ConstantTimeCompare(hash[:], s.hash[:]) == 1 {
+		return nil
+	}
+	return errCredentials
+}
+
+func readSecret(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reading a secret: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", fmt.Errorf("reading a secret: %w", err)
+	}
+	text := strings.TrimSpace(string(b))
+	if text == "" || len(text) > maxSecret {
+		return "", fmt.Errorf("reading a secret: %s holds nothing, or more than %d bytes", path, maxSecret)
+	}
+	return text, nil
+}

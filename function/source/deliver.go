@@ -1,0 +1,189 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"golang.org/x/sync/errgroup"
+
+	"onefire/config"
+)
+
+// delivery is the sending of one webhook.
+type delivery struct {
+	*Source
+	hook        *webhook
+	source      string
+	traceparent string
+	began       time.Time
+	// occurrences are the events, and parts make their content.
+	occurrences []*occurrence
+	parts       []part
+
+	mu     sync.Mutex
+	counts map[result]int
+	// down is the first reason for which an event is unavailable, gone the one
+	// for which nothing can be sent at all; refusal the first for good.
+	down, gone, refusal error
+}
+
+// part is what becomes one event.
+type part struct {
+	eventType  string
+	data       func() []byte
+	extensions map[string]string
+	watchdog   bool
+}
+
+func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now time.Time) *delivery {
+	d := &delivery{Source: s, hook: hook, source: s.config.EventSource, traceparent: traceparent, began: now, counts: map[result]int{}}
+	if d.source == "" {
+		d.source = sourceOf(hook.receiver)
+	}
+	if s.config.Split == config.SplitNotification {
+		watchdog := false
+		for _, a := range hook.alerts {
+			watchdog = watchdog || s.isWatchdog(a)
+		}
+		d.occurrences = []*occurrence{s.memory.recall(hook.keyOfAll(d.source), hook.begun, now)}
+		d.parts = []part{{NotificationType, func() []byte { return body }, map[string]string{"status": hook.status}, watchdog}}
+		return d
+	}
+	for _, a := range hook.alerts {
+		d.occurrences = append(d.occurrences, s.memory.recall(hook.key(AlertType, d.source, a), hook.begun, now))
+		d.parts = append(d.parts, part{AlertType, func() []byte { return hook.with(a.raw, a.status) }, map[string]string{
+			"alertname": a.name, "severity": a.severity, "namespace": a.namespace, "status": a.status, "partitionkey": a.fingerprint,
+		}, s.isWatchdog(a)})
+	}
+	return d
+}
+
+func (s *Source) isWatchdog(a alert) bool { return a.name == s.config.Watchdog && a.status == "firing" }
+
+// run sends all events, up to maxParallel at once and maxPlaces over all
+// webhooks, and makes the answer.
+func (d *delivery) run(ctx context.Context) answer {
+	if d.hook.truncated > 0 {
+		d.metrics.truncated.Add(ctx, int64(min(d.hook.truncated, 1<<32)))
+		d.log.Error("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels",
+			"truncated", d.hook.truncated, "receiver", d.hook.receiver, "group_key", d.hook.groupKey)
+	}
+	var working errgroup.Group
+	working.SetLimit(maxParallel)
+	for i := range d.parts {
+		working.Go(func() error {
+			if d.places.Acquire(ctx, 1) != nil {
+				d.note(ctx, i, false, context.Cause(ctx))
+				return nil
+			}
+			defer d.places.Release(1)
+			again, err := d.memory.once(ctx, d.occurrences[i], func() error { return d.send(ctx, i) })
+			d.note(ctx, i, again, err)
+			return nil
+		})
+	}
+	// What goes wrong is noted: one must not hide the others.
+	_ = working.Wait()
+	d.log.Info("webhook", "receiver", d.hook.receiver, "alerts", len(d.hook.alerts), "truncated", d.hook.truncated,
+		"sent", d.counts[sent], "again", d.counts[again], "set_aside", d.counts[setAside], "unavailable", d.counts[unavailable],
+		"duration_ms", d.now().Sub(d.began).Milliseconds())
+	return d.conclude()
+}
+
+// conclude makes the answer. One event that is refused for good does not make
+// Alertmanager send the others again; when all are, its log shall say why.
+func (d *delivery) conclude() answer {
+	all := len(d.parts)
+	switch {
+	case d.counts[unavailable] > 0:
+		return answered(http.StatusServiceUnavailable, "%d of %d events are not sent: %v", d.counts[unavailable], all, d.down)
+	case d.counts[setAside] == all:
+		status := http.StatusBadRequest
+		if r := (*RefusedError)(nil); errors.As(d.refusal, &r) && r.Status == http.StatusRequestEntityTooLarge {
+			status = r.Status
+		}
+		return answered(status, "all %d events are refused for good, and in the log of the source: %v", all, d.refusal)
+	}
+	return answered(http.StatusOK, "%d events sent, %d sent before, %d refused for good", d.counts[sent], d.counts[again], d.counts[setAside])
+}
+
+// send makes and sends one event.
+func (d *delivery) send(ctx context.Context, i int) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			d.log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	attempts, err := d.attempts()
+	if err != nil {
+		return err
+	}
+	e, err := d.event(i)
+	if err != nil {
+		return refused(e, http.StatusBadRequest, err.Error())
+	}
+	return d.sink.deliver(ctx, e, attempts)
+}
+
+func (d *delivery) event(i int) (event.Event, error) {
+	p, o := d.parts[i], d.occurrences[i]
+	if d.traceparent != "" {
+		p.extensions["traceparent"] = d.traceparent
+	}
+	return newEvent(o.id, d.source, p.eventType, o.first, p.extensions, p.data())
+}
+
+// attempts is how often an event is tried: once when another one of the webhook
+// was not taken, because Alertmanager sends it again anyway; not at all when
+// nobody is there.
+func (d *delivery) attempts() (uint, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.gone != nil:
+		return 0, d.gone
+	case d.down != nil:
+		return 1, nil
+	}
+	return maxAttempts, nil
+}
+
+// note notes what became of an event.
+func (d *delivery) note(ctx context.Context, i int, before bool, err error) {
+	r := sent
+	var refusal *RefusedError
+	switch {
+	case errors.As(err, &refusal):
+		if r = setAside; !before {
+			d.log.Error("event set aside", "error", refusal, "cloudevent", refusal.Event)
+		}
+	case err != nil:
+		r = unavailable
+	case before:
+		r = again
+	}
+	d.metrics.event(ctx, r)
+	if d.parts[i].watchdog && (r == sent || r == again) {
+		d.metrics.watchdog.Record(ctx, d.now().Unix())
+	}
+	d.log.Debug("event", "event_id", d.occurrences[i].id, "event_source", d.source, "result", r, "alertname", d.parts[i].extensions["alertname"])
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.counts[r]++
+	switch {
+	case r == setAside && d.refusal == nil:
+		d.refusal = err
+	case r == unavailable && d.down == nil:
+		d.down = err
+	}
+	if r == unavailable && unreachable(err) {
+		d.gone = err
+	}
+}

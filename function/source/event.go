@@ -1,0 +1,84 @@
+package source
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+)
+
+// The types of the events. The number is the version of what their data means;
+// the data is a webhook of Alertmanager, version 4.
+const (
+	// AlertType is an event with one alert.
+	AlertType = "io.prometheus.alert.v1"
+	// NotificationType is an event with a webhook whole.
+	NotificationType = "io.prometheus.alerts.v1"
+)
+
+// sourceOf is the CloudEvents source of what comes for a receiver.
+func sourceOf(receiver string) string {
+	if len(receiver) > maxReceiver {
+		receiver = "sha256:" + digest([]byte(receiver))
+	}
+	return "urn:onefire:alertmanager:" + url.PathEscape(receiver)
+}
+
+// newEvent makes an event. Its extensions are texts without control characters;
+// those that are empty are left out.
+func newEvent(id, source, eventType string, at time.Time, extensions map[string]string, data []byte) (event.Event, error) {
+	e := event.New()
+	e.SetID(id)
+	e.SetSource(source)
+	e.SetType(eventType)
+	e.SetTime(at)
+	for name, value := range extensions {
+		if value = bounded(value); value != "" {
+			e.SetExtension(name, value)
+		}
+	}
+	if err := e.SetData(event.ApplicationJSON, data); err != nil {
+		return e, fmt.Errorf("making an event: %w", err)
+	}
+	if err := e.Validate(); err != nil {
+		return e, fmt.Errorf("making an event: %w", err)
+	}
+	return e, nil
+}
+
+// bounded makes a text a legal CloudEvents string of at most maxExtension bytes.
+func bounded(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
+	if len(s) <= maxExtension {
+		return s
+	}
+	s = s[:maxExtension]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// headerValue percent-encodes what the CloudEvents HTTP binding wants encoded in
+// a header and the SDK does not: everything but printable ASCII, and space,
+// double quote and per cent.
+func headerValue(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,95 @@
+package source
+
+import "time"
+
+const (
+	// maxBody is the largest webhook in bytes: 10,000 alerts as Alertmanager
+	// writes them are about 6 MB.
+	maxBody = 8 << 20
+	// maxBodies bounds the bytes of all bodies held at once. Reading one takes
+	// up to five times its size, and with 12 MiB the source peaks at
+	// 160 MiB (docs/source.md).
+	maxBodies = 12 << 20
+	// maxEvent is the most data of one event, in bytes: the function takes no
+	// larger body.
+	maxEvent = 2 << 20
+	// maxEnvelope is the most of a webhook beside its alerts, in bytes: each
+	// event has a copy of it. Label values that Alertmanager groups by are in it.
+	maxEnvelope = 256 << 10
+	// maxFields is the most fields of a webhook; Alertmanager's has a dozen.
+	maxFields = 64
+	// maxAlerts is the most alerts of one webhook: with 5 ms for each, 32 at
+	// once, they take 2 s.
+	maxAlerts = 10_000
+	// maxHeader is the most bytes of a request's headers.
+	maxHeader = 32 << 10
+	// headerTimeout and bodyTimeout bound the time in which they must arrive,
+	// idleTimeout the time between two requests of one connection.
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 10 * time.Second
+	idleTimeout   = 3 * time.Minute
+	// answerTimeout bounds the sending of an answer, and drainTimeout the part
+	// of it in which what is left of a refused body may arrive.
+	answerTimeout = 4 * time.Second
+	drainTimeout  = 2 * time.Second
+	// maxRequests bounds the webhooks under way at once.
+	maxRequests = 256
+	// maxParallel bounds the events of one webhook that are sent at once, and
+	// maxPlaces those of all webhooks: a Broker that works synchronously holds
+	// each for as long as the function takes, its retries included.
+	maxParallel = 32
+	maxPlaces   = 512
+	// maxReason is the longest reason in an answer, in bytes. Alertmanager
+	// writes it into its log.
+	maxReason = 1 << 10
+	// maxExtension is the longest extension value in bytes, before it is
+	// encoded for a header: enough for every Kubernetes name.
+	maxExtension = 253
+	// maxReceiver is the longest receiver name that stands in a source as it is.
+	maxReceiver = 512
+
+	// maxRemembered is how many alerts are remembered, about 300 bytes each.
+	maxRemembered = 32 << 10
+	// openFor is how long an alert is remembered whose webhook was not
+	// acknowledged: Alertmanager pauses up to 90 s between its tries, and one
+	// try may last as long as DELIVERY_TIMEOUT.
+	openFor = 10 * time.Minute
+
+	// maxAttempts bounds the tries to send one event; a try begins no later than
+	// maxElapsed after the first. Past them Alertmanager sends the webhook
+	// again, with longer pauses. A try itself may last as long as the webhook's
+	// delivery: to hang up on a synchronous Broker loses the event.
+	maxAttempts = 4
+	maxElapsed  = 10 * time.Second
+	// firstPause and maxPause bound the jittered pauses between tries.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 2 * time.Second
+	// connectTimeout bounds a connection's making, and its TLS handshake.
+	connectTimeout = 5 * time.Second
+	// pingAfter is when a silent HTTP/2 connection is asked whether it lives.
+	pingAfter = 15 * time.Second
+	// maxIdle is how many connections to the sink are kept open.
+	maxIdle  = 64
+	sinkIdle = 90 * time.Second
+	// maxSessions is how many TLS sessions are kept to be resumed: one of the
+	// sink, and one of a proxy on the way to it.
+	maxSessions = 2
+	// maxAnswer is how much of the sink's answer is read, in bytes, so that the
+	// connection can be used again; maxAnswerShown is how much is passed on.
+	maxAnswer      = 8 << 10
+	maxAnswerShown = 256
+
+	// fileAge is how long a secret or certificate is used before its file is
+	// looked at again; a kubelet takes about a minute to bring a new one.
+	fileAge = 10 * time.Second
+	// retryRead is how often a wrong secret may make the file be read.
+	retryRead = time.Second
+	// maxSecret is the largest secret in bytes.
+	maxSecret = 8 << 10
+	// retryAfter is what a sender is told to wait, in seconds.
+	retryAfter = "5"
+)
+
+// StopGrace is how much longer than a delivery a stop may take: a webhook's body
+// and its answer take time as well.
+const StopGrace = bodyTimeout + answerTimeout

@@ -1,0 +1,123 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// memory is what one replica remembers of what it has sent. With it an alert of
+// a webhook that was not acknowledged keeps its id until it is, however long that
+// takes, and for a window longer; and what the sink has taken is not sent again
+// under that id. Without it (after a restart, on the other replica, or when
+// [maxRemembered] newer ones have come) the window alone decides.
+type memory struct {
+	length time.Duration
+	mu     sync.Mutex
+	known  *simplelru.LRU[uuid.UUID, *occurrence]
+}
+
+// occurrence is one event, sent or to be sent. The memory's lock guards it.
+type occurrence struct {
+	id string
+	// first is when it came, seen when it came last, settled when a webhook
+	// with it was acknowledged; settled is zero while one is not.
+	first, seen, settled time.Time
+	// done tells that the sink has taken the event, or refused it for good,
+	// which refused then says.
+	done    bool
+	refused error
+	// sending is the delivery under way, if any.
+	sending *sending
+}
+
+type sending struct {
+	ended chan struct{}
+	err   error
+}
+
+func newMemory(length time.Duration) *memory {
+	// A size above zero is no error.
+	known, _ := simplelru.NewLRU[uuid.UUID, *occurrence](maxRemembered, nil)
+	return &memory{length: length, known: known}
+}
+
+// recall finds the occurrence that has a key and is not over, or begins one.
+func (m *memory) recall(key uuid.UUID, begun, now time.Time) *occurrence {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if o, ok := m.known.Get(key); ok && !o.over(now, m.length) {
+		o.seen = now
+		return o
+	}
+	o := &occurrence{id: eventID(key, window(now, begun, m.length)), first: now, seen: now}
+	m.known.Add(key, o)
+	return o
+}
+
+// over tells whether what comes now with the same key is a new occurrence. The
+// time runs from the first acknowledgement, not the last: a group that is sent
+// more often than each window must not stay one event for ever.
+func (o *occurrence) over(now time.Time, length time.Duration) bool {
+	if o.settled.IsZero() {
+		return o.sending == nil && now.Sub(o.seen) >= openFor
+	}
+	return now.Sub(o.settled) >= length
+}
+
+// settle notes whether the sender of a webhook knows what became of it, and will
+// not send the same notification again.
+func (m *memory) settle(occurrences []*occurrence, settled bool, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range occurrences {
+		switch {
+		case !settled:
+			o.seen, o.settled = now, time.Time{}
+		case o.settled.IsZero():
+			o.settled = now
+		}
+	}
+}
+
+var errPanic = errors.New("internal error: see the log")
+
+// once sends an occurrence unless that was done before. When it is being sent
+// already it waits for what becomes of that. again tells that nothing was sent
+// here.
+func (m *memory) once(ctx context.Context, o *occurrence, send func() error) (again bool, err error) {
+	m.mu.Lock()
+	if o.done {
+		m.mu.Unlock()
+		return true, o.refused
+	}
+	if s := o.sending; s != nil {
+		m.mu.Unlock()
+		select {
+		case <-s.ended:
+			return true, s.err
+		case <-ctx.Done():
+			return true, fmt.Errorf("waiting for another delivery of the same event: %w", context.Cause(ctx))
+		}
+	}
+	s := &sending{ended: make(chan struct{}), err: errPanic}
+	o.sending = s
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		var refused *RefusedError
+		if errors.As(s.err, &refused) {
+			o.refused = s.err
+		}
+		o.done, o.sending = s.err == nil || refused != nil, nil
+		close(s.ended)
+	}()
+	s.err = send()
+	return false, s.err
+}

@@ -1,0 +1,91 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"onefire/function/scrape"
+)
+
+// result is what became of an event.
+type result string
+
+const (
+	sent        result = "sent"
+	again       result = "again"
+	setAside    result = "set_aside"
+	unavailable result = "unavailable"
+)
+
+// metrics counts what came and what left. Its attributes have few values: names
+// of alerts are for the log.
+type metrics struct {
+	webhooks, events, truncated metric.Int64Counter
+	taken, watchdog             metric.Int64Gauge
+	// stop ends the server, if there is one.
+	stop func(context.Context) error
+}
+
+// startMetrics serves metrics at /metrics of an address. With an empty address
+// nothing is counted and nothing served.
+func startMetrics(ctx context.Context, address string) (*metrics, error) {
+	provider, stop, err := scrape.Start(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(provider)
+	if err != nil {
+		return nil, errors.Join(err, stop(ctx))
+	}
+	m.stop = stop
+	return m, nil
+}
+
+func newMetrics(provider metric.MeterProvider) (*metrics, error) {
+	meter := provider.Meter("onefire-source")
+	m := &metrics{}
+	for _, c := range []struct {
+		counter           *metric.Int64Counter
+		name, description string
+	}{
+		{&m.webhooks, "onefire.source.webhooks", "Webhooks by the status that they were answered with."},
+		{&m.events, "onefire.source.events", "Events by what became of them: sent, again (this replica has sent it, or is sending it), set_aside (refused for good, and in the log), or unavailable (Alertmanager sends the webhook again)."},
+		{&m.truncated, "onefire.source.truncated.alerts", "Alerts that Alertmanager left out because of the receiver's max_alerts. They never arrive."},
+	} {
+		var err error
+		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {
+			return nil, fmt.Errorf("making metrics: %w", err)
+		}
+	}
+	for _, g := range []struct {
+		gauge             *metric.Int64Gauge
+		name, description string
+	}{
+		{&m.taken, "onefire.source.last.webhook.timestamp", "When the last webhook was answered 2xx, in Unix seconds."},
+		{&m.watchdog, "onefire.source.last.watchdog.timestamp", "When the alert that always fires (WATCHDOG) was last sent on, in Unix seconds."},
+	} {
+		var err error
+		if *g.gauge, err = meter.Int64Gauge(g.name, metric.WithDescription(g.description), metric.WithUnit("s")); err != nil {
+			return nil, fmt.Errorf("making metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) webhook(ctx context.Context, status int, now time.Time) {
+	m.webhooks.Add(ctx, 1, metric.WithAttributes(attribute.String("status", strconv.Itoa(status))))
+	if status == http.StatusOK {
+		m.taken.Record(ctx, now.Unix())
+	}
+}
+
+func (m *metrics) event(ctx context.Context, r result) {
+	m.events.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(r))))
+}

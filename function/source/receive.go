@@ -1,0 +1,156 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// answer is what a request is answered with. Its reason is the same for the same
+// cause, because Alertmanager logs a failed try only when the reason is new.
+type answer struct {
+	status int
+	reason string
+}
+
+func answered(status int, format string, args ...any) answer {
+	reason := fmt.Sprintf(format, args...)
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
+	return answer{status: status, reason: reason}
+}
+
+var errBusy = errors.New("too much is under way already")
+
+// serveWebhook answers one webhook.
+func (s *Source) serveWebhook(w http.ResponseWriter, r *http.Request) {
+	a := answered(http.StatusServiceUnavailable, "%v", errBusy)
+	var settle func(settled bool)
+	if s.requests.TryAcquire(1) {
+		defer s.requests.Release(1)
+		a, settle = s.answer(w, r)
+	}
+	if a.status != http.StatusOK {
+		s.log.Warn("webhook not taken", "status", a.status, "reason", a.reason)
+	}
+	s.metrics.webhook(r.Context(), a.status, s.now())
+	// Who hung up, or is told to come again, sends the same webhook again. Who
+	// hangs up after the answer was sent may well have read it.
+	if settle != nil {
+		settle(a.status < http.StatusInternalServerError && r.Context().Err() == nil)
+	}
+	a.write(w)
+}
+
+// answer makes the answer. settle, where it is not nil, is to be called before it
+// is given.
+func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, settle func(bool)) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			a = answered(http.StatusInternalServerError, "%v", errPanic)
+		}
+	}()
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return answered(http.StatusMethodNotAllowed, "POST a webhook of Alertmanager"), nil
+	}
+	switch err := s.auth.check(r); {
+	case errors.Is(err, errCredentials):
+		w.Header().Set("Www-Authenticate", s.auth.challenge())
+		return answered(http.StatusUnauthorized, "%v", err), nil
+	case err != nil:
+		s.log.Error("no webhook can be let in", "error", err)
+		return answered(http.StatusServiceUnavailable, "cannot tell who may send: see the log of the source"), nil
+	}
+	body, release, err := s.read(w, r)
+	defer release()
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return answered(http.StatusRequestEntityTooLarge, "the webhook is larger than %d bytes: lower the receiver's max_alerts or group by more labels", maxBody), nil
+	case err != nil:
+		return answered(http.StatusServiceUnavailable, "reading the webhook: %v", err), nil
+	}
+	now := s.now()
+	hook, err := read(body, now)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return answered(http.StatusRequestEntityTooLarge, "%v", err), nil
+	case err != nil:
+		return answered(http.StatusBadRequest, "%v", err), nil
+	}
+	// A sender that hangs up does not undo what it sent: a delivery that is cut
+	// off may be lost in the Broker, and is finished within the deadline.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), s.config.DeliveryTimeout,
+		fmt.Errorf("not taken within DELIVERY_TIMEOUT, %s", s.config.DeliveryTimeout))
+	defer cancel()
+	d := s.newDelivery(hook, body, r.Header.Get("Traceparent"), now)
+	return d.run(ctx), func(settled bool) { s.memory.settle(d.occurrences, settled, s.now()) }
+}
+
+// read reads the body within the limits of size and time. release gives back its
+// share of the memory for bodies.
+func (s *Source) read(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+	held := &budget{left: s.bodies}
+	if r.ContentLength > maxBody {
+		return nil, held.release, &http.MaxBytesError{Limit: maxBody}
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // Every server here has one.
+	var buffer bytes.Buffer
+	_, err = io.Copy(&buffer, io.TeeReader(http.MaxBytesReader(w, r.Body, maxBody), held))
+	_ = control.SetReadDeadline(time.Time{})
+	return buffer.Bytes(), held.release, err
+}
+
+// budget takes what is written to it from the memory for bodies, piece by
+// piece, so that a slow sender holds no more than it has sent. It never waits.
+type budget struct {
+	left *semaphore.Weighted
+	held int64
+}
+
+func (b *budget) Write(piece []byte) (int, error) {
+	n := int64(len(piece))
+	if !b.left.TryAcquire(n) {
+		return 0, errBusy
+	}
+	b.held += n
+	return len(piece), nil
+}
+
+func (b *budget) release() { b.left.Release(b.held) }
+
+// write sends the answer. A failed write has no reader any more, and one that
+// does not read holds nothing up for long.
+func (a answer) write(w http.ResponseWriter) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(answerTimeout))
+	defer func() {
+		_ = control.Flush()
+		_ = control.SetWriteDeadline(time.Time{})
+	}()
+	if a.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	if a.status != http.StatusOK {
+		// Before the server sends this it reads on in a body that was not read
+		// to its end, and would for as long as a slow sender likes.
+		_ = control.SetReadDeadline(time.Now().Add(drainTimeout))
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.reason)+1))
+	w.WriteHeader(a.status)
+	_, _ = io.WriteString(w, a.reason+"\n")
+}

@@ -1,0 +1,126 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"onefire/config"
+)
+
+// Source takes webhooks. Make it with [New].
+type Source struct {
+	config   config.Source
+	log      *slog.Logger
+	now      func() time.Time
+	auth     *auth
+	memory   *memory
+	metrics  *metrics
+	sink     *sink
+	server   *http.Server
+	stopping atomic.Bool
+	// requests, bodies and places bound what is under way: webhooks, bytes of
+	// their bodies, and events.
+	requests, bodies, places *semaphore.Weighted
+}
+
+// New makes a source that logs to w. It needs nobody to answer: a sink that is
+// down is a 503 later.
+func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
+	s := &Source{
+		config:   c,
+		log:      slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel})),
+		now:      time.Now,
+		auth:     newAuth(c.TokenFile, c.BasicFile, time.Now),
+		memory:   newMemory(c.Window),
+		requests: semaphore.NewWeighted(maxRequests),
+		bodies:   semaphore.NewWeighted(maxBodies),
+		places:   semaphore.NewWeighted(maxPlaces),
+	}
+	for _, sec := range []*secret{s.auth.token, s.auth.basic} {
+		if sec == nil {
+			continue
+		}
+		if _, err := readSecret(sec.file); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if s.sink, err = newSink(c.Sink, c.CACerts, c.Overrides.Extensions); err != nil {
+		return nil, err
+	}
+	s.server = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	if c.CertFile != "" {
+		certificate, err := newCertificate(c.CertFile, c.KeyFile, time.Now, s.log)
+		if err != nil {
+			return nil, err
+		}
+		s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get}
+	}
+	if s.metrics, err = startMetrics(ctx, c.MetricsAddress); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Source) routes() http.Handler {
+	routes := http.NewServeMux()
+	routes.HandleFunc("/alertmanager", s.serveWebhook)
+	routes.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ALIVE") })
+	routes.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, _ *http.Request) {
+		// A sink that is down makes no replica unready: then nobody would be
+		// left to tell Alertmanager why.
+		if s.stopping.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, "stopping\n")
+			return
+		}
+		fmt.Fprint(w, "READY")
+	})
+	return routes
+}
+
+// Serve serves a listener until [Source.Stop] is called; then it returns nil.
+func (s *Source) Serve(listener net.Listener) error {
+	s.log.Info("started", "address", listener.Addr().String(), "sink", s.config.Sink, "split", s.config.Split,
+		"window", s.config.Window.String(), "delivery_timeout", s.config.DeliveryTimeout.String(), "tls", s.config.CertFile != "")
+	serve := s.server.Serve
+	if s.server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return s.server.ServeTLS(l, "", "") }
+	}
+	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving: %w", err)
+	}
+	return nil
+}
+
+// Stop takes no more webhooks, waits until those under way are answered or the
+// context ends, and lets go of connections. What is cut off then Alertmanager
+// sends again.
+func (s *Source) Stop(ctx context.Context) error {
+	s.stopping.Store(true)
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("stopping with webhooks under way: %w", err)
+		s.server.Close()
+	}
+	err = errors.Join(err, s.metrics.stop(context.WithoutCancel(ctx)))
+	s.sink.close()
+	s.log.Info("stopped")
+	return err
+}

@@ -1,0 +1,220 @@
+package source
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"onefire/mapping"
+)
+
+// Errors of [read]; no retry would heal them.
+var (
+	errNoWebhook = errors.New("not a webhook of Alertmanager")
+	errTooLarge  = errors.New("too large")
+)
+
+// webhook is a decoded notification.
+type webhook struct {
+	// fields are the top-level ones in their order, as they were sent.
+	fields []field
+	// receiver is unquoted; groupKey is the sender's JSON.
+	receiver, groupKey, status string
+	// truncated is the number of alerts that Alertmanager cut off because of
+	// the receiver's max_alerts. They never arrive.
+	truncated uint64
+	alerts    []alert
+	// begun is when the earliest alert began; zero when none says it.
+	begun time.Time
+}
+
+type field struct {
+	name string
+	raw  json.RawMessage
+}
+
+// alert is what an event needs of an alert.
+type alert struct {
+	raw json.RawMessage
+	// identity tells the alert from all others: Alertmanager's fingerprint, or
+	// a hash of what is no alert.
+	identity string
+	// status and start are as the function reads them.
+	status, start             string
+	name, severity, namespace string
+	fingerprint               string // empty where identity is none
+}
+
+// read decodes a webhook. Its alerts are read by the function's own decoder: one
+// that is broken is passed on as it is, for the function to record.
+func read(body []byte, now time.Time) (*webhook, error) {
+	fields, err := topLevel(body)
+	if err != nil {
+		return nil, err
+	}
+	w := &webhook{fields: fields}
+	w.receiver = unquoted(w.text("receiver"))
+	w.groupKey = string(w.raw("groupKey"))
+	if w.status = w.text("status"); w.raw("status") == nil {
+		w.fields = append(w.fields, field{name: "status"})
+	}
+	w.truncated, _ = strconv.ParseUint(string(w.raw("truncatedAlerts")), 10, 64) // What is no number cuts nothing off.
+	raws, err := mapping.Elements(w.raw("alerts"), maxAlerts)
+	switch {
+	case errors.Is(err, mapping.ErrTooMany):
+		return nil, fmt.Errorf("%w: more than %d alerts; lower the receiver's max_alerts or group by more labels", errTooLarge, maxAlerts)
+	case err != nil:
+		return nil, fmt.Errorf("%w: alerts: %w", errNoWebhook, err)
+	case len(raws) == 0:
+		return nil, fmt.Errorf("%w: no alerts in it", errNoWebhook)
+	}
+	if n := w.envelope(); n > maxEnvelope {
+		return nil, fmt.Errorf("%w: %d bytes beside the alerts, more than %d", errTooLarge, n, maxEnvelope)
+	}
+	for _, raw := range raws {
+		a, begun := readAlert(raw, w.status, now)
+		w.alerts = append(w.alerts, a)
+		if w.begun.IsZero() || !begun.IsZero() && begun.Before(w.begun) {
+			w.begun = begun
+		}
+	}
+	return w, nil
+}
+
+// topLevel reads a JSON object's fields. Of two with one name the last counts,
+// as it does for the function, which does not tell upper from lower case.
+func topLevel(body []byte) ([]field, error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, fmt.Errorf("%w: it is no JSON object", errNoWebhook)
+	}
+	var fields []field
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errNoWebhook, err)
+		}
+		f := field{name: name.(string)} // A name is a string, or the token an error.
+		if err := d.Decode(&f.raw); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", errNoWebhook, f.name, err)
+		}
+		fields = slices.DeleteFunc(fields, func(earlier field) bool { return strings.EqualFold(earlier.name, f.name) })
+		if fields = append(fields, f); len(fields) > maxFields {
+			return nil, fmt.Errorf("%w: more than %d fields", errNoWebhook, maxFields)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("%w: it has no end: %w", errNoWebhook, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: there is more after its end", errNoWebhook)
+	}
+	return fields, nil
+}
+
+// raw is a field's JSON, or nil.
+func (w *webhook) raw(name string) json.RawMessage {
+	for _, f := range w.fields {
+		if strings.EqualFold(f.name, name) {
+			return f.raw
+		}
+	}
+	return nil
+}
+
+// text is a field's text; empty when it is none.
+func (w *webhook) text(name string) string {
+	var s string
+	if json.Unmarshal(w.raw(name), &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// envelope is the size of all but the alerts.
+func (w *webhook) envelope() int {
+	n := 0
+	for _, f := range w.fields {
+		if n += len(f.name); !strings.EqualFold(f.name, "alerts") {
+			n += len(f.raw)
+		}
+	}
+	return n
+}
+
+// readAlert reads one alert as the function will, and when it began.
+func readAlert(raw json.RawMessage, groupStatus string, now time.Time) (alert, time.Time) {
+	one := webhook{fields: []field{{"status", quoted(groupStatus)}, {name: "alerts"}}}
+	n, err := mapping.Parse(one.with(raw, groupStatus), now)
+	if err != nil || n.Alerts[0].Problem != "" {
+		return alert{raw: raw, identity: digest(raw), status: groupStatus}, time.Time{}
+	}
+	a := n.Alerts[0]
+	status := "firing"
+	if a.Resolved {
+		status = "resolved"
+	}
+	return alert{
+		raw: raw, identity: a.Identity(), fingerprint: a.Identity(), status: status, start: a.Start,
+		name: a.Labels["alertname"], severity: a.Labels["severity"], namespace: a.Labels["namespace"],
+	}, a.StartsAt
+}
+
+// with is the webhook with one alert, and that alert's status: what Alertmanager
+// would send for a group of one.
+func (w *webhook) with(raw json.RawMessage, status string) []byte {
+	var b bytes.Buffer
+	b.Grow(w.envelope() + len(raw) + 8*len(w.fields) + 2)
+	for i, f := range w.fields {
+		b.WriteByte("{,"[min(i, 1)])
+		b.Write(quoted(f.name))
+		b.WriteByte(':')
+		switch {
+		case strings.EqualFold(f.name, "alerts"):
+			b.WriteByte('[')
+			b.Write(raw)
+			b.WriteByte(']')
+		case strings.EqualFold(f.name, "status"):
+			b.Write(quoted(status))
+		default:
+			b.Write(f.raw)
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
+// quoted is a text as JSON.
+func quoted(s string) json.RawMessage {
+	b, _ := json.Marshal(s) // A string can always be encoded.
+	return b
+}
+
+// unquoted takes away the backslashes with which Alertmanager makes a receiver's
+// name a regular expression.
+func unquoted(receiver string) string {
+	var b strings.Builder
+	escaped := false
+	for _, r := range receiver {
+		if r == '\\' && !escaped {
+			escaped = true
+			continue
+		}
+		escaped = false
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,121 @@
+package verify
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	sourcesv1 "knative.dev/eventing/pkg/apis/sources/v1"
+
+	"onefire/config"
+)
+
+// programs are the configurations that the pods' containers load.
+var programs = map[string]struct {
+	variables any
+	load      func(map[string]string) error
+}{
+	"onefire":             {config.Config{}, func(e map[string]string) error { _, err := config.Load(e); return err }},
+	"onefire-source":      {config.Source{}, func(e map[string]string) error { _, err := config.LoadSource(e); return err }},
+	"onefire-deadletters": {config.DeadLetters{}, func(e map[string]string) error { _, err := config.LoadDeadLetters(e); return err }},
+	"onefire-replay":      {config.DeadLetters{}, func(e map[string]string) error { _, err := config.LoadDeadLetters(e); return err }},
+}
+
+// known tells whether a configuration has a variable.
+func known(variables any, name string) bool {
+	kind := reflect.TypeOf(variables)
+	for i := range kind.NumField() {
+		if kind.Field(i).Tag.Get("env") == name {
+			return true
+		}
+	}
+	return false
+}
+
+// environment is what a pod's container starts with: its manifest's variables,
+// those of its fields, and those of a SinkBinding.
+func environment(all objects, p pod) map[string]string {
+	variables := map[string]string{}
+	for _, v := range p.user.Env {
+		variables[v.Name] = v.Value
+		if v.ValueFrom != nil && v.ValueFrom.FieldRef != nil && v.ValueFrom.FieldRef.FieldPath == "metadata.namespace" {
+			variables[v.Name] = p.Namespace
+		}
+	}
+	for _, b := range every[*sourcesv1.SinkBinding](all) {
+		if b.Spec.Subject.Name == p.name {
+			variables["K_SINK"] = "http://" + b.Spec.Sink.Ref.Name + "." + b.Spec.Sink.Ref.Namespace + ".svc.cluster.local"
+			variables["K_CE_OVERRIDES"] = ""
+		}
+	}
+	return variables
+}
+
+// environmentProblems are variables that nothing reads, and values that the
+// program would not start with.
+func environmentProblems(all objects, v variant) []string {
+	var found []string
+	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	running, err := pods(all)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for name, p := range running {
+		program, ok := programs[name]
+		if !ok {
+			wrong("%s: nobody knows what it reads", name)
+			continue
+		}
+		for _, variable := range p.user.Env {
+			if !known(program.variables, variable.Name) {
+				wrong("%s: nothing reads %s", name, variable.Name)
+			}
+			if variable.ValueFrom != nil && (variable.ValueFrom.FieldRef == nil || variable.ValueFrom.FieldRef.FieldPath != "metadata.namespace") {
+				wrong("%s: %s comes from somewhere else", name, variable.Name)
+			}
+		}
+		if len(p.user.EnvFrom) > 0 {
+			wrong("%s: variables that cannot be seen here", name)
+		}
+		if err := program.load(environment(all, p)); err != nil {
+			wrong("%s: %v", name, err)
+		}
+	}
+	c, err := config.Load(environment(all, running["onefire"]))
+	if err != nil {
+		return append(found, err.Error())
+	}
+	if c.Namespace != running["onefire"].Namespace {
+		wrong("objects are made in %s, where the function has no rights", c.Namespace)
+	}
+	if got := string(c.Placement); got != map[bool]string{false: "fixed", true: "signal"}[v.has(signal)] {
+		wrong("the placement is %s", got)
+	}
+	if (c.Sink != "") != v.has(reference) {
+		wrong("audit events go to %s", c.AuditSink)
+	}
+	return found
+}
+
+func TestAuditEventsGoWhereSiteEnvSays(t *testing.T) {
+	for name, want := range map[string]string{
+		"as it is":                 "https://store.example:8443/api/v1/audit/events",
+		"DataStorage by reference": "http://store.storage.svc.cluster.local",
+	} {
+		dir := manifests(t)
+		variants[name].choose(t, dir)
+		all, err := build(dir)
+		require.NoError(t, err)
+		running, err := pods(all)
+		require.NoError(t, err)
+		c, err := config.Load(environment(all, running["onefire"]))
+		require.NoError(t, err)
+		require.Equal(t, want, c.AuditSink, name)
+	}
+}
+
+func TestAVariableThatNothingReadsIsFound(t *testing.T) {
+	require.True(t, known(config.Config{}, "AUDIT_SINK"))
+	require.False(t, known(config.Config{}, "AUDIT_SNIK"))
+}

@@ -1,0 +1,133 @@
+package verify
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each of these is a mistake that somebody could make in a manifest; the checks
+// must see it.
+func TestMistakesAreFound(t *testing.T) {
+	for name, mistake := range map[string]struct {
+		file, from, to string
+		v              variant
+		want           string
+	}{
+		"a field that does not exist": {
+			file: "function.yaml", from: "containerConcurrency:", to: "containerConcurency:", want: "unknown field",
+		},
+		"a field that Knative does not let through": {
+			file: "function.yaml", from: "      enableServiceLinks: false\n", to: "      enableServiceLinks: false\n      hostNetwork: true\n",
+			want: "knative: ",
+		},
+		"an annotation with a slip": {
+			file: "function.yaml", from: "autoscaling.knative.dev/max-scale", to: "autoscaling.knative.dev/max-scales", want: "knative: ",
+		},
+		"a pod that always runs": {
+			file: "function.yaml", from: `min-scale: "0"`, to: `min-scale: "1"`, want: "at rest",
+		},
+		"a verb too few": {
+			file: "function.yaml", from: "[get, list, create, delete]", to: "[get, list, create]", want: "rights: onefire may",
+		},
+		"a verb too many": {
+			file: "function.yaml", from: "verbs: [patch]", to: "verbs: [patch, update]", want: "rights: onefire may",
+		},
+		"a verb too few for the store": {
+			file: "deadletters.yaml", from: "[get, list, create]", to: "[get, create]", want: "rights: onefire-deadletters may",
+		},
+		"a verb too many in the whole cluster": {
+			file: "../components/placement-signal/clusterrole.yaml", from: "[get, list, create, delete]", to: "['*']",
+			v: variant{on: []string{signal}}, want: "rights: onefire may",
+		},
+		"a token that nobody needs": {
+			file: "source.yaml", from: "      automountServiceAccountToken: false\n", to: "", want: "has a token",
+		},
+		"a root that can be written to": {
+			file: "source.yaml", from: "            readOnlyRootFilesystem: true\n", to: "", want: "can write to its root",
+		},
+		"a container that may run as root": {
+			file: "deadletters.yaml", from: "runAsNonRoot: true", to: "runAsNonRoot: false", want: "pods: onefire-deadletters",
+		},
+		"a function with capabilities": {
+			file: "function.yaml", from: "              drop: [ALL]", to: "              drop: [NET_RAW]", want: "pods: onefire",
+		},
+		"a namespace that lets anything run": {
+			file: "namespace.yaml", from: "enforce: restricted", to: "enforce: baseline", want: "not restricted",
+		},
+		"a probe at another port": {
+			file: "source.yaml", from: "              path: /health/readiness\n              port: http", to: "              path: /health/readiness\n              port: metrics",
+			want: "another port",
+		},
+		"a probe of another path": {
+			file: "function.yaml", from: "path: /health/liveness", to: "path: /healthz", want: "nothing asks /health/liveness",
+		},
+		"a variable with a slip": {
+			file: "source.yaml", from: "name: METRICS_ADDRESS", to: "name: METRIC_ADDRESS", want: "nothing reads METRIC_ADDRESS",
+		},
+		"a value that stops the start": {
+			file: "deadletters.yaml", from: `value: ":9464"`, to: `value: "9464"`, want: "METRICS_ADDRESS",
+		},
+		"a namespace without rights": {
+			file: "function.yaml", from: "              value: onefire", to: "              value: elsewhere", want: "no rights",
+		},
+		"a Trigger of another type": {
+			file: "broker.yaml", from: "type: io.prometheus.alert.v1", to: "type: io.prometheus.alert", want: "the source sends",
+		},
+		"a dead-letter sink that is not there": {
+			file: "broker.yaml", from: "name: onefire-deadletters", to: "name: dead-letters", want: "there is no Service dead-letters",
+		},
+		"retries without a pause": {
+			file: "broker.yaml", from: "    backoffDelay: PT0.5S\n", to: "", want: "how to try again",
+		},
+		"a delay that is no duration": {
+			file: "broker.yaml", from: "PT0.5S", to: "500ms", want: "backoffDelay",
+		},
+		"a Broker that gives up before the function": {
+			file: "broker.yaml", from: "timeout: PT100S", to: "timeout: PT20S", want: "the Broker gives up",
+		},
+		"a field that a default installation refuses": {
+			file: "broker.yaml", from: "    timeout: PT100S\n", to: "    timeout: PT100S\n    retryAfterMax: PT10S\n", want: "retryAfterMax",
+		},
+		"a pod that has no time to end": {
+			file: "function.yaml", from: "timeoutSeconds: 90", to: "timeoutSeconds: 30", want: "a pod that ends",
+		},
+		"more requests than the function takes": {
+			file: "function.yaml", from: "containerConcurrency: 256", to: "containerConcurrency: 1000", want: "the function takes",
+		},
+		"a selector that selects nothing": {
+			file: "source.yaml", from: "  selector:\n    app.kubernetes.io/name: onefire-source", to: "  selector:\n    app.kubernetes.io/name: source",
+			want: "Service onefire-source: wrong about",
+		},
+		"a budget for others": {
+			file: "source.yaml", from: "  maxUnavailable: 1\n  selector:\n    matchLabels:\n      app.kubernetes.io/name: onefire-source",
+			to: "  maxUnavailable: 1\n  selector: {}", want: "PodDisruptionBudget onefire-source: wrong about",
+		},
+		"a policy for pods that are not there": {
+			file: "networkpolicies.yaml", from: "  podSelector:\n    matchLabels:\n      app.kubernetes.io/name: onefire\n",
+			to: "  podSelector:\n    matchLabels:\n      app: onefire\n", want: "network: Ingress of onefire",
+		},
+		"no default": {
+			file: "networkpolicies.yaml", from: "policyTypes: [Ingress, Egress]", to: "policyTypes: [Egress]", want: "network: Ingress of stranger",
+		},
+		"a door left open": {
+			file: "networkpolicies.yaml", from: "              kubernetes.io/metadata.name: monitoring", to: "              kubernetes.io/os: linux",
+			want: "network: Ingress of onefire-source",
+		},
+		"a queue-proxy that the autoscaler cannot ask": {
+			file: "networkpolicies.yaml", from: "        - {protocol: TCP, port: 9090}\n", to: "", want: "network: Ingress of onefire",
+		},
+		"a function that the whole world reaches": {
+			file: "function.yaml", from: "    networking.knative.dev/visibility: cluster-local\n", to: "    a: b\n", want: "from outside",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := manifests(t)
+			mistake.v.choose(t, dir)
+			edit(t, filepath.Join(dir, "base", mistake.file), mistake.from, mistake.to)
+			found := problems(t, dir, mistake.v)
+			require.Condition(t, func() bool { return contains(found, mistake.want) }, "want %q in %q", mistake.want, found)
+		})
+	}
+}

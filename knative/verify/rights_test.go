@@ -1,0 +1,126 @@
+package verify
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"onefire/dedup"
+)
+
+// rights is what each of them calls, by resource.
+var rights = map[string]map[string][]string{
+	"onefire": {
+		dedup.Resource.Group + "/" + dedup.Resource.Resource:             {"create", "delete", "get", "list"},
+		dedup.Resource.Group + "/" + dedup.Resource.Resource + "/status": {"patch"},
+	},
+	"onefire-deadletters": {"/configmaps": {"create", "get", "list"}},
+	"onefire-replay":      {"/configmaps": {"delete", "get", "list"}},
+	"onefire-source":      {},
+}
+
+// rightsProblems is where what is granted is not what is called: a verb too
+// many is as wrong as one too few.
+func rightsProblems(all objects, v variant) []string {
+	granted := map[string]map[string][]string{}
+	for name := range rights {
+		granted[name] = map[string][]string{}
+	}
+	grant := func(subjects []rbacv1.Subject, rules []rbacv1.PolicyRule) {
+		for _, s := range subjects {
+			for _, r := range rules {
+				for _, group := range r.APIGroups {
+					for _, resource := range r.Resources {
+						key := group + "/" + resource
+						if granted[s.Name] == nil {
+							granted[s.Name] = map[string][]string{}
+						}
+						granted[s.Name][key] = append(granted[s.Name][key], r.Verbs...)
+					}
+				}
+				if len(r.NonResourceURLs) > 0 {
+					granted[s.Name]["a URL"] = r.Verbs
+				}
+			}
+		}
+	}
+	for _, b := range every[*rbacv1.RoleBinding](all) {
+		if role, ok := named[*rbacv1.Role](all, b.RoleRef.Name); ok && b.RoleRef.Kind == "Role" {
+			grant(b.Subjects, role.Rules)
+		}
+	}
+	cluster := every[*rbacv1.ClusterRoleBinding](all)
+	for _, b := range cluster {
+		if role, ok := named[*rbacv1.ClusterRole](all, b.RoleRef.Name); ok {
+			grant(b.Subjects, role.Rules)
+		}
+	}
+	var found []string
+	if v.has(signal) != (len(cluster) == 1) {
+		found = append(found, "rights in the whole cluster go with REMEDIATION_PLACEMENT=signal, and with nothing else")
+	}
+	for name, want := range rights {
+		for _, verbs := range granted[name] {
+			slices.Sort(verbs)
+		}
+		if fmt.Sprint(granted[name]) != fmt.Sprint(want) {
+			found = append(found, fmt.Sprintf("%s may %v, and calls %v", name, granted[name], want))
+		}
+	}
+	if len(granted) != len(rights) {
+		found = append(found, "somebody unknown has rights")
+	}
+	running, err := pods(all)
+	if err != nil {
+		return append(found, err.Error())
+	}
+	if token := running["onefire-source"].Spec.AutomountServiceAccountToken; token == nil || *token {
+		found = append(found, "the source has a token, and no use for it")
+	}
+	return found
+}
+
+// calls finds what code asks of a client of client-go.
+var calls = regexp.MustCompile(`client\.(Get|Post|Put|Patch|Delete|Verb)\(`)
+
+// What the table above grants is what the code can call: a call of another kind
+// needs another verb.
+func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
+	verbs := map[string][]string{"Get": {"get", "list"}, "Post": {"create"}, "Patch": {"patch"}, "Delete": {"delete"}}
+	for room, names := range map[string][]string{
+		"dedup":                {"onefire"},
+		"function/deadletters": {"onefire-deadletters", "onefire-replay"},
+	} {
+		files, err := filepath.Glob(filepath.Join("..", "..", room, "*.go"))
+		require.NoError(t, err)
+		called := map[string]bool{}
+		for _, file := range files {
+			if matched, _ := filepath.Match("*_test.go", filepath.Base(file)); matched {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, call := range calls.FindAllStringSubmatch(string(text), -1) {
+				require.Contains(t, verbs, call[1], "%s: no verb is granted for this", file)
+				for _, verb := range verbs[call[1]] {
+					called[verb] = true
+				}
+			}
+		}
+		granted := map[string]bool{}
+		for _, name := range names {
+			for _, some := range rights[name] {
+				for _, verb := range some {
+					granted[verb] = true
+				}
+			}
+		}
+		require.Equal(t, granted, called, room)
+	}
+}
