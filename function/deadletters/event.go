@@ -26,7 +26,7 @@ const (
 // the reason why a letter is dead.
 func encode(e event.Event) ([]byte, error) {
 	plain := e.Clone()
-	if kind := e.DataMediaType(); kind == "" || strings.HasSuffix(kind, "json") {
+	if kind := e.DataMediaType(); (kind == "" || strings.HasSuffix(kind, "json")) && json.Valid(e.Data()) {
 		plain.DataEncoded = bytes.TrimSpace(plain.DataEncoded)
 	}
 	asBase64 := e.Clone()

