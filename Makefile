@@ -13,7 +13,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func clean
+.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,7 +39,7 @@ lint: ## Check form and style (first time: 5 minutes of building the linter).
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not as gofmt writes it: $$files" >&2; exit 1; }
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
-	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
+	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags kube ./...
 	for module in knative/verify test/images test/func; do \
 		(cd $$module && go vet ./... && $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...) || exit 1; \
 	done
@@ -95,6 +95,9 @@ func: ## Build the func CLI as bin/func (first time: 4 minutes).
 
 test-func: ## Run, invoke and build the function with the func CLI (1 minute; the first time 12).
 	cd test/func && go vet ./... && go test -timeout 30m ./...
+
+test-kube: bin/kube-apiserver bin/etcd ## Test the dead-letter store on a whole Kubernetes API, with the roles that are deployed (the first time 10 minutes of building).
+	cd test && go test -tags kube -v ./deadletters -binaries ../../bin
 
 clean: ## Remove what was built and the local state.
 	rm -rf bin .local
