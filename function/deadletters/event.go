@@ -23,7 +23,7 @@ const (
 // encode writes an event as structured JSON that gives the same event when it
 // is read. Its data is written as JSON where that is what it is, without the
 // white space around it, and in base64 otherwise: what does not parse often is
-// the reason why a letter is dead.
+// the reason why a letter is dead. What [unpack] would not take is an error.
 func encode(e event.Event) ([]byte, error) {
 	plain := e.Clone()
 	if kind := e.DataMediaType(); (kind == "" || strings.HasSuffix(kind, "json")) && json.Valid(e.Data()) {
@@ -37,6 +37,9 @@ func encode(e event.Event) ([]byte, error) {
 		text, err := form.MarshalJSON()
 		if err == nil && !form.DataBase64 && !utf8.Valid(form.Data()) {
 			err = errors.New("the data is no text")
+		}
+		if err == nil && len(text) > maxEvent { // Escapes make up to six bytes of one.
+			err = fmt.Errorf("%w: %d bytes of at most %d", errTooLarge, len(text), maxEvent)
 		}
 		var back event.Event
 		if err == nil {

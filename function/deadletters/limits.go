@@ -19,8 +19,8 @@ const (
 	// the data of a ConfigMap have 1 MiB (etcd's limit on a request, with its
 	// metadata, is 1.5 MiB). Ten thousand alerts fit, compressed.
 	maxKept = 1 << 20
-	// maxEvent is the largest event in bytes when it is read again: a body, all
-	// of it in base64, and a megabyte of headers.
+	// maxEvent is the largest event in bytes as structured JSON: a body, all of
+	// it in base64, and a megabyte for its attributes. No larger one is kept.
 	maxEvent = 4<<20*4/3 + 1<<20
 	// maxText is the longest text of an annotation in bytes; all annotations of
 	// an object may have 256 KiB.

@@ -38,20 +38,25 @@ type store struct {
 }
 
 func newStore(a *api, most stock, log *slog.Logger) *store {
-	return &store{api: a, room: newRoom(most, a.count), receiver: inbound.New(bounds), log: log, now: time.Now}
+	s := &store{api: a, room: newRoom(most, a.count), receiver: inbound.New(bounds), log: log, now: time.Now}
+	s.receiver.Answered = func(ctx context.Context, status int) { s.metrics.request(ctx, status) }
+	return s
 }
 
 // ServeHTTP takes one dead letter.
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := s.receiver.Serve(w, r, s.log, func(ctx context.Context, body []byte) inbound.Answer { return s.receive(ctx, r, body) })
-	if a.Status == http.StatusRequestEntityTooLarge {
+	came := false
+	a := s.receiver.Serve(w, r, s.log, func(ctx context.Context, body []byte) inbound.Answer {
+		came = true
+		return s.receive(ctx, r, body)
+	})
+	if a.Status == http.StatusRequestEntityTooLarge && !came {
 		// In binary mode the headers say which event it is.
 		s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason,
 			"id", plain(r.Header.Get("Ce-Id")), "source", plain(r.Header.Get("Ce-Source")), "type", plain(r.Header.Get("Ce-Type")),
 			"content_type", plain(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
 		s.metrics.letter(r.Context(), refused)
 	}
-	s.metrics.request(r.Context(), a.Status)
 }
 
 func (s *store) receive(ctx context.Context, r *http.Request, body []byte) inbound.Answer {

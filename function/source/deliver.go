@@ -37,6 +37,7 @@ type delivery struct {
 type part struct {
 	eventType  string
 	data       func() []byte
+	size       int // of the data, in bytes, or a little less.
 	extensions map[string]string
 	watchdog   bool
 }
@@ -52,12 +53,13 @@ func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now
 			watchdog = watchdog || s.isWatchdog(a)
 		}
 		d.occurrences = []*occurrence{s.memory.recall(hook.keyOfAll(d.source), hook.begun, now)}
-		d.parts = []part{{NotificationType, func() []byte { return body }, map[string]string{"status": hook.status}, watchdog}}
+		d.parts = []part{{NotificationType, func() []byte { return body }, len(body), map[string]string{"status": hook.status}, watchdog}}
 		return d
 	}
+	envelope := hook.envelope()
 	for _, a := range hook.alerts {
 		d.occurrences = append(d.occurrences, s.memory.recall(hook.key(AlertType, d.source, a), hook.begun, now))
-		d.parts = append(d.parts, part{AlertType, func() []byte { return hook.with(a.raw, a.status) }, map[string]string{
+		d.parts = append(d.parts, part{AlertType, func() []byte { return hook.with(a.raw, a.status) }, envelope + len(a.raw), map[string]string{
 			"alertname": a.name, "severity": a.severity, "namespace": a.namespace, "status": a.status, "partitionkey": a.fingerprint,
 		}, s.isWatchdog(a)})
 	}
@@ -78,11 +80,12 @@ func (d *delivery) run(ctx context.Context) answer {
 	working.SetLimit(maxParallel)
 	for i := range d.parts {
 		working.Go(func() error {
-			if d.places.Acquire(ctx, 1) != nil {
+			places := 1 + int64(d.parts[i].size/placeSize)
+			if d.places.Acquire(ctx, places) != nil {
 				d.note(ctx, i, false, context.Cause(ctx))
 				return nil
 			}
-			defer d.places.Release(1)
+			defer d.places.Release(places)
 			again, err := d.memory.once(ctx, d.occurrences[i], func() error { return d.send(ctx, i) })
 			d.note(ctx, i, again, err)
 			return nil

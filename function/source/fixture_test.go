@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -171,7 +172,7 @@ func start(t *testing.T, to *broker, change ...func(*config.Source)) *fixture {
 	t.Cleanup(f.web.Close)
 	t.Cleanup(func() {
 		f.Source.sink.close()
-		require.NoError(t, f.metrics.stop(t.Context()))
+		require.NoError(t, f.metrics.stop(context.WithoutCancel(t.Context()))) // It ends before a cleanup begins.
 	})
 	return f
 }

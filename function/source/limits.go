@@ -24,7 +24,8 @@ const (
 	// maxHeader is the most bytes of a request's headers.
 	maxHeader = 32 << 10
 	// headerTimeout and bodyTimeout bound the time in which they must arrive,
-	// idleTimeout the time between two requests of one connection.
+	// idleTimeout the time between two requests of one connection. Their sum is
+	// for a body that nobody reads, too.
 	headerTimeout = 10 * time.Second
 	bodyTimeout   = 10 * time.Second
 	idleTimeout   = 3 * time.Minute
@@ -36,9 +37,12 @@ const (
 	maxRequests = 256
 	// maxParallel bounds the events of one webhook that are sent at once, and
 	// maxPlaces those of all webhooks: a Broker that works synchronously holds
-	// each for as long as the function takes, its retries included.
+	// each for as long as the function takes, its retries included. An event
+	// takes a place for each placeSize bytes of its data, so all of them take
+	// 32 MiB.
 	maxParallel = 32
 	maxPlaces   = 512
+	placeSize   = 64 << 10
 	// maxReason is the longest reason in an answer, in bytes. Alertmanager
 	// writes it into its log.
 	maxReason = 1 << 10
@@ -52,7 +56,8 @@ const (
 	maxRemembered = 32 << 10
 	// openFor is how long an alert is remembered whose webhook was not
 	// acknowledged: Alertmanager pauses up to 90 s between its tries, and one
-	// try may last as long as DELIVERY_TIMEOUT.
+	// try may last as long as DELIVERY_TIMEOUT. It runs from the last try, and
+	// for an alert that the sink has taken from then.
 	openFor = 10 * time.Minute
 
 	// maxAttempts bounds the tries to send one event; a try begins no later than

@@ -26,8 +26,9 @@ type memory struct {
 type occurrence struct {
 	id string
 	// first is when it came, seen when it came last, settled when a webhook
-	// with it was acknowledged; settled is zero while one is not.
-	first, seen, settled time.Time
+	// with it was acknowledged; settled is zero while one is not. taken is when
+	// a webhook with it ended after it was done.
+	first, seen, settled, taken time.Time
 	// done tells that the sink has taken the event, or refused it for good,
 	// which refused then says.
 	done    bool
@@ -62,12 +63,16 @@ func (m *memory) recall(key uuid.UUID, begun, now time.Time) *occurrence {
 
 // over tells whether what comes now with the same key is a new occurrence. The
 // time runs from the first acknowledgement, not the last: a group that is sent
-// more often than each window must not stay one event for ever.
+// more often than each window must not stay one event for ever. Neither must what
+// the sink has taken, while another event of its webhook is never taken.
 func (o *occurrence) over(now time.Time, length time.Duration) bool {
-	if o.settled.IsZero() {
-		return o.sending == nil && now.Sub(o.seen) >= openFor
+	switch {
+	case !o.settled.IsZero():
+		return now.Sub(o.settled) >= length
+	case !o.taken.IsZero():
+		return now.Sub(o.taken) >= openFor
 	}
-	return now.Sub(o.settled) >= length
+	return o.sending == nil && now.Sub(o.seen) >= openFor
 }
 
 // settle notes whether the sender of a webhook knows what became of it, and will
@@ -76,6 +81,9 @@ func (m *memory) settle(occurrences []*occurrence, settled bool, now time.Time) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, o := range occurrences {
+		if o.done && o.taken.IsZero() {
+			o.taken = now
+		}
 		switch {
 		case !settled:
 			o.seen, o.settled = now, time.Time{}
@@ -113,7 +121,8 @@ func (m *memory) once(ctx context.Context, o *occurrence, send func() error) (ag
 		defer m.mu.Unlock()
 		var refused *RefusedError
 		if errors.As(s.err, &refused) {
-			o.refused = s.err
+			// Its content would take more memory than there is.
+			o.refused = &RefusedError{Status: refused.Status, Answer: refused.Answer}
 		}
 		o.done, o.sending = s.err == nil || refused != nil, nil
 		close(s.ended)

@@ -29,7 +29,7 @@ type Source struct {
 	server   *http.Server
 	stopping atomic.Bool
 	// requests, bodies and places bound what is under way: webhooks, bytes of
-	// their bodies, and events.
+	// their bodies, and events by their size.
 	requests, bodies, places *semaphore.Weighted
 }
 
@@ -61,9 +61,12 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 	s.server = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// A webhook's body has a deadline of its own, and its delivery none of
+		// these.
+		ReadTimeout:    headerTimeout + bodyTimeout,
+		IdleTimeout:    idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	if c.CertFile != "" {
 		certificate, err := newCertificate(c.CertFile, c.KeyFile, time.Now, s.log)
