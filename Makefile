@@ -13,10 +13,10 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube clean
+.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube chart cluster e2e cluster-down build-cluster clean
 
 help: ## Show this list.
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: build build-local ## Run all of it on this machine until Ctrl-C (first time: up to 10 minutes of building).
 	@bin/onefire-local run bin/onefire bin/onefire-source
@@ -95,6 +95,21 @@ func: ## Build the func CLI as bin/func (first time: 4 minutes).
 
 test-func: ## Run, invoke and build the function with the func CLI (1 minute; the first time 12).
 	cd test/func && go vet ./... && go test -timeout 30m ./...
+
+chart: ## Write the Helm chart's templates and its table of values anew, from the manifests.
+	cd knative/verify && go test . -run 'TestTheCharts|TestTheTable' -update
+
+cluster: build-cluster ## Run a whole Kubernetes with Knative, Prometheus, Alertmanager and Onefire here, as root (a minute; the first time half an hour of building).
+	@bin/onefire-cluster up
+
+e2e: build-cluster ## Set alerts on fire in that cluster, break things, and count; RUN=… for some of the tests (docs/e2e.md says how long).
+	@bin/onefire-cluster e2e $(if $(RUN),-test.run='$(RUN)')
+
+cluster-down: build-cluster ## End that cluster, and check that nothing of it remains.
+	@bin/onefire-cluster down
+
+build-cluster:
+	cd test/cluster && go build -o ../../bin/onefire-cluster ./cmd/onefire-cluster
 
 test-kube: bin/kube-apiserver bin/etcd ## Test the dead-letter store on a whole Kubernetes API, with the roles that are deployed (the first time 10 minutes of building).
 	cd test && go test -tags kube -v ./deadletters -binaries ../../bin

@@ -1,0 +1,245 @@
+package verify
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The chart's templates are the manifests of kustomize, with what can be chosen
+// put in. They are written from them, so that there is one place where an object
+// is described; what follows is all that differs.
+var update = flag.Bool("update", false, "write the chart's templates and the table in docs/helm.md anew")
+
+// sources are the manifests that a template is written from.
+var sources = map[string][]string{
+	"namespace.yaml":       {"base/namespace.yaml"},
+	"crd.yaml":             {"crd/remediationrequests.yaml"},
+	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml"},
+	"broker.yaml":          {"base/broker.yaml"},
+	"source.yaml":          {"base/source.yaml"},
+	"deadletters.yaml":     {"base/deadletters.yaml"},
+	"networkpolicies.yaml": {"base/networkpolicies.yaml"},
+	"datastorage.yaml":     {"components/datastorage-reference/sinkbinding.yaml", "components/datastorage-reference/networkpolicy.yaml"},
+}
+
+// A choice is what an object's template has that its manifest has not.
+type choice struct {
+	// when is the condition under which there is the object; empty is always.
+	when    string
+	changes []change
+}
+
+const (
+	fixed    = `eq .Values.placement "fixed"`
+	signaled = `eq .Values.placement "signal"`
+)
+
+// keep leaves an object alone when the release is uninstalled.
+var keep = replace("metadata:\n", "metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n")
+
+// choices are by kind and name.
+var choices = map[string]choice{
+	"Namespace onefire": {when: ".Values.namespace.create", changes: []change{
+		keep, replace("  name: onefire\n", "  name: {{ .Release.Namespace }}\n"),
+	}},
+	"CustomResourceDefinition remediationrequests.kubernaut.ai": {when: ".Values.crd.install", changes: []change{keep}},
+	"Role onefire":               {when: fixed},
+	"RoleBinding onefire":        {when: fixed},
+	"ClusterRole onefire":        {when: signaled},
+	"ClusterRoleBinding onefire": {when: signaled},
+	"Service onefire": {changes: []change{
+		replace(`min-scale: "0"`, "min-scale: {{ .Values.function.scale.min | quote }}"),
+		replace(`max-scale: "5"`, "max-scale: {{ .Values.function.scale.max | quote }}"),
+		replace(`target: "64"`, "target: {{ .Values.function.scale.target | quote }}"),
+		replace("image: onefire\n", `image: {{ include "onefire.image" (list $ "function") }}`+"\n"),
+		replace("value: onefire\n", "value: {{ .Release.Namespace }}\n"),
+		replace("value: fixed\n", "value: {{ .Values.placement }}\n"),
+		within("env", true, variables("function")),
+		within("env", true, `
+{{- with .Values.audit.url }}
+- name: AUDIT_SINK
+  value: {{ . | quote }}
+{{- end }}`),
+		within("resources", false, quantities("function")),
+	}},
+	"ConfigMap onefire-broker": {when: "not .Values.broker.config.name"},
+	"Broker onefire": {changes: []change{
+		replace("MTChannelBasedBroker", "{{ .Values.broker.class | quote }}"),
+		replace("    name: onefire-broker\n", `    name: {{ .Values.broker.config.name | default "onefire-broker" | quote }}`+"\n"),
+		replace("    namespace: {{ .Release.Namespace }}\n", "    namespace: {{ .Values.broker.config.namespace | default .Release.Namespace | quote }}\n"),
+	}},
+	"Deployment onefire-source": {changes: []change{
+		replace("replicas: 2\n", "replicas: {{ .Values.source.replicas }}\n"),
+		replace("image: onefire-source\n", `image: {{ include "onefire.image" (list $ "source") }}`+"\n"),
+		within("env", true, variables("source")),
+		within("resources", false, quantities("source")),
+	}},
+	"Deployment onefire-deadletters": {changes: []change{
+		replace("image: onefire-deadletters\n", `image: {{ include "onefire.image" (list $ "deadletters") }}`+"\n"),
+		within("env", true, variables("deadletters")),
+		within("resources", false, quantities("deadletters")),
+	}},
+	"CronJob onefire-replay": {changes: []change{
+		replace("image: onefire-deadletters\n", `image: {{ include "onefire.image" (list $ "deadletters") }}`+"\n"),
+		replace("http://onefire.onefire.svc", "http://onefire.{{ .Release.Namespace }}.svc"),
+		within("env", true, variables("replay")),
+		within("resources", false, quantities("replay")),
+	}},
+	"NetworkPolicy onefire-source":      {changes: []change{monitoring}},
+	"NetworkPolicy onefire-deadletters": {changes: []change{monitoring}},
+	"NetworkPolicy onefire-replay": {changes: []change{
+		replace("[knative-serving, kourier-system, istio-system, contour-internal]", `{{ prepend .Values.gateways "knative-serving" | toJson }}`),
+	}},
+	"NetworkPolicy onefire-datastorage": {changes: []change{replace("from-site-env", "{{ .Values.audit.namespace | quote }}")}},
+	"SinkBinding onefire-datastorage": {when: ".Values.audit.reference.name", changes: []change{
+		within("ref", false, `
+apiVersion: {{ .Values.audit.reference.apiVersion | quote }}
+kind: {{ .Values.audit.reference.kind | quote }}
+name: {{ .Values.audit.reference.name | quote }}
+namespace: {{ .Values.audit.namespace | quote }}`),
+		replace("    uri: /api/v1/audit/events\n", "    {{- with .Values.audit.reference.uri }}\n    uri: {{ . | quote }}\n    {{- end }}\n"),
+	}},
+}
+
+var monitoring = replace("metadata.name: monitoring\n", "metadata.name: {{ .Values.monitoring.namespace | quote }}\n")
+
+func variables(part string) string {
+	return "\n{{- include \"onefire.env\" .Values." + part + ".env | nindent INDENT }}"
+}
+
+func quantities(part string) string {
+	return "\n{{- toYaml .Values." + part + ".resources | nindent INDENT }}"
+}
+
+// A change makes another text of an object's, or says why it cannot.
+type change func(object string) (string, error)
+
+// replace replaces what must be there exactly once.
+func replace(from, to string) change {
+	return func(object string) (string, error) {
+		if n := strings.Count(object, from); n != 1 {
+			return "", fmt.Errorf("%q is there %d times", from, n)
+		}
+		return strings.Replace(object, from, to, 1), nil
+	}
+}
+
+// within writes lines beneath a key that must be there exactly once, after what
+// is there or in its place. Where a line says INDENT, the depth is put in.
+func within(key string, after bool, lines string) change {
+	head := regexp.MustCompile(`(?m)^( *)` + key + `:\n`)
+	return func(object string) (string, error) {
+		found := head.FindAllStringSubmatchIndex(object, -1)
+		if len(found) != 1 {
+			return "", fmt.Errorf("%s: is there %d times", key, len(found))
+		}
+		depth, start := found[0][3]-found[0][2]+2, found[0][1]
+		end := start
+		for _, line := range strings.SplitAfter(object[start:], "\n") {
+			if !strings.HasPrefix(line, strings.Repeat(" ", depth)) {
+				break
+			}
+			end += len(line)
+		}
+		if after {
+			start = end
+		}
+		indented := strings.ReplaceAll(strings.TrimPrefix(lines, "\n"), "\n", "\n"+strings.Repeat(" ", depth))
+		indented = strings.ReplaceAll(indented, "INDENT", fmt.Sprint(depth))
+		return object[:start] + strings.Repeat(" ", depth) + indented + "\n" + object[end:], nil
+	}
+}
+
+var (
+	identity   = regexp.MustCompile(`(?m)^kind: (\S+)\nmetadata:\n  name: (\S+)\n(  namespace: \S+\n)?(  labels:\n)?`)
+	namespaces = regexp.MustCompile(`(?m)^( +)namespace: onefire$`)
+	subjects   = regexp.MustCompile(`(  - kind: ServiceAccount\n    name: \S+\n)(    namespace: .*\n)?`)
+	// cluster are the kinds that have no namespace.
+	cluster = regexp.MustCompile(`^(Namespace|CustomResourceDefinition|ClusterRole|ClusterRoleBinding)$`)
+)
+
+// template writes the template of an object, and gives its kind and name.
+func template(object string) (text, name string, err error) {
+	found := identity.FindStringSubmatch(object)
+	if found == nil || strings.Contains(object, "{{") {
+		return "", "", fmt.Errorf("kind, metadata and name must follow each other, and no template may be there:\n%s", object)
+	}
+	name = found[1] + " " + found[2]
+	head := "kind: " + found[1] + "\nmetadata:\n  name: " + found[2] + "\n"
+	if !cluster.MatchString(found[1]) {
+		head += "  namespace: {{ .Release.Namespace }}\n"
+	}
+	head += "  labels:\n    {{- include \"onefire.labels\" . | nindent 4 }}\n"
+	text = strings.Replace(object, found[0], head, 1)
+	text = namespaces.ReplaceAllString(text, "${1}namespace: {{ .Release.Namespace }}")
+	text = subjects.ReplaceAllString(text, "${1}    namespace: {{ .Release.Namespace }}\n")
+	for _, change := range choices[name].changes {
+		if text, err = change(text); err != nil {
+			return "", name, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if when := choices[name].when; when != "" {
+		text = "{{- if " + when + " }}\n" + text + "{{- end }}\n"
+	}
+	return text, name, nil
+}
+
+// written gives the chart's templates as they follow from the manifests, by
+// file, and the objects that are in them.
+func written(dir string) (files map[string]string, names []string, err error) {
+	files = map[string]string{}
+	for file, from := range sources {
+		text := "{{- /* Written from " + strings.Join(from, " and ") + " by chart_templates_test.go. */}}\n"
+		for _, path := range from {
+			manifest, err := os.ReadFile(filepath.Join(dir, path))
+			if err != nil {
+				return nil, nil, fmt.Errorf("reading a manifest: %w", err)
+			}
+			for object := range strings.SplitSeq(string(manifest), "\n---\n") {
+				object, name, err := template(strings.TrimSuffix(object, "\n") + "\n")
+				if err != nil {
+					return nil, nil, fmt.Errorf("%s: %w", path, err)
+				}
+				names = append(names, name)
+				text += "---\n" + object
+			}
+		}
+		files[file] = text
+	}
+	return files, names, nil
+}
+
+func TestTheChartsTemplatesFollowFromTheManifests(t *testing.T) {
+	files, names, err := written("..")
+	require.NoError(t, err)
+	for name := range choices {
+		require.Contains(t, names, name, "a choice for what is not there")
+	}
+	for file, text := range files {
+		path := filepath.Join("..", "chart", "templates", file)
+		if *update {
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		}
+		there, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, text, string(there), "go test ./... -update in knative/verify writes it anew")
+	}
+	there, err := filepath.Glob("../chart/templates/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, there, len(files), "templates that come from nowhere")
+}
+
+// A manifest that changed where a choice is put in stops the writing.
+func TestAManifestThatNoChoiceFitsIsFound(t *testing.T) {
+	dir := manifests(t)
+	edit(t, filepath.Join(dir, "base", "source.yaml"), "replicas: 2", "replicas: 3")
+	_, _, err := written(dir)
+	require.ErrorContains(t, err, `base/source.yaml: Deployment onefire-source: "replicas: 2\n" is there 0 times`)
+}

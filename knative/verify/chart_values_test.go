@@ -1,0 +1,135 @@
+package verify
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// sink is the least that somebody has to say.
+const sink = "audit: {url: 'https://store.example', namespace: storage}\n"
+
+func TestAWrongValueIsNamed(t *testing.T) {
+	for name, wrong := range map[string]struct {
+		values string
+		want   []string
+	}{
+		"nothing at all":              {"", []string{"/audit/url", "/audit/reference/name", "/audit/namespace"}},
+		"no namespace":                {"audit: {url: 'https://store.example'}", []string{"/audit/namespace"}},
+		"a URL and a reference":       {"audit: {url: 'https://store.example', reference: {name: store}, namespace: storage}", []string{"/audit/url", "/audit/reference/name"}},
+		"a URL without a scheme":      {"audit: {url: 'store.example', namespace: storage}", []string{"/audit/url", "https?"}},
+		"a slip":                      {sink + "placment: signal", []string{"placment"}},
+		"a slip below":                {sink + "function: {scale: {maximum: 7}}", []string{"/function/scale", "maximum"}},
+		"a slip in a resource":        {sink + "source: {resources: {limit: {memory: 1Gi}}}", []string{"/source/resources", "limit"}},
+		"an unknown placement":        {sink + "placement: everywhere", []string{"/placement", "'fixed', 'signal'"}},
+		"a class without a ConfigMap": {sink + "broker: {class: Kafka}", []string{"/broker/config/name"}},
+		"a ConfigMap from nowhere":    {sink + "broker: {config: {name: mine}}", []string{"/broker/config/namespace"}},
+		"a tag in place of a digest":  {sink + "images: {function: {digest: v1}}", []string{"/images/function/digest"}},
+		"a number as a variable":      {sink + "function: {env: {RATE: 1000000}}", []string{"/function/env/RATE", "want string"}},
+		"a variable of the chart's":   {sink + "function: {env: {AUDIT_SINK: x}}", []string{"/function/env/AUDIT_SINK"}},
+		"a name that is no variable":  {sink + "source: {env: {log-level: debug}}", []string{"/source/env", "log-level"}},
+		"no source":                   {sink + "source: {replicas: 0}", []string{"/source/replicas"}},
+		"a word for a boolean":        {sink + "crd: {install: 'no'}", []string{"/crd/install", "want boolean"}},
+		"a quantity with a slip":      {sink + "replay: {resources: {limits: {memory: 1GB}}}", []string{"/replay/resources/limits/memory"}},
+		"more than a pod takes":       {sink + "function: {scale: {target: 1000}}", []string{"/function/scale/target", "256"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			given, err := common.ReadValues([]byte(wrong.values))
+			require.NoError(t, err)
+			_, err = render(t, "../chart", "onefire", given)
+			for _, want := range wrong.want {
+				require.ErrorContains(t, err, want)
+			}
+			require.Equal(t, support.ErrorSev, lint.RunAll("../chart", given, "onefire").HighestSeverity)
+		})
+	}
+}
+
+// A chart that holds this one as a dependency gives it its global values.
+func TestGlobalValuesAreLetThrough(t *testing.T) {
+	given, err := common.ReadValues([]byte(sink + "global: {region: north}"))
+	require.NoError(t, err)
+	_, err = render(t, "../chart", "onefire", given)
+	require.NoError(t, err)
+}
+
+// table writes a row for each value of values.yaml that has a comment, and for
+// each that nothing above or below it has one for.
+func table(node *yaml.Node, path string) string {
+	rows := ""
+	for i := 0; i < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		name := strings.TrimPrefix(path+"."+key.Value, ".")
+		if value.Kind == yaml.MappingNode && commented(value) {
+			rows += table(value, name)
+			continue
+		}
+		text := strings.ReplaceAll(strings.TrimPrefix(key.HeadComment, "# "), "\n# ", " ")
+		rows += fmt.Sprintf("| `%s` | %s | %s |\n", name, inline(value), text)
+	}
+	return rows
+}
+
+func commented(node *yaml.Node) bool {
+	for _, below := range node.Content {
+		if below.HeadComment != "" || commented(below) {
+			return true
+		}
+	}
+	return false
+}
+
+// inline is a value on one line, as it may be written.
+func inline(node *yaml.Node) string {
+	var text string
+	switch node.Kind {
+	case yaml.MappingNode:
+		var parts []string
+		for i := 0; i < len(node.Content); i += 2 {
+			parts = append(parts, node.Content[i].Value+": "+strings.Trim(inline(node.Content[i+1]), "`"))
+		}
+		text = "{" + strings.Join(parts, ", ") + "}"
+	case yaml.SequenceNode:
+		var parts []string
+		for _, below := range node.Content {
+			parts = append(parts, below.Value)
+		}
+		text = "[" + strings.Join(parts, ", ") + "]"
+	default:
+		if text = node.Value; text == "" {
+			text = `""`
+		}
+	}
+	return "`" + text + "`"
+}
+
+func TestTheTableInTheDocsIsTheChartsValues(t *testing.T) {
+	text, err := os.ReadFile("../chart/values.yaml")
+	require.NoError(t, err)
+	document, err := yaml.Parse(string(text))
+	require.NoError(t, err)
+	rows := "| value | default | what for |\n|---|---|---|\n" + table(document.YNode(), "")
+	require.NotContains(t, rows, "|  |", "a value without a comment")
+
+	docs := filepath.Join("..", "..", "docs", "helm.md")
+	page, err := os.ReadFile(docs)
+	require.NoError(t, err)
+	before, rest, found := strings.Cut(string(page), "| value |")
+	require.True(t, found)
+	_, after, found := strings.Cut(rest, "\n\n")
+	require.True(t, found, "the table ends with an empty line")
+	want := before + rows + "\n" + after
+	if *update {
+		require.NoError(t, os.WriteFile(docs, []byte(want), 0o644))
+		page = []byte(want)
+	}
+	require.Equal(t, want, string(page), "go test ./... -update in knative/verify writes it anew")
+}
