@@ -31,6 +31,7 @@ test: ## Run all tests, with the race detector where it helps (5 minutes; the fi
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
 	cd test && go test -timeout 30m ./mutation
 	cd knative/verify && go vet ./... && go test ./...
+	cd test/cluster && go vet ./... && go test $$(go list ./... | grep -v /e2e)
 
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m
@@ -40,7 +41,7 @@ lint: ## Check form and style (first time: 5 minutes of building the linter).
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
 	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags kube ./...
-	for module in knative/verify test/images test/func; do \
+	for module in knative/verify test/images test/func test/cluster test/cluster/dns; do \
 		(cd $$module && go vet ./... && $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...) || exit 1; \
 	done
 
@@ -102,7 +103,7 @@ chart: ## Write the Helm chart's templates and its table of values anew, from th
 cluster: build-cluster ## Run a whole Kubernetes with Knative, Prometheus, Alertmanager and Onefire here, as root (a minute; the first time half an hour of building).
 	@bin/onefire-cluster up
 
-e2e: build-cluster ## Set alerts on fire in that cluster, break things, and count; RUN=… for some of the tests (docs/e2e.md says how long).
+e2e: build-cluster ## Set alerts on fire in that cluster, break things, and count (14 minutes; RUN=regexp for some).
 	@bin/onefire-cluster e2e $(if $(RUN),-test.run='$(RUN)')
 
 cluster-down: build-cluster ## End that cluster, and check that nothing of it remains.
