@@ -31,6 +31,8 @@ test: ## Run all tests, with the race detector where it helps (5 minutes; the fi
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
 	cd test && go test -timeout 30m ./mutation
 	cd knative/verify && go vet ./... && go test ./...
+	cd test/observability && go vet ./... && go test ./...
+	cd test/observability/objects && go vet ./... && go test ./...
 	cd test/cluster && go vet ./... && go test $$(go list ./... | grep -v /e2e)
 
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
@@ -41,8 +43,8 @@ lint: ## Check form and style (first time: 5 minutes of building the linter).
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
 	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags kube ./...
-	for module in knative/verify test/images test/func test/cluster test/cluster/dns; do \
-		(cd $$module && go vet ./... && $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...) || exit 1; \
+	for module in knative/verify test/images test/func test/cluster test/cluster/dns test/observability test/observability/objects; do \
+		(cd $$module && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
 	done
 
 fuzz: ## Fuzz every decoder, FUZZTIME (60s) each.

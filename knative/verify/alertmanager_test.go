@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
@@ -20,15 +22,22 @@ func TestAlertmanagerTakesItsSnippet(t *testing.T) {
 	running, err := pods(all)
 	require.NoError(t, err)
 
-	require.NotEmpty(t, c.Route.Routes)
-	route := c.Route.Routes[0]
-	require.Equal(t, "onefire", route.Receiver)
-	require.True(t, route.Continue, "whoever was called before is called still")
 	source, err := onefire.LoadSource(environment(all, running["onefire-source"]))
 	require.NoError(t, err)
-	require.NotNil(t, route.GroupInterval)
-	require.GreaterOrEqual(t, int64(*route.GroupInterval), 2*int64(source.Window), "a repeat must not look like a retry")
-	require.GreaterOrEqual(t, int64(*route.GroupInterval), int64(source.DeliveryTimeout), "Alertmanager waits as long as the source")
+	require.Len(t, c.Route.Routes, 2)
+	for _, route := range c.Route.Routes {
+		require.Equal(t, "onefire", route.Receiver)
+		require.True(t, route.Continue, "whoever was called before is called still")
+		require.NotNil(t, route.GroupInterval)
+		require.GreaterOrEqual(t, int64(*route.GroupInterval), 2*int64(source.Window), "a repeat must not look like a retry")
+		require.GreaterOrEqual(t, int64(*route.GroupInterval), int64(source.DeliveryTimeout), "Alertmanager waits as long as the source")
+	}
+	for alertname, want := range map[string][]bool{"Watchdog": {true, false}, "DiskFull": {false, true}} {
+		for i, route := range c.Route.Routes {
+			require.Equal(t, want[i], labels.Matchers(route.Matchers).Matches(model.LabelSet{"alertname": model.LabelValue(alertname)}),
+				"each alert is sent once")
+		}
+	}
 
 	var receiver config.Receiver
 	for _, r := range c.Receivers {

@@ -1,0 +1,63 @@
+package objects
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/kube-state-metrics/v2/pkg/customresourcestate"
+	"k8s.io/kube-state-metrics/v2/pkg/metric"
+	"sigs.k8s.io/yaml"
+)
+
+// exposed is what kube-state-metrics makes of a RemediationRequest.
+func exposed(t *testing.T, object string) string {
+	t.Helper()
+	config, err := os.ReadFile("../../../knative/observability/kube-state-metrics.yaml")
+	require.NoError(t, err)
+	var parsed customresourcestate.Metrics
+	require.NoError(t, yaml.UnmarshalStrict([]byte(strings.Replace(string(config), "kind: CustomResourceStateMetrics\n", "", 1)), &parsed))
+	require.Len(t, parsed.Spec.Resources, 1)
+	for i := range parsed.Spec.Resources[0].Metrics { // As kube-state-metrics does when it reads the file.
+		each := &parsed.Spec.Resources[0].Metrics[i].Each
+		each.Type = metric.Type(strings.ToLower(string(each.Type)))
+	}
+	factory, err := customresourcestate.NewCustomResourceMetrics(parsed.Spec.Resources[0])
+	require.NoError(t, err)
+	u := &unstructured.Unstructured{}
+	require.NoError(t, yaml.Unmarshal([]byte(object), &u.Object))
+	var out strings.Builder
+	for _, family := range factory.MetricFamilyGenerators() {
+		out.Write(family.Generate(u).ByteSlice())
+	}
+	return out.String()
+}
+
+func TestKubeStateMetricsTellsOfARequest(t *testing.T) {
+	const begin = `
+apiVersion: kubernaut.ai/v1alpha1
+kind: RemediationRequest
+metadata: {name: rr-1, namespace: onefire, creationTimestamp: "2026-01-02T03:04:05Z"}
+spec: {severity: high, signalName: DiskFull}
+`
+	for name, c := range map[string]struct {
+		object string
+		want   []string
+	}{
+		"new: the CRD's default count, no phase, no repeat": {begin + "status: {deduplication: {occurrenceCount: 1}}", []string{
+			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
+			`onefire_remediationrequest_occurrences{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1`,
+		}},
+		"a repeat, and a phase": {begin + `status: {overallPhase: Executing, deduplication: {occurrenceCount: 7, lastSeenAt: "2026-01-02T03:05:05Z"}}`, []string{
+			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",phase="Executing",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
+			`onefire_remediationrequest_last_seen{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",phase="Executing",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323105e+09`,
+			`onefire_remediationrequest_occurrences{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",phase="Executing",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 7`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.ElementsMatch(t, c.want, strings.Split(strings.TrimSpace(exposed(t, c.object)), "\n"))
+		})
+	}
+}
