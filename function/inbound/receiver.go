@@ -17,9 +17,6 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// ErrBusy is the reason of a 503 that a bound made.
-var ErrBusy = errors.New("too much is under way already")
-
 // Receiver reads requests within its bounds. Any number of goroutines may use
 // it. Its zero value is not usable; see [New].
 type Receiver struct {
@@ -66,7 +63,7 @@ func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logg
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), v.bounds.Timeout)
 	defer cancel()
-	body, release, err := v.read(w, r)
+	body, release, err := ReadBody(w, r, v.bounds.Body, v.bodies)
 	defer release()
 	var tooBig *http.MaxBytesError
 	switch {
@@ -84,39 +81,6 @@ func (v *Receiver) Close(ctx context.Context) error { return v.requests.close(ct
 
 // Oldest is how long the oldest request has been under way.
 func (v *Receiver) Oldest() time.Duration { return v.requests.oldest() }
-
-// read reads the body within the limits of size and time. release gives back
-// its share of the memory for bodies.
-func (v *Receiver) read(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
-	held := &budget{left: v.bodies}
-	if r.ContentLength > v.bounds.Body {
-		return nil, held.release, &http.MaxBytesError{Limit: v.bounds.Body}
-	}
-	// Hosts that cannot set a deadline have their own.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout))
-	var buffer bytes.Buffer
-	_, err = io.Copy(&buffer, io.TeeReader(http.MaxBytesReader(w, r.Body, v.bounds.Body), held))
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	return buffer.Bytes(), held.release, err
-}
-
-// budget takes what is written to it from the memory for bodies, piece by
-// piece, so that a slow sender holds no more than it has sent. It never waits.
-type budget struct {
-	left *semaphore.Weighted
-	held int64
-}
-
-func (b *budget) Write(piece []byte) (int, error) {
-	n := int64(len(piece))
-	if !b.left.TryAcquire(n) {
-		return 0, ErrBusy
-	}
-	b.held += n
-	return len(piece), nil
-}
-
-func (b *budget) release() { b.left.Release(b.held) }
 
 // Decode reads one CloudEvent in binary or structured mode. Without an event
 // there is an answer that says why. Whether the event is valid it does not ask.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
+
+	"onefire/function/inbound"
 )
 
 func TestWhatWasRefusedIsRememberedWithoutItsContent(t *testing.T) {
@@ -82,7 +84,7 @@ func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
 	b := newBroker(t)
 	s, err := New(t.Context(), settings(b.URL), io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, headerTimeout+bodyTimeout, s.server.ReadTimeout)
+	require.Equal(t, headerTimeout+inbound.BodyTimeout, s.server.ReadTimeout)
 	s.server.ReadTimeout = 100 * time.Millisecond
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -1,6 +1,10 @@
 package source
 
-import "time"
+import (
+	"time"
+
+	"onefire/function/inbound"
+)
 
 const (
 	// maxBody is the largest webhook in bytes: 10,000 alerts as Alertmanager
@@ -23,11 +27,10 @@ const (
 	maxAlerts = 10_000
 	// maxHeader is the most bytes of a request's headers.
 	maxHeader = 32 << 10
-	// headerTimeout and bodyTimeout bound the time in which they must arrive,
-	// idleTimeout the time between two requests of one connection. Their sum is
-	// for a body that nobody reads, too.
+	// headerTimeout bounds the time in which headers must arrive, idleTimeout
+	// that between two requests of one connection. A body has
+	// [inbound.BodyTimeout] on top of the headers', one that nobody reads too.
 	headerTimeout = 10 * time.Second
-	bodyTimeout   = 10 * time.Second
 	idleTimeout   = 3 * time.Minute
 	// answerTimeout bounds the sending of an answer, and drainTimeout the part
 	// of it in which what is left of a refused body may arrive.
@@ -97,4 +100,4 @@ const (
 
 // StopGrace is how much longer than a delivery a stop may take: a webhook's body
 // and its answer take time as well.
-const StopGrace = bodyTimeout + answerTimeout
+const StopGrace = inbound.BodyTimeout + answerTimeout

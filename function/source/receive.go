@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/semaphore"
+	"onefire/function/inbound"
 )
 
 // answer is what a request is answered with. Its reason is the same for the same
@@ -30,11 +29,9 @@ func answered(status int, format string, args ...any) answer {
 	return answer{status: status, reason: reason}
 }
 
-var errBusy = errors.New("too much is under way already")
-
 // serveWebhook answers one webhook.
 func (s *Source) serveWebhook(w http.ResponseWriter, r *http.Request) {
-	a := answered(http.StatusServiceUnavailable, "%v", errBusy)
+	a := answered(http.StatusServiceUnavailable, "%v", inbound.ErrBusy)
 	var settle func(settled bool)
 	if s.requests.TryAcquire(1) {
 		defer s.requests.Release(1)
@@ -73,7 +70,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, settl
 		s.log.Error("no webhook can be let in", "error", err)
 		return answered(http.StatusServiceUnavailable, "cannot tell who may send: see the log of the source"), nil
 	}
-	body, release, err := s.read(w, r)
+	body, release, err := inbound.ReadBody(w, r, maxBody, s.bodies)
 	defer release()
 	var tooBig *http.MaxBytesError
 	switch {
@@ -98,39 +95,6 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, settl
 	d := s.newDelivery(hook, body, r.Header.Get("Traceparent"), now)
 	return d.run(ctx), func(settled bool) { s.memory.settle(d.occurrences, settled, s.now()) }
 }
-
-// read reads the body within the limits of size and time. release gives back its
-// share of the memory for bodies.
-func (s *Source) read(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
-	held := &budget{left: s.bodies}
-	if r.ContentLength > maxBody {
-		return nil, held.release, &http.MaxBytesError{Limit: maxBody}
-	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // Every server here has one.
-	var buffer bytes.Buffer
-	_, err = io.Copy(&buffer, io.TeeReader(http.MaxBytesReader(w, r.Body, maxBody), held))
-	_ = control.SetReadDeadline(time.Time{})
-	return buffer.Bytes(), held.release, err
-}
-
-// budget takes what is written to it from the memory for bodies, piece by
-// piece, so that a slow sender holds no more than it has sent. It never waits.
-type budget struct {
-	left *semaphore.Weighted
-	held int64
-}
-
-func (b *budget) Write(piece []byte) (int, error) {
-	n := int64(len(piece))
-	if !b.left.TryAcquire(n) {
-		return 0, errBusy
-	}
-	b.held += n
-	return len(piece), nil
-}
-
-func (b *budget) release() { b.left.Release(b.held) }
 
 // write sends the answer. A failed write has no reader any more, and one that
 // does not read holds nothing up for long.

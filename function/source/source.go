@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"onefire/config"
+	"onefire/function/inbound"
 )
 
 // Source takes webhooks. Make it with [New].
@@ -63,7 +64,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		ReadHeaderTimeout: headerTimeout,
 		// A webhook's body has a deadline of its own, and its delivery none of
 		// these.
-		ReadTimeout:    headerTimeout + bodyTimeout,
+		ReadTimeout:    headerTimeout + inbound.BodyTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
