@@ -1,11 +1,13 @@
 package conformance
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -113,20 +115,25 @@ func behindProxy(t *testing.T, to *clientcmdapi.Config) (*clientcmdapi.Config, *
 func startStore(t *testing.T) *recipient {
 	t.Helper()
 	kube := startConfigMaps(t)
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := l.Addr().String()
-	require.NoError(t, l.Close())
-	c, err := config.LoadDeadLetters(map[string]string{"KUBECONFIG": kube.kubeconfig(t), "LISTEN_ADDRESS": address})
+	c, err := config.LoadDeadLetters(map[string]string{"KUBECONFIG": kube.kubeconfig(t), "LISTEN_ADDRESS": "127.0.0.1:0"})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	logged, logs := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- deadletters.Serve(ctx, c, io.Discard) }()
+	go func() { done <- errors.Join(deadletters.Serve(ctx, c, logs), logs.Close()) }()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-done)
 	})
-	r := &recipient{url: "http://" + address, setDown: kube.setDown, letters: kube, effects: func(t *testing.T) int { return len(kube.letters(t)) }}
+	// A port that was free a moment ago may be another test's by now: it is the
+	// store that finds one, and its log's first line says which.
+	lines := bufio.NewReader(logged)
+	first, err := lines.ReadBytes('\n')
+	require.NoError(t, err)
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // It ends with the store.
+	var started struct{ Address string }
+	require.NoError(t, json.Unmarshal(first, &started))
+	r := &recipient{url: "http://" + started.Address, setDown: kube.setDown, letters: kube, effects: func(t *testing.T) int { return len(kube.letters(t)) }}
 	require.Eventually(t, func() bool {
 		resp, err := http.Get(r.url + "/health/readiness")
 		if err != nil {

@@ -126,7 +126,9 @@ func fromSource(t *testing.T, url string) outcome {
 	}()
 	body := `{"version":"4","groupKey":"{}","receiver":"r","status":"firing","alerts":[{"status":"firing",
 		"labels":{"alertname":"Café","severity":"critical","namespace":"shop","pod":"api-0"},"startsAt":"2026-01-02T03:04:05Z"}]}`
-	resp, err := http.Post("http://"+listener.Addr().String()+"/alertmanager", "application/json", strings.NewReader(body))
+	// No connection is kept: the port may soon be another source's.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Post("http://"+listener.Addr().String()+"/alertmanager", "application/json", strings.NewReader(body))
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	switch resp.StatusCode / 100 {
