@@ -25,7 +25,7 @@ alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came 
 	@[ -x bin/onefire-local ] || $(MAKE) --no-print-directory build-local
 	@bin/onefire-local alert $(FILE)
 
-test: ## Run all tests, with the race detector where it helps (5 minutes; the first time 15).
+test: ## Run all tests, with the race detector where it helps (10 minutes; the first time 25).
 	go test -race ./...
 	go test ./dedup
 	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
@@ -38,7 +38,7 @@ test: ## Run all tests, with the race detector where it helps (5 minutes; the fi
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m
 
-lint: ## Check form and style (first time: 5 minutes of building the linter).
+lint: ## Check form and style (first time: 8 minutes).
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not as gofmt writes it: $$files" >&2; exit 1; }
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
