@@ -24,7 +24,7 @@ var epoch = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
 // pass lets time go by: in synctest.Test, where the clock is the test's own, it
 // takes none.
 func pass(d time.Duration) {
-	time.Sleep(d) // It moves that clock.
+	time.Sleep(d) // In a bubble of synctest this only moves its clock on; nothing waits.
 }
 
 // signal is what all simulated alerts say.

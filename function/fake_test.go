@@ -25,7 +25,7 @@ var noon = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
 
 // pass lets time go by within synctest.Test, where the clock is the test's own.
 func pass(d time.Duration) {
-	time.Sleep(d) // It moves that clock, and takes no time.
+	time.Sleep(d) // In a bubble of synctest this only moves its clock on; nothing waits.
 }
 
 // fakeDedup answers as its functions say; without one, every key is new.

@@ -16,7 +16,7 @@ import (
 func slow(took time.Duration) (operation, *sync.Map) {
 	var seen sync.Map
 	return func(_ context.Context, i int) error {
-		time.Sleep(took) // On the test's clock.
+		time.Sleep(took) // In a bubble of synctest: its clock moves on, and nothing waits.
 		seen.Store(i, true)
 		return nil
 	}, &seen

@@ -232,7 +232,11 @@ func (b *burst) deliver(kind string, request []byte, want int) bool {
 		default:
 			return false
 		}
-		time.Sleep(pause/2 + rand.N(pause)) // It is what a Broker does.
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-b.t.Context().Done():
+			return false
+		}
 	}
 	b.t.Errorf("%s: still 503 after %s", kind, settleWithin)
 	return false
@@ -319,7 +323,7 @@ func (r *trickle) Read(p []byte) (int, error) {
 		r.head = r.head[n:]
 		return n, nil
 	}
-	time.Sleep(slowPace) // It is what a slow sender does.
+	time.Sleep(slowPace) // The pace is what is tested: a sender so slow that each byte comes in time.
 	return copy(p, r.piece), nil
 }
 
