@@ -80,6 +80,8 @@ type Config struct {
 
 	Reply    Reply      `env:"REPLY" envDefault:"none"`
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+
+	OTel
 }
 
 // Overrides is the value of K_CE_OVERRIDES.
@@ -114,6 +116,9 @@ func parse[T any](environment map[string]string, c *T) []string {
 			reflect.TypeFor[mapping.SeverityMap](): func(s string) (any, error) { return mapping.ParseSeverityMap(s) },
 			reflect.TypeFor[mapping.Matchers]():    func(s string) (any, error) { return mapping.ParseMatchers(s) },
 			reflect.TypeFor[Overrides]():           parseOverrides,
+			reflect.TypeFor[Milliseconds]():        parseMilliseconds,
+			reflect.TypeFor[Headers]():             parseHeaders,
+			reflect.TypeFor[Attributes]():          parseAttributes,
 		},
 	}), reflect.TypeFor[T]())
 }
@@ -181,6 +186,7 @@ func (c *Config) complete() {
 	if c.AuditSink == "" {
 		c.AuditSink = c.Sink
 	}
+	c.OTel.complete()
 	c.IgnoreAlerts = trimmed(c.IgnoreAlerts)
 	c.IgnoreSeverities = trimmed(c.IgnoreSeverities)
 	for i, s := range c.IgnoreSeverities {
@@ -225,6 +231,7 @@ func (c *Config) validate() []string {
 	readableFile(wrong, "AUDIT_TOKEN_FILE", c.AuditTokenFile)
 	readableFile(wrong, "AUDIT_CA_FILE", c.AuditCAFile)
 	c.Overrides.validate(wrong, "an audit event", taken)
+	c.OTel.validate(wrong)
 	return problems
 }
 

@@ -49,6 +49,8 @@ type DeadLetters struct {
 	MemoryLimit string `env:"GOMEMLIMIT"`
 
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+
+	OTel
 }
 
 // LoadDeadLetters reads the dead-letter store's configuration from an
@@ -78,6 +80,7 @@ func (c *DeadLetters) complete() {
 	if c.ReplayURL == "" {
 		c.ReplayURL = "http://onefire." + c.Namespace + ".svc.cluster.local"
 	}
+	c.OTel.complete()
 }
 
 func (c *DeadLetters) validate(unread bool) []string {
@@ -101,5 +104,6 @@ func (c *DeadLetters) validate(unread bool) []string {
 		wrong("MAX_DEAD_LETTER_BYTES: %d is not between %d and %d", c.MaxBytes, leastDeadLetterBytes, mostDeadLetterBytes)
 	}
 	httpURL(wrong, "REPLAY_URL", c.ReplayURL)
+	c.OTel.validate(wrong)
 	return problems
 }

@@ -15,7 +15,7 @@ import (
 func deadLetterDefaults() DeadLetters {
 	return DeadLetters{
 		Port: "8080", ListenAddress: ":8080", Namespace: "onefire", Max: 1000, MaxBytes: 64 << 20,
-		ReplayURL: "http://onefire.onefire.svc.cluster.local", LogLevel: slog.LevelInfo,
+		ReplayURL: "http://onefire.onefire.svc.cluster.local", LogLevel: slog.LevelInfo, OTel: otelDefaults(),
 	}
 }
 
@@ -44,11 +44,7 @@ func TestEveryVariableOfTheDeadLetterStore(t *testing.T) {
 		"GOMEMLIMIT":            {"1GiB", func(c *DeadLetters) { c.MemoryLimit = "1GiB" }},
 		"LOG_LEVEL":             {"debug", func(c *DeadLetters) { c.LogLevel = slog.LevelDebug }},
 	}
-	fields := reflect.TypeFor[DeadLetters]()
-	for i := range fields.NumField() {
-		require.Contains(t, rows, fields.Field(i).Tag.Get("env"), "a variable that this table does not know")
-	}
-	require.Len(t, rows, fields.NumField())
+	requireRows(t, reflect.TypeFor[DeadLetters](), rows)
 	empty := map[string]string{}
 	for name, row := range rows {
 		empty[name] = ""

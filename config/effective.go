@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -31,16 +32,22 @@ func Effective(environment map[string]string) ([]Setting, error) {
 	c.complete()
 	value := reflect.ValueOf(c)
 	var settings []Setting
-	for i := range value.NumField() {
-		tag := value.Type().Field(i).Tag
-		s := Setting{Name: tag.Get("env"), Value: shown(value.Field(i).Interface())}
+	for _, field := range reflect.VisibleFields(value.Type()) {
+		tag, is := field.Tag, value.FieldByIndex(field.Index).Interface()
+		s := Setting{Name: tag.Get("env"), Value: shown(is)}
+		if s.Name == "" {
+			continue // A struct of further fields.
+		}
 		raw, set := environment[s.Name]
+		_, secret := is.(Headers)
 		switch {
+		case raw != "" && secret:
+			s.Value, s.From = cmp.Or(s.Value, "(hidden)"), "environment"
 		case raw != "" && problem != nil:
 			s.Value, s.From = shown(raw), "environment"
 		case raw != "", set && s.Value == "" && tag.Get("envDefault") != "":
 			s.From = "environment"
-		case s.Value != shown(before.Field(i).Interface()):
+		case s.Value != shown(before.FieldByIndex(field.Index).Interface()):
 			s.From = "derived"
 		case s.Value != "":
 			s.From = "default"

@@ -9,7 +9,8 @@ import (
 func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 	settings, err := Effective(map[string]string{
 		"PORT": "9000", "POD_NAMESPACE": "ops", "IGNORE_ALERTS": "", "MATCHERS": `team="sre"`, "SEVERITY_MAP": "page=low",
-		"K_SINK": "https://user:secret@sink/events", "K_CA_CERTS": "", "LOG_LEVEL": "", "K_CE_OVERRIDES": `{"extensions":{"a":"b"}}`,
+		"K_SINK": "https://user:secret@sink/events", "K_CA_CERTS": "", "LOG_LEVEL": "", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+		"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20secret,a=b", "OTEL_RESOURCE_ATTRIBUTES": "b=x%20y,a=1", "K_CE_OVERRIDES": `{"extensions":{"a":"b"}}`,
 	})
 	require.NoError(t, err)
 	got := map[string][2]string{}
@@ -40,11 +41,36 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"GOMEMLIMIT":            {"", ""},
 		"REPLY":                 {"none", "default"},
 		"LOG_LEVEL":             {"INFO", "default"},
+
+		"POD_NAME":                                          {"", ""},
+		"HOSTNAME":                                          {"", ""},
+		"KUBERNETES_SERVICE_HOST":                           {"", ""},
+		"OTEL_SDK_DISABLED":                                 {"false", "default"},
+		"OTEL_EXPORTER_OTLP_ENDPOINT":                       {"http://collector:4318", "environment"},
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT":                {"http://collector:4318/v1/traces", "derived"},
+		"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":               {"http://collector:4318/v1/metrics", "derived"},
+		"OTEL_TRACES_EXPORTER":                              {"otlp", "default"},
+		"OTEL_METRICS_EXPORTER":                             {"otlp", "default"},
+		"OTEL_EXPORTER_OTLP_PROTOCOL":                       {"http/json", "default"},
+		"OTEL_EXPORTER_OTLP_HEADERS":                        {"Authorization=(hidden),a=(hidden)", "environment"},
+		"OTEL_EXPORTER_OTLP_COMPRESSION":                    {"none", "default"},
+		"OTEL_EXPORTER_OTLP_TIMEOUT":                        {"10000", "default"},
+		"OTEL_EXPORTER_OTLP_CERTIFICATE":                    {"", ""},
+		"OTEL_SERVICE_NAME":                                 {"", ""},
+		"OTEL_RESOURCE_ATTRIBUTES":                          {"a=1,b=x%20y", "environment"},
+		"OTEL_TRACES_SAMPLER":                               {"parentbased_always_on", "default"},
+		"OTEL_TRACES_SAMPLER_ARG":                           {"1", "default"},
+		"OTEL_METRIC_EXPORT_INTERVAL":                       {"60000", "default"},
+		"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": {"cumulative", "default"},
 	}, got)
 }
 
 func TestWrongSettingsAreShownAsTheyWereWritten(t *testing.T) {
-	settings, err := Effective(map[string]string{"LOG_LEVEL": "loud", "K_CA_CERTS": "-----BEGIN CERTIFICATE-----"})
+	settings, err := Effective(map[string]string{"LOG_LEVEL": "loud", "K_CA_CERTS": "-----BEGIN CERTIFICATE-----",
+		"OTEL_EXPORTER_OTLP_HEADERS": "secret"})
+	require.Contains(t, settings, Setting{"OTEL_EXPORTER_OTLP_HEADERS", "(hidden)", "environment"})
+	require.ErrorContains(t, err, "OTEL_EXPORTER_OTLP_HEADERS")
+	require.NotContains(t, err.Error(), "secret")
 	require.ErrorContains(t, err, "LOG_LEVEL")
 	require.ErrorContains(t, err, "AUDIT_SINK")
 	require.Contains(t, settings, Setting{"LOG_LEVEL", "loud", "environment"})

@@ -65,7 +65,12 @@ type Source struct {
 	CertFile string `env:"TLS_CERT_FILE"`
 	KeyFile  string `env:"TLS_KEY_FILE"`
 
+	// PodNamespace is where the process runs, if it is told.
+	PodNamespace string `env:"POD_NAMESPACE"`
+
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+
+	OTel
 }
 
 // LoadSource reads the source's configuration from an environment. Its error
@@ -77,6 +82,7 @@ func LoadSource(environment map[string]string) (Source, error) {
 	if c.ListenAddress == "" {
 		c.ListenAddress = ":" + c.Port
 	}
+	c.OTel.complete()
 	if err := summed(append(problems, c.validate()...)); err != nil {
 		return Source{}, err
 	}
@@ -108,6 +114,7 @@ func (c *Source) validate() []string {
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		wrong("%s: required with %s", source("TLS_KEY_FILE", "TLS_CERT_FILE", c.CertFile == ""), source("TLS_KEY_FILE", "TLS_CERT_FILE", c.CertFile != ""))
 	}
+	c.OTel.validate(wrong)
 	return problems
 }
 

@@ -31,6 +31,7 @@ func sourceDefaults() Source {
 		DeliveryTimeout: 5 * time.Minute,
 		Watchdog:        "Watchdog",
 		LogLevel:        slog.LevelInfo,
+		OTel:            otelDefaults(),
 	}
 }
 
@@ -57,14 +58,11 @@ func TestEveryVariableOfTheSource(t *testing.T) {
 		"AUTH_BASIC_FILE":  {file, func(c *Source) { c.BasicFile = file }},
 		"TLS_CERT_FILE":    {file, func(c *Source) { c.CertFile, c.KeyFile = file, file }},
 		"TLS_KEY_FILE":     {file, func(c *Source) { c.CertFile, c.KeyFile = file, file }},
+		"POD_NAMESPACE":    {"onefire", func(c *Source) { c.PodNamespace = "onefire" }},
 		"LOG_LEVEL":        {"debug", func(c *Source) { c.LogLevel = slog.LevelDebug }},
 	}
 	partner := map[string]string{"TLS_CERT_FILE": "TLS_KEY_FILE", "TLS_KEY_FILE": "TLS_CERT_FILE"}
-	fields := reflect.TypeFor[Source]()
-	for i := range fields.NumField() {
-		require.Contains(t, rows, fields.Field(i).Tag.Get("env"), "a variable that this table does not know")
-	}
-	require.Len(t, rows, fields.NumField())
+	requireRows(t, reflect.TypeFor[Source](), rows)
 
 	c, err := LoadSource(minimalSource(nil))
 	require.NoError(t, err)

@@ -24,9 +24,8 @@ var programs = map[string]struct {
 
 // known tells whether a configuration has a variable.
 func known(variables any, name string) bool {
-	kind := reflect.TypeOf(variables)
-	for i := range kind.NumField() {
-		if kind.Field(i).Tag.Get("env") == name {
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(variables)) {
+		if field.Tag.Get("env") == name {
 			return true
 		}
 	}
@@ -117,5 +116,6 @@ func TestAuditEventsGoWhereSiteEnvSays(t *testing.T) {
 
 func TestAVariableThatNothingReadsIsFound(t *testing.T) {
 	require.True(t, known(config.Config{}, "AUDIT_SINK"))
+	require.True(t, known(config.Source{}, "OTEL_SERVICE_NAME"), "what all of them read")
 	require.False(t, known(config.Config{}, "AUDIT_SNIK"))
 }
