@@ -17,6 +17,7 @@ import (
 	"onefire/audit"
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -117,12 +118,16 @@ func newFixture() *fixture {
 	f := &fixture{Function: New(), dedup: &fakeDedup{}, sink: &fakeSink{}, log: &strings.Builder{}}
 	c := config.Config{Namespace: "ns", AuditMode: config.AuditRequired, Reply: config.ReplyNone, AuditSchema: mapping.Schema202601,
 		IgnoreAlerts: []string{"Watchdog"}, IgnoreSeverities: []string{"none"}}
-	uncounted, err := startMetrics(context.Background(), "")
+	unwatched, err := telemetry.Start(context.Background(), telemetry.Options{})
+	if err != nil {
+		panic(err)
+	}
+	uncounted, err := newMetrics(unwatched.Meter())
 	if err != nil {
 		panic(err)
 	}
 	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon }, places: semaphore.NewWeighted(maxPlaces),
-		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil)), metrics: uncounted}
+		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil)), telemetry: unwatched, metrics: uncounted}
 	f.Function.parts.Store(f.parts)
 	return f
 }

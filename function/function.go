@@ -31,6 +31,7 @@ import (
 	"onefire/config"
 	"onefire/dedup"
 	"onefire/function/inbound"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -50,13 +51,14 @@ type sink interface {
 
 // parts are what a started function works with.
 type parts struct {
-	config  config.Config
-	rules   mapping.Rules
-	dedup   deduplicator
-	sink    sink
-	log     *slog.Logger
-	metrics *metrics
-	now     func() time.Time
+	config    config.Config
+	rules     mapping.Rules
+	dedup     deduplicator
+	sink      sink
+	log       *slog.Logger
+	telemetry *telemetry.Telemetry
+	metrics   *metrics
+	now       func() time.Time
 	// places bounds the goroutines that settle alerts of large events.
 	places *semaphore.Weighted
 	// cool ends the warming up; nil when there is none.
@@ -134,19 +136,26 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, err
 	}
-	m, err := startMetrics(ctx, c.MetricsAddress)
+	t, err := telemetry.Start(ctx, telemetry.Options{
+		Service: "onefire", Namespace: c.PodNamespace, Address: c.MetricsAddress, OTel: c.OTel, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
+	m, err := newMetrics(t.Meter())
+	if err != nil {
+		return nil, errors.Join(err, t.Stop(ctx))
+	}
 	return &parts{
-		config:  c,
-		rules:   c.Rules(),
-		dedup:   d,
-		sink:    s,
-		log:     log,
-		metrics: m,
-		now:     time.Now,
-		places:  semaphore.NewWeighted(maxPlaces),
+		config:    c,
+		rules:     c.Rules(),
+		dedup:     d,
+		sink:      s,
+		log:       log,
+		telemetry: t,
+		metrics:   m,
+		now:       time.Now,
+		places:    semaphore.NewWeighted(maxPlaces),
 	}, nil
 }
 
@@ -158,7 +167,7 @@ func (f *Function) Stop(ctx context.Context) error {
 		if p.cool != nil {
 			p.cool()
 		}
-		err = errors.Join(err, p.metrics.stop(ctx))
+		err = errors.Join(err, p.telemetry.Stop(ctx))
 		p.sink.Close()
 		p.log.Info("stopped")
 	}

@@ -8,7 +8,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"onefire/function/scrape"
 	"onefire/mapping"
 )
 
@@ -26,19 +25,10 @@ const (
 // namespaces and fingerprints of alerts are for the log.
 type metrics struct {
 	requests, alerts, audits metric.Int64Counter
-	// stop ends the server, if there is one.
-	stop func(context.Context) error
 }
 
-// startMetrics serves metrics at /metrics of an address. With an empty address
-// nothing is counted and nothing served.
-func startMetrics(ctx context.Context, address string) (*metrics, error) {
-	provider, stop, err := scrape.Start(ctx, address)
-	if err != nil {
-		return nil, err
-	}
-	m := &metrics{stop: stop}
-	meter := provider.Meter("onefire")
+func newMetrics(meter metric.Meter) (*metrics, error) {
+	m := &metrics{}
 	for _, c := range []struct {
 		counter           *metric.Int64Counter
 		name, description string

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/audit"
+	"onefire/function/telemetry"
 )
 
 // freeAddress is a loopback address that nobody listens on.
@@ -25,9 +26,10 @@ func freeAddress(t *testing.T) string {
 func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	f := newFixture()
 	address := freeAddress(t)
-	m, err := startMetrics(t.Context(), address)
+	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
 	require.NoError(t, err)
-	f.parts.metrics = m
+	f.parts.metrics, err = newMetrics(watch.Meter())
+	require.NoError(t, err)
 	f.sink.fail = func(e audit.Event) error {
 		if e.ID == "3" {
 			return errors.New("the sink is down")
@@ -60,16 +62,8 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	} {
 		require.Contains(t, string(text), line+"\n")
 	}
-	require.NoError(t, m.stop(t.Context()))
+	require.NoError(t, watch.Stop(t.Context()))
 	again, err := net.Listen("tcp", address)
 	require.NoError(t, err, "the port is free again")
 	again.Close()
-}
-
-func TestAMetricsAddressThatIsTakenStopsTheStart(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	_, err = startMetrics(t.Context(), l.Addr().String())
-	require.ErrorContains(t, err, "METRICS_ADDRESS")
 }

@@ -46,7 +46,7 @@ func fix(t *testing.T) *fixture {
 	k, l := startKube(t), &logs{}
 	s := newStore(k.api(t), stock{letters: 1000, bytes: 64 << 20}, slog.New(slog.NewJSONHandler(l, nil)))
 	var err error
-	s.metrics, err = newMetrics(noop.NewMeterProvider(), s.room.waiting)
+	s.metrics, err = newMetrics(noop.NewMeterProvider().Meter(""), s.room.waiting)
 	require.NoError(t, err)
 	return &fixture{store: s, kube: k, logs: l}
 }

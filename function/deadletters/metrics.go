@@ -16,8 +16,7 @@ type metrics struct {
 
 // newMetrics makes the instruments. waiting is asked at each scrape, and may
 // fail: then there is no value.
-func newMetrics(provider metric.MeterProvider, waiting func(context.Context) (stock, error)) (*metrics, error) {
-	meter := provider.Meter("onefire")
+func newMetrics(meter metric.Meter, waiting func(context.Context) (stock, error)) (*metrics, error) {
 	m := &metrics{}
 	var err error
 	if m.requests, err = meter.Int64Counter("onefire.deadletters.requests",
@@ -41,12 +40,11 @@ func newMetrics(provider metric.MeterProvider, waiting func(context.Context) (st
 	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 		defer cancel()
-		s, err := waiting(ctx)
-		if err != nil {
-			return err
+		// An error would hold back all other metrics that are sent by OTLP.
+		if s, err := waiting(ctx); err == nil {
+			o.ObserveInt64(count, int64(s.letters))
+			o.ObserveInt64(size, s.bytes)
 		}
-		o.ObserveInt64(count, int64(s.letters))
-		o.ObserveInt64(size, s.bytes)
 		return nil
 	}, count, size)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/config"
-	"onefire/function/scrape"
+	"onefire/function/telemetry"
 )
 
 // clientConfig finds the API server: by kubeconfig, else by the pod's own
@@ -56,13 +56,15 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDRESS: %w", err)
 	}
-	provider, stopMetrics, err := scrape.Start(ctx, c.MetricsAddress)
+	watch, err := telemetry.Start(ctx, telemetry.Options{
+		Service: "onefire-deadletters", Namespace: c.PodNamespace, Address: c.MetricsAddress, OTel: c.OTel, Log: log,
+	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	s := newStore(a, stock{letters: c.Max, bytes: c.MaxBytes}, log)
-	if s.metrics, err = newMetrics(provider, s.room.waiting); err != nil {
-		return errors.Join(err, listener.Close(), stopMetrics(ctx))
+	if s.metrics, err = newMetrics(watch.Meter(), s.room.waiting); err != nil {
+		return errors.Join(err, listener.Close(), watch.Stop(ctx))
 	}
 	server := &http.Server{
 		Handler: routes(s), MaxHeaderBytes: maxHeaders, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -79,7 +81,7 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(err, server.Shutdown(ctx), s.receiver.Close(ctx), stopMetrics(ctx))
+	err = errors.Join(err, server.Shutdown(ctx), s.receiver.Close(ctx), watch.Stop(ctx))
 	log.Info("stopped")
 	return err
 }

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,8 +9,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-
-	"onefire/function/scrape"
 )
 
 // result is what became of an event.
@@ -29,27 +26,9 @@ const (
 type metrics struct {
 	webhooks, events, truncated metric.Int64Counter
 	taken, watchdog             metric.Int64Gauge
-	// stop ends the server, if there is one.
-	stop func(context.Context) error
 }
 
-// startMetrics serves metrics at /metrics of an address. With an empty address
-// nothing is counted and nothing served.
-func startMetrics(ctx context.Context, address string) (*metrics, error) {
-	provider, stop, err := scrape.Start(ctx, address)
-	if err != nil {
-		return nil, err
-	}
-	m, err := newMetrics(provider)
-	if err != nil {
-		return nil, errors.Join(err, stop(ctx))
-	}
-	m.stop = stop
-	return m, nil
-}
-
-func newMetrics(provider metric.MeterProvider) (*metrics, error) {
-	meter := provider.Meter("onefire-source")
+func newMetrics(meter metric.Meter) (*metrics, error) {
 	m := &metrics{}
 	for _, c := range []struct {
 		counter           *metric.Int64Counter

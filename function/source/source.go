@@ -16,19 +16,21 @@ import (
 
 	"onefire/config"
 	"onefire/function/inbound"
+	"onefire/function/telemetry"
 )
 
 // Source takes webhooks. Make it with [New].
 type Source struct {
-	config   config.Source
-	log      *slog.Logger
-	now      func() time.Time
-	auth     *auth
-	memory   *memory
-	metrics  *metrics
-	sink     *sink
-	server   *http.Server
-	stopping atomic.Bool
+	config    config.Source
+	log       *slog.Logger
+	now       func() time.Time
+	auth      *auth
+	memory    *memory
+	telemetry *telemetry.Telemetry
+	metrics   *metrics
+	sink      *sink
+	server    *http.Server
+	stopping  atomic.Bool
 	// requests, bodies and places bound what is under way: webhooks, bytes of
 	// their bodies, and events by their size.
 	requests, bodies, places *semaphore.Weighted
@@ -76,8 +78,13 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		}
 		s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get}
 	}
-	if s.metrics, err = startMetrics(ctx, c.MetricsAddress); err != nil {
+	if s.telemetry, err = telemetry.Start(ctx, telemetry.Options{
+		Service: "onefire-source", Namespace: c.PodNamespace, Address: c.MetricsAddress, OTel: c.OTel, Log: s.log,
+	}); err != nil {
 		return nil, err
+	}
+	if s.metrics, err = newMetrics(s.telemetry.Meter()); err != nil {
+		return nil, errors.Join(err, s.telemetry.Stop(ctx))
 	}
 	return s, nil
 }
@@ -123,7 +130,7 @@ func (s *Source) Stop(ctx context.Context) error {
 		err = fmt.Errorf("stopping with webhooks under way: %w", err)
 		s.server.Close()
 	}
-	err = errors.Join(err, s.metrics.stop(context.WithoutCancel(ctx)))
+	err = errors.Join(err, s.telemetry.Stop(context.WithoutCancel(ctx)))
 	s.sink.close()
 	s.log.Info("stopped")
 	return err

@@ -1,0 +1,75 @@
+package telemetry
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// failures counts what could not be sent or collected, and logs it, each kind
+// once in a while.
+type failures struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu    sync.Mutex
+	kinds map[string]*failure
+}
+
+type failure struct {
+	count  int64
+	logged time.Time
+	// silent is how many have not been logged, last the latest of them.
+	silent int64
+	last   error
+}
+
+// of is what to call when something of a kind fails.
+func (f *failures) of(kind string) func(error) {
+	return func(err error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		one := f.kinds[kind]
+		if one == nil {
+			one = &failure{}
+			f.kinds[kind] = one
+		}
+		one.count++
+		one.silent++
+		one.last = err
+		if now := f.now(); one.logged.IsZero() || now.Sub(one.logged) >= logInterval {
+			one.logged = now
+			f.write(kind, one)
+		}
+	}
+}
+
+func (f *failures) write(kind string, one *failure) {
+	f.log.Warn("telemetry lost", "kind", kind, "times", one.silent, "error", one.last)
+	one.silent = 0
+}
+
+// end logs what has not been logged.
+func (f *failures) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for kind, one := range f.kinds {
+		if one.silent > 0 {
+			f.write(kind, one)
+		}
+	}
+}
+
+// observe tells the counts to an instrument.
+func (f *failures) observe(_ context.Context, o metric.Int64Observer) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for kind, one := range f.kinds {
+		o.Observe(one.count, metric.WithAttributes(attribute.String("kind", kind)))
+	}
+	return nil
+}

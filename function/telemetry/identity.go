@@ -1,0 +1,56 @@
+package telemetry
+
+import (
+	"maps"
+	"runtime/debug"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk"
+	"go.opentelemetry.io/otel/sdk/resource"
+)
+
+// Version is the version that the binary was built as, the revision that it was
+// built from, or "unknown".
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value
+		}
+	}
+	return "unknown"
+}
+
+// identity says who sends. What OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES say goes before what is known here; no two processes
+// have the same instance.
+func identity(o Options) *resource.Resource {
+	all := map[string]string{
+		"service.name":           o.Service,
+		"service.version":        o.Version,
+		"service.instance.id":    uuid.NewString(),
+		"k8s.namespace.name":     o.Namespace,
+		"k8s.pod.name":           o.OTel.PodName,
+		"telemetry.sdk.language": "go",
+		"telemetry.sdk.name":     "opentelemetry",
+		"telemetry.sdk.version":  sdk.Version(),
+	}
+	maps.Copy(all, o.OTel.Resource)
+	if o.OTel.ServiceName != "" {
+		all["service.name"] = o.OTel.ServiceName
+	}
+	var attributes []attribute.KeyValue
+	for name, value := range all {
+		if value != "" {
+			attributes = append(attributes, attribute.String(name, value))
+		}
+	}
+	return resource.NewSchemaless(attributes...)
+}

@@ -1,0 +1,57 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// scraped serves the metrics of a reader at /metrics.
+type scraped struct {
+	server *http.Server
+	ended  chan struct{}
+}
+
+func scrape(ctx context.Context, address string, reader sdk.Reader, failed func(error)) (*scraped, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("METRICS_ADDRESS: %w", err)
+	}
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		var metrics metricdata.ResourceMetrics
+		if err := reader.Collect(r.Context(), &metrics); err != nil {
+			failed(err)
+			if errors.Is(err, sdk.ErrReaderShutdown) || r.Context().Err() != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			// One instrument that has no value now does not hide the others.
+		}
+		w.Header().Set("Content-Type", contentType)
+		_, _ = w.Write(text(metrics)) // Who hangs up scrapes again.
+	})
+	s := &scraped{
+		server: &http.Server{Handler: routes, ReadTimeout: scrapeTimeout, WriteTimeout: scrapeTimeout},
+		ended:  make(chan struct{}),
+	}
+	go func() {
+		defer close(s.ended)
+		_ = s.server.Serve(listener) // It ends when it is shut down.
+	}()
+	return s, nil
+}
+
+func (s *scraped) stop(ctx context.Context) error {
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.server.Close())
+	}
+	<-s.ended
+	return err
+}

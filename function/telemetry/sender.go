@@ -1,0 +1,181 @@
+package telemetry
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"onefire/config"
+)
+
+// sender posts one signal to its endpoint. What cannot be sent is dropped, and
+// told to failed.
+type sender struct {
+	url       string
+	headers   map[string]string
+	gzip      bool
+	timeout   time.Duration
+	client    *http.Client
+	userAgent string
+	failed    func(error)
+	// life ends what is under way when a process cannot wait for it any longer.
+	life context.Context
+	// ended is closed when nothing will be sent any more.
+	ended chan struct{}
+	once  sync.Once
+	// firstPause is the constant of that name, but for tests.
+	firstPause time.Duration
+}
+
+func newSender(life context.Context, url string, o config.OTel, client *http.Client, userAgent string, failed func(error)) *sender {
+	return &sender{
+		url: url, headers: o.Headers, gzip: o.Compression == config.CompressionGzip, timeout: time.Duration(o.Timeout),
+		client: client, userAgent: userAgent, failed: failed, life: life, ended: make(chan struct{}), firstPause: firstPause,
+	}
+}
+
+// newClient makes what both signals are sent with.
+func newClient(o config.OTel) (*http.Client, error) {
+	secure := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.Certificate != "" {
+		pem, err := os.ReadFile(o.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE: %w", err)
+		}
+		secure.RootCAs = x509.NewCertPool()
+		if !secure.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE: %s holds no certificate in PEM", o.Certificate)
+		}
+	}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true,
+			MaxConnsPerHost: maxConnections, MaxIdleConnsPerHost: maxConnections, IdleConnTimeout: idleTimeout,
+		},
+		// The headers are for the collector alone.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// Shutdown is called by the SDK when nothing comes any more.
+func (s *sender) Shutdown(context.Context) error {
+	s.once.Do(func() { close(s.ended) })
+	return nil
+}
+
+// send posts a message until the collector has it or time is up.
+func (s *sender) send(ctx context.Context, message any) {
+	body, err := s.encode(message)
+	if err != nil {
+		s.failed(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
+	// The last attempt's error says more than that time ran out.
+	var last error
+	_, err = backoff.Retry(ctx, func() (struct{}, error) {
+		last = s.post(ctx, body)
+		return struct{}{}, last
+	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(s.timeout))
+	if err != nil {
+		s.failed(last)
+	}
+}
+
+func (s *sender) encode(message any) ([]byte, error) {
+	var body bytes.Buffer
+	if !s.gzip {
+		err := json.NewEncoder(&body).Encode(message)
+		return body.Bytes(), err
+	}
+	packed := gzip.NewWriter(&body)
+	err := errors.Join(json.NewEncoder(packed).Encode(message), packed.Close())
+	return body.Bytes(), err
+}
+
+func (s *sender) post(ctx context.Context, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return backoff.Permanent(err)
+	}
+	for name, value := range s.headers {
+		req.Header.Set(name, value)
+	}
+	req.Header.Set("User-Agent", s.userAgent)
+	req.Header.Set("Content-Type", "application/json")
+	if s.gzip {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	// Half an answer is enough: its status says what became of the export.
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return judge(resp, answer)
+}
+
+// judge says what an answer means, as the specification of OTLP has it.
+func judge(resp *http.Response, answer []byte) error {
+	err := fmt.Errorf("the collector answered %d %s", resp.StatusCode, strings.ToValidUTF8(strings.TrimSpace(string(answer)), "\uFFFD"))
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
+		return partial(answer)
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if pause, ok := pauseOf(resp.Header.Get("Retry-After")); ok {
+			return fmt.Errorf("%w: %w", err, &backoff.RetryAfterError{Duration: pause})
+		}
+		return err
+	}
+	return backoff.Permanent(err)
+}
+
+// partial is what the collector did not take of what it took.
+func partial(answer []byte) error {
+	var a struct {
+		PartialSuccess struct {
+			RejectedSpans      json.RawMessage `json:"rejectedSpans"`
+			RejectedDataPoints json.RawMessage `json:"rejectedDataPoints"`
+			ErrorMessage       string          `json:"errorMessage"`
+		} `json:"partialSuccess"`
+	}
+	if json.Unmarshal(answer, &a) != nil {
+		return nil // It was taken, whatever it says.
+	}
+	p := a.PartialSuccess
+	rejected := strings.Trim(string(p.RejectedSpans)+string(p.RejectedDataPoints), `"`)
+	if (rejected == "" || rejected == "0") && p.ErrorMessage == "" {
+		return nil
+	}
+	return backoff.Permanent(fmt.Errorf("the collector did not take %s of it: %s", rejected, p.ErrorMessage))
+}
+
+// pauseOf reads a Retry-After: seconds or a date.
+func pauseOf(header string) (time.Duration, bool) {
+	if n, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(n) * time.Second, true
+	}
+	if t, err := http.ParseTime(header); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}

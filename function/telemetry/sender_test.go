@@ -1,0 +1,116 @@
+package telemetry
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/config"
+)
+
+func TestAnExportIsTriedAgainWhereThatMayHelp(t *testing.T) {
+	for name, row := range map[string]struct {
+		first http.HandlerFunc
+		tries int
+		lost  string
+	}{
+		"taken":                  {answer(200, ""), 1, ""},
+		"taken, with no body":    {answer(204, ""), 1, ""},
+		"taken, in other words":  {answer(200, "ok"), 1, ""},
+		"taken, and said so":     {answer(200, `{"partialSuccess":{}}`), 1, ""},
+		"none rejected":          {answer(200, `{"partialSuccess":{"rejectedSpans":"0"}}`), 1, ""},
+		"too many requests":      {answer(429, ""), 2, ""},
+		"bad gateway":            {answer(502, ""), 2, ""},
+		"unavailable":            {answer(503, ""), 2, ""},
+		"gateway timeout":        {answer(504, ""), 2, ""},
+		"in no time":             {retryAfter("0"), 2, ""},
+		"at a time that is past": {retryAfter("Mon, 02 Jan 2006 15:04:05 GMT"), 2, ""},
+		"later than we wait":     {retryAfter("3600"), 1, "the collector answered 503"},
+		"a connection that ends": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 2, ""},
+		"not understood":         {answer(400, "what?"), 1, "the collector answered 400 what?"},
+		"not allowed":            {answer(401, ""), 1, "the collector answered 401"},
+		"a server's mistake":     {answer(500, ""), 1, "the collector answered 500"},
+		"somewhere else":         {redirect, 1, "the collector answered 307"},
+		"some rejected":          {answer(200, `{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}`), 1, "did not take 2 of it: too old"},
+		"some points rejected":   {answer(200, `{"partialSuccess":{"rejectedDataPoints":3}}`), 1, "did not take 3 of it"},
+		"a warning":              {answer(200, `{"partialSuccess":{"errorMessage":"soon no more"}}`), 1, "soon no more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tries atomic.Int64
+			c := newCollector(t, func(w http.ResponseWriter, r *http.Request) {
+				if tries.Add(1) == 1 {
+					row.first(w, r)
+				}
+			})
+			o, logged := options(c.URL)
+			o.OTel.MetricsEndpoint = ""
+			all := start(t, o)
+			_, span := all.Tracer().Start(t.Context(), "settle")
+			span.End()
+			require.NoError(t, all.Stop(t.Context()))
+			require.EqualValues(t, row.tries, tries.Load())
+			require.Len(t, c.got(), row.tries)
+			if row.lost == "" {
+				require.Empty(t, logged.String())
+				return
+			}
+			require.Contains(t, logged.String(), row.lost)
+		})
+	}
+}
+
+func answer(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}
+}
+
+func retryAfter(when string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", when)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+func redirect(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+}
+
+func TestAnExportIsGivenUpAfterItsTime(t *testing.T) {
+	c := newCollector(t, answer(503, ""))
+	o, logged := options(c.URL)
+	o.OTel.Timeout = config.Milliseconds(50 * time.Millisecond)
+	all := start(t, o)
+	begun := time.Now()
+	require.NoError(t, all.Stop(t.Context()))
+	require.Less(t, time.Since(begun), 2*time.Second)
+	require.Greater(t, len(c.got()), 2, "it was tried again")
+	require.Contains(t, logged.String(), "the collector answered 503", "not only that time ran out")
+}
+
+func TestFailuresAreLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, logged := options("")
+		f := &failures{log: o.Log, now: time.Now, kinds: map[string]*failure{}}
+		fails := f.of("traces")
+		for range 13 {
+			fails(fmt.Errorf("away"))
+			<-time.After(10 * time.Second) // In the bubble this only moves its clock on.
+		}
+		require.Len(t, lines(logged), 3, logged)
+		require.Contains(t, lines(logged)[1], `"times":6`)
+		f.of("metrics")(fmt.Errorf("away"))
+		require.Len(t, lines(logged), 4, "each kind for itself")
+		fails(fmt.Errorf("away"))
+		f.end()
+		require.Len(t, lines(logged), 5)
+		f.end()
+		require.Len(t, lines(logged), 5, "nothing is said twice")
+	})
+}
