@@ -82,7 +82,7 @@ func LoadSource(environment map[string]string) (Source, error) {
 	if c.ListenAddress == "" {
 		c.ListenAddress = ":" + c.Port
 	}
-	c.OTel.complete()
+	c.complete()
 	if err := summed(append(problems, c.validate()...)); err != nil {
 		return Source{}, err
 	}

@@ -32,7 +32,7 @@ type sender struct {
 	client    *http.Client
 	userAgent string
 	failed    func(error)
-	// life ends what is under way when a process cannot wait for it any longer.
+	// life ends what is under way when the process cannot wait for it any longer.
 	life context.Context
 	// ended is closed when nothing will be sent any more.
 	ended chan struct{}
@@ -86,7 +86,7 @@ func (s *sender) send(ctx context.Context, message any) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // Whichever of the two contexts ends first.
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
 	// The last attempt's error says more than that time ran out.
@@ -158,9 +158,7 @@ func partial(answer []byte) error {
 			ErrorMessage       string          `json:"errorMessage"`
 		} `json:"partialSuccess"`
 	}
-	if json.Unmarshal(answer, &a) != nil {
-		return nil // It was taken, whatever it says.
-	}
+	_ = json.Unmarshal(answer, &a) // It was taken, whatever else is said.
 	p := a.PartialSuccess
 	rejected := strings.Trim(string(p.RejectedSpans)+string(p.RejectedDataPoints), `"`)
 	if (rejected == "" || rejected == "0") && p.ErrorMessage == "" {

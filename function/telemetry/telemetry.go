@@ -51,7 +51,7 @@ type Telemetry struct {
 	senders []*sender
 	scraped *scraped
 	// end ends what is being sent.
-	end context.CancelFunc
+	end func()
 }
 
 // Start starts what the options ask for; without an address and endpoints,

@@ -106,7 +106,8 @@ func TestTheServicesNameIsThatOfTheVariable(t *testing.T) {
 	o.OTel.ServiceName = "a"
 	name, _ = identity(o).Set().Value("service.name")
 	require.Equal(t, "a", name.AsString())
-	require.NotEqual(t, identity(o), identity(o), "each process is an instance of its own")
+	one, other := identity(o), identity(o)
+	require.NotEqual(t, one, other, "each process is an instance of its own")
 }
 
 func TestACollectorThatHangsHoldsUpNoStop(t *testing.T) {
