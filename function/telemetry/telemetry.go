@@ -104,7 +104,7 @@ func (t *Telemetry) start(ctx context.Context, o Options) error {
 	if url := o.OTel.MetricsEndpoint; url != "" {
 		exporter := metricExporter{sending("metrics", url), temporality(o.OTel.Temporality)}
 		options = append(options, sdk.WithReader(sdk.NewPeriodicReader(exporter,
-			sdk.WithInterval(time.Duration(o.OTel.MetricInterval)), sdk.WithTimeout(time.Duration(o.OTel.Timeout)))))
+			sdk.WithInterval(time.Duration(o.OTel.MetricInterval)))))
 	}
 	if len(options) > 1 {
 		provider := sdk.NewMeterProvider(options...)
