@@ -118,11 +118,9 @@ func options(url string) (Options, *log) {
 // start starts telemetry whose retries come at once.
 func start(t *testing.T, o Options) *Telemetry {
 	t.Helper()
+	o.firstPause = time.Millisecond
 	all, err := Start(t.Context(), o)
 	require.NoError(t, err)
-	for _, s := range all.senders {
-		s.firstPause = time.Millisecond
-	}
 	return all
 }
 

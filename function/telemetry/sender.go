@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -35,16 +36,16 @@ type sender struct {
 	// life ends what is under way when the process cannot wait for it any longer.
 	life context.Context
 	// ended is closed when nothing will be sent any more.
-	ended chan struct{}
-	once  sync.Once
-	// firstPause is the constant of that name, but for tests.
+	ended      chan struct{}
+	once       sync.Once
 	firstPause time.Duration
 }
 
-func newSender(life context.Context, url string, o config.OTel, client *http.Client, userAgent string, failed func(error)) *sender {
+func newSender(life context.Context, url string, o Options, client *http.Client, failed func(error)) *sender {
 	return &sender{
-		url: url, headers: o.Headers, gzip: o.Compression == config.CompressionGzip, timeout: time.Duration(o.Timeout),
-		client: client, userAgent: userAgent, failed: failed, life: life, ended: make(chan struct{}), firstPause: firstPause,
+		url: url, headers: o.OTel.Headers, gzip: o.OTel.Compression == config.CompressionGzip, timeout: time.Duration(o.OTel.Timeout),
+		client: client, userAgent: o.Service + "/" + o.Version, failed: failed, life: life, ended: make(chan struct{}),
+		firstPause: cmp.Or(o.firstPause, firstPause),
 	}
 }
 
@@ -89,11 +90,14 @@ func (s *sender) send(ctx context.Context, message any) {
 	defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // Whichever of the two contexts ends first.
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
-	// The last attempt's error says more than that time ran out.
+	// What an attempt found says more than that time ran out in the next one.
 	var last error
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		last = s.post(ctx, body)
-		return struct{}{}, last
+		err := s.post(ctx, body)
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
+		return struct{}{}, err
 	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(s.timeout))
 	if err != nil {
 		s.failed(last)

@@ -39,6 +39,8 @@ type Options struct {
 	OTel config.OTel
 	// Log is told what is lost; when nil, [slog.Default] is.
 	Log *slog.Logger
+	// firstPause is the constant of that name, but for tests.
+	firstPause time.Duration
 }
 
 // Telemetry counts and records. Make it with [Start].
@@ -88,7 +90,7 @@ func (t *Telemetry) start(ctx context.Context, o Options) error {
 		client.CloseIdleConnections()
 	}
 	sending := func(signal, url string) *sender {
-		s := newSender(life, url, o.OTel, client, o.Service+"/"+o.Version, t.failures.of(signal))
+		s := newSender(life, url, o, client, t.failures.of(signal))
 		t.senders = append(t.senders, s)
 		return s
 	}
