@@ -79,7 +79,7 @@ func settle(t *testing.T, a api, keys ...string) ([]Outcome, error) {
 	t.Helper()
 	d, err := newDeduplicator(a, "alert")
 	require.NoError(t, err)
-	return d.Settle(t.Context(), mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}, keys)
+	return d.Settle(t.Context(), mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}, keys, nil)
 }
 
 func TestARefusedPatchIsNotTheAlertsFault(t *testing.T) {

@@ -52,7 +52,7 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 			defer server.Close()
 			d, err := New(&rest.Config{Host: server.URL}, "alert")
 			require.NoError(t, err)
-			_, err = d.Settle(t.Context(), s, []string{"k"})
+			_, err = d.Settle(t.Context(), s, []string{"k"}, nil)
 			require.Error(t, err)
 			require.Equal(t, []string{http.MethodGet, row.call}, calls)
 			text, err := json.Marshal(body)

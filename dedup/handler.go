@@ -16,7 +16,7 @@ import (
 type handler struct {
 	core
 	signal  mapping.Signal
-	signals map[string]mapping.Signal // of keys that other deliveries brought
+	signals map[string]mapping.Signal // of keys that are another alert's
 	subject subject
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object
@@ -129,10 +129,23 @@ func (h *handler) reason(key string, o object, made int32) mapping.Reason {
 	}
 }
 
+// of is the signal that a key is an occurrence of.
+func (h *handler) of(key string) mapping.Signal {
+	if s, ok := h.signals[key]; ok {
+		return s
+	}
+	return h.signal
+}
+
 // count adds the missing keys to an object. Its patch needs no second look: it
 // made nothing that another handler could not see.
 func (h *handler) count(ctx context.Context, v verdict) error {
-	patch, made, changed := countPatch(v.object, v.missing, h.now)
+	alerts := make([]alert, len(v.missing))
+	for i, key := range v.missing {
+		s := h.of(key)
+		alerts[i] = alert{s.Name, s.Severity}
+	}
+	patch, made, changed := countPatch(v.object, v.missing, alerts, h.now)
 	past := h.objects
 	revision, ok, err := h.patch(ctx, v.object, patch)
 	if err != nil || !ok {
@@ -148,11 +161,7 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	signal, ok := h.signals[v.missing[0]]
-	if !ok {
-		signal = h.signal
-	}
-	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, signal, h.signalType, v.missing[0], h.now))
+	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
 		h.fresh = uid

@@ -160,7 +160,8 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 	if event == resolvedAlert {
 		_, err = c.Resolve(context.Background(), signal, epoch)
 	} else {
-		outcomes, err = c.settle(context.Background(), signal, strings.Split(event, ","), nil)
+		keys := strings.Split(event, ",")
+		outcomes, err = c.settle(context.Background(), signalOf(keys[0]), keys, signalsOf(keys))
 	}
 	if s.call != "" {
 		p.call, p.make = s.call, s.make

@@ -132,9 +132,17 @@ func (r *run) check() error {
 		case o.ours && int(o.count) != len(o.events) && !r.prunes:
 			return fmt.Errorf("I2: %s counts %d but has %d keys", o.name, o.count, len(o.events))
 		}
+		if err := checkAlerts(o); err != nil && !r.prunes {
+			return err
+		}
 		same = append(same, o)
 		if active(o) && o.ours {
 			ours = append(ours, o)
+		}
+	}
+	for _, o := range r.deleted {
+		if err := checkAlerts(o.object); err != nil && !r.prunes && o.fingerprint == signal.Fingerprint {
+			return err
 		}
 	}
 	if len(ours) > 1 {
@@ -145,6 +153,31 @@ func (r *run) check() error {
 		return fmt.Errorf("I1: %s is active beside a foreign object", ours[0].name)
 	}
 	return r.checkAccepted(same)
+}
+
+// checkAlerts judges what an object says of the alerts that were counted on it:
+// each but its own is named once, unless there are too many, and nothing else is.
+func checkAlerts(o object) error {
+	came, named := map[alert]bool{}, map[alert]bool{o.alert: true}
+	for key := range o.events {
+		came[alertOf(key)] = true
+	}
+	least := -1
+	for _, a := range o.others {
+		if named[a.alert] || !came[a.alert] {
+			return fmt.Errorf("I9: %s names %v twice, or nobody sent it", o.name, a.alert)
+		}
+		named[a.alert], least = true, max(least, a.severity.Rank())
+	}
+	for a := range came {
+		if !named[a] && !(o.omitted && len(o.others) == MaxAlerts && a.severity.Rank() >= least) {
+			return fmt.Errorf("I9: %v was counted on %s, which does not name it", a, o.name)
+		}
+	}
+	if len(o.others) > MaxAlerts || o.omitted && len(came) <= MaxAlerts {
+		return fmt.Errorf("I9: %s names %d alerts, of %d, omitted: %v", o.name, len(o.others), len(came), o.omitted)
+	}
+	return nil
 }
 
 // checkAccepted checks what became of the events.

@@ -13,6 +13,10 @@ const (
 	maxRecord = 4096
 	// maxSharedKeys bounds the keys that deliveries share one patch for.
 	maxSharedKeys = maxRecord / patchesKept
+	// MaxAlerts is how many other alerts an object names, the most severe: about
+	// 2 KiB of status. One resource has rarely more that fire at once, and each
+	// one has its audit event too.
+	MaxAlerts = 16
 	// maxRounds bounds the rounds of one settlement. Each lost round means
 	// that another writer won it; a hundred losses in a row is an outage.
 	maxRounds = 100

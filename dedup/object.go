@@ -56,6 +56,9 @@ type object struct {
 	events map[string]int32
 	// absorbed maps the UID of a twin to the count that was taken over from it.
 	absorbed map[string]int32
+	// alert is the one that the object was made of, and folds are the others.
+	alert alert
+	folds
 }
 
 // terminal tells whether a new object may follow this one.

@@ -96,7 +96,7 @@ func TestTheRecordIsBounded(t *testing.T) {
 	o := object{count: 1, events: map[string]int32{"made": 1}, createdAt: epoch}
 	for i := range 3 * MaxEvents {
 		key := fmt.Sprint("k", i)
-		_, made, changed := countPatch(o, []string{key}, epoch.Add(time.Duration(i)*time.Second))
+		_, made, changed := countPatch(o, []string{key}, nil, epoch.Add(time.Duration(i)*time.Second))
 		require.Equal(t, o.count+1, made[key])
 		o = changed
 		require.LessOrEqual(t, len(o.events), MaxEvents+1, "the newest, and the one that made it, which stands elsewhere too")
@@ -112,7 +112,7 @@ func TestTheRecordFollowsAStorm(t *testing.T) {
 		for i := range keys {
 			keys[i] = fmt.Sprint(prefix, i)
 		}
-		_, _, o = countPatch(o, keys, epoch)
+		_, _, o = countPatch(o, keys, nil, epoch)
 	}
 	for i := range 10 {
 		add(fmt.Sprint("storm", i), 256)
@@ -135,7 +135,7 @@ func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")
 	for i := range 2 * MaxEvents {
-		patch, _, changed := countPatch(s.seen[name].object, []string{fmt.Sprint("k", i), fmt.Sprint("l", i)}, epoch.Add(time.Duration(i)*time.Second))
+		patch, _, changed := countPatch(s.seen[name].object, []string{fmt.Sprint("k", i), fmt.Sprint("l", i)}, nil, epoch.Add(time.Duration(i)*time.Second))
 		var err error
 		changed.resourceVersion, err = s.patchStatus(t.Context(), "", name, patch)
 		require.NoError(t, err)
@@ -145,6 +145,6 @@ func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 
 func TestCountsSaturate(t *testing.T) {
 	o := object{count: 1<<31 - 1, events: map[string]int32{}}
-	_, made, _ := countPatch(o, []string{"a", "b"}, epoch)
+	_, made, _ := countPatch(o, []string{"a", "b"}, nil, epoch)
 	require.Equal(t, map[string]int32{"a": 1<<31 - 1, "b": 1<<31 - 1}, made)
 }

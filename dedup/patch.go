@@ -21,9 +21,9 @@ func conditional(o object, deduplication map[string]any) map[string]any {
 	}
 }
 
-// countPatch adds keys to an object. It returns the count that each made, and
-// the object as the patch leaves it.
-func countPatch(o object, keys []string, now time.Time) (patch map[string]any, made map[string]int32, changed object) {
+// countPatch adds keys to an object, and the alerts that they are of. It returns
+// the count that each made, and the object as the patch leaves it.
+func countPatch(o object, keys []string, alerts []alert, now time.Time) (patch map[string]any, made map[string]int32, changed object) {
 	made, changed = make(map[string]int32, len(keys)), o
 	for _, key := range keys {
 		changed.count = plus(changed.count, 1)
@@ -40,6 +40,12 @@ func countPatch(o object, keys []string, now time.Time) (patch map[string]any, m
 		changed.firstSeen = o.createdAt
 		d["firstSeenAt"] = stamp(o.createdAt)
 	}
+	added := make([]folded, len(alerts))
+	for i, a := range alerts {
+		added[i] = folded{a, now.UTC().Truncate(time.Second)}
+	}
+	changed.folds = o.fold(added...)
+	changed.folds.patch(o, d)
 	changed.events = maps.Clone(o.events)
 	for key, n := range events {
 		switch {
@@ -67,9 +73,8 @@ func mergePatch(survivor, twin object, own types.UID) map[string]any {
 		}
 	}
 	gain := gained(survivor, twin, len(fresh))
-	if gain == 0 && len(fresh) == 0 {
-		return nil
-	}
+	alerts := survivor.fold(twin.alerts()...)
+	alerts.omitted = alerts.omitted || twin.omitted
 	for i, key := range newestFirst(fresh) {
 		if twin.uid == own && fresh[key] == 1 {
 			fresh[key] = plus(survivor.count, int32(len(fresh)-i))
@@ -90,6 +95,9 @@ func mergePatch(survivor, twin object, own types.UID) map[string]any {
 	}
 	if survivor.firstSeen.IsZero() {
 		d["firstSeenAt"] = stamp(survivor.createdAt)
+	}
+	if !alerts.patch(survivor, d) && gain == 0 && len(fresh) == 0 {
+		return nil
 	}
 	return conditional(survivor, d)
 }

@@ -25,7 +25,7 @@ func twinStore(t *testing.T) *store {
 func (s *store) countOn(t *testing.T, name, prefix string, n int) {
 	t.Helper()
 	for i := range n {
-		patch, _, _ := countPatch(s.seen[name].object, []string{fmt.Sprint(prefix, i)}, epoch)
+		patch, _, _ := countPatch(s.seen[name].object, []string{fmt.Sprint(prefix, i)}, nil, epoch)
 		_, err := s.patchStatus(context.Background(), "", name, patch)
 		require.NoError(t, err)
 	}

@@ -63,12 +63,14 @@ type Outcome struct {
 
 // Settle makes sure that each key is counted on a RemediationRequest of the
 // signal's fingerprint, and makes one if none is active. It returns one outcome
-// per key, in their order. keys are distinct and at least one. When it returns
+// per key, in their order. keys are distinct and at least one; signals holds the
+// signals, of the same fingerprint and namespace, of those that are not an
+// occurrence of s itself. When it returns
 // an error nothing is lost: calling again with the same keys, here or elsewhere,
 // finishes the work. A [RejectedError] alone will not go away. Calls for the same
 // fingerprint that wait for each other share their API calls.
-func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error) {
-	return d.sharing.Settle(ctx, s, keys)
+func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
+	return d.sharing.Settle(ctx, s, keys, signals)
 }
 
 func (c core) handler(s mapping.Signal) handler {
@@ -78,8 +80,7 @@ func (c core) handler(s mapping.Signal) handler {
 	}
 }
 
-// settle settles keys by themselves. Those that another delivery brought have
-// its signal in signals.
+// settle settles keys by themselves.
 func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	h := c.handler(s)
 	h.signals = signals

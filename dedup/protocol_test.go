@@ -46,6 +46,14 @@ var setups = map[string]func(*store){
 	"review-before-last": func(s *store) { s.review(old(s, 2)[0]) },
 	// An active object that nobody can have an unseen twin of.
 	"aged":     func(s *store) { made(s, "old"); s.now = s.now.Add(time.Hour) },
+	// An active object that as many other alerts were folded into as it can name.
+	"crowded": func(s *store) {
+		made(s, "old")
+		for i := range MaxAlerts {
+			made(s, fmt.Sprint("crowd", i))
+		}
+		s.now = s.now.Add(time.Hour)
+	},
 	"back-off": func(s *store) { s.backOff(old(s, 1)[0]) },
 	"foreign":  func(s *store) { s.addForeign(signal.Fingerprint, "foreign") },
 	// Another fingerprint's object has the name that comes next.
@@ -78,6 +86,8 @@ var scenarios = []named{
 	{"a gap before", scenario{Events: "a b c", Setup: "gap"}},
 	{"a hash collision", scenario{Events: "a b", Setup: "collision", Budget: budget{FailBefore: 1, FailAfter: 1}}},
 	{"a CRD that prunes our record", scenario{Events: "a b a", Setup: "pruning", Budget: budget{FailAfter: 1}}},
+	{"alerts of more kinds than an object names", scenario{Events: "a,b c", Setup: "crowded", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"alerts that are remembered", scenario{Events: "b c", Setup: "aged", means: means{Replicas: 1}, Budget: budget{FailAfter: 1}}},
 	{"a user deletes", scenario{Events: "a b", Budget: budget{UserDelete: 1}}},
 	{"a foreign object", scenario{Events: "a b", Budget: budget{Foreign: 1}}},
 	{"several alerts of one event", scenario{Events: "a,b b,c", Budget: budget{FailAfter: 1}}},

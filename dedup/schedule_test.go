@@ -83,9 +83,6 @@ type step struct {
 	do    func(*run)
 }
 
-// nextEvent comes after a crash, when all is quiet; a resolved alert may too.
-const nextEvent = "next"
-
 func newRun(sc scenario, hs handlers) *run {
 	r := &run{store: newStore(), scenario: sc, left: sc.Budget, handlers: hs}
 	r.perSecond = cmp.Or(sc.PerSecond, r.perSecond)

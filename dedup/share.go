@@ -9,8 +9,7 @@ import (
 	"onefire/mapping"
 )
 
-// settler settles keys on one subject's objects; see [Deduplicator.Settle]. Keys
-// that are not the signal's own have another in signals.
+// settler settles keys on one subject's objects; see [Deduplicator.Settle].
 type settler func(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error)
 
 // sharing lets deliveries of one subject that wait for each other be settled
@@ -46,12 +45,12 @@ func newSharing(settle settler) *sharing {
 }
 
 // Settle settles keys, together with those of others where it must wait anyway.
-func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []string) ([]Outcome, error) {
+func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	about := subject{signal.Namespace, signal.Fingerprint}
-	b, first := s.join(ctx, about, signal, keys)
+	b, first := s.join(ctx, about, signal, keys, signals)
 	if first {
 		defer s.follow(about) //nolint:contextcheck // Who comes next has a context of its own.
-		return s.settle(ctx, signal, keys, nil)
+		return s.settle(ctx, signal, keys, signals)
 	}
 	select {
 	case <-b.done:
@@ -61,7 +60,7 @@ func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []stri
 	var rejected *RejectedError
 	if b.members > 1 && (b.panicked != nil || errors.As(b.err, &rejected)) {
 		// What one alert brought along must not fail others.
-		return s.settle(ctx, signal, keys, nil)
+		return s.settle(ctx, signal, keys, signals)
 	}
 	if b.panicked != nil {
 		panic(b.panicked) // In the goroutine that asked, as without sharing.
@@ -78,7 +77,9 @@ func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []stri
 
 // join finds the settlement to wait for. The first of a subject without one
 // under way settles at once, by itself.
-func (s *sharing) join(ctx context.Context, about subject, signal mapping.Signal, keys []string) (b *share, first bool) {
+func (s *sharing) join(
+	ctx context.Context, about subject, signal mapping.Signal, keys []string, signals map[string]mapping.Signal,
+) (b *share, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting, busy := s.subjects[about]
@@ -101,6 +102,9 @@ func (s *sharing) join(ctx context.Context, about subject, signal mapping.Signal
 			b.places[key] = len(b.keys)
 			b.keys = append(b.keys, key)
 			b.signals[key] = signal
+			if own, ok := signals[key]; ok {
+				b.signals[key] = own
+			}
 		}
 	}
 	b.deadline = later(b.deadline, deadline(ctx))

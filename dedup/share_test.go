@@ -62,7 +62,7 @@ func deliver(t *testing.T, s *sharing, deliveries ...[]string) ([][]Outcome, []e
 					errs[i] = fmt.Errorf("panic: %v", cause)
 				}
 			}()
-			outcomes[i], errs[i] = s.Settle(t.Context(), signal, keys)
+			outcomes[i], errs[i] = s.Settle(t.Context(), signal, keys, nil)
 		})
 		synctest.Wait() // So they come in order.
 	}
@@ -151,7 +151,7 @@ func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
 		var all sync.WaitGroup
 		for i, ctx := range []context.Context{patient, hasty, patient} {
 			all.Go(func() {
-				_, err := s.Settle(ctx, signal, []string{fmt.Sprint(i)})
+				_, err := s.Settle(ctx, signal, []string{fmt.Sprint(i)}, nil)
 				if ctx == hasty {
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 				} else {
@@ -195,7 +195,7 @@ func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all sync.WaitGroup
 		for _, pod := range []string{"a", "b", "c"} {
-			all.Go(func() { _, _ = share.Settle(t.Context(), of(pod), []string{pod}) })
+			all.Go(func() { _, _ = share.Settle(t.Context(), of(pod), []string{pod}, nil) })
 			synctest.Wait()
 		}
 		all.Wait()
@@ -216,7 +216,7 @@ func TestAStormIsCountedExactlyInFewCalls(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range deliveries {
 			all.Go(func() {
-				outcomes, err := d.Settle(t.Context(), signal, []string{fmt.Sprint("k", i)})
+				outcomes, err := d.Settle(t.Context(), signal, []string{fmt.Sprint("k", i)}, nil)
 				require.NoError(t, err)
 				told[i] = outcomes[0].Count
 			})
@@ -274,7 +274,7 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 	settle := func(key string, want map[string]int) {
 		t.Helper()
 		clear(counted.calls)
-		_, err := d.Settle(t.Context(), signal, []string{key})
+		_, err := d.Settle(t.Context(), signal, []string{key}, nil)
 		require.NoError(t, err)
 		require.Equal(t, want, counted.calls)
 	}
@@ -307,7 +307,7 @@ func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 	repeat := func(replica, i int) {
 		t.Helper()
 		clear(counted.calls)
-		_, err := replicas[replica].Settle(t.Context(), signal, []string{fmt.Sprint(replica, i)})
+		_, err := replicas[replica].Settle(t.Context(), signal, []string{fmt.Sprint(replica, i)}, nil)
 		require.NoError(t, err)
 	}
 	for i := range 3 * memosNoted {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -176,8 +177,9 @@ func (s *store) setStatus(name string, patch map[string]any) {
 		status, _ := o.Object["status"].(map[string]any)
 		o.Object["status"] = merge(status, patch)
 		if s.prunes {
-			unstructured.RemoveNestedField(o.Object, "status", "deduplication", "events")
-			unstructured.RemoveNestedField(o.Object, "status", "deduplication", "absorbed")
+			for _, field := range []string{"events", "absorbed", "alerts", "alertsOmitted"} {
+				unstructured.RemoveNestedField(o.Object, "status", "deduplication", field)
+			}
 		}
 	})
 }
@@ -281,13 +283,47 @@ func (s *store) all() []object {
 	return out
 }
 
+// nextEvent comes after a crash, when all is quiet; a resolved alert may too.
+const nextEvent = "next"
+
+// alertOf is the alert that a key is an occurrence of. Some differ in their names
+// and some in their severities, and some are alike.
+func alertOf(key string) alert {
+	switch key {
+	case "b":
+		return alert{"B", mapping.High}
+	case "c":
+		return alert{"A", mapping.Critical}
+	case nextEvent:
+		return alert{"B", mapping.Unknown}
+	}
+	if strings.HasPrefix(key, "crowd") {
+		return alert{key, mapping.High}
+	}
+	return alert{"A", mapping.High}
+}
+
+func signalOf(key string) mapping.Signal {
+	s, a := signal, alertOf(key)
+	s.Name, s.Severity = a.name, a.severity
+	return s
+}
+
+func signalsOf(keys []string) map[string]mapping.Signal {
+	all := map[string]mapping.Signal{}
+	for _, key := range keys {
+		all[key] = signalOf(key)
+	}
+	return all
+}
+
 // made makes an object of ours, or counts on the active one.
 func made(s *store, key string) (name string) {
 	d, err := newDeduplicator(s, "alert")
 	if err != nil {
 		panic(err)
 	}
-	o, err := d.Settle(context.Background(), signal, []string{key})
+	o, err := d.Settle(context.Background(), signalOf(key), []string{key}, nil)
 	if err != nil {
 		panic(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
 )
 
 // wireObject is the part of a RemediationRequest that the protocol reads; the
@@ -23,7 +25,9 @@ type wireObject struct {
 		Annotations       map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	Spec struct {
-		SignalFingerprint string `json:"signalFingerprint"`
+		SignalFingerprint string           `json:"signalFingerprint"`
+		SignalName        string           `json:"signalName"`
+		Severity          mapping.Severity `json:"severity"`
 	} `json:"spec"`
 	Status struct {
 		OverallPhase         string `json:"overallPhase"`
@@ -42,8 +46,16 @@ type wireObject struct {
 			OccurrenceCount int64            `json:"occurrenceCount"`
 			Events          map[string]int32 `json:"events"`
 			Absorbed        map[string]int32 `json:"absorbed"`
+			Alerts          []wireAlert      `json:"alerts"`
+			AlertsOmitted   bool             `json:"alertsOmitted"`
 		} `json:"deduplication"`
 	} `json:"status"`
+}
+
+type wireAlert struct {
+	Alertname   string           `json:"alertname"`
+	Severity    mapping.Severity `json:"severity"`
+	FirstSeenAt string           `json:"firstSeenAt"`
 }
 
 // decode reads JSON as the API server gave it. What is of an unexpected type is
@@ -77,6 +89,11 @@ func (w *wireObject) observe() object {
 		count:    int32(min(max(d.OccurrenceCount, 1), math.MaxInt32)),
 		events:   counts(d.Events),
 		absorbed: counts(d.Absorbed),
+		alert:    alert{w.Spec.SignalName, w.Spec.Severity},
+		folds:    folds{omitted: d.AlertsOmitted},
+	}
+	for _, a := range d.Alerts {
+		o.folds = o.fold(folded{alert{a.Alertname, a.Severity}, instant(a.FirstSeenAt)})
 	}
 	if key := m.Annotations[eventAnnotation]; key != "" {
 		o.events[key] = 1

@@ -36,7 +36,7 @@ type fakeDedup struct {
 	ready   func() error
 }
 
-func (f *fakeDedup) Settle(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+func (f *fakeDedup) Settle(ctx context.Context, s mapping.Signal, keys []string, _ map[string]mapping.Signal) ([]dedup.Outcome, error) {
 	if f.settle != nil {
 		return f.settle(ctx, s, keys)
 	}

@@ -37,7 +37,7 @@ import (
 
 // deduplicator is what a function needs of [dedup.Deduplicator].
 type deduplicator interface {
-	Settle(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error)
+	Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]dedup.Outcome, error)
 	Resolve(ctx context.Context, s mapping.Signal, at time.Time) (dedup.Outcome, error)
 	Ready(ctx context.Context, namespace string) error
 }

@@ -97,7 +97,7 @@ func TestStopWaitsForRequestsUnderWay(t *testing.T) {
 		release := make(chan struct{})
 		f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
 			<-release
-			return (&fakeDedup{}).Settle(ctx, s, keys)
+			return (&fakeDedup{}).Settle(ctx, s, keys, nil)
 		}
 		var answer *httptest.ResponseRecorder
 		go func() { answer = f.serve(binary("1", alert("firing", "alertname=A"))) }()

@@ -88,7 +88,7 @@ func wireDedup() *fakeDedup {
 		case "Rejected":
 			return nil, &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("no")}
 		}
-		return plain.Settle(ctx, s, keys)
+		return plain.Settle(ctx, s, keys, nil)
 	}}
 }
 

@@ -217,15 +217,23 @@ func (p *parts) settleGroup(ctx context.Context, g *group, results []result) {
 func (p *parts) count(ctx context.Context, firing []int, results []result) {
 	place := map[string]int{}
 	var keys []string
+	var signals map[string]mapping.Signal // One alert needs none.
+	if len(firing) > 1 {
+		signals = make(map[string]mapping.Signal, len(firing))
+	}
 	for _, i := range firing {
 		key := results[i].key
-		if _, ok := place[key]; !ok {
-			place[key] = len(keys)
-			keys = append(keys, key)
+		if _, ok := place[key]; ok {
+			continue
 		}
+		if signals != nil {
+			signals[key] = results[i].signal
+		}
+		place[key] = len(keys)
+		keys = append(keys, key)
 	}
 	signal := results[firing[0]].signal
-	outcomes, err := p.dedup.Settle(ctx, signal, keys)
+	outcomes, err := p.dedup.Settle(ctx, signal, keys, signals)
 	rejected := p.rejected(signal, err)
 	for _, i := range firing {
 		r := &results[i]

@@ -70,7 +70,7 @@ func TestAlertsOfOneFingerprintSettleTogether(t *testing.T) {
 	var calls [][]string
 	f.dedup.settle = func(_ context.Context, _ mapping.Signal, keys []string) ([]dedup.Outcome, error) {
 		calls = append(calls, keys)
-		return (&fakeDedup{}).Settle(context.Background(), mapping.Signal{Name: "A"}, keys)
+		return (&fakeDedup{}).Settle(context.Background(), mapping.Signal{Name: "A"}, keys, nil)
 	}
 	a, b := alert("firing", "alertname=A", "pod=p", "container=x"), alert("firing", "alertname=A", "pod=p", "container=y")
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(a, b, a))))
@@ -85,7 +85,7 @@ func TestKeysTellOccurrencesApart(t *testing.T) {
 		var got []string
 		f.dedup.settle = func(_ context.Context, _ mapping.Signal, keys []string) ([]dedup.Outcome, error) {
 			got = keys
-			return (&fakeDedup{}).Settle(context.Background(), mapping.Signal{}, keys)
+			return (&fakeDedup{}).Settle(context.Background(), mapping.Signal{}, keys, nil)
 		}
 		f.serve(binary(id, body))
 		return got
@@ -146,7 +146,7 @@ func TestAClientThatHangsUpDoesNotUndoItsEvent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
 		cancel()
-		return (&fakeDedup{}).Settle(ctx, s, keys)
+		return (&fakeDedup{}).Settle(ctx, s, keys, nil)
 	}
 	f.sink.fail = func(audit.Event) error { return nil }
 	requireStatus(t, http.StatusOK, f.serve(binary("1", alert("firing", "alertname=A")).WithContext(ctx)))
@@ -178,7 +178,7 @@ func TestParallelWorkWithinOneEventIsBounded(t *testing.T) {
 		most = max(most, now)
 		mu.Unlock()
 		defer func() { mu.Lock(); now--; mu.Unlock() }()
-		return (&fakeDedup{}).Settle(ctx, s, keys)
+		return (&fakeDedup{}).Settle(ctx, s, keys, nil)
 	}
 	alerts := make([]string, 500)
 	for i := range alerts {
@@ -211,7 +211,7 @@ func TestASinkThatHangsKeepsNoObjectFromBeingMade(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			settled++
-			return (&fakeDedup{}).Settle(ctx, s, keys)
+			return (&fakeDedup{}).Settle(ctx, s, keys, nil)
 		}
 		f.sink.fail = func(audit.Event) error {
 			mu.Lock()

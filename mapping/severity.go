@@ -19,6 +19,17 @@ const (
 	Unknown  Severity = "unknown"
 )
 
+var severities = []Severity{Critical, High, Medium, Low, Unknown}
+
+// Rank is 0 for the worst severity, and higher the less severe one is; highest
+// for what is none of them.
+func (s Severity) Rank() int {
+	if i := slices.Index(severities, s); i >= 0 {
+		return i
+	}
+	return len(severities)
+}
+
 // builtin holds what 23 public rule sets write in their severity labels, the
 // field's common synonyms beside them.
 var builtin = table(map[Severity]string{
@@ -55,7 +66,7 @@ func ParseSeverityMap(s string) (SeverityMap, error) {
 		if !found || from == "" {
 			return nil, fmt.Errorf("%q is not of the form text=severity", pair)
 		}
-		if !slices.Contains([]Severity{Critical, High, Medium, Low, Unknown}, Severity(to)) {
+		if !slices.Contains(severities, Severity(to)) {
 			return nil, fmt.Errorf("%q is no severity: use critical, high, medium, low or unknown", to)
 		}
 		out[from] = Severity(to)

@@ -100,6 +100,44 @@ var mutations = map[string]mutation{
 		{"handler.go", "	if apierrors.IsNotFound(err) {\n		return nil\n	}\n", ""},
 	}},
 
+	// The alerts that are folded into an object.
+	"a key is taken for another alert's": {edits: []edit{
+		{"handler.go", "	if s, ok := h.signals[key]; ok {\n", "	if s, ok := h.signals[key]; ok && h.fresh == \"-\" {\n"},
+	}},
+	"an alert is counted and not named": {edits: []edit{
+		{"patch.go", "	changed.folds.patch(o, d)\n", ""},
+	}},
+	"the list of alerts is replaced, not added to": {edits: []edit{
+		{"fold.go", "	f := folds{slices.Clone(o.others), o.omitted}\n", "	f := folds{nil, o.omitted}\n"},
+	}},
+	"an alert that comes again is named again": {edits: []edit{
+		{"fold.go", "return a.alert == b.alert }); i >= 0 {", "return a.alert == b.alert }); i >= MaxAlerts {"},
+	}},
+	"an object names its own alert too": {edits: []edit{
+		{"fold.go", "		if a.alert == o.alert {\n", "		if a.alert == (alert{}) {\n"},
+	}},
+	"severities do not tell alerts apart": {edits: []edit{
+		{"fold.go", "		if a.alert == o.alert {\n", "		if a.name == o.alert.name {\n"},
+	}},
+	"a full list keeps the least severe": {edits: []edit{
+		{"fold.go", "cmp.Compare(a.severity.Rank(), b.severity.Rank())", "cmp.Compare(b.severity.Rank(), a.severity.Rank())"},
+	}},
+	"a full list does not say so": {edits: []edit{
+		{"fold.go", "		deduplication[\"alertsOmitted\"], changed = true, true\n", "		changed = true\n"},
+	}},
+	"the list of alerts has no end": {edits: []edit{
+		{"fold.go", "		if len(f.others) > MaxAlerts {\n", "		if len(f.others) > 2*MaxAlerts {\n"},
+	}},
+	"a twin's own alert goes with it": {edits: []edit{
+		{"patch.go", "survivor.fold(twin.alerts()...)", "survivor.fold(twin.others...)"},
+	}},
+	"the alerts that were folded into a twin go with it": {edits: []edit{
+		{"patch.go", "survivor.fold(twin.alerts()...)", "survivor.fold(folded{twin.alert, twin.createdAt})"},
+	}},
+	"what is remembered forgets the alerts": {edits: []edit{
+		{"patch.go", "	changed.folds = o.fold(added...)\n	changed.folds.patch(o, d)\n", "	o.fold(added...).patch(o, d)\n"},
+	}},
+
 	// Twins.
 	"nobody looks after a create": {kept: "retention between two Lists", edits: []edit{
 		{"handler.go", "		h.reasons[v.missing[0]] = v.reason\n", "		h.reasons[v.missing[0]] = v.reason\n		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
