@@ -45,7 +45,7 @@ var setups = map[string]func(*store){
 	"review-after-gap":   func(s *store) { s.review(gap(s)) },
 	"review-before-last": func(s *store) { s.review(old(s, 2)[0]) },
 	// An active object that nobody can have an unseen twin of.
-	"aged":     func(s *store) { made(s, "old"); s.now = s.now.Add(time.Hour) },
+	"aged": func(s *store) { made(s, "old"); s.now = s.now.Add(time.Hour) },
 	// An active object that as many other alerts were folded into as it can name.
 	"crowded": func(s *store) {
 		made(s, "old")

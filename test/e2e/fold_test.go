@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"onefire/dedup"
+	"onefire/mapping"
+)
+
+// foldedAlerts are the names and severities in an object's list of alerts.
+func foldedAlerts(t *testing.T, o *unstructured.Unstructured) (all []string, omitted bool) {
+	t.Helper()
+	list, _, err := unstructured.NestedSlice(o.Object, "status", "deduplication", "alerts")
+	require.NoError(t, err)
+	for _, a := range list {
+		entry := a.(map[string]any)
+		seen, err := time.Parse(time.RFC3339, fmt.Sprint(entry["firstSeenAt"]))
+		require.NoError(t, err)
+		require.WithinDuration(t, time.Now(), seen, time.Minute)
+		all = append(all, fmt.Sprint(entry["alertname"], " ", entry["severity"]))
+	}
+	omitted, _, err = unstructured.NestedBool(o.Object, "status", "deduplication", "alertsOmitted")
+	require.NoError(t, err)
+	return all, omitted
+}
+
+func about(alertname, severity string) string {
+	return alert("firing", "alertname="+alertname, "namespace=payments", "pod=api-0", "severity="+severity)
+}
+
+func TestAlertsThatFoldIntoOneObjectAreAllVisible(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mapping.Schema202608)
+	f := w.start("FINGERPRINT=resource", "AUDIT_SCHEMA=2026-08")
+	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(about("PodSlow", "warning"))))
+	alone, omitted := foldedAlerts(t, w.only())
+	require.Empty(t, alone)
+	require.False(t, omitted)
+
+	// Two at once, one of them as before, and one that is worse.
+	require.Equal(t, http.StatusOK, w.post(f, "2", webhook(about("PodSlow", "warning"), about("PodDown", "critical"))))
+	require.Equal(t, http.StatusOK, w.post(f, "3", webhook(about("PodSlow", "info"))))
+	want := []string{"PodDown critical", "PodSlow low"}
+	o := w.only()
+	got, omitted := foldedAlerts(t, o)
+	require.Equal(t, want, got)
+	require.False(t, omitted)
+	require.EqualValues(t, 4, count(o))
+	require.Equal(t, "high", field(o, "spec", "severity"), "the spec is written once")
+
+	require.Equal(t, http.StatusOK, w.post(f, "2", webhook(about("PodSlow", "warning"), about("PodDown", "critical"))))
+	require.Equal(t, o.GetResourceVersion(), w.only().GetResourceVersion(), "a redelivery changes nothing")
+
+	var audited []string
+	for _, e := range w.audit(mapping.SignalDeduplicated) {
+		require.Equal(t, o.GetName(), e.CorrelationID)
+		audited = append(audited, fmt.Sprint(e.Data.SignalName, " ", e.Data.Severity))
+	}
+	require.ElementsMatch(t, []string{"PodSlow high", "PodDown critical", "PodSlow low"}, audited)
+
+	// More than an object names: the API server takes what is written, and the worst stay.
+	var many []string
+	for i := range dedup.MaxAlerts {
+		many = append(many, about(fmt.Sprint("Many", i), "warning"))
+	}
+	require.Equal(t, http.StatusOK, w.post(f, "4", webhook(many...)))
+	require.Equal(t, http.StatusOK, w.post(f, "5", webhook(about("PodGone", "critical"))))
+	got, omitted = foldedAlerts(t, w.only())
+	require.Len(t, got, dedup.MaxAlerts)
+	require.True(t, omitted)
+	require.Equal(t, []string{"PodDown critical", "PodGone critical", "Many0 high"}, got[:3])
+	require.NotContains(t, got, "PodSlow low")
+	require.EqualValues(t, 5+dedup.MaxAlerts, count(w.only()))
+}
+
+func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mapping.Schema202601)
+	f := w.start()
+	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(about("DiskFull", "warning"), about("DiskFull", "critical"))))
+	require.Equal(t, http.StatusOK, w.post(f, "2", webhook(about("DiskFull", "critical"))))
+	o := w.only()
+	got, _ := foldedAlerts(t, o)
+	require.Equal(t, []string{"DiskFull critical"}, got)
+	require.EqualValues(t, 3, count(o))
+	var audited []string
+	for _, e := range w.audit(mapping.SignalDeduplicated) {
+		audited = append(audited, fmt.Sprint(e.Data.AlertName, " ", e.Data.Severity))
+	}
+	require.Equal(t, []string{"DiskFull critical", "DiskFull critical"}, audited)
+}
