@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,8 +40,19 @@ type explanation struct {
 	// Object is "namespace/name"; empty where there would be none.
 	Object string `json:"object,omitempty"`
 	Count  int32  `json:"count,omitempty"`
-	Error  string `json:"error,omitempty"`
+	// FoldsWith are the other names and severities that would be counted on the
+	// same object.
+	FoldsWith []named `json:"foldsWith,omitempty"`
+	Error     string  `json:"error,omitempty"`
 }
+
+// named is what people call an alert by.
+type named struct {
+	Alertname string           `json:"alertname"`
+	Severity  mapping.Severity `json:"severity"`
+}
+
+func (n named) String() string { return fmt.Sprintf("%s (%s)", dash(n.Alertname), n.Severity) }
 
 // forecaster says what one more alert would come to.
 type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error)
@@ -83,10 +95,16 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 			all = append(all, one)
 		}
 	}
+	folds := fold(all)
 	if truncated > 0 {
 		fmt.Fprintf(s.Err, "onefire: Alertmanager left out %d alerts: raise the receiver's max_alerts or group by more labels\n", truncated)
 	}
-	return o.print(s.Out, all, func(w io.Writer) { table(w, all) })
+	return o.print(s.Out, all, func(w io.Writer) {
+		table(w, all)
+		for _, f := range folds {
+			fmt.Fprintln(w, printable(f))
+		}
+	})
 }
 
 func input(name string, in io.Reader) ([]byte, error) {
@@ -177,6 +195,36 @@ func explained(ctx context.Context, rules mapping.Rules, a mapping.Alert, look f
 	}
 	e.Decision, e.Reason = reason.Decision(), reason.String()
 	return e, nil
+}
+
+// fold notes which alerts of different names or severities would be counted on
+// one object, and says so of each such object.
+func fold(all []explanation) (lines []string) {
+	alerts := map[string][]named{}
+	var objects []string
+	counted := func(e explanation) bool { return e.Decision == mapping.New || e.Decision == mapping.Duplicate }
+	for _, e := range all {
+		n := named{e.Alertname, e.Severity}
+		if !counted(e) || slices.Contains(alerts[e.Object], n) {
+			continue
+		}
+		if alerts[e.Object] = append(alerts[e.Object], n); len(alerts[e.Object]) == 2 {
+			objects = append(objects, e.Object)
+		}
+	}
+	for i, e := range all {
+		if own := (named{e.Alertname, e.Severity}); counted(e) {
+			all[i].FoldsWith = slices.DeleteFunc(slices.Clone(alerts[e.Object]), func(n named) bool { return n == own })
+		}
+	}
+	for _, object := range objects {
+		names := make([]string, len(alerts[object]))
+		for i, n := range alerts[object] {
+			names[i] = n.String()
+		}
+		lines = append(lines, fmt.Sprintf("%s fold into the same object: %s", strings.Join(names, ", "), object))
+	}
+	return lines
 }
 
 func table(w io.Writer, all []explanation) {

@@ -74,6 +74,33 @@ func TestExplainSaysWhyForEachAlert(t *testing.T) {
 	require.Len(t, strings.Split(strings.TrimSpace(table), "\n"), 7)
 }
 
+func TestExplainSaysWhichAlertsFoldIntoOneObject(t *testing.T) {
+	in := `{"alerts":[
+		{"labels":{"alertname":"PodSlow","severity":"warning","pod":"p","namespace":"shop"}},
+		{"labels":{"alertname":"PodSlow","severity":"high","pod":"p","namespace":"shop"}},
+		{"labels":{"alertname":"PodDown","severity":"critical","pod":"p","namespace":"shop"}},
+		{"status":"resolved","labels":{"alertname":"PodOld","severity":"low","pod":"p","namespace":"shop"}},
+		{"labels":{"alertname":"PodSlow","severity":"critical","pod":"q","namespace":"shop"}}]}`
+	both := func(mode string) (lines []string, all []explanation) {
+		environment := map[string]string{"FINGERPRINT": mode}
+		_, table, _ := run(t, in, environment, "explain", "-")
+		_, out, _ := run(t, in, environment, "explain", "-o", "json", "-")
+		require.NoError(t, json.Unmarshal([]byte(out), &all))
+		return strings.Split(strings.TrimSpace(table), "\n")[6:], all
+	}
+	lines, all := both("resource")
+	require.Equal(t, []string{"PodSlow (high), PodDown (critical) fold into the same object: " + all[0].Object}, lines)
+	slow, down := []named{{"PodSlow", "high"}}, []named{{"PodDown", "critical"}}
+	for i, want := range [][]named{down, down, slow, nil, nil} {
+		require.Equal(t, want, all[i].FoldsWith, i)
+	}
+	lines, all = both("alert")
+	require.Empty(t, lines)
+	for _, e := range all {
+		require.Empty(t, e.FoldsWith)
+	}
+}
+
 func TestWhatCannotBeExplainedIsSaid(t *testing.T) {
 	large := filepath.Join(t.TempDir(), "large")
 	require.NoError(t, os.WriteFile(large, make([]byte, maxInput+1), 0o600))
