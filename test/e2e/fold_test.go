@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 
 	"onefire/dedup"
 	"onefire/mapping"
@@ -30,6 +34,27 @@ func foldedAlerts(t *testing.T, o *unstructured.Unstructured) (all []string, omi
 	return all, omitted
 }
 
+// columns are the cells of the object's row in a table, by column.
+func (w *world) columns(name string) map[string]any {
+	w.t.Helper()
+	http, err := rest.HTTPClientFor(kubeConfig)
+	require.NoError(w.t, err)
+	config := dynamic.ConfigFor(kubeConfig)
+	config.GroupVersion, config.APIPath = new(dedup.Resource.GroupVersion()), "/apis"
+	api, err := rest.RESTClientForConfigAndClient(config, http)
+	require.NoError(w.t, err)
+	text, err := api.Get().Namespace(w.namespace).Resource(dedup.Resource.Resource).Name(name).
+		SetHeader("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1").DoRaw(w.t.Context())
+	require.NoError(w.t, err)
+	var table metav1.Table
+	require.NoError(w.t, json.Unmarshal(text, &table))
+	cells := map[string]any{}
+	for i, c := range table.ColumnDefinitions {
+		cells[c.Name] = table.Rows[0].Cells[i]
+	}
+	return cells
+}
+
 func about(alertname, severity string) string {
 	return alert("firing", "alertname="+alertname, "namespace=payments", "pod=api-0", "severity="+severity)
 }
@@ -41,6 +66,7 @@ func TestAlertsThatFoldIntoOneObjectAreAllVisible(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(about("PodSlow", "warning"))))
 	alone, omitted := foldedAlerts(t, w.only())
 	require.Empty(t, alone)
+	require.Nil(t, w.columns(w.only().GetName())["Also"])
 	require.False(t, omitted)
 
 	// Two at once, one of them as before, and one that is worse.
@@ -53,6 +79,8 @@ func TestAlertsThatFoldIntoOneObjectAreAllVisible(t *testing.T) {
 	require.False(t, omitted)
 	require.EqualValues(t, 4, count(o))
 	require.Equal(t, "high", field(o, "spec", "severity"), "the spec is written once")
+	cells := w.columns(o.GetName())
+	require.Equal(t, []any{"PodSlow", "high", "PodDown", "critical"}, []any{cells["Alert"], cells["Severity"], cells["Also"], cells["Also severity"]})
 
 	require.Equal(t, http.StatusOK, w.post(f, "2", webhook(about("PodSlow", "warning"), about("PodDown", "critical"))))
 	require.Equal(t, o.GetResourceVersion(), w.only().GetResourceVersion(), "a redelivery changes nothing")
