@@ -156,8 +156,12 @@ func (s *Sink) Deliver(ctx context.Context, e Event) error {
 	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
 	// The last attempt's error says more than that time ran out.
 	var last error
+	tries := 0
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		last = s.attempt(ctx, out)
+		var status int
+		status, last = s.attempt(ctx, out)
+		tries++
+		note(ctx, tries, status, last)
 		return struct{}{}, last
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(maxAttempts), backoff.WithMaxElapsedTime(maxElapsed))
 	if err == nil {
@@ -171,13 +175,13 @@ func (s *Sink) Deliver(ctx context.Context, e Event) error {
 }
 
 // attempt posts the event once, and once more when a renewed token may help.
-func (s *Sink) attempt(ctx context.Context, e event.Event) error {
-	status, err := s.post(ctx, e)
+func (s *Sink) attempt(ctx context.Context, e event.Event) (status int, err error) {
+	status, err = s.post(ctx, e)
 	if status == http.StatusUnauthorized && s.token.file != "" {
 		s.token.forget()
-		_, err = s.post(ctx, e)
+		status, err = s.post(ctx, e)
 	}
-	return err
+	return status, err
 }
 
 func (s *Sink) post(ctx context.Context, e event.Event) (status int, err error) {
@@ -187,6 +191,9 @@ func (s *Sink) post(ctx context.Context, e event.Event) (status int, err error) 
 	req, err := cehttp.NewHTTPRequestFromEvent(ctx, s.url, e)
 	if err != nil {
 		return 0, backoff.Permanent(&RefusedError{Answer: err.Error()})
+	}
+	if parent, ok := e.Extensions()["traceparent"].(string); ok {
+		req.Header.Set("Traceparent", parent) // For who traces requests and knows no events.
 	}
 	switch bearer, err := s.token.read(); {
 	case err != nil:

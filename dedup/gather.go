@@ -66,6 +66,7 @@ func (g *gatherer) list(ctx context.Context, namespace, fingerprint string) ([]o
 	}
 	select {
 	case <-w.done:
+		joined(ctx, w.ctx, "list")
 		return slices.Clone(w.objects[fingerprint]), w.now, cmp.Or(w.err, w.errs[fingerprint])
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()

@@ -57,6 +57,7 @@ func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []stri
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	joined(ctx, b.ctx, "settlement")
 	var rejected *RejectedError
 	if b.members > 1 && (b.panicked != nil || errors.As(b.err, &rejected)) {
 		// What one alert brought along must not fail others.

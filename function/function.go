@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -32,6 +33,7 @@ import (
 	"onefire/dedup"
 	"onefire/function/inbound"
 	"onefire/function/telemetry"
+	"onefire/function/tracing"
 	"onefire/mapping"
 )
 
@@ -58,7 +60,9 @@ type parts struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	metrics   *metrics
-	now       func() time.Time
+	// tracer is nil when nothing is traced.
+	tracer trace.Tracer
+	now    func() time.Time
 	// places bounds the goroutines that settle alerts of large events.
 	places *semaphore.Weighted
 	// cool ends the warming up; nil when there is none.
@@ -75,9 +79,9 @@ type Function struct {
 // New makes a function that answers 503 until it is started.
 func New() *Function {
 	f := &Function{receiver: inbound.New(bounds)}
-	f.receiver.Answered = func(ctx context.Context, status int) {
+	f.receiver.Answered = func(ctx context.Context, status int, took time.Duration) {
 		if p := f.parts.Load(); p != nil {
-			p.metrics.request(ctx, status)
+			p.metrics.request(ctx, status, took)
 		}
 	}
 	return f
@@ -122,6 +126,8 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
 	}
+	watch := &calls{}
+	client.Wrap(watch.wrap)
 	d, err := dedup.New(client, c.AuditSchema.SignalType())
 	if err != nil {
 		return nil, err
@@ -146,6 +152,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, errors.Join(err, t.Stop(ctx))
 	}
+	watch.tracer, watch.metrics = tracing.Live(t.Tracer()), m
 	return &parts{
 		config:    c,
 		rules:     c.Rules(),
@@ -154,6 +161,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		log:       log,
 		telemetry: t,
 		metrics:   m,
+		tracer:    watch.tracer,
 		now:       time.Now,
 		places:    semaphore.NewWeighted(maxPlaces),
 	}, nil

@@ -14,6 +14,7 @@ import (
 	"onefire/audit"
 	"onefire/config"
 	"onefire/function/inbound"
+	"onefire/function/tracing"
 	"onefire/mapping"
 )
 
@@ -41,13 +42,20 @@ type AlertSummary struct {
 // handle settles one event.
 func (p *parts) handle(ctx context.Context, e event.Event) inbound.Answer {
 	begun := p.now()
+	ctx, span := p.processing(ctx, e)
+	defer span.End() // A panic ends it here.
 	log := p.log.With("event_id", e.ID(), "event_source", e.Source())
+	if id := tracing.ID(span, traceparent(e)); id != "" {
+		log = log.With("trace_id", id)
+	}
 	a, results, truncated := p.settleEvent(ctx, e, begun)
+	p.processed(span, a, results, truncated)
 	for i := range results {
 		results[i].log(ctx, log)
 		p.metrics.alert(ctx, results[i].reason)
 	}
 	if truncated > 0 {
+		p.metrics.truncated.Add(ctx, int64(min(truncated, 1<<32)))
 		log.Warn("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels", "truncated", truncated)
 	}
 	attributes := []any{"event_type", e.Type(), "status", a.Status, "alerts", len(results),

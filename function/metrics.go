@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -24,7 +25,8 @@ const (
 // metrics counts what is decided. Its attributes have few values: names,
 // namespaces and fingerprints of alerts are for the log.
 type metrics struct {
-	requests, alerts, audits metric.Int64Counter
+	requests, alerts, audits, truncated metric.Int64Counter
+	durations, calls, deliveries        metric.Float64Histogram
 }
 
 func newMetrics(meter metric.Meter) (*metrics, error) {
@@ -36,21 +38,57 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		{&m.requests, "onefire.requests", "Requests by the status that they were answered with."},
 		{&m.alerts, "onefire.alerts", "Alerts by decision and reason, each time that their event is delivered."},
 		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
+		{&m.truncated, "onefire.truncated", "Alerts that Alertmanager left out of the events that came. They never arrive."},
 	} {
 		var err error
 		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {
 			return nil, fmt.Errorf("making metrics: %w", err)
 		}
 	}
+	for _, h := range []struct {
+		histogram         *metric.Float64Histogram
+		name, description string
+	}{
+		{&m.durations, "onefire.request.duration", "How long requests take until their answer is sent, by its status."},
+		{&m.calls, "onefire.api.duration", "How long calls of the Kubernetes API take until their answer begins, by verb, resource and code (none: no answer). Each try counts."},
+		{&m.deliveries, "onefire.audit.duration", "How long the delivery of an audit event takes, its retries included, by what became of it."},
+	} {
+		var err error
+		if *h.histogram, err = meter.Float64Histogram(h.name, metric.WithDescription(h.description), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...)); err != nil {
+			return nil, fmt.Errorf("making metrics: %w", err)
+		}
+	}
 	return m, nil
 }
 
-func (m *metrics) request(ctx context.Context, status int) {
+// seconds records a duration with labels, each a name and its value.
+func seconds(ctx context.Context, h metric.Float64Histogram, d time.Duration, labels ...string) {
+	attributes := make([]attribute.KeyValue, 0, len(labels)/2)
+	for i := 0; i < len(labels); i += 2 {
+		attributes = append(attributes, attribute.String(labels[i], labels[i+1]))
+	}
+	h.Record(ctx, d.Seconds(), metric.WithAttributes(attributes...))
+}
+
+func (m *metrics) request(ctx context.Context, status int, took time.Duration) {
+	if m.durations.Enabled(ctx) {
+		seconds(ctx, m.durations, took, "status", strconv.Itoa(status))
+	}
 	m.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("status", strconv.Itoa(status))))
 }
 
 func (m *metrics) alert(ctx context.Context, r mapping.Reason) {
 	m.alerts.Add(ctx, 1, metric.WithAttributes(attribute.String("decision", string(r.Decision())), attribute.String("reason", r.String())))
+}
+
+func (m *metrics) call(ctx context.Context, c call, code string, took time.Duration) {
+	seconds(ctx, m.calls, took, "verb", c.verb, "resource", c.resource, "code", code)
+}
+
+func (m *metrics) delivery(ctx context.Context, what delivered, took time.Duration) {
+	if m.deliveries.Enabled(ctx) {
+		seconds(ctx, m.deliveries, took, "result", string(what))
+	}
 }
 
 func (m *metrics) audit(ctx context.Context, what delivered) {

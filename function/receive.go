@@ -19,6 +19,7 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.receiver.Serve(w, r, p.log, func(ctx context.Context, body []byte) inbound.Answer {
+		ctx = p.withHop(ctx, r.Header)
 		if cehttp.IsHTTPBatch(r.Header) {
 			return p.handleBatch(ctx, body)
 		}

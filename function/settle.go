@@ -197,6 +197,8 @@ func (p *parts) assess(c cause, a mapping.Alert, i int, results []result) {
 }
 
 func (p *parts) settleGroup(ctx context.Context, g *group, results []result) {
+	ctx, span := p.settling(ctx)
+	defer g.settled(span, results)
 	if len(g.firing) > 0 {
 		p.count(ctx, g.firing, results)
 	}
@@ -304,9 +306,9 @@ func (p *parts) report(ctx context.Context, c cause, r *result, sink *delivery) 
 	}
 }
 
-// deliver sends one audit event. What the sink refuses for good is set aside in
+// send sends one audit event. What the sink refuses for good is set aside in
 // the log, whole: no redelivery would change its mind.
-func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping.AuditRequest) (delivered, error) {
+func (p *parts) send(ctx context.Context, c cause, r *result, request mapping.AuditRequest) (delivered, error) {
 	err := p.sink.Deliver(ctx, audit.Event{
 		Source:       c.source,
 		ID:           c.id,

@@ -39,7 +39,7 @@ type store struct {
 
 func newStore(a *api, most stock, log *slog.Logger) *store {
 	s := &store{api: a, room: newRoom(most, a.count), receiver: inbound.New(bounds), log: log, now: time.Now}
-	s.receiver.Answered = func(ctx context.Context, status int) { s.metrics.request(ctx, status) }
+	s.receiver.Answered = func(ctx context.Context, status int, _ time.Duration) { s.metrics.request(ctx, status) }
 	return s
 }
 

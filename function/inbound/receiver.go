@@ -21,8 +21,8 @@ import (
 // it. Its zero value is not usable; see [New].
 type Receiver struct {
 	// Answered is called before each answer is sent, if it is set; it must be
-	// before the first request.
-	Answered func(ctx context.Context, status int)
+	// before the first request. It is told how long the request has taken.
+	Answered func(ctx context.Context, status int, took time.Duration)
 
 	bounds   Bounds
 	requests requests
@@ -38,13 +38,14 @@ func New(b Bounds) *Receiver {
 // also returns. The context that handle gets lives on when the client hangs up,
 // and ends at the bound. A panic of handle is logged and answered 500.
 func (v *Receiver) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(ctx context.Context, body []byte) Answer) Answer {
+	begun := time.Now()
 	a := Refuse(http.StatusServiceUnavailable, "%v", ErrBusy)
 	if leave, ok := v.requests.enter(); ok {
 		defer leave()
 		a = v.answer(w, r, log, handle)
 	}
 	if v.Answered != nil {
-		v.Answered(r.Context(), a.Status)
+		v.Answered(r.Context(), a.Status, time.Since(begun))
 	}
 	a.Write(w, r)
 	return a

@@ -1,0 +1,156 @@
+package function
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"onefire/function/tracing"
+)
+
+// calls watches the calls of the Kubernetes API: how long each takes until its
+// answer begins and, under a span, which it was. A call without one, like a
+// probe, makes no trace of its own. Where nobody looks it does nothing.
+type calls struct {
+	// tracer is nil when nothing is traced, metrics nil before the start.
+	tracer  trace.Tracer
+	metrics *metrics
+	// tries are the calls that client-go will try again, by what ends them, and
+	// how often they were tried.
+	tries sync.Map // <-chan struct{} to int
+}
+
+// wrap puts the watch around a transport.
+func (c *calls) wrap(next http.RoundTripper) http.RoundTripper { return watched{next, c} }
+
+type watched struct {
+	http.RoundTripper
+	calls *calls
+}
+
+// WrappedRoundTripper lets client-go find the transport that can cancel calls.
+func (w watched) WrappedRoundTripper() http.RoundTripper { return w.RoundTripper }
+
+// RoundTrip makes one try of a call.
+func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := w.calls
+	traced := c.tracer != nil && trace.SpanContextFromContext(r.Context()).IsValid()
+	counted := c.metrics != nil && c.metrics.calls.Enabled(r.Context())
+	if !traced && !counted {
+		return w.RoundTripper.RoundTrip(r)
+	}
+	what, span := callOf(r), tracing.None
+	if traced {
+		r, span = c.begin(r, what)
+		defer span.End()
+	}
+	begun := time.Now()
+	resp, err := w.RoundTripper.RoundTrip(r)
+	code := "none"
+	if err == nil {
+		code = strconv.Itoa(resp.StatusCode)
+	}
+	if counted {
+		c.metrics.call(r.Context(), what, code, time.Since(begun))
+	}
+	if !traced {
+		return resp, err
+	}
+	if err != nil {
+		tracing.Fail(span, "transport", err.Error())
+		return resp, err
+	}
+	span.SetAttributes(attribute.Int(tracing.Status, resp.StatusCode))
+	// That somebody was first, or that nothing is there, is part of the protocol.
+	if resp.StatusCode >= http.StatusBadRequest && resp.StatusCode != http.StatusConflict && resp.StatusCode != http.StatusNotFound {
+		tracing.Fail(span, code, http.StatusText(resp.StatusCode))
+	}
+	if resp.Header.Get("Retry-After") != "" {
+		c.again(r.Context())
+	}
+	return resp, err
+}
+
+// begin starts the span of a call and passes it on: the API server may trace too.
+func (c *calls) begin(r *http.Request, what call) (*http.Request, trace.Span) {
+	attributes := []attribute.KeyValue{
+		attribute.String(tracing.Verb, what.verb), attribute.String(tracing.Resource, what.resource),
+		attribute.String(tracing.Method, r.Method), attribute.String(tracing.Server, r.URL.Hostname()),
+	}
+	if what.namespace != "" {
+		attributes = append(attributes, attribute.String(tracing.Namespace, what.namespace))
+	}
+	if n, err := strconv.Atoi(r.URL.Port()); err == nil {
+		attributes = append(attributes, attribute.Int(tracing.ServerPort, n))
+	}
+	if n, ok := c.tries.Load(r.Context().Done()); ok {
+		attributes = append(attributes, attribute.Int(tracing.Resend, n.(int)))
+	}
+	ctx, span := c.tracer.Start(r.Context(), what.verb+" "+what.resource, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	if !span.SpanContext().IsSampled() {
+		return r, span
+	}
+	r = r.Clone(ctx) // client-go uses the same headers for each try.
+	r.Header.Set("Traceparent", tracing.Format(span.SpanContext()))
+	return r, span
+}
+
+// again notes that a call may be tried again. Each has a context of its own, with
+// a deadline, and what is noted goes with that.
+func (c *calls) again(ctx context.Context) {
+	done := ctx.Done()
+	if n, before := c.tries.Load(done); before {
+		c.tries.Store(done, n.(int)+1)
+		return
+	}
+	if done == nil {
+		return
+	}
+	c.tries.Store(done, 1)
+	context.AfterFunc(ctx, func() { c.tries.Delete(done) })
+}
+
+// call is what a request of the Kubernetes API asks for.
+type call struct{ verb, resource, namespace string }
+
+// resources are those that are asked for; there is no other but by mistake.
+var resources = []string{"remediationrequests", "events", "tokenreviews", "pods", "replicasets", "deployments", "statefulsets", "daemonsets", "jobs", "cronjobs"}
+
+// callOf reads a request's path:
+// …/apis/<group>/<version>/[namespaces/<namespace>/]<resource>[/<name>[/…]], or
+// …/api/<version>/… for the core group.
+func callOf(r *http.Request) call {
+	c := call{verb: strings.ToLower(r.Method), resource: "other"}
+	_, path, ok := strings.Cut(r.URL.Path, "/apis/")
+	skip := 2
+	if !ok {
+		_, path, _ = strings.Cut(r.URL.Path, "/api/")
+		skip = 1
+	}
+	at := strings.Split(path, "/")
+	if len(at) > skip+2 && at[skip] == "namespaces" {
+		c.namespace = at[skip+1]
+		skip += 2
+	}
+	for _, known := range resources {
+		if len(at) > skip && at[skip] == known {
+			c.resource = known
+		}
+	}
+	named := len(at) > skip+1
+	switch {
+	case r.Method == http.MethodPost:
+		c.verb = "create"
+	case r.Method == http.MethodPut:
+		c.verb = "update"
+	case r.Method == http.MethodGet && !named:
+		c.verb = "list"
+	}
+	return c
+}

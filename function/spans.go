@@ -1,0 +1,147 @@
+package function
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"onefire/audit"
+	"onefire/function/inbound"
+	"onefire/function/tracing"
+	"onefire/mapping"
+)
+
+// hopKey is the context's key of the trace context that a request's header has.
+type hopKey struct{}
+
+// withHop keeps the trace context of a request's header beside its events.
+func (p *parts) withHop(ctx context.Context, header http.Header) context.Context {
+	if p.tracer == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, hopKey{}, tracing.Parse(header.Get("Traceparent")))
+}
+
+// processing starts the span of an event. Its parent is the event's own trace
+// context, which is that of whoever made the event: the header's changes with
+// each hop, and with each try of a Broker, and is linked to. An event that has
+// none belongs to the hop.
+func (p *parts) processing(ctx context.Context, e event.Event) (context.Context, trace.Span) {
+	if p.tracer == nil {
+		return ctx, tracing.None
+	}
+	hop, _ := ctx.Value(hopKey{}).(trace.SpanContext)
+	parent := tracing.Parse(traceparent(e))
+	about := tracing.Event{Operation: "process", ID: e.ID(), Source: e.Source(), SpecVersion: e.SpecVersion(), Type: e.Type(), Subject: e.Subject()}
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(about.Attributes()...)}
+	switch {
+	case !parent.IsValid():
+		parent = hop
+	case hop.IsValid() && hop.SpanID() != parent.SpanID():
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: hop}))
+	}
+	return p.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, parent), about.Name(), options...)
+}
+
+// processed ends the span of an event. Alerts that needed no settling have no
+// span of their own.
+func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, truncated uint64) {
+	defer span.End()
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(attribute.Int(tracing.Alerts, len(results)), attribute.Int(tracing.Status, a.Status))
+	if truncated > 0 {
+		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(truncated, 1<<32))))
+	}
+	for i := range results {
+		if r := results[i]; r.reason == mapping.Malformed || r.reason.Decision() == mapping.Filtered {
+			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
+		}
+	}
+	if a.Status != http.StatusOK {
+		tracing.Fail(span, strconv.Itoa(a.Status), a.Reason)
+	}
+}
+
+// attributes are those of the alert's decision.
+func (r result) attributes() []attribute.KeyValue {
+	all := []attribute.KeyValue{
+		attribute.String(tracing.Alert, tracing.Cut(r.signal.Name)),
+		attribute.String(tracing.Fingerprint, r.signal.Fingerprint),
+		attribute.String(tracing.Decision, string(r.reason.Decision())),
+		attribute.String(tracing.Reason, r.reason.String()),
+	}
+	if r.name != "" {
+		all = append(all, attribute.String(tracing.Request, r.signal.Namespace+"/"+r.name), attribute.Int(tracing.Count, int(r.count)))
+	}
+	return all
+}
+
+// settling starts the span of the alerts of one fingerprint.
+func (p *parts) settling(ctx context.Context) (context.Context, trace.Span) {
+	if p.tracer == nil {
+		return ctx, tracing.None
+	}
+	return p.tracer.Start(ctx, "settle")
+}
+
+// settled ends that span. Its attributes are those of the first alert; where
+// there are more, each is an event.
+func (g *group) settled(span trace.Span, results []result) {
+	defer span.End()
+	if !span.IsRecording() {
+		return
+	}
+	var first *result
+	for _, alerts := range [][]int{g.firing, g.resolved} {
+		for _, i := range alerts {
+			r := &results[i]
+			if first == nil {
+				first = r
+				span.SetAttributes(append(r.attributes(), attribute.Int(tracing.Alerts, len(g.firing)+len(g.resolved)))...)
+			}
+			if len(g.firing)+len(g.resolved) > 1 {
+				span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
+			}
+			switch {
+			case r.reason == 0:
+				tracing.Fail(span, errPanic.Error(), errPanic.Error())
+			case r.err != nil:
+				tracing.Fail(span, r.reason.String(), r.err.Error())
+			}
+		}
+	}
+}
+
+// deliver sends one audit event under a span of its own, which is what the event
+// then names as its cause.
+func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping.AuditRequest) (delivered, error) {
+	span := tracing.None
+	if p.tracer != nil {
+		about := tracing.Event{Operation: "send", ID: audit.EventID(c.source, c.id, r.key, request.EventType), Source: "onefire",
+			SpecVersion: event.CloudEventsVersionV1, Type: request.EventType, Subject: r.name}
+		ctx, span = p.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
+		defer span.End()
+		c.traceparent = tracing.Outgoing(span, c.traceparent)
+	}
+	begun := time.Now()
+	what, err := p.send(ctx, c, r, request)
+	p.metrics.delivery(ctx, what, time.Since(begun))
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String(tracing.Result, string(what)))
+		if what != stored {
+			reason := "refused for good: see the log"
+			if err != nil {
+				reason = err.Error()
+			}
+			tracing.Fail(span, string(what), reason)
+		}
+	}
+	return what, err
+}

@@ -1,0 +1,85 @@
+// Package tracing is what the rooms share of distributed tracing: trace contexts
+// as the W3C writes them, in and out of events and requests, and the names of
+// attributes. It keeps no state, starts nothing, and does no I/O.
+//
+// Spans follow OpenTelemetry's conventions for messaging, with the attributes of
+// those for CloudEvents and HTTP; what these have no name for begins with
+// "onefire.". Where nothing is traced the tracer is nil, and nobody pays for
+// attributes that nobody reads.
+package tracing
+
+import (
+	"context"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// traceparent is the name of the header and of the CloudEvents extension.
+const traceparent = "traceparent"
+
+// None is the span of what is not traced. All of its methods do nothing.
+var None = trace.SpanFromContext(context.Background())
+
+// Live is a tracer, or nil for one that traces nothing.
+func Live(t trace.Tracer) trace.Tracer {
+	if _, off := t.(noop.Tracer); off {
+		return nil
+	}
+	return t
+}
+
+// Parse reads a traceparent. What is none gives a context that is not valid.
+func Parse(text string) trace.SpanContext {
+	if text == "" {
+		return trace.SpanContext{}
+	}
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: text})
+	return trace.SpanContextFromContext(ctx)
+}
+
+// Format writes a traceparent; empty for a context that is not valid.
+func Format(c trace.SpanContext) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(context.Background(), c), carrier)
+	return carrier[traceparent]
+}
+
+// ID is the trace that a log line belongs to: the span's, if that is recorded,
+// else the one that came in. It is empty where there is neither.
+func ID(span trace.Span, incoming string) string {
+	if c := span.SpanContext(); c.IsSampled() {
+		return c.TraceID().String()
+	}
+	if c := Parse(incoming); c.IsValid() {
+		return c.TraceID().String()
+	}
+	return ""
+}
+
+// Outgoing is the traceparent of an event that is sent under a span: the span's,
+// if that is recorded, else the one that came in.
+func Outgoing(span trace.Span, incoming string) string {
+	if c := span.SpanContext(); c.IsSampled() {
+		return Format(c)
+	}
+	return incoming
+}
+
+// Fail marks a span as failed, for a reason of any length.
+func Fail(span trace.Span, kind, reason string) {
+	span.SetStatus(codes.Error, Cut(reason))
+	span.SetAttributes(attribute.String(ErrorType, kind))
+}
+
+// Cut is a text as it may stand in an attribute.
+func Cut(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText] + "…"
+	}
+	return strings.ToValidUTF8(s, "")
+}
