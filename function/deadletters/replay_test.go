@@ -239,3 +239,12 @@ func TestAReplayThatIsStoppedKeepsWhatIsUnderWay(t *testing.T) {
 	require.Len(t, f.kube.all(), 2)
 	require.Len(t, target.seen(), 1)
 }
+
+func TestALetterKeepsTheTraceThatItCameWith(t *testing.T) {
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	f, target := fix(t), serveFunction(t, 200)
+	require.Equal(t, http.StatusOK, f.send(map[string]string{"Traceparent": trace}, `{}`).Code)
+	_, err := f.replay(t.Context(), target.URL, f.kube.one(t).Name)
+	require.NoError(t, err)
+	require.Equal(t, trace, target.seen()[0].header.Get("Ce-Traceparent"), "from the header, where the event has none")
+}

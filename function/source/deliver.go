@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"onefire/config"
+	"onefire/function/tracing"
 )
 
 // delivery is the sending of one webhook.
@@ -71,6 +73,10 @@ func (s *Source) isWatchdog(a alert) bool { return a.name == s.config.Watchdog &
 // run sends all events, up to maxParallel at once and maxPlaces over all
 // webhooks, and makes the answer.
 func (d *delivery) run(ctx context.Context) answer {
+	log := d.log
+	if id := tracing.ID(trace.SpanFromContext(ctx), d.traceparent); id != "" {
+		log = log.With("trace_id", id)
+	}
 	if d.hook.truncated > 0 {
 		d.metrics.truncated.Add(ctx, int64(min(d.hook.truncated, 1<<32)))
 		d.log.Error("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels",
@@ -93,7 +99,7 @@ func (d *delivery) run(ctx context.Context) answer {
 	}
 	// What goes wrong is noted: one must not hide the others.
 	_ = working.Wait()
-	d.log.Info("webhook", "receiver", d.hook.receiver, "alerts", len(d.hook.alerts), "truncated", d.hook.truncated,
+	log.Info("webhook", "receiver", d.hook.receiver, "alerts", len(d.hook.alerts), "truncated", d.hook.truncated,
 		"sent", d.counts[sent], "again", d.counts[again], "set_aside", d.counts[setAside], "unavailable", d.counts[unavailable],
 		"duration_ms", d.now().Sub(d.began).Milliseconds())
 	return d.conclude()
@@ -128,17 +134,23 @@ func (d *delivery) send(ctx context.Context, i int) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := d.event(i)
+	ctx, span := d.sending(ctx, i)
+	defer span.End()
+	e, err := d.event(i, tracing.Outgoing(span, d.traceparent))
 	if err != nil {
 		return refused(e, http.StatusBadRequest, err.Error())
 	}
-	return d.sink.deliver(ctx, e, attempts)
+	err = d.sink.deliver(ctx, e, attempts)
+	if err != nil && span.IsRecording() {
+		tracing.Fail(span, "unavailable", err.Error())
+	}
+	return err
 }
 
-func (d *delivery) event(i int) (event.Event, error) {
+func (d *delivery) event(i int, traceparent string) (event.Event, error) {
 	p, o := d.parts[i], d.occurrences[i]
-	if d.traceparent != "" {
-		p.extensions["traceparent"] = d.traceparent
+	if traceparent != "" {
+		p.extensions["traceparent"] = traceparent
 	}
 	return newEvent(o.id, d.source, p.eventType, o.first, p.extensions, p.data())
 }

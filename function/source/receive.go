@@ -70,6 +70,8 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, settl
 		s.log.Error("no webhook can be let in", "error", err)
 		return answered(http.StatusServiceUnavailable, "cannot tell who may send: see the log of the source"), nil
 	}
+	ctx, span := s.receiving(context.WithoutCancel(r.Context()), r)
+	defer received(span, &a)
 	body, release, err := inbound.ReadBody(w, r, maxBody, s.bodies)
 	defer release()
 	var tooBig *http.MaxBytesError
@@ -89,7 +91,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, settl
 	}
 	// A sender that hangs up does not undo what it sent: a delivery that is cut
 	// off may be lost in the Broker, and is finished within the deadline.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), s.config.DeliveryTimeout,
+	ctx, cancel := context.WithTimeoutCause(ctx, s.config.DeliveryTimeout,
 		fmt.Errorf("not taken within DELIVERY_TIMEOUT, %s", s.config.DeliveryTimeout))
 	defer cancel()
 	d := s.newDelivery(hook, body, r.Header.Get("Traceparent"), now)

@@ -17,6 +17,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+
+	"onefire/function/tracing"
 )
 
 // RefusedError means that the sink will never take this event, however often it
@@ -96,32 +98,40 @@ func (s *sink) deliver(ctx context.Context, e event.Event, attempts uint) error 
 	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
 	// The last attempt's error says more than that time ran out.
 	var last error
+	tries := 0
 	_, _ = backoff.Retry(ctx, func() (struct{}, error) {
-		last = s.post(ctx, e)
+		var status int
+		status, last = s.post(ctx, e)
+		tries++
+		tried(ctx, tries, status, last)
 		return struct{}{}, last
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(maxElapsed))
 	return last
 }
 
-func (s *sink) post(ctx context.Context, e event.Event) error {
+func (s *sink) post(ctx context.Context, e event.Event) (status int, err error) {
 	req, err := cehttp.NewHTTPRequestFromEvent(ctx, s.url, e)
 	if err != nil {
-		return backoff.Permanent(refused(e, http.StatusBadRequest, err.Error()))
+		return 0, backoff.Permanent(refused(e, http.StatusBadRequest, err.Error()))
 	}
 	for name, value := range e.Extensions() {
 		req.Header.Set("Ce-"+name, headerValue(fmt.Sprint(value)))
+	}
+	if parent := tracing.Parse(fmt.Sprint(e.Extensions()["traceparent"])); parent.IsValid() {
+		// The first hop's is the event's own: a Broker goes on from there.
+		req.Header.Set("Traceparent", tracing.Format(parent))
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return fmt.Errorf("the sink is not available: %w", err)
+		return 0, fmt.Errorf("the sink is not available: %w", err)
 	}
 	defer resp.Body.Close()
 	// Half an answer is enough: its status says what became of the event.
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return judge(resp, e, short(string(answer)))
+	return resp.StatusCode, judge(resp, e, short(string(answer)))
 }
 
 // judge says what an answer means: taken, refused for good, or not available.

@@ -12,12 +12,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"onefire/config"
 	"onefire/function/inbound"
 	"onefire/function/telemetry"
+	"onefire/function/tracing"
 )
+
+// webhookPath is where Alertmanager posts to.
+const webhookPath = "/alertmanager"
 
 // Source takes webhooks. Make it with [New].
 type Source struct {
@@ -28,6 +33,7 @@ type Source struct {
 	memory    *memory
 	telemetry *telemetry.Telemetry
 	metrics   *metrics
+	tracer    trace.Tracer // Nil when nothing is traced.
 	sink      *sink
 	server    *http.Server
 	stopping  atomic.Bool
@@ -83,6 +89,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 	}); err != nil {
 		return nil, err
 	}
+	s.tracer = tracing.Live(s.telemetry.Tracer())
 	if s.metrics, err = newMetrics(s.telemetry.Meter()); err != nil {
 		return nil, errors.Join(err, s.telemetry.Stop(ctx))
 	}
@@ -91,7 +98,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 
 func (s *Source) routes() http.Handler {
 	routes := http.NewServeMux()
-	routes.HandleFunc("/alertmanager", s.serveWebhook)
+	routes.HandleFunc(webhookPath, s.serveWebhook)
 	routes.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ALIVE") })
 	routes.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, _ *http.Request) {
 		// A sink that is down makes no replica unready: then nobody would be

@@ -6,14 +6,15 @@ import (
 
 // Names of attributes after OpenTelemetry's semantic conventions.
 const (
-	ErrorType  = "error.type"
-	Method     = "http.request.method"
-	Resend     = "http.request.resend_count"
-	Status     = "http.response.status_code"
-	Server     = "server.address"
-	ServerPort = "server.port"
-	Namespace  = "k8s.namespace.name"
-	Route      = "http.route"
+	ErrorType    = "error.type"
+	ErrorMessage = "error.message"
+	Method       = "http.request.method"
+	Resend       = "http.request.resend_count"
+	Status       = "http.response.status_code"
+	Server       = "server.address"
+	ServerPort   = "server.port"
+	Namespace    = "k8s.namespace.name"
+	Route        = "http.route"
 )
 
 // Names of attributes of our own.

@@ -1,0 +1,51 @@
+package audit
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+func TestTriesAreNotedOnTheSpanOfTheDelivery(t *testing.T) {
+	for reason, row := range map[string]struct {
+		answers []answer
+		want    []string
+	}{
+		"taken":            {[]answer{status(201)}, []string{"attempt 1 201"}},
+		"taken in the end": {[]answer{status(503), drop, status(201)}, []string{"attempt 1 503 the audit sink is not available: 503", "attempt 2 the audit sink is not available: ", "attempt 3 201"}},
+		"refused":          {[]answer{says(400, "no")}, []string{"attempt 1 400 the audit sink refused the event for good: 400 no"}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			spans := tracetest.NewInMemoryExporter()
+			ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("onefire").Start(t.Context(), "send")
+			_ = open(t, Options{URL: serve(t, row.answers...).URL}).Deliver(ctx, sample()) // The notes say how it went.
+			span.End()
+			var got []string
+			for _, e := range spans.GetSpans()[0].Events {
+				text := e.Name
+				for _, a := range e.Attributes {
+					text += " " + a.Value.String()
+				}
+				got = append(got, text)
+			}
+			require.Len(t, got, len(row.want))
+			for i, want := range row.want {
+				require.Contains(t, got[i], want)
+			}
+		})
+	}
+}
+
+func TestARequestNamesTheTraceOfItsEvent(t *testing.T) {
+	sink := serve(t, status(http.StatusCreated))
+	s := open(t, Options{URL: sink.URL})
+	for i, parent := range []string{"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", ""} {
+		e := sample()
+		e.Traceparent = parent
+		require.NoError(t, s.Deliver(t.Context(), e))
+		require.Equal(t, parent, sink.seen()[i].header.Get("Traceparent"))
+	}
+}

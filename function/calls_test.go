@@ -1,0 +1,55 @@
+package function
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCallsAreReadFromTheirPaths(t *testing.T) {
+	const ns, rr = "/namespaces/ns", "/apis/kubernaut.ai/v1alpha1"
+	for reason, row := range map[string]struct {
+		method, path string
+		want         call
+	}{
+		"a List":                  {http.MethodGet, rr + ns + "/remediationrequests", call{"list", "remediationrequests", "ns"}},
+		"one":                     {http.MethodGet, rr + ns + "/remediationrequests/rr-1", call{"get", "remediationrequests", "ns"}},
+		"a create":                {http.MethodPost, rr + ns + "/remediationrequests", call{"create", "remediationrequests", "ns"}},
+		"a status":                {http.MethodPatch, rr + ns + "/remediationrequests/rr-1/status", call{"patch", "remediationrequests", "ns"}},
+		"a deletion":              {http.MethodDelete, rr + ns + "/remediationrequests/rr-1", call{"delete", "remediationrequests", "ns"}},
+		"the core group":          {http.MethodGet, "/api/v1" + ns + "/pods/a", call{"get", "pods", "ns"}},
+		"a cluster's":             {http.MethodPost, "/apis/authentication.k8s.io/v1/tokenreviews", call{"create", "tokenreviews", ""}},
+		"behind a proxy":          {http.MethodGet, "/k8s/clusters/c-1" + rr + ns + "/remediationrequests", call{"list", "remediationrequests", "ns"}},
+		"a name like a resource":  {http.MethodGet, "/apis/x/v1" + ns + "/things/pods", call{"get", "other", "ns"}},
+		"an unknown resource":     {http.MethodGet, "/apis/x/v1" + ns + "/things", call{"list", "other", "ns"}},
+		"no path of a Kubernetes": {http.MethodGet, "/healthz", call{"list", "other", ""}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(t.Context(), row.method, "http://api.test"+row.path, nil)
+			require.NoError(t, err)
+			require.Equal(t, row.want, callOf(r))
+		})
+	}
+}
+
+// away is an API server that nobody reaches.
+type away struct{}
+
+func (away) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("no route to host")
+}
+
+func TestACallWithoutAnAnswerIsAFailedSpan(t *testing.T) {
+	f := newTraced(t)
+	watch := &calls{tracer: f.parts.tracer, metrics: f.parts.metrics}
+	ctx, span := f.parts.settling(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
+	require.NoError(t, err)
+	_, err = watch.wrap(away{}).RoundTrip(r)
+	require.EqualError(t, err, "no route to host")
+	span.End()
+	failed := named(f.take(), "list remediationrequests")[0]
+	require.Equal(t, "no route to host", failed.Status.Description)
+}

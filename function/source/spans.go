@@ -1,0 +1,69 @@
+package source
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"onefire/function/tracing"
+)
+
+// receiving starts the span of a webhook. It is a trace's first, unless the
+// sender names one that it belongs to; Alertmanager does not.
+func (s *Source) receiving(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
+	if s.tracer == nil {
+		return ctx, tracing.None
+	}
+	ctx = trace.ContextWithRemoteSpanContext(ctx, tracing.Parse(r.Header.Get("Traceparent")))
+	return s.tracer.Start(ctx, http.MethodPost+" "+webhookPath, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String(tracing.Method, http.MethodPost), attribute.String(tracing.Route, webhookPath)))
+}
+
+// received ends the span of a webhook.
+func received(span trace.Span, a *answer) {
+	defer span.End()
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(attribute.Int(tracing.Status, a.status))
+	if a.status != http.StatusOK {
+		tracing.Fail(span, strconv.Itoa(a.status), a.reason)
+	}
+}
+
+// sending starts the span of an event, which the event then names as its cause.
+func (d *delivery) sending(ctx context.Context, i int) (context.Context, trace.Span) {
+	if d.tracer == nil {
+		return ctx, tracing.None
+	}
+	p := d.parts[i]
+	about := tracing.Event{Operation: "send", ID: d.occurrences[i].id, Source: d.source, SpecVersion: event.CloudEventsVersionV1, Type: p.eventType}
+	attributes := about.Attributes()
+	if name := p.extensions["alertname"]; name != "" {
+		attributes = append(attributes, attribute.String(tracing.Alert, tracing.Cut(name)))
+	}
+	return d.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attributes...))
+}
+
+// tried notes a try to send an event on its span. status is the sink's, 0 where
+// there was no answer.
+func tried(ctx context.Context, attempt, status int, err error) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	attributes := []attribute.KeyValue{attribute.Int(tracing.Attempt, attempt)}
+	if status != 0 {
+		code := attribute.Int(tracing.Status, status)
+		attributes = append(attributes, code)
+		span.SetAttributes(code) // The last one's stays.
+	}
+	if err != nil {
+		attributes = append(attributes, attribute.String(tracing.ErrorMessage, tracing.Cut(err.Error())))
+	}
+	span.AddEvent("attempt", trace.WithAttributes(attributes...))
+}
