@@ -38,7 +38,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		{&m.requests, "onefire.requests", "Requests by the status that they were answered with."},
 		{&m.alerts, "onefire.alerts", "Alerts by decision and reason, each time that their event is delivered."},
 		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
-		{&m.truncated, "onefire.truncated", "Alerts that Alertmanager left out of the events that came. They never arrive."},
+		{&m.truncated, "onefire.truncated", "Alerts that Alertmanager left out, as each event says. They never arrive."},
 	} {
 		var err error
 		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {

@@ -53,6 +53,9 @@ func known(t *testing.T) map[string]bool {
 		for _, match := range made.FindAllStringSubmatch(string(content), -1) {
 			name := strings.ReplaceAll(match[1], ".", "_")
 			switch {
+			case strings.HasSuffix(name, "_duration"):
+				names[name+"_seconds_bucket"], names[name+"_seconds_sum"] = true, true
+				name += "_seconds_count"
 			case strings.HasSuffix(name, "_timestamp"):
 				name += "_seconds"
 			case strings.HasSuffix(name, "_size"):

@@ -4,6 +4,7 @@ const (
 	trigger = `kn_eventing_dispatch_duration_seconds_count{messaging_destination_name="trigger:onefire.onefire",http_response_status_code=`
 	other   = `kn_eventing_dispatch_duration_seconds_count{messaging_destination_name="trigger:other.onefire",http_response_status_code="202"} 0+1x120`
 	api     = `apiserver_request_total{group="kubernaut.ai",resource="remediationrequests",verb="POST",code=`
+	ours    = `onefire_api_duration_seconds_count{resource="remediationrequests",verb="list",code=`
 	request = `onefire_remediationrequest_created{request_namespace="onefire",request="rr-1",request_severity="high",request_alert="DiskFull"`
 )
 
@@ -43,6 +44,14 @@ var timelines = []row{
 	{reason: "races that are lost are no errors", alert: "OnefireAPIErrors", quiet: []int{15, 30}, load: api + `"409"} 0+20x30`},
 	{reason: "another resource", alert: "OnefireAPIErrors", quiet: []int{15, 30},
 		load: `apiserver_request_total{group="apps",resource="deployments",verb="POST",code="500"} 0+20x30`},
+	{reason: "the function is refused", alert: "OnefireAPIErrors", quiet: []int{4}, firing: []int{15}, load: ours + `"403"} 0+2x30`},
+	{reason: "the function reaches nobody", alert: "OnefireAPIErrors", firing: []int{15}, load: ours + `"none"} 0+2x30`},
+	{reason: "a pod of the function that lives ten minutes", alert: "OnefireAPIErrors", quiet: []int{9}, firing: []int{10, 14}, load: ours + `"503"} _x5 9x9`},
+	{reason: "races that the function lost", alert: "OnefireAPIErrors", quiet: []int{15, 30}, load: ours + `"409"} 0+20x30`},
+	{reason: "the function's other calls", alert: "OnefireAPIErrors", quiet: []int{15, 30},
+		load: `onefire_api_duration_seconds_count{resource="events",verb="create",code="403"} 0+20x30`},
+	{reason: "three that the function saw", alert: "OnefireAPIErrors", quiet: []int{10, 15, 30}, load: ours + `"500"} 0 1 2 3x30`},
+	{reason: "a few that a new pod saw", alert: "OnefireAPIErrors", quiet: []int{10, 14, 20}, load: ours + `"500"} _x5 4x20`},
 	{reason: "three in all", alert: "OnefireAPIErrors", quiet: []int{10, 15, 30}, load: api + `"500"} 0 1 2 3x30`},
 
 	{reason: "the Broker is away", alert: "OnefireSourceFailing", quiet: []int{9}, firing: []int{15}, load: `onefire_source_events_total{result="unavailable"} 0+1x30`},
@@ -55,6 +64,10 @@ var timelines = []row{
 
 	{reason: "the first ones", alert: "OnefireNotificationsTruncated", quiet: []int{4, 20}, firing: []int{5, 12}, load: `onefire_source_truncated_alerts_total _x5 7x30`},
 	{reason: "more of them", alert: "OnefireNotificationsTruncated", quiet: []int{20, 45}, firing: []int{31, 35}, load: `onefire_source_truncated_alerts_total 7x30 9x30`},
+	{reason: "the first ones, of another source", alert: "OnefireNotificationsTruncated", quiet: []int{4, 20}, firing: []int{5, 12}, load: `onefire_truncated_total _x5 7x30`},
+	{reason: "more of them, of another source", alert: "OnefireNotificationsTruncated", quiet: []int{20, 45}, firing: []int{31, 35}, load: `onefire_truncated_total 7x30 9x30`},
+	{reason: "nothing cut off", alert: "OnefireNotificationsTruncated", quiet: []int{5, 30}, load: `onefire_truncated_total 0x30
+			onefire_source_truncated_alerts_total 0x30`},
 
 	{reason: "nobody replays", alert: "OnefireDeadLettersWaiting", quiet: []int{30, 59}, firing: []int{61}, load: `onefire_deadletters_waiting 1x90`},
 	{reason: "replayed in time", alert: "OnefireDeadLettersWaiting", quiet: []int{30, 61, 90}, load: `onefire_deadletters_waiting 3x50 0x40`},
@@ -95,12 +108,18 @@ var mutations = map[string]struct{ alert, old, new string }{
 	"conflicts are errors":                     {"OnefireAPIErrors", "429|", "409|429|"},
 	"rights are forgotten":                     {"OnefireAPIErrors", "403|", ""},
 	"every resource":                           {"OnefireAPIErrors", `group="kubernaut.ai",resource="remediationrequests",`, ""},
+	"the function's errors are forgotten":      {"OnefireAPIErrors", "increase(onefire_api", "0 * increase(onefire_api"},
+	"the function's other calls count":         {"OnefireAPIErrors", `{resource="remediationrequests",`, "{"},
+	"that nobody answers is no error":          {"OnefireAPIErrors", "|none", ""},
+	"the errors of a new pod are forgotten":    {"OnefireAPIErrors", "unless onefire_api", "and onefire_api"},
 	"a few errors are enough":                  {"OnefireAPIErrors", "> 5", "> 0"},
 	"sent counts as failing":                   {"OnefireSourceFailing", `result="unavailable"`, `result!=""`},
 	"a short pause fires":                      {"OnefireSourceFailing", "for: 10m", "for: 2m"},
 	"the first refused event is missed":        {"OnefireEventsRefused", "unless", "and"},
 	"later refused events are missed":          {"OnefireEventsRefused", "increase(", "0 * increase("},
 	"the first truncation is missed":           {"OnefireNotificationsTruncated", "unless", "and"},
+	"the first of another source's is missed":  {"OnefireNotificationsTruncated", "unless onefire_truncated", "and onefire_truncated"},
+	"later ones of another source's":           {"OnefireNotificationsTruncated", "increase(onefire_truncated", "0 * increase(onefire_truncated"},
 	"later truncation is missed":               {"OnefireNotificationsTruncated", "increase(", "0 * increase("},
 	"dead letters complain at once":            {"OnefireDeadLettersWaiting", "for: 1h", "for: 5m"},
 	"a single dead letter is overlooked":       {"OnefireDeadLettersWaiting", "> 0", "> 1"},
