@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -170,7 +169,7 @@ func (p *parts) summary(e event.Event, results []result) *event.Event {
 
 // traceparent is the event's trace context, if it has a proper one.
 func traceparent(e event.Event) string {
-	s := fmt.Sprint(e.Extensions()["traceparent"])
+	s, _ := e.Extensions()["traceparent"].(string)
 	if !isTraceparent(s) {
 		return ""
 	}
