@@ -23,6 +23,45 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// scraped is what Prometheus reads at an address.
+func scraped(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestCallsOfTheAPIAreCounted(t *testing.T) {
+	f := newTraced(t)
+	address := freeAddress(t)
+	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
+	require.NoError(t, err)
+	f.parts.metrics, err = newMetrics(watch.Meter())
+	require.NoError(t, err)
+	f.parts.dedup = f.deduplicator(&calls{metrics: f.parts.metrics})
+	requireStatus(t, http.StatusOK, f.serve(binary("1", pod)))
+	f.api.before = func(string, *http.Request) *http.Response { return failure(http.StatusForbidden, "Forbidden") }
+	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("2", pod)))
+	unreached := &calls{metrics: f.parts.metrics}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
+	require.NoError(t, err)
+	_, err = unreached.wrap(away{}).RoundTrip(r)
+	require.Error(t, err)
+	text := scraped(t, address)
+	for _, line := range []string{
+		`onefire_api_duration_seconds_count{code="200",resource="remediationrequests",verb="list"} 2`,
+		`onefire_api_duration_seconds_count{code="201",resource="remediationrequests",verb="create"} 1`,
+		`onefire_api_duration_seconds_count{code="403",resource="remediationrequests",verb="list"} 1`,
+		`onefire_api_duration_seconds_count{code="none",resource="remediationrequests",verb="list"} 1`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	require.NoError(t, watch.Stop(t.Context()))
+}
+
 func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	f := newFixture()
 	address := freeAddress(t)
@@ -39,28 +78,30 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 		}
 		return nil
 	}
-	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Watchdog")))))
+	requireStatus(t, http.StatusOK, f.serve(binary("1", strings.Replace(webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Watchdog")), "{", `{"truncatedAlerts":7,`, 1))))
 	requireStatus(t, http.StatusBadRequest, f.serve(binary("2", "{}")))
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("3", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=B")))))
 	require.NoError(t, f.receiver.Close(t.Context()))
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("4", "{}")))
 
-	resp, err := http.Get("http://" + address + "/metrics")
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
+	text := scraped(t, address)
 	for _, line := range []string{
 		`onefire_requests_total{status="200"} 1`,
 		`onefire_requests_total{status="400"} 1`,
 		`onefire_requests_total{status="503"} 2`,
+		`onefire_request_duration_seconds_count{status="200"} 1`,
+		`onefire_request_duration_seconds_bucket{status="200",le="25"} 1`,
+		`onefire_request_duration_seconds_count{status="503"} 2`,
+		`onefire_audit_duration_seconds_count{result="set_aside"} 1`,
+		`onefire_audit_duration_seconds_count{result="stored"} 1`,
+		`onefire_truncated_total 7`,
 		`onefire_alerts_total{decision="new",reason="first_seen"} 1`,
 		`onefire_alerts_total{decision="unsettled",reason="unavailable"} 2`,
 		`onefire_audit_events_total{result="set_aside"} 1`,
 		`onefire_audit_events_total{result="stored"} 1`,
 		`onefire_audit_events_total{result="unavailable"} 2`,
 	} {
-		require.Contains(t, string(text), line+"\n")
+		require.Contains(t, text, line+"\n")
 	}
 	require.NoError(t, watch.Stop(t.Context()))
 	again, err := net.Listen("tcp", address)
