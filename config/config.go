@@ -45,6 +45,15 @@ const (
 	ReplySummary Reply = "summary"
 )
 
+// Switch turns something on or off.
+type Switch string
+
+// The switch's two positions.
+const (
+	On  Switch = "on"
+	Off Switch = "off"
+)
+
 // Config is the whole configuration. The tag env names the variable.
 type Config struct {
 	Port          string `env:"PORT" envDefault:"8080"`
@@ -73,6 +82,12 @@ type Config struct {
 	CACerts string `env:"K_CA_CERTS"`
 	// Overrides are what Knative's SinkBinding wants on every event.
 	Overrides Overrides `env:"K_CE_OVERRIDES"`
+
+	// KubernetesEvents says whether Events are written on the objects that
+	// something happens to. Service is the function's own Knative Service, on
+	// which are those that have no other.
+	KubernetesEvents Switch `env:"KUBERNETES_EVENTS" envDefault:"on"`
+	Service          string `env:"K_SERVICE"`
 
 	// MemoryLimit is what Go's own runtime was told; here it matters only
 	// whether it is set.
@@ -215,6 +230,7 @@ func (c *Config) validate() []string {
 	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)
 	oneOf(wrong, "AUDIT_SCHEMA", c.AuditSchema, mapping.Schema202601, mapping.Schema202608)
 	oneOf(wrong, "AUDIT_MODE", c.AuditMode, AuditRequired, AuditBestEffort)
+	oneOf(wrong, "KUBERNETES_EVENTS", c.KubernetesEvents, On, Off)
 	oneOf(wrong, "REPLY", c.Reply, ReplyNone, ReplySummary)
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
 		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)

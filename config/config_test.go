@@ -38,6 +38,7 @@ func defaults() Config {
 		AuditSchema:      mapping.Schema202601,
 		AuditMode:        AuditRequired,
 		Reply:            ReplyNone,
+		KubernetesEvents: On,
 		LogLevel:         slog.LevelInfo,
 		OTel:             otelDefaults(),
 	}
@@ -92,8 +93,10 @@ func TestEveryVariable(t *testing.T) {
 		"K_CE_OVERRIDES": {`{"extensions":{"team":"sre","stage2":"x y"}}`, func(c *Config) {
 			c.Overrides = Overrides{Extensions: map[string]string{"team": "sre", "stage2": "x y"}}
 		}},
-		"REPLY":     {"summary", func(c *Config) { c.Reply = ReplySummary }},
-		"LOG_LEVEL": {"debug", func(c *Config) { c.LogLevel = slog.LevelDebug }},
+		"KUBERNETES_EVENTS": {"off", func(c *Config) { c.KubernetesEvents = Off }},
+		"K_SERVICE":         {"onefire", func(c *Config) { c.Service = "onefire" }},
+		"REPLY":             {"summary", func(c *Config) { c.Reply = ReplySummary }},
+		"LOG_LEVEL":         {"debug", func(c *Config) { c.LogLevel = slog.LevelDebug }},
 	}
 	requireRows(t, reflect.TypeFor[Config](), rows)
 

@@ -38,6 +38,8 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"AUDIT_CA_FILE":         {"", ""},
 		"K_CA_CERTS":            {"", ""},
 		"K_CE_OVERRIDES":        {`{"extensions":{"a":"b"}}`, "environment"},
+		"KUBERNETES_EVENTS":     {"on", "default"},
+		"K_SERVICE":             {"", ""},
 		"GOMEMLIMIT":            {"", ""},
 		"REPLY":                 {"none", "default"},
 		"LOG_LEVEL":             {"INFO", "default"},

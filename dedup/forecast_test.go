@@ -24,12 +24,12 @@ func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
 		objects          []object
 		firing, resolved Outcome
 	}{
-		"nothing":   {nil, Outcome{mapping.FirstSeen, name(fingerprint, "", 0), 1}, Outcome{Reason: mapping.ResolvedNothing}},
-		"an end":    {[]object{done}, Outcome{mapping.Recurred, name(fingerprint, "rr-1", 0), 1}, Outcome{Reason: mapping.ResolvedNothing}},
-		"a review":  {[]object{review}, Outcome{mapping.ManualReview, "rr-1", 5}, Outcome{Reason: mapping.ResolvedNothing}},
-		"active":    {[]object{done, made("rr-2", "Analyzing", 7, true)}, Outcome{mapping.Active, "rr-2", 8}, Outcome{mapping.ResolvedActive, "rr-2", 7}},
-		"a foreign": {[]object{made("x", "", 1, false)}, Outcome{mapping.ActiveForeign, "x", 2}, Outcome{mapping.ResolvedActive, "x", 1}},
-		"twins":     {[]object{twin, made("rr-2", "", 7, true)}, Outcome{mapping.Active, "rr-2", 8}, Outcome{mapping.ResolvedActive, "rr-2", 7}},
+		"nothing":   {nil, Outcome{Reason: mapping.FirstSeen, Name: name(fingerprint, "", 0), Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"an end":    {[]object{done}, Outcome{Reason: mapping.Recurred, Name: name(fingerprint, "rr-1", 0), Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"a review":  {[]object{review}, Outcome{Reason: mapping.ManualReview, Name: "rr-1", Count: 5}, Outcome{Reason: mapping.ResolvedNothing}},
+		"active":    {[]object{done, made("rr-2", "Analyzing", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
+		"a foreign": {[]object{made("x", "", 1, false)}, Outcome{Reason: mapping.ActiveForeign, Name: "x", Count: 2}, Outcome{Reason: mapping.ResolvedActive, Name: "x", Count: 1}},
+		"twins":     {[]object{twin, made("rr-2", "", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
 	} {
 		t.Run(past, func(t *testing.T) {
 			require.Equal(t, row.firing, forecast(fingerprint, row.objects, epoch, false))

@@ -98,7 +98,7 @@ func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	}
 	for _, key := range open {
 		if o, made, ok := recorded(h.objects, key); ok {
-			h.done[key] = Outcome{Reason: h.reason(key, o, made), Name: o.name, Count: made}
+			h.done[key] = Outcome{Reason: h.reason(key, o, made), Name: o.name, UID: o.uid, Count: made}
 		}
 	}
 	switch v.action {
@@ -154,7 +154,7 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	changed.resourceVersion = revision
 	h.remember(past, changed)
 	for key, n := range made {
-		h.done[key] = Outcome{Reason: v.reason, Name: v.object.name, Count: n}
+		h.done[key] = Outcome{Reason: v.reason, Name: v.object.name, UID: v.object.uid, Count: n}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"onefire/mapping"
@@ -59,6 +60,8 @@ type Outcome struct {
 	Name string
 	// Count is its occurrence count with this key.
 	Count int32
+	// UID is its UID; empty where nothing was counted.
+	UID types.UID
 }
 
 // Settle makes sure that each key is counted on a RemediationRequest of the

@@ -31,6 +31,7 @@ import (
 	"onefire/audit"
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/function/events"
 	"onefire/function/inbound"
 	"onefire/function/telemetry"
 	"onefire/function/tracing"
@@ -65,6 +66,10 @@ type parts struct {
 	now    func() time.Time
 	// places bounds the goroutines that settle alerts of large events.
 	places *semaphore.Weighted
+	// events is nil where there are none; self is what those without an object
+	// of their own are on, empty where it is not known.
+	events *events.Recorder
+	self   events.Object
 	// cool ends the warming up; nil when there is none.
 	cool func()
 }
@@ -122,7 +127,8 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		loading.Precedence = filepath.SplitList(c.Kubeconfig)
 	}
 	// Deferred loading falls back to the pod's own service account.
-	client, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil).ClientConfig()
+	kube := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil)
+	client, err := kube.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
 	}
@@ -153,7 +159,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		return nil, errors.Join(err, t.Stop(ctx))
 	}
 	watch.tracer, watch.metrics = tracing.Live(t.Tracer()), m
-	return &parts{
+	p := &parts{
 		config:    c,
 		rules:     c.Rules(),
 		dedup:     d,
@@ -164,7 +170,12 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		tracer:    watch.tracer,
 		now:       time.Now,
 		places:    semaphore.NewWeighted(maxPlaces),
-	}, nil
+	}
+	if c.KubernetesEvents == config.On {
+		p.events = events.New(client, instance(), log, m.event)
+		p.self = self(c, kube)
+	}
+	return p, nil
 }
 
 // Stop waits until every request under way is answered or the context ends, and
@@ -175,6 +186,7 @@ func (f *Function) Stop(ctx context.Context) error {
 		if p.cool != nil {
 			p.cool()
 		}
+		p.events.Close(ctx)
 		err = errors.Join(err, p.telemetry.Stop(ctx))
 		p.sink.Close()
 		p.log.Info("stopped")

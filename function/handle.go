@@ -57,6 +57,7 @@ func (p *parts) handle(ctx context.Context, e event.Event) inbound.Answer {
 		p.metrics.truncated.Add(ctx, int64(min(truncated, 1<<32)))
 		log.Warn("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels", "truncated", truncated)
 	}
+	p.tell(e, results, truncated)
 	attributes := []any{"event_type", e.Type(), "status", a.Status, "alerts", len(results),
 		"decisions", decisions(results), "duration_ms", p.now().Sub(begun).Milliseconds()}
 	if a.Reason != "" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/audit"
 	"onefire/config"
@@ -35,9 +36,10 @@ type result struct {
 	key    string
 	reason mapping.Reason
 	// name is the RemediationRequest's, count its occurrence count with this
-	// alert; both empty where there is none.
+	// alert, uid its UID where it was counted; all empty where there is none.
 	name  string
 	count int32
+	uid   types.UID
 	// err says why the alert is invalid or not settled.
 	err error
 	// code is the audit contract's error code of an invalid alert.
@@ -246,7 +248,7 @@ func (p *parts) count(ctx context.Context, firing []int, results []result) {
 			r.reason, r.err = mapping.Unavailable, err
 		default:
 			o := outcomes[place[r.key]]
-			r.reason, r.name, r.count = o.Reason, o.Name, o.Count
+			r.reason, r.name, r.count, r.uid = o.Reason, o.Name, o.Count, o.UID
 		}
 	}
 }

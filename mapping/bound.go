@@ -19,6 +19,9 @@ var identityLabels = []string{"alertname", "severity", "namespace", "pod", "node
 // cutKey names the entry that says how much of a map was left out.
 const cutKey = "onefire_cut"
 
+// payloadCut is the end of what stands in for a payload, whose fields are sorted.
+const payloadCut = `,"truncated":true}`
+
 // clean makes s valid UTF-8 without control characters except tab and newline:
 // a NUL alone makes some databases refuse a whole record.
 func clean(s string) string {
@@ -44,6 +47,29 @@ func cut(s string, limit int) string {
 		head = head[:len(head)-1]
 	}
 	return head + marker
+}
+
+// Cut tells whether some of the alert was too long, too much or too deep for the
+// signal, which then holds a marker in its place.
+func (s Signal) Cut() bool {
+	for _, text := range []string{s.Name, s.Cluster, s.Target.Name, s.Target.Namespace} {
+		if marked(text) {
+			return true
+		}
+	}
+	for _, m := range []map[string]string{s.Labels, s.Annotations} {
+		for name, value := range m {
+			if name == cutKey || marked(name) || marked(value) {
+				return true
+			}
+		}
+	}
+	return bytes.HasSuffix(s.Payload, []byte(payloadCut))
+}
+
+// marked tells whether a text ends in the marker of [cut].
+func marked(s string) bool {
+	return strings.HasSuffix(s, "]") && strings.Contains(s, " bytes, sha256:")
 }
 
 func digest(b []byte) string {

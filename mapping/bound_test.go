@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -153,4 +154,42 @@ func TestASendersOwnCutMarkIsCounted(t *testing.T) {
 	other := map[string]string{cutKey: "b", "alertname": "A"}
 	require.Contains(t, bounded(in, maxLabels, maxLabelValue)[cutKey], "1 entries left out")
 	require.NotEqual(t, bounded(in, maxLabels, maxLabelValue), bounded(other, maxLabels, maxLabelValue))
+}
+
+func TestASignalTellsWhetherItIsCut(t *testing.T) {
+	long := strings.Repeat("x", 20<<10)
+	for reason, row := range map[string]struct {
+		alert string
+		want  bool
+	}{
+		"an ordinary alert":      {`{"labels":{"alertname":"A","pod":"p"},"annotations":{"summary":"[1 of 2]"}}`, false},
+		"a long name":            {`{"labels":{"alertname":"` + long[:300] + `"}}`, true},
+		"a long target":          {`{"labels":{"alertname":"A","pod":"` + long[:300] + `"}}`, true},
+		"a long namespace":       {`{"labels":{"alertname":"A","pod":"p","namespace":"` + long[:300] + `"}}`, true},
+		"a long cluster":         {`{"labels":{"alertname":"A","cluster":"` + long[:300] + `"}}`, true},
+		"a long label":           {`{"labels":{"alertname":"A","l":"` + long[:maxLabelValue+1] + `"}}`, true},
+		"a long label name":      {`{"labels":{"alertname":"A","` + long[:300] + `":"l"}}`, true},
+		"a long annotation":      {`{"labels":{"alertname":"A"},"annotations":{"a":"` + long[:maxAnnotationValue+1] + `"}}`, true},
+		"too many labels":        {`{"labels":{"alertname":"A"` + manyFields(maxLabels) + `}}`, true},
+		"just not too many":      {`{"labels":{"alertname":"A"` + manyFields(maxLabels-1) + `}}`, false},
+		"a payload too large":    {`{"labels":{"alertname":"A"},"other":"` + long + `"}`, true},
+		"a payload too deep":     {`{"labels":{"alertname":"A"},"other":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`, true},
+		"an end that is not cut": {`{"labels":{"alertname":"A","l":"` + long[:maxLabelValue] + `"}}`, false},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			n, err := Parse([]byte(row.alert), time.Time{})
+			require.NoError(t, err)
+			s, err := Rules{}.Signal(n.Alerts[0], time.Time{})
+			require.NoError(t, err)
+			require.Equal(t, row.want, s.Cut())
+		})
+	}
+}
+
+func manyFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"l%d":"v"`, i)
+	}
+	return b.String()
 }

@@ -1,0 +1,79 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+)
+
+// New makes a Recorder of a client configuration, which it copies with the first
+// Event: until then it costs nothing. instance is the reporter's name among
+// others of its kind, at most 128 bytes. counted is told what became of each
+// Event; it is called from many goroutines and must not block.
+func New(config *rest.Config, instance string, log *slog.Logger, counted func(Result)) *Recorder {
+	connected := sync.OnceValues(func() (rest.Interface, error) { return connect(config) })
+	return newRecorder(func(ctx context.Context, e Event) error {
+		client, err := connected()
+		if err != nil {
+			return err
+		}
+		return create(ctx, client, e, instance)
+	}, log, counted)
+}
+
+func connect(config *rest.Config) (rest.Interface, error) {
+	known := runtime.NewScheme()
+	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
+	own := rest.CopyConfig(config)
+	own.QPS = -1 // The Recorder has limits of its own.
+	own.Timeout = writeTimeout
+	own.UserAgent = controller
+	own.APIPath = "/apis"
+	own.GroupVersion = &schema.GroupVersion{Group: "events.k8s.io", Version: "v1"}
+	own.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
+	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	client, err := rest.RESTClientFor(own)
+	if err != nil {
+		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	}
+	return client, nil
+}
+
+// metadataOnly asks for an answer that does not repeat the Event.
+const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+// create makes one call, and does not try again: an API server that asks for
+// time gets it by Events that are left out.
+func create(ctx context.Context, client rest.Interface, e Event, instance string) error {
+	body, err := e.body(instance)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	stream, err := client.Post().Namespace(e.On.Namespace).Resource("events").
+		SetHeader("Content-Type", runtime.ContentTypeJSON).SetHeader("Accept", metadataOnly).
+		Param("fieldManager", controller).MaxRetries(0).Body(body).Stream(ctx)
+	if err != nil {
+		return fmt.Errorf("creating an Event: %w", err)
+	}
+	defer stream.Close()
+	// It was made, whatever becomes of the answer.
+	_, _ = io.CopyN(io.Discard, stream, maxAnswer)
+	return nil
+}
+
+func isMissingNamespace(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+}

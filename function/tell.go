@@ -1,0 +1,124 @@
+package function
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/function/events"
+	"onefire/mapping"
+)
+
+// The reasons of Kubernetes Events, for people and for field selectors.
+const (
+	// ReasonRequested: a RemediationRequest was made, which it is on.
+	ReasonRequested = "RemediationRequested"
+	// ReasonCut: what the RemediationRequest says of its alert is not all.
+	ReasonCut = "AlertCut"
+	// ReasonInvalid: an alert can never become a RemediationRequest.
+	ReasonInvalid = "AlertInvalid"
+	// ReasonTruncated: Alertmanager left out alerts.
+	ReasonTruncated = "AlertsTruncated"
+)
+
+// maxNoteSource is how much of an event's source a note says, in characters.
+const maxNoteSource = 200
+
+// tell records as Kubernetes Events what happened, each once and not at each
+// repeat: their names see to that.
+func (p *parts) tell(e event.Event, results []result, truncated uint64) {
+	if p.events == nil {
+		return
+	}
+	now := p.now()
+	// A redelivery tells what the first delivery may have had no time for. Later
+	// than that the API server has forgotten, and it would be told as news.
+	old := now.Sub(e.Time()) > events.TTL && !e.Time().IsZero()
+	for _, r := range results {
+		switch {
+		case r.reason == mapping.ReplayedNew && old:
+		case r.reason.Decision() == mapping.New:
+			p.tellRequested(e, r)
+		case r.reason.Decision() == mapping.Invalid:
+			p.tellSelf(events.Event{Reason: ReasonInvalid, Action: "Settle", Key: r.signal.Fingerprint + r.code,
+				Note: fmt.Sprintf("%s can never become a RemediationRequest: %v", described(r.signal, e.Source()), r.err)})
+		}
+	}
+	if truncated > 0 {
+		// One for each receiver: it is what must be mended.
+		p.tellSelf(events.Event{Reason: ReasonTruncated, Action: "Receive", Key: e.Source(),
+			Note: fmt.Sprintf("Alertmanager left out %d alerts of a notification from %.*s: raise the receiver's max_alerts or group by more labels",
+				truncated, maxNoteSource, e.Source())})
+	}
+}
+
+func (p *parts) tellRequested(e event.Event, r result) {
+	made := events.Event{
+		On: events.Object{APIVersion: dedup.Resource.GroupVersion().String(), Kind: "RemediationRequest",
+			Namespace: r.signal.Namespace, Name: r.name, UID: r.uid},
+		Type: events.Normal, Reason: ReasonRequested, Action: "Create", At: p.now(),
+		Note: described(r.signal, e.Source()),
+	}
+	if r.reason == mapping.Recurred {
+		made.Note += ", again after the last request had ended"
+	}
+	p.events.Record(made)
+	if r.signal.Cut() {
+		made.Type, made.Reason = events.Warning, ReasonCut
+		made.Note = described(r.signal, e.Source()) + ": the alert was too large, and is cut where the request says so"
+		p.events.Record(made)
+	}
+}
+
+// tellSelf records what has no object on the function itself, where that is
+// known. The log has it in any case.
+func (p *parts) tellSelf(e events.Event) {
+	if p.self.Name == "" {
+		return
+	}
+	e.On, e.Type, e.At = p.self, events.Warning, p.now()
+	p.events.Record(e)
+}
+
+// described is an alert in a few words.
+func described(s mapping.Signal, source string) string {
+	name, about := s.Name, ""
+	if name == "" {
+		name = "An alert without a name"
+	}
+	if s.Target.Kind != mapping.KindUnknown {
+		about = fmt.Sprintf(" on %s %s", s.Target.Kind, s.Target.Name)
+		if s.Target.Namespace != "" {
+			about = fmt.Sprintf(" on %s %s/%s", s.Target.Kind, s.Target.Namespace, s.Target.Name)
+		}
+	}
+	return fmt.Sprintf("%s (%s)%s from %.*s", name, s.Severity, about, maxNoteSource, source)
+}
+
+// self is the Knative Service that the function runs as.
+func self(c config.Config, kube clientcmd.ClientConfig) events.Object {
+	if c.Service == "" {
+		return events.Object{}
+	}
+	namespace := c.PodNamespace
+	if namespace == "" {
+		// In a cluster it stands beside the service account's token.
+		var err error
+		if namespace, _, err = kube.Namespace(); err != nil {
+			return events.Object{}
+		}
+	}
+	return events.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: namespace, Name: c.Service}
+}
+
+// instance is this process's name among others of the function: its pod's.
+func instance() string {
+	if name, err := os.Hostname(); err == nil && name != "" {
+		return name
+	}
+	return "onefire"
+}
