@@ -34,6 +34,9 @@ func TestMistakesAreFound(t *testing.T) {
 		"a verb too many": {
 			file: "function.yaml", from: "verbs: [patch]", to: "verbs: [patch, update]", want: "rights: onefire may",
 		},
+		"a right to tell that is missing": {
+			file: "function.yaml", from: "resources: [events]", to: "resources: [eventses]", want: "rights: onefire may",
+		},
 		"a verb too few for the store": {
 			file: "deadletters.yaml", from: "[get, list, create]", to: "[get, create]", want: "rights: onefire-deadletters may",
 		},

@@ -27,6 +27,7 @@ metadata: {name: onefire}
 rules:
   - {apiGroups: [kubernaut.ai], resources: [remediationrequests], verbs: [list, get, create, delete]}
   - {apiGroups: [kubernaut.ai], resources: [remediationrequests/status], verbs: [patch]}
+  - {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
 `
 
 const binding = `

@@ -137,11 +137,21 @@ func (s *Server) install(ctx context.Context, crd []byte) error {
 	return nil
 }
 
-// serve installs the CRD and tells whether its objects are served.
-func (s *Server) serve(ctx context.Context, client dynamic.Interface, crd *unstructured.Unstructured) error {
+func apply(ctx context.Context, client dynamic.Interface, crd *unstructured.Unstructured) error {
 	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	if _, err := crds.Apply(ctx, crd.GetName(), crd, metav1.ApplyOptions{FieldManager: "kubeapi", Force: true}); err != nil {
-		return fmt.Errorf("installing the CRD: %w", err)
+		return fmt.Errorf("installing the CRD %s: %w", crd.GetName(), err)
+	}
+	return nil
+}
+
+// serve installs the CRDs and tells whether their objects are served.
+func (s *Server) serve(ctx context.Context, client dynamic.Interface, crd *unstructured.Unstructured) error {
+	if err := serveEvents(ctx, client); err != nil {
+		return err
+	}
+	if err := apply(ctx, client, crd); err != nil {
+		return err
 	}
 	objects := client.Resource(dedup.Resource).Namespace("default")
 	if _, err := objects.List(ctx, metav1.ListOptions{Limit: 1}); err != nil {

@@ -30,7 +30,8 @@ const delay = 150 * time.Millisecond
 
 // Call is one API call of a function.
 type Call struct {
-	// Verb is list, get, create, patch or delete.
+	// Verb is list, get, create, patch or delete, or, for what is told and
+	// nothing depends on, event.
 	Verb string
 	// Subjects are what the call is about: the first 12 characters of each
 	// fingerprint, which stand in its selector or in its object's name.
@@ -222,6 +223,9 @@ func callOf(r *http.Request, body []byte) Call {
 	if selector := r.URL.Query().Get("labelSelector"); selector != "" {
 		_, labels, _ := strings.Cut(strings.Trim(selector, ")"), "(")
 		return Call{"list", strings.Split(labels, ",")}
+	}
+	if strings.HasSuffix(r.URL.Path, "/events") {
+		return Call{Verb: "event"}
 	}
 	name := path.Base(strings.TrimSuffix(r.URL.Path, "/status"))
 	verb := map[string]string{
