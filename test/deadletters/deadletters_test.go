@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -21,18 +22,36 @@ import (
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"onefire/config"
 	"onefire/function"
 	"onefire/function/deadletters"
 	"onefire/mapping"
 	"onefire/test/datastorage"
+	"onefire/test/process"
+	"onefire/test/wholekube"
 )
 
+var binaries = flag.String("binaries", "../../bin", "where kube-apiserver and etcd are")
+
+type cluster struct {
+	*wholekube.Cluster
+	t *testing.T
+}
+
+// letters are the dead letters as anybody may see them.
+func (c cluster) letters() []unstructured.Unstructured {
+	all, err := c.Resource(wholekube.Admin, "", "v1", "configmaps").Namespace(wholekube.Namespace).List(c.t.Context(), metav1.ListOptions{LabelSelector: "onefire/dead-letter=true"})
+	require.NoError(c.t, err)
+	return all.Items
+}
+
 // serve runs the store as its service account until the test ends.
-func (c *cluster) serve(environment map[string]string) (url string) {
-	address := free(c.t)
-	all := map[string]string{"KUBECONFIG": c.kubeconfig(store), "LISTEN_ADDRESS": address}
+func (c cluster) serve(environment map[string]string) (url string) {
+	address, err := process.Address()
+	require.NoError(c.t, err)
+	all := map[string]string{"KUBECONFIG": c.Kubeconfig(wholekube.Store), "LISTEN_ADDRESS": address}
 	maps.Copy(all, environment)
 	settings, err := config.LoadDeadLetters(all)
 	require.NoError(c.t, err)
@@ -48,13 +67,13 @@ func (c *cluster) serve(environment map[string]string) (url string) {
 		}
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
-	}, startTimeout, pollEvery)
+	}, wholekube.StartTimeout, wholekube.PollEvery)
 	return url
 }
 
 // run runs a command as a service account.
-func (c *cluster) run(user, replayURL string, args ...string) (string, error) {
-	settings, err := config.LoadDeadLetters(map[string]string{"KUBECONFIG": c.kubeconfig(user), "REPLAY_URL": replayURL})
+func (c cluster) run(user, replayURL string, args ...string) (string, error) {
+	settings, err := config.LoadDeadLetters(map[string]string{"KUBECONFIG": c.Kubeconfig(user), "REPLAY_URL": replayURL})
 	require.NoError(c.t, err)
 	var out bytes.Buffer
 	err = deadletters.Run(c.t.Context(), settings, args, &out, io.Discard)
@@ -62,13 +81,13 @@ func (c *cluster) run(user, replayURL string, args ...string) (string, error) {
 }
 
 // function runs the function and a DataStorage until the test ends.
-func (c *cluster) function() (url string) {
+func (c cluster) function() (url string) {
 	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(c.t.TempDir(), "data.db"), Schema: mapping.Schema202601})
 	require.NoError(c.t, err)
 	sink := httptest.NewServer(data)
 	f := function.New()
 	require.NoError(c.t, f.Start(context.Background(), map[string]string{
-		"KUBECONFIG": c.kubeconfig(admin), "AUDIT_SINK": sink.URL + datastorage.AuditPath, "REMEDIATION_NAMESPACE": namespace, "LOG_LEVEL": "error",
+		"KUBECONFIG": c.Kubeconfig(wholekube.Admin), "AUDIT_SINK": sink.URL + datastorage.AuditPath, "REMEDIATION_NAMESPACE": wholekube.Namespace, "LOG_LEVEL": "error",
 	}))
 	server := httptest.NewServer(f)
 	c.t.Cleanup(func() {
@@ -111,7 +130,7 @@ func (e event) die(t *testing.T, url string, status int, answer string) int {
 }
 
 func TestDeadLettersOnAWholeAPIServer(t *testing.T) {
-	c := startCluster(t)
+	c := cluster{wholekube.Start(t, *binaries), t}
 	url := c.serve(nil)
 	webhook, err := os.ReadFile("../../mapping/testdata/alertmanager/am0.34.0-first.json")
 	require.NoError(t, err)
@@ -148,30 +167,30 @@ func TestDeadLettersOnAWholeAPIServer(t *testing.T) {
 	t.Run("the store cannot delete, the replay cannot create, neither sees a Secret", func(t *testing.T) {
 		taken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		defer taken.Close()
-		out, err := c.run(store, taken.URL, "replay", c.letters()[0].GetName())
+		out, err := c.run(wholekube.Store, taken.URL, "replay", c.letters()[0].GetName())
 		require.Error(t, err)
 		require.Contains(t, out, "could not be deleted: configmaps")
 		for user, verbs := range map[string]map[string]bool{
-			store:  {"create": true, "get": true, "list": true, "delete": false, "update": false, "patch": false, "watch": false, "deletecollection": false},
-			replay: {"create": false, "get": true, "list": true, "delete": true, "update": false, "patch": false, "watch": false, "deletecollection": false},
+			wholekube.Store:  {"create": true, "get": true, "list": true, "delete": false, "update": false, "patch": false, "watch": false, "deletecollection": false},
+			wholekube.Replay: {"create": false, "get": true, "list": true, "delete": true, "update": false, "patch": false, "watch": false, "deletecollection": false},
 		} {
 			for verb, want := range verbs {
-				require.Equal(t, want, c.may(user, verb, namespace, "configmaps"), "%s %s", user, verb)
-				require.False(t, c.may(user, verb, namespace, "secrets"))
-				require.False(t, c.may(user, verb, "default", "configmaps"))
+				require.Equal(t, want, c.May(user, verb, wholekube.Namespace, "configmaps"), "%s %s", user, verb)
+				require.False(t, c.May(user, verb, wholekube.Namespace, "secrets"))
+				require.False(t, c.May(user, verb, "default", "configmaps"))
 			}
 		}
 		require.Len(t, c.letters(), 4)
 	})
 	t.Run("a replay makes up for what was missed, and keeps what is refused again", func(t *testing.T) {
-		out, err := c.run(replay, onefire, "list")
+		out, err := c.run(wholekube.Replay, onefire, "list")
 		require.NoError(t, err)
 		require.Equal(t, 5, strings.Count(out, "\n"), out)
-		out, err = c.run(replay, onefire, "replay", "all")
+		out, err = c.run(wholekube.Replay, onefire, "replay", "all")
 		require.Error(t, err)
 		require.Contains(t, out, "1 of 4 dead letters taken")
 		require.Len(t, c.letters(), 3)
-		objects, err := c.resource(admin, "kubernaut.ai", "v1alpha1", "remediationrequests").Namespace(namespace).List(t.Context(), metav1.ListOptions{})
+		objects, err := c.Resource(wholekube.Admin, "kubernaut.ai", "v1alpha1", "remediationrequests").Namespace(wholekube.Namespace).List(t.Context(), metav1.ListOptions{})
 		require.NoError(t, err)
 		require.NotEmpty(t, objects.Items)
 	})
@@ -179,7 +198,7 @@ func TestDeadLettersOnAWholeAPIServer(t *testing.T) {
 		small := c.serve(map[string]string{"MAX_DEAD_LETTERS": "3"})
 		require.Equal(t, http.StatusInsufficientStorage, event{"one more", "{}"}.die(t, small, 400, "x"))
 		require.Equal(t, http.StatusOK, poison.die(t, small, 400, "x"), "it is there already")
-		require.NoError(t, c.resource(replay, "", "v1", "configmaps").Namespace(namespace).Delete(t.Context(), c.letters()[0].GetName(), metav1.DeleteOptions{}))
-		require.Eventually(t, func() bool { return event{"one more", "{}"}.die(t, small, 400, "x") == http.StatusOK }, 10*time.Second, pollEvery)
+		require.NoError(t, c.Resource(wholekube.Replay, "", "v1", "configmaps").Namespace(wholekube.Namespace).Delete(t.Context(), c.letters()[0].GetName(), metav1.DeleteOptions{}))
+		require.Eventually(t, func() bool { return event{"one more", "{}"}.die(t, small, 400, "x") == http.StatusOK }, 10*time.Second, wholekube.PollEvery)
 	})
 }

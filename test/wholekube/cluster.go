@@ -1,15 +1,14 @@
-//go:build kube
-
-package deadletters
+// Package wholekube is a whole kube-apiserver with its etcd for tests, with the
+// roles that are deployed. It needs the binaries of both; `make test-kube`
+// builds them.
+package wholekube
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -29,42 +28,51 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"onefire/knative/crd"
+	"onefire/test/process"
 )
 
-var binaries = flag.String("binaries", "../../bin", "where kube-apiserver and etcd are")
-
 const (
-	namespace    = "onefire"
-	startTimeout = 2 * time.Minute
-	pollEvery    = 100 * time.Millisecond
+	// Namespace is where all of it is deployed.
+	Namespace = "onefire"
+	// StartTimeout bounds the wait for any server; a whole API server takes ten
+	// seconds.
+	StartTimeout = 2 * time.Minute
+	// PollEvery is how often a wait looks.
+	PollEvery = 100 * time.Millisecond
 )
 
 // The users of the API server. All but the first are service accounts that have
 // only the roles of knative/base.
 const (
-	admin  = "admin"
-	store  = "onefire-deadletters"
-	replay = "onefire-replay"
+	Admin    = "admin"
+	Function = "onefire"
+	Store    = "onefire-deadletters"
+	Replay   = "onefire-replay"
 )
 
-// cluster is a kube-apiserver with its etcd.
-type cluster struct {
-	t       *testing.T
-	dir     string
-	address string
-	token   map[string]string
+// Cluster is a kube-apiserver with its etcd.
+type Cluster struct {
+	t             *testing.T
+	binaries, dir string
+	address       string
+	token         map[string]string
 }
 
-func startCluster(t *testing.T) *cluster {
+// Start starts a cluster that ends with the test. binaries is the directory of
+// kube-apiserver and etcd.
+func Start(t *testing.T, binaries string) *Cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), address: free(t), token: map[string]string{admin: rand.Text(), store: rand.Text(), replay: rand.Text()}}
-	clients, peers := "http://"+free(t), "http://"+free(t)
+	c := &Cluster{t: t, binaries: binaries, dir: t.TempDir(), address: address(t), token: map[string]string{}}
+	for _, user := range []string{Admin, Function, Store, Replay} {
+		c.token[user] = rand.Text()
+	}
+	clients, peers := "http://"+address(t), "http://"+address(t)
 	c.start("etcd", "--data-dir="+c.path("etcd"), "--unsafe-no-fsync", "--log-level=error",
 		"--listen-client-urls="+clients, "--advertise-client-urls="+clients,
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=default="+peers)
-	tokens := fmt.Sprintf("%s,admin,admin,\"system:masters\"\n", c.token[admin])
-	for _, account := range []string{store, replay} {
-		tokens += fmt.Sprintf("%s,system:serviceaccount:%s:%s,%s,\"system:serviceaccounts\"\n", c.token[account], namespace, account, account)
+	tokens := fmt.Sprintf("%s,admin,admin,\"system:masters\"\n", c.token[Admin])
+	for _, account := range []string{Function, Store, Replay} {
+		tokens += fmt.Sprintf("%s,system:serviceaccount:%s:%s,%s,\"system:serviceaccounts\"\n", c.token[account], Namespace, account, account)
 	}
 	require.NoError(t, os.WriteFile(c.path("tokens.csv"), []byte(tokens), 0o600))
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -80,36 +88,38 @@ func startCluster(t *testing.T) *cluster {
 		if _, err := os.Stat(c.path("pki/apiserver.crt")); err != nil {
 			return false
 		}
-		_, err := c.resource(admin, "", "v1", "namespaces").List(t.Context(), metav1.ListOptions{})
+		_, err := c.Resource(Admin, "", "v1", "namespaces").List(t.Context(), metav1.ListOptions{})
 		return err == nil
-	}, startTimeout, pollEvery, "the API server does not start")
+	}, StartTimeout, PollEvery, "the API server does not start")
 
-	c.apply("", "v1", "namespaces", []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"`+namespace+`"}}`))
+	c.apply("", "v1", "namespaces", []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"`+Namespace+`"}}`))
 	c.apply("apiextensions.k8s.io", "v1", "customresourcedefinitions", crd.YAML)
-	manifests, err := os.ReadFile("../../knative/base/deadletters.yaml")
-	require.NoError(t, err)
 	applied := 0
-	for _, text := range bytes.Split(manifests, []byte("\n---\n")) {
-		for kind, resource := range map[string]string{"\nkind: Role\n": "roles", "\nkind: RoleBinding\n": "rolebindings"} {
-			if strings.Contains(string(text), kind) {
-				c.apply("rbac.authorization.k8s.io", "v1", resource, text)
-				applied++
+	for _, file := range []string{"function.yaml", "deadletters.yaml"} {
+		manifests, err := os.ReadFile(filepath.Join("..", "..", "knative", "base", file))
+		require.NoError(t, err)
+		for _, text := range bytes.Split(manifests, []byte("\n---\n")) {
+			for kind, resource := range map[string]string{"\nkind: Role\n": "roles", "\nkind: RoleBinding\n": "rolebindings"} {
+				if strings.Contains(string(text), kind) {
+					c.apply("rbac.authorization.k8s.io", "v1", resource, text)
+					applied++
+				}
 			}
 		}
 	}
-	require.Equal(t, 4, applied, "the roles of the dead-letter store and of the replay")
+	require.Equal(t, 6, applied, "the roles of the function, the dead-letter store and the replay")
 	require.Eventually(t, func() bool {
-		_, err := c.resource(admin, "kubernaut.ai", "v1alpha1", "remediationrequests").List(t.Context(), metav1.ListOptions{})
+		_, err := c.Resource(Admin, "kubernaut.ai", "v1alpha1", "remediationrequests").List(t.Context(), metav1.ListOptions{})
 		return err == nil
-	}, startTimeout, pollEvery, "the CRD is not served")
+	}, StartTimeout, PollEvery, "the CRD is not served")
 	return c
 }
 
-func (c *cluster) path(name string) string { return filepath.Join(c.dir, name) }
+func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
 
 // start starts a binary that ends with the test.
-func (c *cluster) start(name string, args ...string) {
-	binary, err := filepath.Abs(filepath.Join(*binaries, name))
+func (c *Cluster) start(name string, args ...string) {
+	binary, err := filepath.Abs(filepath.Join(c.binaries, name))
 	require.NoError(c.t, err)
 	log, err := os.Create(c.path(name + ".log"))
 	require.NoError(c.t, err)
@@ -124,8 +134,8 @@ func (c *cluster) start(name string, args ...string) {
 	})
 }
 
-// kubeconfig is a file with which a user comes to the API server.
-func (c *cluster) kubeconfig(user string) string {
+// Kubeconfig is a file with which a user comes to the API server.
+func (c *Cluster) Kubeconfig(user string) string {
 	path := c.path(user + ".kubeconfig")
 	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"x",
 		"clusters":[{"name":"x","cluster":{"server":"https://%s","certificate-authority":%q}}],
@@ -135,24 +145,25 @@ func (c *cluster) kubeconfig(user string) string {
 	return path
 }
 
-func (c *cluster) resource(user, group, version, resource string) dynamic.NamespaceableResourceInterface {
-	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig(user))
+// Resource is a client for a resource, as a user.
+func (c *Cluster) Resource(user, group, version, resource string) dynamic.NamespaceableResourceInterface {
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig(user))
 	require.NoError(c.t, err)
 	client, err := dynamic.NewForConfig(config)
 	require.NoError(c.t, err)
 	return client.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: resource})
 }
 
-func (c *cluster) apply(group, version, resource string, text []byte) {
+func (c *Cluster) apply(group, version, resource string, text []byte) {
 	var o unstructured.Unstructured
 	require.NoError(c.t, yaml.Unmarshal(text, &o.Object))
-	into := dynamic.ResourceInterface(c.resource(admin, group, version, resource))
+	into := dynamic.ResourceInterface(c.Resource(Admin, group, version, resource))
 	if strings.HasPrefix(resource, "role") {
-		o.SetNamespace(namespace)
+		o.SetNamespace(Namespace)
 		for _, subject := range nested(o.Object, "subjects") {
-			subject.(map[string]any)["namespace"] = namespace
+			subject.(map[string]any)["namespace"] = Namespace
 		}
-		into = c.resource(admin, group, version, resource).Namespace(namespace)
+		into = c.Resource(Admin, group, version, resource).Namespace(Namespace)
 	}
 	_, err := into.Create(c.t.Context(), &o, metav1.CreateOptions{})
 	require.NoError(c.t, err)
@@ -164,30 +175,23 @@ func nested(o map[string]any, field string) []any {
 	return items
 }
 
-// may asks the API server what a service account may do.
-func (c *cluster) may(user, verb, namespace, resource string) bool {
+// May asks the API server what a service account may do to a resource of the
+// core group.
+func (c *Cluster) May(user, verb, namespace, resource string) bool {
 	review := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
 		"spec": map[string]any{"resourceAttributes": map[string]any{"verb": verb, "namespace": namespace, "resource": resource}},
 	}}
-	answer, err := c.resource(user, "authorization.k8s.io", "v1", "selfsubjectaccessreviews").Create(c.t.Context(), review, metav1.CreateOptions{})
+	answer, err := c.Resource(user, "authorization.k8s.io", "v1", "selfsubjectaccessreviews").Create(c.t.Context(), review, metav1.CreateOptions{})
 	require.NoError(c.t, err)
 	allowed, _, err := unstructured.NestedBool(answer.Object, "status", "allowed")
 	require.NoError(c.t, err)
 	return allowed
 }
 
-// letters are the dead letters as anybody may see them.
-func (c *cluster) letters() []unstructured.Unstructured {
-	all, err := c.resource(admin, "", "v1", "configmaps").Namespace(namespace).List(c.t.Context(), metav1.ListOptions{LabelSelector: "onefire/dead-letter=true"})
-	require.NoError(c.t, err)
-	return all.Items
-}
-
-func free(t *testing.T) string {
+func address(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	a, err := process.Address()
 	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return a
 }
