@@ -33,6 +33,17 @@ const (
 	AuditBestEffort AuditMode = "best-effort"
 )
 
+// Target says which object an alert is about.
+type Target string
+
+// The targets.
+const (
+	// TargetLabels: the object that the alert's labels name.
+	TargetLabels Target = "labels"
+	// TargetOwner: that object's top-level controller.
+	TargetOwner Target = "owner"
+)
+
 // Reply says what a settled event is answered with.
 type Reply string
 
@@ -67,6 +78,8 @@ type Config struct {
 	Placement        mapping.Placement       `env:"REMEDIATION_PLACEMENT" envDefault:"fixed"`
 	Namespace        string                  `env:"REMEDIATION_NAMESPACE"`
 	Fingerprint      mapping.FingerprintMode `env:"FINGERPRINT" envDefault:"alert"`
+	Target           Target                  `env:"TARGET" envDefault:"labels"`
+	ClusterName      string                  `env:"CLUSTER_NAME"`
 	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
 	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor"`
 	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
@@ -228,6 +241,7 @@ func (c *Config) validate() []string {
 	hostPort(wrong, "METRICS_ADDRESS", c.MetricsAddress)
 	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
 	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)
+	oneOf(wrong, "TARGET", c.Target, TargetLabels, TargetOwner)
 	oneOf(wrong, "AUDIT_SCHEMA", c.AuditSchema, mapping.Schema202601, mapping.Schema202608)
 	oneOf(wrong, "AUDIT_MODE", c.AuditMode, AuditRequired, AuditBestEffort)
 	oneOf(wrong, "KUBERNETES_EVENTS", c.KubernetesEvents, On, Off)

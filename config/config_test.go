@@ -32,6 +32,7 @@ func defaults() Config {
 		Placement:        mapping.PlacementFixed,
 		Namespace:        "default",
 		Fingerprint:      mapping.ByAlert,
+		Target:           TargetLabels,
 		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor"},
 		IgnoreSeverities: []string{"none"},
 		AuditSink:        sink,
@@ -73,6 +74,8 @@ func TestEveryVariable(t *testing.T) {
 		"REMEDIATION_PLACEMENT": {"signal", func(c *Config) { c.Placement = mapping.PlacementSignal }},
 		"REMEDIATION_NAMESPACE": {"ops", func(c *Config) { c.Namespace = "ops" }},
 		"FINGERPRINT":           {"resource", func(c *Config) { c.Fingerprint = mapping.ByResource }},
+		"TARGET":                {"owner", func(c *Config) { c.Target = TargetOwner }},
+		"CLUSTER_NAME":          {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
 		}},

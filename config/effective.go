@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
-
-	"onefire/mapping"
 )
 
 // Setting is one variable as it takes effect.
@@ -57,9 +55,9 @@ func Effective(environment map[string]string) ([]Setting, error) {
 	return settings, problem
 }
 
-// Rules reads only what the mapping of alerts needs from an environment: it asks
-// for no audit sink.
-func Rules(environment map[string]string) (mapping.Rules, error) {
+// Mapping reads only what the mapping of alerts needs from an environment: it
+// asks for no audit sink, and what it returns has none that means anything.
+func Mapping(environment map[string]string) (Config, error) {
 	var c Config
 	problems := parse(environment, &c)
 	c.filters(environment)
@@ -68,9 +66,9 @@ func Rules(environment map[string]string) (mapping.Rules, error) {
 		c.AuditSink = "http://unused"
 	}
 	if err := summed(append(problems, c.validate()...)); err != nil {
-		return mapping.Rules{}, err
+		return Config{}, err
 	}
-	return c.Rules(), nil
+	return c, nil
 }
 
 // shown is a value as its variable would be written; certificates only by size,

@@ -26,6 +26,8 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"REMEDIATION_PLACEMENT": {"fixed", "default"},
 		"REMEDIATION_NAMESPACE": {"ops", "derived"},
 		"FINGERPRINT":           {"alert", "default"},
+		"TARGET":                {"labels", "default"},
+		"CLUSTER_NAME":          {"", ""},
 		"SEVERITY_MAP":          {"page=low", "environment"},
 		"IGNORE_ALERTS":         {"", "environment"},
 		"IGNORE_SEVERITIES":     {"none", "default"},
@@ -79,11 +81,12 @@ func TestWrongSettingsAreShownAsTheyWereWritten(t *testing.T) {
 	require.Contains(t, settings, Setting{"K_CA_CERTS", "PEM, 27 bytes", "environment"})
 }
 
-func TestRulesNeedNoSink(t *testing.T) {
-	rules, err := Rules(map[string]string{"FINGERPRINT": "resource"})
+func TestTheMappingNeedsNoSink(t *testing.T) {
+	c, err := Mapping(map[string]string{"FINGERPRINT": "resource", "TARGET": "owner"})
 	require.NoError(t, err)
-	require.EqualValues(t, "resource", rules.Fingerprint)
-	_, err = Rules(map[string]string{"FINGERPRINT": "x", "SEVERITY_MAP": "y"})
+	require.EqualValues(t, "resource", c.Rules().Fingerprint)
+	require.Equal(t, TargetOwner, c.Target)
+	_, err = Mapping(map[string]string{"FINGERPRINT": "x", "SEVERITY_MAP": "y"})
 	require.ErrorContains(t, err, "FINGERPRINT")
 	require.ErrorContains(t, err, "SEVERITY_MAP")
 	require.NotContains(t, err.Error(), "AUDIT_SINK")

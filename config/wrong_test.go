@@ -19,6 +19,7 @@ var wrong = map[string]struct{ value, message string }{
 	"REMEDIATION_PLACEMENT": {"nearby", `"nearby" is not one of ["fixed" "signal"]`},
 	"REMEDIATION_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
 	"FINGERPRINT":           {"labels", `"labels" is not one of ["alert" "resource"]`},
+	"TARGET":                {"pod", `"pod" is not one of ["labels" "owner"]`},
 	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
 	"MATCHERS":              {"team", `"team" are no matchers of the form`},
 	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},

@@ -54,9 +54,11 @@ type sink interface {
 
 // parts are what a started function works with.
 type parts struct {
-	config    config.Config
-	rules     mapping.Rules
-	dedup     deduplicator
+	config config.Config
+	rules  mapping.Rules
+	dedup  deduplicator
+	// owners is nil unless TARGET=owner.
+	owners    owners
 	sink      sink
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
@@ -112,7 +114,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	tuneMemory(c.MemoryLimit, memlimit.FromCgroup)
 	p.cool = f.warm(ctx, p)
 	f.parts.Store(p)
-	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint,
+	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target,
 		"severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
 }
@@ -135,6 +137,10 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	watch := &calls{}
 	client.Wrap(watch.wrap)
 	d, err := dedup.New(client, c.AuditSchema.SignalType())
+	if err != nil {
+		return nil, err
+	}
+	o, err := newOwners(client, c)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +169,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		config:    c,
 		rules:     c.Rules(),
 		dedup:     d,
+		owners:    o,
 		sink:      s,
 		log:       log,
 		telemetry: t,

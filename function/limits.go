@@ -51,6 +51,9 @@ const (
 	// eventTimeout bounds one request, its body included: Knative's data plane
 	// and func's server give up after 30 s.
 	eventTimeout = 25 * time.Second
+	// aimTimeout bounds finding the targets of all of an event's alerts, so that
+	// time is left to settle those that were found.
+	aimTimeout = 10 * time.Second
 	// stuckAfter is when a request under way means that the process is stuck:
 	// no bound above lets one last this long.
 	stuckAfter = 60 * time.Second

@@ -26,8 +26,8 @@ const (
 // metrics counts what is decided. Its attributes have few values: names,
 // namespaces and fingerprints of alerts are for the log.
 type metrics struct {
-	requests, alerts, audits, truncated, kubernetesEvents metric.Int64Counter
-	durations, calls, deliveries                          metric.Float64Histogram
+	requests, alerts, audits, truncated, targets, kubernetesEvents metric.Int64Counter
+	durations, calls, deliveries                                   metric.Float64Histogram
 }
 
 func newMetrics(meter metric.Meter) (*metrics, error) {
@@ -38,6 +38,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	}{
 		{&m.requests, "onefire.requests", "Requests by the status that they were answered with."},
 		{&m.alerts, "onefire.alerts", "Alerts by decision and reason, each time that their event is delivered."},
+		{&m.targets, "onefire.targets", "With TARGET=owner, targets by how they were found, each time that their alert's event is delivered."},
 		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
 		{&m.truncated, "onefire.truncated", "Alerts that Alertmanager left out, as each event says. They never arrive."},
 		{&m.kubernetesEvents, "onefire.kubernetes.events", "Kubernetes Events by what became of them: written, known (the API server had it already), or left_out (too many, or it took none)."},
@@ -99,4 +100,8 @@ func (m *metrics) audit(ctx context.Context, what delivered) {
 
 func (m *metrics) event(what events.Result) {
 	m.kubernetesEvents.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", string(what))))
+}
+
+func (m *metrics) target(ctx context.Context, how string) {
+	m.targets.Add(ctx, 1, metric.WithAttributes(attribute.String("result", how)))
 }

@@ -16,6 +16,7 @@ import (
 	"onefire/audit"
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/function/owner"
 	"onefire/mapping"
 )
 
@@ -35,6 +36,8 @@ type result struct {
 	// key tells the occurrence from all others.
 	key    string
 	reason mapping.Reason
+	// aimed says how the signal's target was found; empty where its labels name it.
+	aimed owner.Result
 	// name is the RemediationRequest's, count its occurrence count with this
 	// alert, uid its UID where it was counted; all empty where there is none.
 	name  string
@@ -48,7 +51,7 @@ type result struct {
 
 func (r result) log(ctx context.Context, log *slog.Logger) {
 	level := slog.LevelInfo
-	if r.err != nil {
+	if r.err != nil || r.aimed == owner.Forbidden || r.aimed == owner.Refused {
 		level = slog.LevelWarn
 	}
 	attributes := []slog.Attr{
@@ -56,6 +59,9 @@ func (r result) log(ctx context.Context, log *slog.Logger) {
 		slog.String("decision", string(r.reason.Decision())),
 		slog.String("reason", r.reason.String()),
 		slog.String("fingerprint", r.signal.Fingerprint),
+	}
+	if r.aimed != "" {
+		attributes = append(attributes, slog.String("target", r.signal.Target.Kind+"/"+r.signal.Target.Name), slog.String("owner", string(r.aimed)))
 	}
 	if r.name != "" {
 		attributes = append(attributes, slog.String("object", r.signal.Namespace+"/"+r.name), slog.Int("count", int(r.count)))
@@ -80,6 +86,10 @@ type group struct {
 // touch another, and a sink that hangs keeps no object from being made.
 func (p *parts) settleAlerts(ctx context.Context, c cause, alerts []mapping.Alert) []result {
 	results := make([]result, len(alerts))
+	for i, a := range alerts {
+		p.assess(c, a, i, results)
+	}
+	p.aim(ctx, alerts, results)
 	groups := p.divide(c, alerts, results)
 	p.spread(ctx, len(groups), func(i int) {
 		g := groups[i]
@@ -145,15 +155,15 @@ func (p *parts) guard(results []result, alerts ...int) {
 	}
 }
 
-// divide maps the alerts and puts those to settle into groups. The results of
-// the others are complete.
+// divide puts the alerts that are to be settled into groups. The results of the
+// others are complete.
 func (p *parts) divide(c cause, alerts []mapping.Alert, results []result) []*group {
 	type subject struct{ namespace, fingerprint string }
 	bySubject := map[subject]*group{}
 	var groups []*group
 	for i, a := range alerts {
 		r := &results[i]
-		if p.assess(c, a, i, results); r.reason != 0 {
+		if r.reason != 0 {
 			continue
 		}
 		key := subject{r.signal.Namespace, r.signal.Fingerprint}

@@ -115,6 +115,14 @@ func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
 	return s, problem
 }
 
+// Aim gives the signal of an alert another target than its labels name, and what
+// follows from that: the fingerprint, and with [PlacementSignal] the namespace.
+func (r Rules) Aim(s Signal, a Alert, t Target) Signal {
+	s.Fingerprint, s.Namespace = r.fingerprint(a.Labels, t), r.namespace(t)
+	s.Target = Target{APIVersion: cut(t.APIVersion, maxName), Kind: cut(t.Kind, maxName), Name: cut(t.Name, maxName), Namespace: cut(t.Namespace, maxName)}
+	return s
+}
+
 // fingerprint is the SHA-256 of what names the alert's subject, in the order
 // that the contract fixes. Full texts go in, not the cut ones.
 func (r Rules) fingerprint(labels map[string]string, t Target) string {

@@ -185,3 +185,37 @@ func TestSignalOfACapturedAlert(t *testing.T) {
 		Payload:     s.Payload,
 	}, s, "an ordinary alert passes whole")
 }
+
+func TestAnotherTargetIsAsIfTheLabelsHadNamedIt(t *testing.T) {
+	alert := func(labels ...string) Alert {
+		a := Alert{Labels: map[string]string{"alertname": "A", "namespace": "shop", "cluster": "eu-1"}}
+		for i := 0; i < len(labels); i += 2 {
+			a.Labels[labels[i]] = labels[i+1]
+		}
+		return a
+	}
+	for name, rules := range map[string]Rules{
+		"by alert":              {Fingerprint: ByAlert, Namespace: "ops"},
+		"by resource":           {Fingerprint: ByResource, Namespace: "ops"},
+		"in its own namespace":  {Fingerprint: ByAlert, Placement: PlacementSignal, Namespace: "ops"},
+		"as the newer contract": {Schema: Schema202608, Namespace: "ops"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := alert("pod", "api-1")
+			s, err := rules.Signal(a, now)
+			require.NoError(t, err)
+			want, err := rules.Signal(alert("deployment", "api"), now)
+			require.NoError(t, err)
+			got := rules.Aim(s, a, want.Target)
+			require.Equal(t, want.Fingerprint, got.Fingerprint)
+			require.Equal(t, want.Target, got.Target)
+			require.Equal(t, want.Namespace, got.Namespace)
+			require.Equal(t, s.Labels, got.Labels, "what the alert said stays")
+			require.Equal(t, s, rules.Aim(s, a, s.Target), "the same target changes nothing")
+		})
+	}
+	long := Rules{}.Aim(Signal{}, alert(), Target{APIVersion: strings.Repeat("a", 1000), Kind: strings.Repeat("K", 1000), Name: strings.Repeat("n", 1000)})
+	for _, text := range []string{long.Target.APIVersion, long.Target.Kind, long.Target.Name} {
+		require.LessOrEqual(t, len(text), maxName)
+	}
+}

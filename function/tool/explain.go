@@ -17,6 +17,7 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/function/owner"
 	"onefire/mapping"
 )
 
@@ -34,9 +35,11 @@ type explanation struct {
 	Severity      mapping.Severity `json:"severity"`
 	SeverityLabel string           `json:"severityLabel,omitempty"`
 	Target        mapping.Target   `json:"target"`
-	Fingerprint   string           `json:"fingerprint"`
-	Decision      mapping.Decision `json:"decision"`
-	Reason        string           `json:"reason"`
+	// Owner says how the target was found, with TARGET=owner.
+	Owner       owner.Result     `json:"owner,omitempty"`
+	Fingerprint string           `json:"fingerprint"`
+	Decision    mapping.Decision `json:"decision"`
+	Reason      string           `json:"reason"`
 	// Object is "namespace/name"; empty where there would be none.
 	Object string `json:"object,omitempty"`
 	Count  int32  `json:"count,omitempty"`
@@ -57,6 +60,9 @@ func (n named) String() string { return fmt.Sprintf("%s (%s)", dash(n.Alertname)
 // forecaster says what one more alert would come to.
 type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error)
 
+// aimer finds the target of an alert.
+type aimer func(ctx context.Context, s mapping.Signal) (owner.Found, error)
+
 func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
 	f, o := flags("explain", s)
 	kubeconfig := f.String("kubeconfig", "", "look at the objects of the cluster that this `file` names; without it, as if there were none")
@@ -64,10 +70,11 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 		fmt.Fprint(s.Err, usage)
 		return errUsage
 	}
-	rules, err := config.Rules(environment)
+	c, err := config.Mapping(environment)
 	if err != nil {
 		return err
 	}
+	rules, aim := c.Rules(), aimer(nil)
 	data, err := input(f.Arg(0), s.In)
 	if err != nil {
 		return err
@@ -80,15 +87,17 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 		return dedup.FirstForecast(s, resolved), nil
 	}
 	if *kubeconfig != "" {
-		if look, err = cluster(*kubeconfig, rules); err != nil {
+		if look, aim, err = cluster(*kubeconfig, c); err != nil {
 			return err
 		}
+	} else if c.Target == config.TargetOwner {
+		fmt.Fprintln(s.Err, "onefire: the targets are those of the labels; TARGET=owner asks the API server for their controllers: name it with -kubeconfig")
 	}
 	all, truncated := []explanation{}, uint64(0)
 	for _, n := range notifications {
 		truncated += n.Truncated
 		for _, a := range n.Alerts {
-			one, err := explained(ctx, rules, a, look)
+			one, err := explained(ctx, rules, a, aim, look)
 			if err != nil {
 				return err
 			}
@@ -153,33 +162,56 @@ func parse(data []byte, now time.Time) ([]mapping.Notification, error) {
 	return all, nil
 }
 
-// cluster looks at the objects that are there.
-func cluster(kubeconfig string, rules mapping.Rules) (forecaster, error) {
+// cluster looks at the objects that are there, and with TARGET=owner at what
+// controls targets.
+func cluster(kubeconfig string, c config.Config) (forecaster, aimer, error) {
 	client, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+		return nil, nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
 	}
-	d, err := dedup.New(client, rules.Schema.SignalType())
+	d, err := dedup.New(client, c.AuditSchema.SignalType())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	var aim aimer
+	if c.Target == config.TargetOwner {
+		r, err := owner.New(client, c.ClusterName)
+		if err != nil {
+			return nil, nil, err
+		}
+		aim = func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+			defer cancel()
+			return r.Find(ctx, s)
+		}
 	}
 	return func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
 		return d.Forecast(ctx, s, resolved)
-	}, nil
+	}, aim, nil
 }
 
-func explained(ctx context.Context, rules mapping.Rules, a mapping.Alert, look forecaster) (explanation, error) {
+func explained(ctx context.Context, rules mapping.Rules, a mapping.Alert, aim aimer, look forecaster) (explanation, error) {
 	signal, problem := rules.Signal(a, time.Now())
+	reason, ignored := rules.Ignored(a)
+	var how owner.Result
+	if problem == nil && !ignored && aim != nil {
+		found, err := aim(ctx, signal)
+		if err != nil {
+			return explanation{}, err
+		}
+		if how = found.Result; found.Target != signal.Target {
+			signal = rules.Aim(signal, a, found.Target)
+		}
+	}
 	e := explanation{
 		Alertname: signal.Name, Status: "firing", Severity: signal.Severity, SeverityLabel: a.Labels["severity"],
-		Target: signal.Target, Fingerprint: signal.Fingerprint,
+		Target: signal.Target, Fingerprint: signal.Fingerprint, Owner: how,
 	}
 	if a.Resolved {
 		e.Status = "resolved"
 	}
-	reason, ignored := rules.Ignored(a)
 	switch {
 	case problem != nil:
 		reason, e.Error = mapping.Malformed, problem.Error()
@@ -237,6 +269,9 @@ func table(w io.Writer, all []explanation) {
 		target := e.Target.Kind + "/" + e.Target.Name
 		if e.Target.Namespace != "" {
 			target += " in " + e.Target.Namespace
+		}
+		if e.Owner != "" {
+			target += " (" + string(e.Owner) + ")"
 		}
 		count := "-"
 		if e.Count > 0 {

@@ -1,0 +1,147 @@
+package owner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
+
+	"onefire/mapping"
+)
+
+// followed are the kinds whose owners are looked for: those that Kubernetes'
+// own controllers make and run. The function's rights are these.
+var followed = [...]struct{ kind, apiVersion, group, path, resource string }{
+	{"Pod", "v1", "", "/api/v1", "pods"},
+	{"ReplicaSet", "apps/v1", "apps", "/apis/apps/v1", "replicasets"},
+	{"Deployment", "apps/v1", "apps", "/apis/apps/v1", "deployments"},
+	{"StatefulSet", "apps/v1", "apps", "/apis/apps/v1", "statefulsets"},
+	{"DaemonSet", "apps/v1", "apps", "/apis/apps/v1", "daemonsets"},
+	{"Job", "batch/v1", "batch", "/apis/batch/v1", "jobs"},
+	{"CronJob", "batch/v1", "batch", "/apis/batch/v1", "cronjobs"},
+}
+
+// path is where the API server keeps an object; empty for what is not followed.
+func path(t mapping.Target) string {
+	for _, f := range followed {
+		if f.kind == t.Kind && f.apiVersion == t.APIVersion {
+			return f.path + "/namespaces/" + t.Namespace + "/" + f.resource + "/" + t.Name
+		}
+	}
+	return ""
+}
+
+// apiVersion is that of a kind that is followed.
+func apiVersion(kind string) string {
+	for _, f := range followed {
+		if f.kind == kind {
+			return f.apiVersion
+		}
+	}
+	return ""
+}
+
+// known gives a reference to a kind that is followed the version that is asked
+// for: a reference keeps the version of the day that it was written.
+func known(t mapping.Target) mapping.Target {
+	for _, f := range followed {
+		if group, _ := schema.ParseGroupVersion(t.APIVersion); f.kind == t.Kind && f.group == group.Group {
+			t.APIVersion = f.apiVersion
+		}
+	}
+	return t
+}
+
+// connect makes a client for objects of every group. It opens no connection,
+// and shares those of other clients of the same configuration.
+func connect(config *rest.Config) (rest.Interface, error) {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	own := rest.CopyConfig(config)
+	own.QPS = -1 // Gets under way are bounded, not their rate.
+	own.Timeout = 0
+	own.UserAgent = "onefire"
+	own.APIPath = "/api"
+	own.GroupVersion = &schema.GroupVersion{Version: "v1"}
+	own.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	client, err := rest.RESTClientFor(own)
+	if err != nil {
+		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	}
+	return client, nil
+}
+
+// metadataOnly asks for an object without spec and status, which saves encoding
+// them there and reading them here.
+const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+// get asks for an object's controller; it is zero where the object has none. The
+// error is the API server's answer where it gave one.
+func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mapping.Target, err error) {
+	stream, err := r.client.Get().AbsPath(path(t)).SetHeader("Accept", metadataOnly).Timeout(callTimeout).Stream(ctx)
+	if err != nil {
+		return mapping.Target{}, err
+	}
+	defer stream.Close()
+	body, err := io.ReadAll(io.LimitReader(stream, maxAnswer+1))
+	if err != nil {
+		return mapping.Target{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	var object struct {
+		Metadata struct {
+			Name            string `json:"name"`
+			OwnerReferences []struct {
+				APIVersion string `json:"apiVersion"`
+				Kind       string `json:"kind"`
+				Name       string `json:"name"`
+				Controller bool   `json:"controller"`
+			} `json:"ownerReferences"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(body, &object); err != nil || object.Metadata.Name != t.Name {
+		return mapping.Target{}, fmt.Errorf("the answer is not that object's metadata: %w", errors.Join(err, errOther))
+	}
+	for _, o := range object.Metadata.OwnerReferences {
+		// One at most is the controller. A Node is that of a static pod.
+		if o.Controller && o.Kind != "Node" {
+			controller = known(mapping.Target{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, Namespace: t.Namespace})
+		}
+	}
+	if max(len(controller.APIVersion), len(controller.Kind)) > maxKind || len(validation.IsDNS1123Subdomain(controller.Name)) > 0 {
+		return mapping.Target{}, nil // The API server lets anything be written there.
+	}
+	return controller, nil
+}
+
+// errOther means that something other than the API server answered.
+var errOther = errors.New("an answer of another name")
+
+// final gives what an error means where asking again says nothing new. All other
+// errors may be gone in a moment.
+func final(err error) (Result, bool) {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return "", false
+	}
+	switch code := int(status.Status().Code); code {
+	case http.StatusNotFound:
+		return Gone, true
+	case http.StatusForbidden:
+		return Forbidden, true
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return "", false // A token, or a moment, that passes.
+	default:
+		return Refused, code >= http.StatusBadRequest && code < http.StatusInternalServerError
+	}
+}

@@ -1,0 +1,214 @@
+package owner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
+
+	"onefire/mapping"
+)
+
+// Result says how a target was found. There are few, so that they can be counted.
+type Result string
+
+// The results.
+const (
+	// Resolved: the API server named each owner up to the target.
+	Resolved Result = "resolved"
+	// Remembered: an object is gone, and its owner known from before.
+	Remembered Result = "remembered"
+	// ByName: an object is gone, and its name led to its owner.
+	ByName Result = "by_name"
+
+	// Gone: there is no such object. This and what follows end the walk at what
+	// was known by then.
+	Gone Result = "gone"
+	// Ambiguous: an object is gone, and its name led to several.
+	Ambiguous Result = "ambiguous"
+	// Forbidden: the function may not read the object.
+	Forbidden Result = "forbidden"
+	// Refused: the API server does not take the question.
+	Refused Result = "refused"
+	// Loop: an object owns itself through others.
+	Loop Result = "loop"
+	// TooDeep: more owners than are followed.
+	TooDeep Result = "too_deep"
+	// OtherCluster: the alert is about an object of another cluster.
+	OtherCluster Result = "other_cluster"
+	// Unnamed: the labels hold no name that an object, or its namespace, can have.
+	Unnamed Result = "unnamed"
+)
+
+// Found is the target of an alert.
+type Found struct {
+	Target mapping.Target
+	// Result is empty where the labels name nothing that has an owner to look
+	// for.
+	Result Result
+}
+
+// Resolver finds targets. It may be used by any number of goroutines, and has
+// none of its own.
+type Resolver struct {
+	client rest.Interface
+	// cluster is the cluster label of alerts on this API server's cluster.
+	cluster string
+	// memory holds what was last said of objects, the gone ones too.
+	memory *lru.Cache[mapping.Target, answer]
+	flight singleflight.Group
+	places *semaphore.Weighted
+	now    func() time.Time
+}
+
+// answer is what the API server said of an object.
+type answer struct {
+	// result is [Resolved] where the object is there.
+	result     Result
+	controller mapping.Target
+	at         time.Time
+}
+
+// New makes a Resolver of a client configuration, which it copies, for the
+// cluster that alerts call by that label; those without the label are of this
+// cluster too. It opens no connection.
+func New(config *rest.Config, cluster string) (*Resolver, error) {
+	client, err := connect(config)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := lru.New[mapping.Target, answer](maxKnown)
+	if err != nil {
+		return nil, fmt.Errorf("making the memory of owners: %w", err)
+	}
+	return &Resolver{client: client, cluster: cluster, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now}, nil
+}
+
+// Find finds the top-level controller of the object that a signal's labels name.
+// An error means that the API server did not answer in time, or said that it
+// cannot now: finding it again can succeed.
+func (r *Resolver) Find(ctx context.Context, s mapping.Signal) (Found, error) {
+	switch t := s.Target; {
+	case path(t) == "":
+		return Found{Target: t}, nil
+	case s.Cluster != "" && s.Cluster != r.cluster:
+		return Found{t, OtherCluster}, nil
+	case len(validation.IsDNS1123Label(t.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(t.Name)) > 0:
+		return Found{t, Unnamed}, nil
+	}
+	return r.walk(ctx, s.Target)
+}
+
+// walk goes from owner to owner.
+func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
+	how := Resolved
+	for passed := []mapping.Target{at}; path(at) != ""; passed = append(passed, at) {
+		a, err := r.look(ctx, at)
+		if err == nil && a.result == Gone {
+			a, err = r.byName(ctx, at)
+		}
+		if err != nil {
+			return Found{}, err
+		}
+		if a.result == ByName || a.result == Remembered {
+			how = a.result
+		} else if a.result != Resolved {
+			return Found{at, a.result}, nil
+		}
+		next := a.controller
+		switch {
+		case next == mapping.Target{}:
+			return Found{at, how}, nil
+		case slices.Contains(passed, next):
+			return Found{at, Loop}, nil
+		case len(passed) > maxDepth:
+			return Found{at, TooDeep}, nil
+		}
+		at = next
+	}
+	return Found{at, how}, nil
+}
+
+// byName answers for an object that is gone, by its name: with the one object
+// that its name leads to, through a parent that is gone as well where it must.
+func (r *Resolver) byName(ctx context.Context, t mapping.Target) (answer, error) {
+	found := answer{result: Gone}
+	for _, parent := range parents(t) {
+		a, err := r.look(ctx, parent)
+		if err == nil && a.result == Gone {
+			if a, err = r.byName(ctx, parent); a.result == ByName {
+				parent = a.controller
+			}
+		}
+		switch {
+		case err != nil:
+			return answer{}, err
+		case a.result == Gone || a.result == Forbidden || a.result == Refused:
+			continue
+		case found.result == ByName || a.result == Ambiguous:
+			return answer{result: Ambiguous}, nil
+		}
+		found = answer{result: ByName, controller: parent}
+	}
+	return found, nil
+}
+
+// look asks what controls an object, unless that is known. Those who ask at the
+// same time share one Get.
+func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
+	if err := ctx.Err(); err != nil {
+		return answer{}, fmt.Errorf("looking for the owner of %s %s/%s: %w", t.Kind, t.Namespace, t.Name, err)
+	}
+	if a, ok := r.remembered(t); ok {
+		return a, nil
+	}
+	a, err, _ := r.flight.Do(path(t), func() (any, error) {
+		if a, ok := r.remembered(t); ok { // Another flight has just landed.
+			return a, nil
+		}
+		// Others wait for this too, so it does not end with who asked first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		defer cancel()
+		return r.ask(ctx, t)
+	})
+	if err != nil {
+		return answer{}, fmt.Errorf("looking for the owner of %s %s/%s: %w", t.Kind, t.Namespace, t.Name, err)
+	}
+	return a.(answer), nil
+}
+
+// remembered is what was said of an object a moment ago.
+func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
+	a, ok := r.memory.Get(t)
+	return a, ok && r.now().Sub(a.at) < maxAge
+}
+
+// ask asks the API server, and remembers what it says.
+func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
+	if err := r.places.Acquire(ctx, 1); err != nil {
+		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
+	}
+	defer r.places.Release(1)
+	a := answer{result: Resolved}
+	var err error
+	if a.controller, err = r.get(ctx, t); err != nil {
+		var ok bool
+		if a.result, ok = final(err); !ok {
+			return answer{}, err
+		}
+	}
+	before, ok := r.memory.Peek(t)
+	if ok && a.result == Gone && (before.result == Resolved || before.result == Remembered) {
+		// A name is not used again but for the same owner's next pod.
+		a = answer{result: Remembered, controller: before.controller}
+	}
+	a.at = r.now()
+	r.memory.Add(t, a)
+	return a, nil
+}
