@@ -2,8 +2,10 @@
 // apiextensions-apiserver over an embedded etcd. It serves
 // CustomResourceDefinitions and their objects with all that belongs to them:
 // selectable fields, validation rules, status subresource, conflicts, watch.
-// Events are such objects too. It has no namespaces resource and no RBAC: any
-// namespace exists, and who has the token may do everything.
+// Events are such objects too. Pods and their controllers it stores, as a whole
+// API server does with the same library, but nothing runs them. It has no
+// namespaces resource and no RBAC: any namespace exists, and who has the token
+// may do everything.
 package kubeapi
 
 import (

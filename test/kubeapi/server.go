@@ -87,7 +87,7 @@ func build(etcd string, listener net.Listener, certs, token string, log io.Write
 		token: {Name: "local", Groups: []string{user.AllAuthenticated, user.SystemPrivilegedGroup}},
 	}))
 	c.Authorization.Authorizer = authorizerfactory.NewAlwaysAllowAuthorizer()
-	definitions := openapi.GetOpenAPIDefinitionsWithoutDisabledFeatures(generatedopenapi.GetOpenAPIDefinitions)
+	definitions := withWorkloads(openapi.GetOpenAPIDefinitionsWithoutDisabledFeatures(generatedopenapi.GetOpenAPIDefinitions))
 	namer := openapinamer.NewDefinitionNamer(extensionsapiserver.Scheme, kscheme.Scheme)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
@@ -102,6 +102,9 @@ func build(etcd string, listener net.Listener, certs, token string, log io.Write
 	server, err := full.Complete().New(genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("making the API server: %w", err)
+	}
+	if err := serveWorkloads(server.GenericAPIServer, r.Etcd.StorageConfig); err != nil {
+		return nil, err
 	}
 	// The library leaves the list of API groups to the aggregator, which a
 	// whole kube-apiserver has in front; kubectl cannot do without it.
