@@ -31,6 +31,15 @@ var followed = [...]struct{ kind, apiVersion, group, path, resource string }{
 	{"CronJob", "batch/v1", "batch", "/apis/batch/v1", "cronjobs"},
 }
 
+// Resources are what may be asked for; the right that it takes is get.
+func Resources() []schema.GroupResource {
+	var all []schema.GroupResource
+	for _, f := range followed {
+		all = append(all, schema.GroupResource{Group: f.group, Resource: f.resource})
+	}
+	return all
+}
+
 // path is where the API server keeps an object; empty for what is not followed.
 func path(t mapping.Target) string {
 	for _, f := range followed {

@@ -44,13 +44,15 @@ var variants = map[string]variant{
 	"the CRD is there already":    {off: []string{"crd"}},
 	"DataStorage by reference":    {on: []string{reference}, off: []string{"components/datastorage-url"}},
 	"objects in alert namespaces": {on: []string{signal}},
+	"controllers as targets":      {on: []string{owners}},
 	"Kafka":                       {on: []string{kafka}},
-	"all that goes together":      {on: []string{reference, signal, kafka}, off: []string{"components/datastorage-url"}},
+	"all that goes together":      {on: []string{reference, signal, owners, kafka}, off: []string{"components/datastorage-url"}},
 }
 
 const (
 	reference = "components/datastorage-reference"
 	signal    = "components/placement-signal"
+	owners    = "components/owner"
 	kafka     = "components/kafka"
 )
 

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the chart's templates and the tab
 var sources = map[string][]string{
 	"namespace.yaml":       {"base/namespace.yaml"},
 	"crd.yaml":             {"crd/remediationrequests.yaml"},
-	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml"},
+	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml", "components/owner/clusterrole.yaml"},
 	"broker.yaml":          {"base/broker.yaml"},
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
@@ -39,6 +39,7 @@ type choice struct {
 const (
 	fixed    = `eq .Values.placement "fixed"`
 	signaled = `eq .Values.placement "signal"`
+	owned    = `eq .Values.target "owner"`
 )
 
 // keep leaves an object alone when the release is uninstalled.
@@ -50,10 +51,12 @@ var choices = map[string]choice{
 		keep, replace("  name: onefire\n", "  name: {{ .Release.Namespace }}\n"),
 	}},
 	"CustomResourceDefinition remediationrequests.kubernaut.ai": {when: ".Values.crd.install", changes: []change{keep}},
-	"Role onefire":               {when: fixed},
-	"RoleBinding onefire":        {when: fixed},
-	"ClusterRole onefire":        {when: signaled},
-	"ClusterRoleBinding onefire": {when: signaled},
+	"Role onefire":                     {when: fixed},
+	"RoleBinding onefire":              {when: fixed},
+	"ClusterRole onefire":              {when: signaled},
+	"ClusterRoleBinding onefire":       {when: signaled},
+	"ClusterRole onefire-owner":        {when: owned},
+	"ClusterRoleBinding onefire-owner": {when: owned},
 	"Service onefire": {changes: []change{
 		replace(`min-scale: "0"`, "min-scale: {{ .Values.function.scale.min | quote }}"),
 		replace(`max-scale: "5"`, "max-scale: {{ .Values.function.scale.max | quote }}"),
@@ -66,6 +69,11 @@ var choices = map[string]choice{
 {{- with .Values.audit.url }}
 - name: AUDIT_SINK
   value: {{ . | quote }}
+{{- end }}`),
+		within("env", true, `
+{{- if `+owned+` }}
+- name: TARGET
+  value: owner
 {{- end }}`),
 		within("resources", false, quantities("function")),
 	}},

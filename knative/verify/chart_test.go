@@ -34,6 +34,7 @@ var sets = map[string]same{
 	"no-crd":    {variant: variants["the CRD is there already"]},
 	"reference": {variant: variants["DataStorage by reference"]},
 	"signal":    {variant: variants["objects in alert namespaces"]},
+	"owner":     {variant: variants["controllers as targets"]},
 	"kafka":     {variant: variants["Kafka"]},
 	"all":       {variant: variants["all that goes together"]},
 	"site": {edits: [][3]string{

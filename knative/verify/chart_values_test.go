@@ -30,6 +30,7 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		"a slip below":                {sink + "function: {scale: {maximum: 7}}", []string{"/function/scale", "maximum"}},
 		"a slip in a resource":        {sink + "source: {resources: {limit: {memory: 1Gi}}}", []string{"/source/resources", "limit"}},
 		"an unknown placement":        {sink + "placement: everywhere", []string{"/placement", "'fixed', 'signal'"}},
+		"an unknown target":           {sink + "target: pods", []string{"/target", "'labels', 'owner'"}},
 		"a class without a ConfigMap": {sink + "broker: {class: Kafka}", []string{"/broker/config/name"}},
 		"a ConfigMap from nowhere":    {sink + "broker: {config: {name: mine}}", []string{"/broker/config/namespace"}},
 		"a tag in place of a digest":  {sink + "images: {function: {digest: v1}}", []string{"/images/function/digest"}},

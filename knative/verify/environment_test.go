@@ -91,6 +91,9 @@ func environmentProblems(all objects, v variant) []string {
 	if got := string(c.Placement); got != map[bool]string{false: "fixed", true: "signal"}[v.has(signal)] {
 		wrong("the placement is %s", got)
 	}
+	if (c.Target == config.TargetOwner) != v.has(owners) {
+		wrong("the target is %s", c.Target)
+	}
 	if (c.Sink != "") != v.has(reference) {
 		wrong("audit events go to %s", c.AuditSink)
 	}

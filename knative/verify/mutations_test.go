@@ -44,6 +44,18 @@ func TestMistakesAreFound(t *testing.T) {
 			file: "../components/placement-signal/clusterrole.yaml", from: "[get, list, create, delete]", to: "['*']",
 			v: variant{on: []string{signal}}, want: "rights: onefire may",
 		},
+		"a workload that may be listed": {
+			file: "../components/owner/clusterrole.yaml", from: "resources: [jobs, cronjobs]\n    verbs: [get]", to: "resources: [jobs, cronjobs]\n    verbs: [get, list]",
+			v: variant{on: []string{owners}}, want: "rights: onefire may",
+		},
+		"a workload that is forgotten": {
+			file: "../components/owner/clusterrole.yaml", from: ", daemonsets", to: "",
+			v: variant{on: []string{owners}}, want: "rights: onefire may",
+		},
+		"rights to owners that nobody asks for": {
+			file: "../components/owner/kustomization.yaml", from: "value: owner", to: "value: labels",
+			v: variant{on: []string{owners}}, want: "the target is labels",
+		},
 		"a token that nobody needs": {
 			file: "source.yaml", from: "      automountServiceAccountToken: false\n", to: "", want: "has a token",
 		},

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"onefire/dedup"
+	"onefire/function/owner"
 )
 
 // rights is what each of them calls, by resource.
@@ -25,6 +27,18 @@ var rights = map[string]map[string][]string{
 	"onefire-deadletters": {"/configmaps": {"create", "get", "list"}},
 	"onefire-replay":      {"/configmaps": {"delete", "get", "list"}},
 	"onefire-source":      {},
+}
+
+// wanted is what each of them calls with what was chosen.
+func wanted(v variant) map[string]map[string][]string {
+	all := maps.Clone(rights)
+	if v.has(owners) {
+		all["onefire"] = maps.Clone(rights["onefire"])
+		for _, r := range owner.Resources() {
+			all["onefire"][r.Group+"/"+r.Resource] = []string{"get"}
+		}
+	}
+	return all
 }
 
 // rightsProblems is where what is granted is not what is called: a verb too
@@ -64,10 +78,16 @@ func rightsProblems(all objects, v variant) []string {
 		}
 	}
 	var found []string
-	if v.has(signal) != (len(cluster) == 1) {
-		found = append(found, "rights in the whole cluster go with REMEDIATION_PLACEMENT=signal, and with nothing else")
+	reach := 0
+	for _, c := range []string{signal, owners} {
+		if v.has(c) {
+			reach++
+		}
 	}
-	for name, want := range rights {
+	if reach != len(cluster) {
+		found = append(found, "rights in the whole cluster go with REMEDIATION_PLACEMENT=signal and TARGET=owner, and with nothing else")
+	}
+	for name, want := range wanted(v) {
 		for _, verbs := range granted[name] {
 			slices.Sort(verbs)
 		}
@@ -91,6 +111,31 @@ func rightsProblems(all objects, v variant) []string {
 // calls finds what code asks of a client of client-go.
 var calls = regexp.MustCompile(`client\.(Get|Post|Put|Patch|Delete|Verb)\(`)
 
+// callsOf gives the calls in the code of a room.
+func callsOf(t *testing.T, room string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", room, "*.go"))
+	require.NoError(t, err)
+	var called []string
+	for _, file := range files {
+		if matched, _ := filepath.Match("*_test.go", filepath.Base(file)); matched {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, call := range calls.FindAllStringSubmatch(string(text), -1) {
+			called = append(called, call[1])
+		}
+	}
+	return called
+}
+
+// What finds owners asks for one object at a time.
+func TestOwnersAreOnlyAskedFor(t *testing.T) {
+	require.Equal(t, []string{"Get"}, callsOf(t, "function/owner"))
+	require.Len(t, owner.Resources(), 7)
+}
+
 // What the table above grants is what the code can call: a call of another kind
 // needs another verb.
 func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
@@ -103,20 +148,11 @@ func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
 		"function/events":      {"events.k8s.io", []string{"onefire"}},
 		"function/deadletters": {"", []string{"onefire-deadletters", "onefire-replay"}},
 	} {
-		files, err := filepath.Glob(filepath.Join("..", "..", room, "*.go"))
-		require.NoError(t, err)
 		called := map[string]bool{}
-		for _, file := range files {
-			if matched, _ := filepath.Match("*_test.go", filepath.Base(file)); matched {
-				continue
-			}
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			for _, call := range calls.FindAllStringSubmatch(string(text), -1) {
-				require.Contains(t, verbs, call[1], "%s: no verb is granted for this", file)
-				for _, verb := range verbs[call[1]] {
-					called[verb] = true
-				}
+		for _, call := range callsOf(t, room) {
+			require.Contains(t, verbs, call, "%s: no verb is granted for this", room)
+			for _, verb := range verbs[call] {
+				called[verb] = true
 			}
 		}
 		granted := map[string]bool{}
