@@ -102,6 +102,11 @@ type Config struct {
 	KubernetesEvents Switch `env:"KUBERNETES_EVENTS" envDefault:"on"`
 	Service          string `env:"K_SERVICE"`
 
+	// OIDCAudience is whom a sender's token must be made out to; empty: senders
+	// need none. OIDCSubjects are the users that may send; empty: all of them.
+	OIDCAudience string   `env:"OIDC_AUDIENCE"`
+	OIDCSubjects []string `env:"OIDC_SUBJECTS"`
+
 	// MemoryLimit is what Go's own runtime was told; here it matters only
 	// whether it is set.
 	MemoryLimit string `env:"GOMEMLIMIT"`
@@ -215,6 +220,7 @@ func (c *Config) complete() {
 		c.AuditSink = c.Sink
 	}
 	c.OTel.complete()
+	c.OIDCSubjects = trimmed(c.OIDCSubjects)
 	c.IgnoreAlerts = trimmed(c.IgnoreAlerts)
 	c.IgnoreSeverities = trimmed(c.IgnoreSeverities)
 	for i, s := range c.IgnoreSeverities {
@@ -260,6 +266,9 @@ func (c *Config) validate() []string {
 	}
 	readableFile(wrong, "AUDIT_TOKEN_FILE", c.AuditTokenFile)
 	readableFile(wrong, "AUDIT_CA_FILE", c.AuditCAFile)
+	if len(c.OIDCSubjects) > 0 && c.OIDCAudience == "" {
+		wrong("OIDC_SUBJECTS: nobody is asked who they are without OIDC_AUDIENCE")
+	}
 	c.Overrides.validate(wrong, "an audit event", taken)
 	c.OTel.validate(wrong)
 	return problems

@@ -98,6 +98,8 @@ func TestEveryVariable(t *testing.T) {
 		}},
 		"KUBERNETES_EVENTS": {"off", func(c *Config) { c.KubernetesEvents = Off }},
 		"K_SERVICE":         {"onefire", func(c *Config) { c.Service = "onefire" }},
+		"OIDC_AUDIENCE":     {"a", func(c *Config) { c.OIDCAudience = "a" }},
+		"OIDC_SUBJECTS":     {"b, c,", func(c *Config) { c.OIDCAudience, c.OIDCSubjects = "a", []string{"b", "c"} }},
 		"REPLY":             {"summary", func(c *Config) { c.Reply = ReplySummary }},
 		"LOG_LEVEL":         {"debug", func(c *Config) { c.LogLevel = slog.LevelDebug }},
 	}
@@ -108,7 +110,11 @@ func TestEveryVariable(t *testing.T) {
 			want := defaults()
 			row.change(&want)
 			require.NotEqual(t, want, defaults(), "the row has an effect")
-			c, err := Load(minimal(map[string]string{name: row.value}))
+			environment := minimal(map[string]string{name: row.value})
+			if name == "OIDC_SUBJECTS" {
+				environment["OIDC_AUDIENCE"] = "a" // It is of no use without.
+			}
+			c, err := Load(environment)
 			require.NoError(t, err)
 			require.Equal(t, want, c)
 		})

@@ -42,6 +42,8 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"K_CE_OVERRIDES":        {`{"extensions":{"a":"b"}}`, "environment"},
 		"KUBERNETES_EVENTS":     {"on", "default"},
 		"K_SERVICE":             {"", ""},
+		"OIDC_AUDIENCE":         {"", ""},
+		"OIDC_SUBJECTS":         {"", ""},
 		"GOMEMLIMIT":            {"", ""},
 		"REPLY":                 {"none", "default"},
 		"LOG_LEVEL":             {"INFO", "default"},

@@ -29,6 +29,7 @@ var wrong = map[string]struct{ value, message string }{
 	"AUDIT_CA_FILE":         {"/nonexistent/ca.crt", `open /nonexistent/ca.crt`},
 	"K_CE_OVERRIDES":        {"team=sre", `not JSON of the form {"extensions":{"name":"value"}}`},
 	"KUBERNETES_EVENTS":     {"true", `"true" is not one of ["on" "off"]`},
+	"OIDC_SUBJECTS":         {"system:serviceaccount:a:b", `without OIDC_AUDIENCE`},
 	"REPLY":                 {"full", `"full" is not one of ["none" "summary"]`},
 	"LOG_LEVEL":             {"loud", `unknown name`},
 }

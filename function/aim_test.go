@@ -3,7 +3,6 @@ package function
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"onefire/config"
 	"onefire/dedup"
 	"onefire/function/owner"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -44,7 +44,7 @@ func (f *fixture) settled() map[mapping.Target]int {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[s.Target] += len(keys)
-		return (&fakeDedup{}).Settle(context.Background(), s, keys)
+		return (&fakeDedup{}).Settle(context.Background(), s, keys, nil)
 	}
 	return seen
 }
@@ -178,9 +178,10 @@ func TestOwnersAreFoundOnlyWhereConfigured(t *testing.T) {
 func TestTargetsAreCountedByHowTheyWereFound(t *testing.T) {
 	f := newFixture()
 	address := freeAddress(t)
-	m, err := startMetrics(t.Context(), address)
+	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
 	require.NoError(t, err)
-	f.parts.metrics = m
+	f.parts.metrics, err = newMetrics(watch.Meter())
+	require.NoError(t, err)
 	f.parts.owners = findOwner(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
 		if s.Target.Name == "api-1" {
 			return owner.Found{}, errors.New("the API server is away")
@@ -189,11 +190,7 @@ func TestTargetsAreCountedByHowTheyWereFound(t *testing.T) {
 	})
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1"),
 		alert("firing", "alertname=A", "namespace=shop", "pod=web-1"), alert("firing", "alertname=A", "namespace=shop", "pod=web-2"), alert("firing", "alertname=A", "node=n1")))))
-	resp, err := http.Get("http://" + address + "/metrics")
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.NoError(t, m.stop(t.Context()))
-	require.Contains(t, string(text), "onefire_targets_total{result=\"resolved\"} 2\nonefire_targets_total{result=\"unsettled\"} 1\n")
+	text := scraped(t, address)
+	require.NoError(t, watch.Stop(t.Context()))
+	require.Contains(t, text, "onefire_targets_total{result=\"resolved\"} 2\nonefire_targets_total{result=\"unsettled\"} 1\n")
 }

@@ -60,6 +60,7 @@ type parts struct {
 	// owners is nil unless TARGET=owner.
 	owners    owners
 	sink      sink
+	senders   senders
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	metrics   *metrics
@@ -70,8 +71,9 @@ type parts struct {
 	places *semaphore.Weighted
 	// events is nil where there are none; self is what those without an object
 	// of their own are on, empty where it is not known.
-	events *events.Recorder
-	self   events.Object
+	events   *events.Recorder
+	self     events.Object
+	refusals refusals
 	// cool ends the warming up; nil when there is none.
 	cool func()
 }
@@ -90,6 +92,9 @@ func New() *Function {
 		if p := f.parts.Load(); p != nil {
 			p.metrics.request(ctx, status, took)
 		}
+	}
+	f.receiver.Admit = func(ctx context.Context, w http.ResponseWriter, r *http.Request) *inbound.Answer {
+		return f.parts.Load().admit(ctx, w, r)
 	}
 	return f
 }
@@ -154,6 +159,10 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, err
 	}
+	who, err := newSenders(client, c)
+	if err != nil {
+		return nil, err
+	}
 	t, err := telemetry.Start(ctx, telemetry.Options{
 		Service: "onefire", Namespace: c.PodNamespace, Address: c.MetricsAddress, OTel: c.OTel, Log: log,
 	})
@@ -171,6 +180,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		dedup:     d,
 		owners:    o,
 		sink:      s,
+		senders:   who,
 		log:       log,
 		telemetry: t,
 		metrics:   m,

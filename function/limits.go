@@ -57,6 +57,9 @@ const (
 	// stuckAfter is when a request under way means that the process is stuck:
 	// no bound above lets one last this long.
 	stuckAfter = 60 * time.Second
+	// refusalPause is the least time between two lines in the log about senders
+	// that are not let in.
+	refusalPause = time.Second
 	// readyTimeout bounds one readiness probe, and readyAge is how long its
 	// result stands for further probes.
 	readyTimeout = 3 * time.Second

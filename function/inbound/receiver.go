@@ -23,6 +23,9 @@ type Receiver struct {
 	// Answered is called before each answer is sent, if it is set; it must be
 	// before the first request. It is told how long the request has taken.
 	Answered func(ctx context.Context, status int, took time.Duration)
+	// Admit is asked before a body is read, if it is set; it must be before the
+	// first request. An answer of its own is the request's, and ends it.
+	Admit func(ctx context.Context, w http.ResponseWriter, r *http.Request) *Answer
 
 	bounds   Bounds
 	requests requests
@@ -64,6 +67,11 @@ func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logg
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), v.bounds.Timeout)
 	defer cancel()
+	if v.Admit != nil {
+		if no := v.Admit(ctx, w, r); no != nil {
+			return *no
+		}
+	}
 	body, release, err := ReadBody(w, r, v.bounds.Body, v.bodies)
 	defer release()
 	var tooBig *http.MaxBytesError

@@ -1,0 +1,73 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"onefire/config"
+	"onefire/function/inbound"
+	"onefire/function/sender"
+)
+
+// senders is what a function needs of [sender.Verifier]; nil where everybody
+// may send.
+type senders interface {
+	Check(ctx context.Context, h http.Header) (user string, err error)
+}
+
+// newSenders makes what the configuration asks for. It opens no connection.
+func newSenders(client *rest.Config, c config.Config) (senders, error) {
+	if c.OIDCAudience == "" {
+		return nil, nil
+	}
+	return sender.New(client, sender.Options{Audience: c.OIDCAudience, Subjects: c.OIDCSubjects})
+}
+
+// admit answers who may not send; nil lets a request in.
+func (p *parts) admit(ctx context.Context, w http.ResponseWriter, r *http.Request) *inbound.Answer {
+	if p.senders == nil {
+		return nil
+	}
+	user, err := p.senders.Check(ctx, r.Header)
+	if err == nil {
+		return nil
+	}
+	a := inbound.Refuse(http.StatusServiceUnavailable, "cannot tell who sends: %v", err)
+	switch {
+	case errors.Is(err, sender.ErrUnknown):
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		a = inbound.Refuse(http.StatusUnauthorized, "%v", err)
+	case errors.Is(err, sender.ErrNotAllowed):
+		a = inbound.Refuse(http.StatusForbidden, "%v", err)
+	}
+	if n, ok := p.refusals.next(p.now()); ok {
+		p.log.Warn("not let in", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
+	}
+	return &a
+}
+
+// refusals lets one of them into the log in [refusalPause], so that strangers
+// do not fill it.
+type refusals struct {
+	mu    sync.Mutex
+	last  time.Time
+	count int
+}
+
+// next tells whether the next one is logged, and how many were not since the
+// last one.
+func (r *refusals) next(now time.Time) (unlogged int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.last.IsZero() && now.Sub(r.last) < refusalPause {
+		r.count++
+		return 0, false
+	}
+	unlogged, r.count, r.last = r.count, 0, now
+	return unlogged, true
+}

@@ -1,0 +1,129 @@
+package sender
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/client-go/rest"
+)
+
+// ErrUnknown means that the sender did not show a token that is good: 401.
+var ErrUnknown = errors.New("unknown sender")
+
+// ErrNotAllowed means that the sender is known, and may not send: 403.
+var ErrNotAllowed = errors.New("the sender may not send")
+
+func refused(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnknown, fmt.Sprintf(format, args...))
+}
+
+// Options say who may send.
+type Options struct {
+	// Audience is whom tokens must be made out to. It must not be one of the API
+	// server's own, or every pod's token for the API server would do.
+	Audience string
+	// Subjects are the user names that may send, such as
+	// system:serviceaccount:NAMESPACE:NAME; empty for everyone with a good token.
+	Subjects []string
+}
+
+// Verifier tells who sends. Any number of goroutines may use it.
+type Verifier struct {
+	options Options
+	review  func(ctx context.Context, token, audience string) (user string, err error)
+	now     func() time.Time
+
+	known  *lru.Cache[[sha256.Size]byte, identity]
+	flight singleflight.Group
+	places *semaphore.Weighted
+}
+
+// identity is what the API server said of a good token.
+type identity struct {
+	user string
+	// until is when it has to be asked again.
+	until time.Time
+}
+
+// New makes a verifier of a client configuration, which it copies. It opens no
+// connection.
+func New(config *rest.Config, o Options) (*Verifier, error) {
+	r, err := connect(config)
+	if err != nil {
+		return nil, err
+	}
+	return newVerifier(r.review, o)
+}
+
+func newVerifier(review func(context.Context, string, string) (string, error), o Options) (*Verifier, error) {
+	known, err := lru.New[[sha256.Size]byte, identity](maxKnown)
+	if err != nil {
+		return nil, fmt.Errorf("making room for known senders: %w", err)
+	}
+	return &Verifier{options: o, review: review, now: time.Now, known: known, places: semaphore.NewWeighted(maxReviews)}, nil
+}
+
+// Check returns the user name of who sends a request with these headers. An
+// error is [ErrUnknown], [ErrNotAllowed], or why the API server cannot tell,
+// which a later try may heal. With ErrNotAllowed there is a user, too.
+func (v *Verifier) Check(ctx context.Context, h http.Header) (user string, err error) {
+	token, err := bearer(h)
+	if err != nil {
+		return "", err
+	}
+	c, err := read(token, v.options.Audience)
+	if err != nil {
+		return "", err
+	}
+	if user, err = v.identify(ctx, token, c); err != nil {
+		return "", err
+	}
+	if len(v.options.Subjects) > 0 && !slices.Contains(v.options.Subjects, user) {
+		return user, fmt.Errorf("%w: %q is none of OIDC_SUBJECTS", ErrNotAllowed, user)
+	}
+	return user, nil
+}
+
+// identify returns whose a token is, from memory or from the API server.
+func (v *Verifier) identify(ctx context.Context, token string, c claims) (string, error) {
+	key := sha256.Sum256([]byte(token))
+	if i, ok := v.known.Get(key); ok && v.now().Before(i.until) {
+		return i.user, nil
+	}
+	// Who waits for somebody else's call waits no longer than for an own one.
+	user, err, _ := v.flight.Do(string(key[:]), func() (any, error) {
+		return v.ask(context.WithoutCancel(ctx), key, token, c)
+	})
+	if err != nil {
+		return "", err
+	}
+	return user.(string), nil
+}
+
+func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string, c claims) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
+	defer cancel()
+	if err := v.places.Acquire(ctx, 1); err != nil {
+		return "", fmt.Errorf("too many tokens are being reviewed: %w", err)
+	}
+	defer v.places.Release(1)
+	until := v.now().Add(reviewAge)
+	user, err := v.review(ctx, token, v.options.Audience)
+	if err != nil {
+		v.known.Remove(key)
+		return "", err
+	}
+	if end := c.until(); !end.IsZero() && end.Before(until) {
+		until = end
+	}
+	v.known.Add(key, identity{user, until})
+	return user, nil
+}
