@@ -43,6 +43,8 @@ type DeadLetters struct {
 
 	// ReplayURL is what a replay posts to.
 	ReplayURL string `env:"REPLAY_URL"`
+	// ReplayTokenFile holds a bearer token for it; empty for none.
+	ReplayTokenFile string `env:"REPLAY_TOKEN_FILE"`
 
 	// MemoryLimit is what Go's own runtime was told; here it matters only
 	// whether it is set.
@@ -104,6 +106,7 @@ func (c *DeadLetters) validate(unread bool) []string {
 		wrong("MAX_DEAD_LETTER_BYTES: %d is not between %d and %d", c.MaxBytes, leastDeadLetterBytes, mostDeadLetterBytes)
 	}
 	httpURL(wrong, "REPLAY_URL", c.ReplayURL)
+	readableFile(wrong, "REPLAY_TOKEN_FILE", c.ReplayTokenFile)
 	c.OTel.validate(wrong)
 	return problems
 }

@@ -41,6 +41,7 @@ func TestEveryVariableOfTheDeadLetterStore(t *testing.T) {
 		"MAX_DEAD_LETTERS":      {"7", func(c *DeadLetters) { c.Max = 7 }},
 		"MAX_DEAD_LETTER_BYTES": {"1048576", func(c *DeadLetters) { c.MaxBytes = 1 << 20 }},
 		"REPLAY_URL":            {"http://127.0.0.1:8080", func(c *DeadLetters) { c.ReplayURL = "http://127.0.0.1:8080" }},
+		"REPLAY_TOKEN_FILE":     {"deadletters.go", func(c *DeadLetters) { c.ReplayTokenFile = "deadletters.go" }},
 		"GOMEMLIMIT":            {"1GiB", func(c *DeadLetters) { c.MemoryLimit = "1GiB" }},
 		"LOG_LEVEL":             {"debug", func(c *DeadLetters) { c.LogLevel = slog.LevelDebug }},
 	}
@@ -70,6 +71,7 @@ func TestWrongVariablesOfTheDeadLetterStoreAreNamed(t *testing.T) {
 		"DEAD_LETTER_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
 		"MAX_DEAD_LETTERS":      {"10001", "10001 is not between 1 and 10000"},
 		"MAX_DEAD_LETTER_BYTES": {"1000", "1000 is not between 1048576 and 1073741824"},
+		"REPLAY_TOKEN_FILE":     {"/nonexistent/token", `open /nonexistent/token`},
 		"REPLAY_URL":            {"onefire", `"onefire" is no http or https URL`},
 		"LOG_LEVEL":             {"loud", "unknown name"},
 	}

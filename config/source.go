@@ -45,6 +45,9 @@ type Source struct {
 	Sink      string    `env:"K_SINK"`
 	CACerts   string    `env:"K_CA_CERTS"`
 	Overrides Overrides `env:"K_CE_OVERRIDES"`
+	// SinkTokenFile holds a bearer token for the sink, as SinkBinding gives it
+	// where OIDC is on; empty for none.
+	SinkTokenFile string `env:"SINK_TOKEN_FILE"`
 
 	Split Split `env:"SPLIT" envDefault:"alert"`
 	// Window is how long an alert that comes again is the same event.
@@ -107,7 +110,7 @@ func (c *Source) validate() []string {
 		wrong("EVENT_SOURCE: %q is no URI reference of at most %d printable ASCII characters", c.EventSource, maxEventSource)
 	}
 	for name, path := range map[string]string{
-		"AUTH_TOKEN_FILE": c.TokenFile, "AUTH_BASIC_FILE": c.BasicFile, "TLS_CERT_FILE": c.CertFile, "TLS_KEY_FILE": c.KeyFile,
+		"SINK_TOKEN_FILE": c.SinkTokenFile, "AUTH_TOKEN_FILE": c.TokenFile, "AUTH_BASIC_FILE": c.BasicFile, "TLS_CERT_FILE": c.CertFile, "TLS_KEY_FILE": c.KeyFile,
 	} {
 		readableFile(wrong, name, path)
 	}

@@ -49,6 +49,7 @@ func TestEveryVariableOfTheSource(t *testing.T) {
 		"K_CE_OVERRIDES": {`{"extensions":{"team":"sre"}}`, func(c *Source) {
 			c.Overrides = Overrides{Extensions: map[string]string{"team": "sre"}}
 		}},
+		"SINK_TOKEN_FILE":  {file, func(c *Source) { c.SinkTokenFile = file }},
 		"SPLIT":            {"notification", func(c *Source) { c.Split = SplitNotification }},
 		"WINDOW":           {"2m", func(c *Source) { c.Window = 2 * time.Minute }},
 		"EVENT_SOURCE":     {"urn:prod-eu", func(c *Source) { c.EventSource = "urn:prod-eu" }},
@@ -101,6 +102,7 @@ func TestAWrongVariableOfTheSourceIsNamed(t *testing.T) {
 		"DELIVERY_TIMEOUT": {"five minutes", `invalid duration`},
 		"EVENT_SOURCE":     {"a b", `"a b" is no URI reference`},
 		"AUTH_TOKEN_FILE":  {"/nonexistent/token", `open /nonexistent/token`},
+		"SINK_TOKEN_FILE":  {"/nonexistent/token", `open /nonexistent/token`},
 		"AUTH_BASIC_FILE":  {"/nonexistent/basic", `open /nonexistent/basic`},
 		"TLS_CERT_FILE":    {"/nonexistent/tls.crt", `open /nonexistent/tls.crt`},
 		"LOG_LEVEL":        {"loud", `unknown name`},

@@ -86,7 +86,9 @@ func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 			names = append(names, all[i].Name)
 		}
 	}
-	return newReplayer(a, c.ReplayURL, out).replay(ctx, names)
+	p := newReplayer(a, c.ReplayURL, out)
+	p.tokenFile = c.ReplayTokenFile
+	return p.replay(ctx, names)
 }
 
 // oldestFirst lists in the order in which events came, as far as a clock of

@@ -16,6 +16,8 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/cloudevents/sdk-go/v2/types"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"onefire/function/bearer"
 )
 
 // errNotTaken means that some dead letters are still there after a replay.
@@ -35,6 +37,8 @@ type replayer struct {
 	url    string
 	client *http.Client
 	out    io.Writer
+	// tokenFile holds a bearer token for the function; empty for none.
+	tokenFile string
 	// firstPause is the constant of that name, but for tests.
 	firstPause time.Duration
 }
@@ -144,6 +148,9 @@ func (p *replayer) post(ctx context.Context, e event.Event) error {
 	req, err := cehttp.NewHTTPRequestFromEvent(ctx, p.url, e)
 	if err != nil {
 		return backoff.Permanent(fmt.Errorf("making a request of the event: %w", err))
+	}
+	if err := bearer.Set(req, p.tokenFile); err != nil {
+		return &unavailableError{err}
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
+	"onefire/function/bearer"
 	"onefire/function/tracing"
 )
 
@@ -41,6 +42,8 @@ type sink struct {
 	url        string
 	extensions map[string]string
 	client     *http.Client
+	// tokenFile holds a bearer token for the sink; empty for none.
+	tokenFile string
 	// firstPause is the constant of that name, but for tests.
 	firstPause time.Duration
 }
@@ -120,6 +123,9 @@ func (s *sink) post(ctx context.Context, e event.Event) (status int, err error) 
 	if parent := tracing.Parse(fmt.Sprint(e.Extensions()["traceparent"])); parent.IsValid() {
 		// The first hop's is the event's own: a Broker goes on from there.
 		req.Header.Set("Traceparent", tracing.Format(parent))
+	}
+	if err := bearer.Set(req, s.tokenFile); err != nil {
+		return 0, err
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {

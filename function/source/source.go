@@ -67,6 +67,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 	if s.sink, err = newSink(c.Sink, c.CACerts, c.Overrides.Extensions); err != nil {
 		return nil, err
 	}
+	s.sink.tokenFile = c.SinkTokenFile
 	s.server = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
