@@ -13,7 +13,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube chart cluster e2e cluster-down build-cluster clean
+.PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube chart cluster e2e cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,13 @@ run: build build-local ## Run all of it on this machine until Ctrl-C (first time
 alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came of it.
 	@[ -x bin/onefire-local ] || $(MAKE) --no-print-directory build-local
 	@bin/onefire-local alert $(FILE)
+
+record: ## Record docs/session.svg anew: make run, alerts, and what comes of them, in a clean state (half a minute).
+	rm -rf .local
+	python3 docs/session.py
+
+docs: ## Write the tables of limits in docs/limits.md anew, from the limits.go files.
+	cd test && go test ./docs -run TestTheTablesOfLimits -update
 
 test: ## Run all tests, with the race detector where it helps (10 minutes; the first time 25).
 	go test -race ./...
