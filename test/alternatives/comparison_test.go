@@ -109,7 +109,7 @@ func (p *place) retention() string {
 // TestOnefireKeepsCountInAStorm measures all ways, and asks of Onefire alone:
 // how often the others lose is a matter of luck.
 func TestOnefireKeepsCountInAStorm(t *testing.T) {
-	const fingerprints, alerts, repeats, workers = 20, 10, 100, 32
+	const fingerprints, alerts, repeats, workers = 20, 10, 60, 16
 	var table strings.Builder
 	header(&table, "")
 	rows := make([]string, 10)
@@ -158,10 +158,10 @@ func TestOnefireKeepsCountInAStorm(t *testing.T) {
 		"storm: API calls per alert",
 		"storm: deliveries that failed, and came again",
 		"storm: all done after",
-		"100 repeats: objects",
-		"100 repeats: API calls per alert",
-		"100 repeats: deliveries that failed and came again; dead letters after ten times",
-		"100 repeats: all done after",
+		"60 repeats: objects",
+		"60 repeats: API calls per alert",
+		"60 repeats: deliveries that failed and came again; dead letters after ten times",
+		"60 repeats: all done after",
 	} {
 		fmt.Fprintf(&table, "| %s |%s\n", label, rows[i])
 	}
