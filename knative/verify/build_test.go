@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -46,7 +47,8 @@ var variants = map[string]variant{
 	"objects in alert namespaces": {on: []string{signal}},
 	"controllers as targets":      {on: []string{owners}},
 	"Kafka":                       {on: []string{kafka}},
-	"all that goes together":      {on: []string{reference, signal, owners, kafka}, off: []string{"components/datastorage-url"}},
+	"the Prometheus Operator":     {on: []string{operator}},
+	"all that goes together":      {on: []string{reference, signal, owners, kafka, operator}, off: []string{"components/datastorage-url"}},
 }
 
 const (
@@ -54,6 +56,7 @@ const (
 	signal    = "components/placement-signal"
 	owners    = "components/owner"
 	kafka     = "components/kafka"
+	operator  = "observability"
 )
 
 func (v variant) has(component string) bool {
@@ -104,6 +107,7 @@ func build(dir string) (objects, error) {
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, rbacv1.AddToScheme, networkingv1.AddToScheme,
 		policyv1.AddToScheme, apiextensionsv1.AddToScheme, servingv1.AddToScheme, eventingv1.AddToScheme, sourcesv1.AddToScheme,
+		monitoringv1.AddToScheme,
 	} {
 		if err := add(known); err != nil {
 			return nil, fmt.Errorf("making a scheme: %w", err)
@@ -170,6 +174,7 @@ func problems(t *testing.T, dir string, v variant) []string {
 		"environment": environmentProblems,
 		"delivery":    deliveryProblems,
 		"network":     networkProblems,
+		"monitoring":  monitoringProblems,
 	} {
 		for _, problem := range check(all, v) {
 			found = append(found, name+": "+problem)

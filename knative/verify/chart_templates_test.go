@@ -26,6 +26,7 @@ var sources = map[string][]string{
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
 	"networkpolicies.yaml": {"base/networkpolicies.yaml"},
+	"observability.yaml":   {"observability/podmonitor.yaml", "observability/prometheusrule.yaml"},
 	"datastorage.yaml":     {"components/datastorage-reference/sinkbinding.yaml", "components/datastorage-reference/networkpolicy.yaml"},
 }
 
@@ -40,6 +41,7 @@ const (
 	fixed    = `eq .Values.placement "fixed"`
 	signaled = `eq .Values.placement "signal"`
 	owned    = `eq .Values.target "owner"`
+	watching = ".Values.observability.enabled"
 )
 
 // keep leaves an object alone when the release is uninstalled.
@@ -100,10 +102,17 @@ var choices = map[string]choice{
 		within("env", true, variables("replay")),
 		within("resources", false, quantities("replay")),
 	}},
+	"NetworkPolicy onefire":             {changes: []change{monitoring}},
 	"NetworkPolicy onefire-source":      {changes: []change{monitoring}},
 	"NetworkPolicy onefire-deadletters": {changes: []change{monitoring}},
 	"NetworkPolicy onefire-replay": {changes: []change{
 		replace("[knative-serving, kourier-system, istio-system, contour-internal]", `{{ prepend .Values.gateways "knative-serving" | toJson }}`),
+	}},
+	"PodMonitor onefire": {when: watching, changes: []change{labelled}},
+	"PrometheusRule onefire": {when: watching, changes: []change{
+		labelled,
+		everywhere("trigger:onefire.onefire", "trigger:onefire.{{ .Release.Namespace }}"),
+		replace("Broker of namespace onefire", "Broker of namespace {{ .Release.Namespace }}"),
 	}},
 	"NetworkPolicy onefire-datastorage": {changes: []change{replace("from-site-env", "{{ .Values.audit.namespace | quote }}")}},
 	"SinkBinding onefire-datastorage": {when: ".Values.audit.reference.name", changes: []change{
@@ -117,6 +126,31 @@ namespace: {{ .Values.audit.namespace | quote }}`),
 }
 
 var monitoring = replace("metadata.name: monitoring\n", "metadata.name: {{ .Values.monitoring.namespace | quote }}\n")
+
+// labelled adds the labels that a Prometheus selects by.
+var labelled = replace(ownLabels, ownLabels+"    {{- with .Values.observability.labels }}\n    {{- toYaml . | nindent 4 }}\n    {{- end }}\n")
+
+const ownLabels = "    {{- include \"onefire.labels\" . | nindent 4 }}\n"
+
+// dashboard is the template of what kustomize generates from a file; the chart
+// has a copy of that file.
+const dashboard = `{{- /* Written by chart_templates_test.go: what the component's configMapGenerator makes. */}}
+---
+{{- if .Values.observability.enabled }}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: onefire-dashboard
+  namespace: {{ .Release.Namespace }}
+  labels:
+` + ownLabels + `    grafana_dashboard: "1"
+data:
+  dashboard.json: {{ .Files.Get "dashboard.json"
+    | replace "trigger:onefire.onefire" (printf "trigger:onefire.%s" .Release.Namespace)
+    | replace "k8s_namespace_name=\\\"onefire\\\"" (printf "k8s_namespace_name=\\\"%s\\\"" .Release.Namespace)
+    | toJson }}
+{{- end }}
+`
 
 func variables(part string) string {
 	return "\n{{- include \"onefire.env\" .Values." + part + ".env | nindent INDENT }}"
@@ -136,6 +170,16 @@ func replace(from, to string) change {
 			return "", fmt.Errorf("%q is there %d times", from, n)
 		}
 		return strings.Replace(object, from, to, 1), nil
+	}
+}
+
+// everywhere replaces what must be there at least once.
+func everywhere(from, to string) change {
+	return func(object string) (string, error) {
+		if !strings.Contains(object, from) {
+			return "", fmt.Errorf("%q is not there", from)
+		}
+		return strings.ReplaceAll(object, from, to), nil
 	}
 }
 
@@ -176,7 +220,10 @@ var (
 // template writes the template of an object, and gives its kind and name.
 func template(object string) (text, name string, err error) {
 	found := identity.FindStringSubmatch(object)
-	if found == nil || strings.Contains(object, "{{") {
+	if found != nil && found[1] == "PrometheusRule" {
+		// Its annotations are templates, but Prometheus's.
+		object = strings.ReplaceAll(object, "{{", "{{ `{{` }}")
+	} else if found == nil || strings.Contains(object, "{{") {
 		return "", "", fmt.Errorf("kind, metadata and name must follow each other, and no template may be there:\n%s", object)
 	}
 	name = found[1] + " " + found[2]
@@ -184,7 +231,7 @@ func template(object string) (text, name string, err error) {
 	if !cluster.MatchString(found[1]) {
 		head += "  namespace: {{ .Release.Namespace }}\n"
 	}
-	head += "  labels:\n    {{- include \"onefire.labels\" . | nindent 4 }}\n"
+	head += "  labels:\n" + ownLabels
 	text = strings.Replace(object, found[0], head, 1)
 	text = namespaces.ReplaceAllString(text, "${1}namespace: {{ .Release.Namespace }}")
 	text = subjects.ReplaceAllString(text, "${1}    namespace: {{ .Release.Namespace }}\n")
@@ -202,7 +249,11 @@ func template(object string) (text, name string, err error) {
 // written gives the chart's templates as they follow from the manifests, by
 // file, and the objects that are in them.
 func written(dir string) (files map[string]string, names []string, err error) {
-	files = map[string]string{}
+	panels, err := os.ReadFile(filepath.Join(dir, "observability", "dashboard.json"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the dashboard: %w", err)
+	}
+	files = map[string]string{"templates/dashboard.yaml": dashboard, "dashboard.json": string(panels)}
 	for file, from := range sources {
 		text := "{{- /* Written from " + strings.Join(from, " and ") + " by chart_templates_test.go. */}}\n"
 		for _, path := range from {
@@ -219,7 +270,7 @@ func written(dir string) (files map[string]string, names []string, err error) {
 				text += "---\n" + object
 			}
 		}
-		files[file] = text
+		files["templates/"+file] = text
 	}
 	return files, names, nil
 }
@@ -231,7 +282,7 @@ func TestTheChartsTemplatesFollowFromTheManifests(t *testing.T) {
 		require.Contains(t, names, name, "a choice for what is not there")
 	}
 	for file, text := range files {
-		path := filepath.Join("..", "chart", "templates", file)
+		path := filepath.Join("..", "chart", file)
 		if *update {
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		}
@@ -241,7 +292,7 @@ func TestTheChartsTemplatesFollowFromTheManifests(t *testing.T) {
 	}
 	there, err := filepath.Glob("../chart/templates/*.yaml")
 	require.NoError(t, err)
-	require.Len(t, there, len(files), "templates that come from nowhere")
+	require.Len(t, there, len(files)-1, "templates that come from nowhere")
 }
 
 // A manifest that changed where a choice is put in stops the writing.

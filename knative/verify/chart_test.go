@@ -36,15 +36,16 @@ var sets = map[string]same{
 	"signal":    {variant: variants["objects in alert namespaces"]},
 	"owner":     {variant: variants["controllers as targets"]},
 	"kafka":     {variant: variants["Kafka"]},
+	"operator":  {variant: variants["the Prometheus Operator"]},
 	"all":       {variant: variants["all that goes together"]},
-	"site": {edits: [][3]string{
+	"site": {variant: watched, edits: [][3]string{
 		{"kustomization.yaml", "newName: dev.local/onefire, newTag: dev", "newName: registry.example/team/onefire, digest: sha256:" + digest},
 		{"kustomization.yaml", "newName: dev.local/onefire-source, newTag: dev", "newName: registry.example/team/alerts, newTag: v1"},
 		{"kustomization.yaml", "newName: dev.local/onefire-deadletters, newTag: dev", "newName: registry.example/team/onefire-deadletters, newTag: v1"},
 		{"base/function.yaml", `max-scale: "5"`, `max-scale: "20"`},
 		{"base/function.yaml", `target: "64"`, `target: "128"`},
 		{"base/function.yaml", "memory: 256Mi", "memory: 512Mi"},
-		{"base/function.yaml", "              value: fixed\n", "              value: fixed\n            - {name: FINGERPRINT, value: resource}\n            - {name: LOG_LEVEL, value: debug}\n"},
+		{"base/function.yaml", `value: ":9464"` + "\n", `value: ":9464"` + "\n            - {name: FINGERPRINT, value: resource}\n            - {name: LOG_LEVEL, value: debug}\n"},
 		{"base/source.yaml", "replicas: 2", "replicas: 3"},
 		{"base/source.yaml", "cpu: 20m", "cpu: 40m"},
 		{"base/source.yaml", `value: ":9464"` + "\n", `value: ":9464"` + "\n            - {name: SPLIT, value: notification}\n"},
@@ -52,7 +53,10 @@ var sets = map[string]same{
 		{"base/deadletters.yaml", "svc.cluster.local\n              resources:\n                requests:\n                  cpu: 10m", "svc.cluster.local\n                - {name: LOG_LEVEL, value: debug}\n              resources:\n                requests:\n                  cpu: 20m"},
 		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
 		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
+		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
 		{"base/networkpolicies.yaml", "kourier-system, istio-system, contour-internal", "envoy-internal"},
+		{"observability/podmonitor.yaml", "  namespace: onefire\n", "  namespace: onefire\n  labels: {release: prometheus}\n"},
+		{"observability/prometheusrule.yaml", "  namespace: onefire\n", "  namespace: onefire\n  labels: {release: prometheus}\n"},
 	}},
 }
 

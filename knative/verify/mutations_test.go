@@ -128,13 +128,40 @@ func TestMistakesAreFound(t *testing.T) {
 		},
 		"a door left open": {
 			file: "networkpolicies.yaml", from: "              kubernetes.io/metadata.name: monitoring", to: "              kubernetes.io/os: linux",
-			want: "network: Ingress of onefire-source",
+			want: "network: Ingress of onefire with monitoring at port 9464",
 		},
 		"a queue-proxy that the autoscaler cannot ask": {
 			file: "networkpolicies.yaml", from: "        - {protocol: TCP, port: 9090}\n", to: "", want: "network: Ingress of onefire",
 		},
 		"a function that the whole world reaches": {
 			file: "function.yaml", from: "    networking.knative.dev/visibility: cluster-local\n", to: "    a: b\n", want: "from outside",
+		},
+		"metrics that nobody reaches": {
+			file: "networkpolicies.yaml", from: "        - {protocol: TCP, port: 9464}\n", to: "        - {protocol: TCP, port: 9465}\n",
+			want: "network: Ingress of onefire with monitoring at port 9464",
+		},
+		"a function that nobody scrapes": {
+			file: "../observability/podmonitor.yaml", from: "[onefire, onefire-source", to: "[onefire-source", v: watched,
+			want: "monitoring: onefire is scraped 0 times",
+		},
+		"a function that is scraped where it does not listen": {
+			file: "../observability/podmonitor.yaml", from: "$1:9464", to: "$1:9091", v: watched, want: "monitoring: onefire is scraped at 10.1.2.3:9091",
+		},
+		"a port that Knative does not name so": {
+			file: "../observability/podmonitor.yaml", from: "port: user-port", to: "port: http1", v: watched, want: "monitoring: onefire is scraped 0 times",
+		},
+		"metrics that are somewhere else": {
+			file: "function.yaml", from: `value: ":9464"`, to: `value: ":9465"`, v: watched, want: "monitoring: onefire is scraped at 10.1.2.3:9464",
+		},
+		"a function without metrics": {
+			file: "function.yaml", from: "            - name: METRICS_ADDRESS\n              value: \":9464\"\n", to: "", want: "monitoring: onefire serves no metrics",
+		},
+		"a field that the Operator does not have": {
+			file: "../observability/podmonitor.yaml", from: "relabelings:", to: "relabelConfigs:", v: watched, want: "unknown field",
+		},
+		"an alert about a Trigger that is not there": {
+			file: "broker.yaml", from: "kind: Trigger\nmetadata:\n  name: onefire\n", to: "kind: Trigger\nmetadata:\n  name: alerts\n", v: watched,
+			want: "monitoring: there is no trigger:onefire.onefire",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,107 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// watched is with the Prometheus Operator's kinds.
+var watched = variants["the Prometheus Operator"]
+
+// trigger is how Knative's Broker calls a Trigger in its metrics.
+var trigger = regexp.MustCompile(`trigger:([a-z-]+)\.([a-z-]+)`)
+
+// monitoringProblems are metrics that nobody reads, and alerts about what is not
+// there.
+func monitoringProblems(all objects, v variant) []string {
+	var found []string
+	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	running, err := pods(all)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	monitors, rules := every[*monitoringv1.PodMonitor](all), every[*monitoringv1.PrometheusRule](all)
+	panels, ok := named[*corev1.ConfigMap](all, "onefire-dashboard")
+	if ok != v.has(operator) || (len(monitors) == 1) != v.has(operator) || (len(rules) == 1) != v.has(operator) {
+		wrong("PodMonitors %d, PrometheusRules %d, dashboard %t", len(monitors), len(rules), ok)
+	}
+	for name, p := range running {
+		_, port, err := net.SplitHostPort(environment(all, p)["METRICS_ADDRESS"])
+		switch {
+		case name == "onefire-replay":
+			continue // It ends by itself, and says in its log what it did.
+		case err != nil:
+			wrong("%s serves no metrics: %v", name, err)
+			continue
+		case !v.has(operator):
+			continue
+		}
+		var addresses []string
+		for _, m := range monitors {
+			addresses = append(addresses, scraped(m, p)...)
+		}
+		if len(addresses) != 1 {
+			wrong("%s is scraped %d times", name, len(addresses))
+		} else if want := "10.1.2.3:" + port; addresses[0] != want {
+			wrong("%s is scraped at %s and listens at %s", name, addresses[0], want)
+		}
+	}
+	if !ok {
+		return found
+	}
+	if panels.Labels["grafana_dashboard"] != "1" || !json.Valid([]byte(panels.Data["dashboard.json"])) {
+		wrong("Grafana does not find the dashboard")
+	}
+	text := panels.Data["dashboard.json"]
+	for _, r := range rules {
+		for _, group := range r.Spec.Groups {
+			for _, rule := range group.Rules {
+				text += rule.Expr.String() + "\n"
+			}
+		}
+	}
+	triggers := trigger.FindAllStringSubmatch(text, -1)
+	if len(triggers) < 3 {
+		wrong("no alert, or no panel, is about the Trigger")
+	}
+	for _, match := range triggers {
+		if object, ok := all["Trigger "+match[1]]; !ok || object.GetNamespace() != match[2] {
+			wrong("there is no %s", match[0])
+		}
+	}
+	return found
+}
+
+// scraped is where Prometheus asks a pod at 10.1.2.3 for metrics: at each port
+// of a name that the monitor knows, after its relabelings.
+func scraped(m *monitoringv1.PodMonitor, p pod) (addresses []string) {
+	selector, err := metav1.LabelSelectorAsSelector(&m.Spec.Selector)
+	if err != nil || !selector.Matches(labels.Set(p.Labels)) {
+		return nil
+	}
+	for _, endpoint := range m.Spec.PodMetricsEndpoints {
+		for _, c := range p.Spec.Containers {
+			for _, port := range c.Ports {
+				if endpoint.Port == nil || port.Name != *endpoint.Port {
+					continue
+				}
+				address := fmt.Sprint("10.1.2.3:", port.ContainerPort)
+				for _, r := range endpoint.RelabelConfigs {
+					if slices.Equal(r.SourceLabels, []monitoringv1.LabelName{"__address__"}) && r.TargetLabel == "__address__" {
+						address = regexp.MustCompile("^(?:"+r.Regex+")$").ReplaceAllString(address, *r.Replacement)
+					}
+				}
+				addresses = append(addresses, address)
+			}
+		}
+	}
+	return addresses
+}
