@@ -13,7 +13,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube chart cluster e2e cluster-down build-cluster clean
+.PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -114,6 +114,10 @@ cluster: build-cluster ## Run a whole Kubernetes with Knative, Prometheus, Alert
 
 e2e: build-cluster ## Set alerts on fire in that cluster, break things, and count (14 minutes; RUN=regexp for some).
 	@bin/onefire-cluster e2e $(if $(RUN),-test.run='$(RUN)')
+
+upgrade: build-cluster ## Upgrade that cluster from FROM=tag or commit, with kustomize and with Helm, and back, while alerts fire (10 minutes; Helm takes 3 more to build).
+	@[ -n "$(FROM)" ] || { echo 'say from which tag or commit: make upgrade FROM=v1' >&2; exit 1; }
+	@bin/onefire-cluster upgrade $(FROM)
 
 cluster-down: build-cluster ## End that cluster, and check that nothing of it remains.
 	@bin/onefire-cluster down

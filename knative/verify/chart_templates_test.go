@@ -108,7 +108,8 @@ var choices = map[string]choice{
 	"NetworkPolicy onefire-replay": {changes: []change{
 		replace("[knative-serving, kourier-system, istio-system, contour-internal]", `{{ prepend .Values.gateways "knative-serving" | toJson }}`),
 	}},
-	"PodMonitor onefire": {when: watching, changes: []change{labelled}},
+	"PodMonitor onefire":         {when: watching, changes: []change{labelled}},
+	"PodMonitor onefire-knative": {when: watching, changes: []change{labelled}},
 	"PrometheusRule onefire": {when: watching, changes: []change{
 		labelled,
 		everywhere("trigger:onefire.onefire", "trigger:onefire.{{ .Release.Namespace }}"),

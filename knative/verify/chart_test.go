@@ -55,6 +55,7 @@ var sets = map[string]same{
 		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
 		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
 		{"base/networkpolicies.yaml", "kourier-system, istio-system, contour-internal", "envoy-internal"},
+		{"observability/podmonitor.yaml", "onefire-knative\n  namespace: onefire\n", "onefire-knative\n  namespace: onefire\n  labels: {release: prometheus}\n"},
 		{"observability/podmonitor.yaml", "  namespace: onefire\n", "  namespace: onefire\n  labels: {release: prometheus}\n"},
 		{"observability/prometheusrule.yaml", "  namespace: onefire\n", "  namespace: onefire\n  labels: {release: prometheus}\n"},
 	}},

@@ -30,7 +30,7 @@ func monitoringProblems(all objects, v variant) []string {
 	}
 	monitors, rules := every[*monitoringv1.PodMonitor](all), every[*monitoringv1.PrometheusRule](all)
 	panels, ok := named[*corev1.ConfigMap](all, "onefire-dashboard")
-	if ok != v.has(operator) || (len(monitors) == 1) != v.has(operator) || (len(rules) == 1) != v.has(operator) {
+	if ok != v.has(operator) || (len(monitors) == 2) != v.has(operator) || (len(rules) == 1) != v.has(operator) {
 		wrong("PodMonitors %d, PrometheusRules %d, dashboard %t", len(monitors), len(rules), ok)
 	}
 	for name, p := range running {
@@ -84,7 +84,7 @@ func monitoringProblems(all objects, v variant) []string {
 // of a name that the monitor knows, after its relabelings.
 func scraped(m *monitoringv1.PodMonitor, p pod) (addresses []string) {
 	selector, err := metav1.LabelSelectorAsSelector(&m.Spec.Selector)
-	if err != nil || !selector.Matches(labels.Set(p.Labels)) {
+	if err != nil || len(m.Spec.NamespaceSelector.MatchNames) > 0 || !selector.Matches(labels.Set(p.Labels)) {
 		return nil
 	}
 	for _, endpoint := range m.Spec.PodMetricsEndpoints {

@@ -1,5 +1,5 @@
-// Package build makes everything that a cluster consists of: Kubernetes and
-// Knative from the module proxy, a container runtime, Prometheus and
+// Package build makes everything that a cluster consists of: Kubernetes,
+// Knative and Prometheus from the module proxy, a container runtime and
 // Alertmanager from Debian's archive, and images of all that runs in pods.
 //
 // What is up to date is not made again. No step touches the machine outside
@@ -29,6 +29,10 @@ var (
 // kubernetes are the programs of the node, and kubectl.
 var kubernetes = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
 
+// prometheusTags leave out how Prometheus finds targets elsewhere than in
+// Kubernetes.
+const prometheusTags = "remove_all_sd,enable_kubernetes_sd"
+
 // All makes everything, and says how long each step took. It returns an
 // error that names the step that failed.
 func All(ctx context.Context, p paths.Paths) error {
@@ -53,6 +57,9 @@ func All(ctx context.Context, p paths.Paths) error {
 		{"Knative Eventing", func() error {
 			return goBuild(ctx, p, "test/cluster/knative", "eventing/", "-s -w", prefixed("knative.dev/eventing/cmd/", eventing)...)
 		}},
+		{"Prometheus", func() error {
+			return goBuildTagged(ctx, p, prometheusTags, "test/cluster/prometheus", "bin/", "-s -w", "github.com/prometheus/prometheus/cmd/prometheus")
+		}},
 		{"CoreDNS", func() error { return goBuild(ctx, p, "test/cluster/dns", "bin/", "-s -w", ".") }},
 		{"ingress", func() error {
 			return goBuild(ctx, p, "test/cluster", "bin/", "-s -w", "./cmd/pause", "./cmd/probe", "./cmd/kingress")
@@ -74,11 +81,16 @@ func All(ctx context.Context, p paths.Paths) error {
 // goBuild builds static, stripped programs of a module into a folder below
 // bin/cluster. Each takes the name of its folder.
 func goBuild(ctx context.Context, p paths.Paths, module, into, flags string, packages ...string) error {
+	return goBuildTagged(ctx, p, "", module, into, flags, packages...)
+}
+
+// goBuildTagged is goBuild with build tags.
+func goBuildTagged(ctx context.Context, p paths.Paths, tags, module, into, flags string, packages ...string) error {
 	out := filepath.Join(p.Built, into)
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	args := append([]string{"build", "-trimpath", "-ldflags", flags, "-o", out + "/"}, packages...)
+	args := append([]string{"build", "-trimpath", "-tags", tags, "-ldflags", flags, "-o", out + "/"}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = filepath.Join(p.Repo, module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -13,8 +13,8 @@ import (
 
 // packages are what the module proxy does not have in a form that builds
 // without a C compiler: a container runtime and kube-proxy's nft; and
-// Prometheus with Alertmanager, whose modules lack their pages.
-var packages = []string{"containerd", "runc", "containernetworking-plugins", "nftables", "prometheus", "prometheus-alertmanager"}
+// Alertmanager, whose module lacks its pages.
+var packages = []string{"containerd", "runc", "containernetworking-plugins", "nftables", "prometheus-alertmanager"}
 
 // debian downloads and unpacks the packages with whatever they need and the
 // machine does not have. Nothing is installed.

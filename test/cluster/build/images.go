@@ -43,13 +43,10 @@ func images(ctx context.Context, p paths.Paths) error {
 			return err
 		}
 	}
-	for name, program := range map[string]string{"dev.local/probe:dev": "bin/probe", node.PauseImage: "bin/pause", "dev.local/dns:dev": "bin/dns", "dev.local/kingress:dev": "bin/kingress"} {
+	for name, program := range map[string]string{"dev.local/probe:dev": "bin/probe", node.PauseImage: "bin/pause", "dev.local/prometheus:dev": "bin/prometheus", "dev.local/dns:dev": "bin/dns", "dev.local/kingress:dev": "bin/kingress"} {
 		if err := pack(p, name, program); err != nil {
 			return err
 		}
-	}
-	if err := packDynamic(ctx, p, "dev.local/prometheus:dev", "usr/bin/prometheus"); err != nil {
-		return err
 	}
 	return packDynamic(ctx, p, "dev.local/alertmanager:dev", "usr/bin/prometheus-alertmanager",
 		"usr/share/prometheus/alertmanager/default.tmpl", "usr/share/prometheus/alertmanager/email.tmpl")

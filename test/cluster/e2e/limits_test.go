@@ -14,6 +14,9 @@ const (
 	look = 100 * time.Millisecond
 	// ask bounds a single request that waits for nothing.
 	ask = 10 * time.Second
+	// forgotten is when no alert stands on what was counted before: the rules
+	// of knative/observability look 10 minutes back.
+	forgotten = 12 * time.Minute
 	// quiet is how long nothing may happen for it to count as nothing.
 	quiet = 5 * time.Second
 	// resend is the pause before an event that the Broker refused comes again.

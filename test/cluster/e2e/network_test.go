@@ -50,11 +50,11 @@ func TestAPodOfAnotherNamespaceReachesNothingOfOnefire(t *testing.T) {
 		datastorage = "datastorage.kubernaut-system.svc.cluster.local:8080"
 		prometheus  = "prometheus.monitoring.svc.cluster.local:9090"
 	)
-	direct, proxy := fmt.Sprint(function, ":8080"), fmt.Sprint(function, ":8012")
+	direct, proxy, metrics := fmt.Sprint(function, ":8080"), fmt.Sprint(function, ":8012"), fmt.Sprint(function, ":9464")
 	for from, want := range map[string]map[string]string{
-		"default":         {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", prometheus: "open"},
-		"monitoring":      {source: "open", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", prometheus: "open"},
-		"knative-serving": {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "open", prometheus: "open"},
+		"default":         {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", metrics: "closed", prometheus: "open"},
+		"monitoring":      {source: "open", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", metrics: "open", prometheus: "open"},
+		"knative-serving": {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "open", metrics: "closed", prometheus: "open"},
 	} {
 		var addresses []string
 		for address := range want {

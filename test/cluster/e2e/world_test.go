@@ -132,18 +132,24 @@ func (w *world) atZero() {
 // named are the objects of an alert's name.
 func (w *world) named(alertname string) (found []unstructured.Unstructured) {
 	w.t.Helper()
+	for _, o := range w.all() {
+		if text(o, "spec", "signalName") == alertname {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// all are all objects.
+func (w *world) all() []unstructured.Unstructured {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), ask)
 	defer cancel()
 	list, err := w.objects.Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil // The API server is away in some tests.
 	}
-	for _, o := range list.Items {
-		if text(o, "spec", "signalName") == alertname {
-			found = append(found, o)
-		}
-	}
-	return found
+	return list.Items
 }
 
 // audit are all audit events, by the object they are about. It is nil when

@@ -51,7 +51,8 @@ var stages = []stage{
 
 // settings replace what Knative's own ConfigMaps say.
 var settings = map[string]map[string]string{
-	"config-network": {"ingress-class": kingress.Class},
+	"config-network":       {"ingress-class": kingress.Class},
+	"config-observability": {"metrics-protocol": "prometheus"},
 }
 
 // knative installs DNS, the ingress and Knative, from the YAML in its modules.

@@ -1,12 +1,14 @@
 package install
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 
 	"onefire/test/cluster/image"
 	"onefire/test/cluster/node"
@@ -34,14 +36,54 @@ func (in *installer) surroundings(ctx context.Context) error {
 	if err := in.own(ctx, "monitoring.yaml"); err != nil {
 		return err
 	}
-	config, err := os.ReadFile(filepath.Join(in.p.Repo, "knative", "alertmanager.yml"))
+	files, err := in.monitoring()
 	if err != nil {
 		return err
 	}
-	// The shortest that the file allows: that an alert is over is told then.
-	config = bytes.ReplaceAll(config, []byte("group_interval: 5m"), []byte("group_interval: 1m"))
-	return in.apply(ctx, "Alertmanager's configuration", []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: alertmanager, namespace: monitoring}\ndata:\n  alertmanager.yml: |\n    "+
-		strings.ReplaceAll(string(config), "\n", "\n    ")+"\n"))
+	for name, texts := range files {
+		text, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]string{"name": name, "namespace": "monitoring"}, "data": texts})
+		if err != nil {
+			return err
+		}
+		if err := in.apply(ctx, name+"'s configuration", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// monitoring gives the files of Prometheus and of Alertmanager, by the names of
+// their ConfigMaps: the tests' own, and what knative/ recommends, as it is.
+func (in *installer) monitoring() (map[string]map[string]string, error) {
+	texts := map[string]string{}
+	for name, read := range map[string]func() ([]byte, error){
+		"prometheus.yml": func() ([]byte, error) { return manifests.ReadFile("manifests/prometheus.yml") },
+		"fires.rules":    func() ([]byte, error) { return manifests.ReadFile("manifests/fires.rules") },
+		"onefire.rules": func() ([]byte, error) {
+			return os.ReadFile(filepath.Join(in.p.Repo, "knative/observability/rules.yaml"))
+		},
+		"scrape.yaml": func() ([]byte, error) {
+			return os.ReadFile(filepath.Join(in.p.Repo, "knative/observability/scrape.yaml"))
+		},
+		"alertmanager.yml": func() ([]byte, error) { return os.ReadFile(filepath.Join(in.p.Repo, "knative/alertmanager.yml")) },
+	} {
+		text, err := read()
+		if err != nil {
+			return nil, err
+		}
+		texts[name] = string(in.expand(text))
+	}
+	_, jobs, found := strings.Cut(texts["scrape.yaml"], "scrape_configs:\n")
+	if !found {
+		return nil, errors.New("knative/observability/scrape.yaml has no scrape_configs")
+	}
+	return map[string]map[string]string{
+		"prometheus": {
+			"prometheus.yml": texts["prometheus.yml"] + jobs, "fires.rules": texts["fires.rules"], "onefire.rules": texts["onefire.rules"],
+		},
+		// The shortest that the file allows: that an alert is over is told then.
+		"alertmanager": {"alertmanager.yml": strings.ReplaceAll(texts["alertmanager.yml"], "group_interval: 5m", "group_interval: 1m")},
+	}, nil
 }
 
 // onefire installs a copy of knative/ as its users do, with kubectl apply -k.

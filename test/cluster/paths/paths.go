@@ -51,6 +51,9 @@ func (p Paths) Bin(name string) string { return filepath.Join(p.Built, "bin", na
 // Debian is a file of an unpacked Debian package, by its installed path.
 func (p Paths) Debian(name string) string { return filepath.Join(p.Built, "debian", name) }
 
+// Before is an earlier version of the repository, which is upgraded from.
+func (p Paths) Before() string { return filepath.Join(p.Built, "before") }
+
 // Images is the folder of image archives that are imported at every start.
 func (p Paths) Images() string { return filepath.Join(p.Built, "images") }
 

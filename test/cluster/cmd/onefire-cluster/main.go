@@ -27,6 +27,7 @@ const usage = `usage: onefire-cluster <command>
   up              build, start, and install Knative and Onefire
   down            end it all, and check that nothing remains
   exec <program>  run a program inside the cluster's network, with KUBECONFIG set
+  upgrade <from>  on a cluster that is up, upgrade from a tag or commit of this repository
   e2e [flags]     run the end-to-end tests on a cluster that is up; flags are go test's, as -test.run=…
 `
 
@@ -67,7 +68,12 @@ func run(ctx context.Context, args []string) error {
 	case command == "down":
 		return node.Stop(ctx, p)
 	case command == "e2e":
-		return e2e(ctx, p, args[1:])
+		return e2e(ctx, p, "", args[1:])
+	case command == "upgrade" && len(args) == 2:
+		if err := build.Before(ctx, p, args[1]); err != nil {
+			return err
+		}
+		return e2e(ctx, p, "upgrade", []string{"-test.run=^TestAnUpgrade"})
 	case command == "init":
 		return node.Init(ctx, p)
 	case command == "node":
@@ -106,10 +112,10 @@ func up(ctx context.Context, p paths.Paths) error {
 	return cmd.Run()
 }
 
-// e2e builds the tests outside, where modules can be fetched, and runs them
-// inside.
-func e2e(ctx context.Context, p paths.Paths, flags []string) error {
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", p.Bin("e2e.test"), "./e2e")
+// e2e builds the tests, with a build tag or none, outside, where modules can be
+// fetched, and runs them inside.
+func e2e(ctx context.Context, p paths.Paths, tag string, flags []string) error {
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags", tag, "-o", p.Bin("e2e.test"), "./e2e")
 	build.Dir = filepath.Join(p.Repo, "test", "cluster")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
