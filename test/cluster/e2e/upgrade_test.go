@@ -177,10 +177,10 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 		require.Eventually(t, func() bool { return w.letters("") == 1 }, settled, look)
 		objects := len(w.all())
 		w.run("helm", "uninstall", "onefire", "--namespace", namespace)
-		require.Eventually(t, func() bool { return len(w.pods()) == 0 }, zero, look)
+		require.Eventually(t, func() bool { return w.kubectl("-n", namespace, "get", "pods", "-o", "name") == "" }, zero, 5*look, "pods finish, and go")
 		require.Len(t, w.all(), objects, "what was made stays")
 		require.Equal(t, 1, w.letters(""))
-		left := w.run("kubectl", "-n", namespace, "get", "all,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,brokers,triggers,sinkbindings,ksvc", "-o", "name")
+		left := w.run("kubectl", "-n", namespace, "get", "all,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,brokers,triggers,sinkbindings,ksvc", "-o", "name")
 		for line := range strings.Lines(left) {
 			require.Regexp(t, `^(configmap/(kube-root-ca.crt|dead-letter-\S+)|serviceaccount/default)$`, strings.TrimSpace(line), "what stays")
 		}
