@@ -9,10 +9,6 @@ import (
 // bounds are those of the requests.
 var bounds = inbound.Bounds{Body: maxBody, Bodies: maxBodies, Requests: maxRequests, Timeout: eventTimeout}
 
-// buckets are the upper bounds of durations, in seconds: from an API server that
-// answers at once to [eventTimeout], where every event ends.
-var buckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25}
-
 const (
 	// maxBody is the largest request body in bytes. 2,000 alerts as
 	// Alertmanager writes them are about 1.2 MB.

@@ -23,6 +23,10 @@ const (
 	unavailable delivered = "unavailable"
 )
 
+// buckets are the upper bounds of durations, in seconds: from an API server that
+// answers at once to [eventTimeout], where every event ends.
+var buckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25}
+
 // metrics counts what is decided. Its attributes have few values: names,
 // namespaces and fingerprints of alerts are for the log.
 type metrics struct {

@@ -53,7 +53,7 @@ func openOnefire(t *testing.T, config *rest.Config, _ string) deliver {
 	d, err := dedup.New(config, "prometheus-alert")
 	require.NoError(t, err)
 	return func(ctx context.Context, id string, s mapping.Signal) error {
-		_, err := d.Settle(ctx, s, []string{dedup.Key("test", id, s.Fingerprint, s.FiringAt.String())})
+		_, err := d.Settle(ctx, s, []string{dedup.Key("test", id, s.Fingerprint, s.FiringAt.String())}, nil)
 		return err
 	}
 }

@@ -36,7 +36,7 @@ import (
 var binaries = flag.String("binaries", "../../bin", "where kube-apiserver and etcd are")
 
 type cluster struct {
-	*wholekube.Cluster
+	*wholekube.Deployed
 	t *testing.T
 }
 
@@ -130,7 +130,7 @@ func (e event) die(t *testing.T, url string, status int, answer string) int {
 }
 
 func TestDeadLettersOnAWholeAPIServer(t *testing.T) {
-	c := cluster{wholekube.Start(t, *binaries), t}
+	c := cluster{wholekube.Deploy(t, *binaries), t}
 	url := c.serve(nil)
 	webhook, err := os.ReadFile("../../mapping/testdata/alertmanager/am0.34.0-first.json")
 	require.NoError(t, err)

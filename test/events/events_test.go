@@ -34,7 +34,7 @@ var (
 )
 
 type cluster struct {
-	*wholekube.Cluster
+	*wholekube.Deployed
 	t *testing.T
 }
 
@@ -94,7 +94,7 @@ func text(o unstructured.Unstructured, path ...string) string {
 }
 
 func TestEventsOnAWholeAPIServer(t *testing.T) {
-	c := cluster{wholekube.Start(t, *binaries), t}
+	c := cluster{wholekube.Deploy(t, *binaries), t}
 	one, first := c.function()
 	two, second := c.function()
 	var bodies []string
@@ -155,7 +155,7 @@ func (c cluster) show(arguments ...string) {
 
 // An operator who does not grant the right loses the Events, and nothing else.
 func TestWithoutTheRightAlertsAreSettledAllTheSame(t *testing.T) {
-	c := cluster{wholekube.Start(t, *binaries), t}
+	c := cluster{wholekube.Deploy(t, *binaries), t}
 	rules := `{"rules":[{"apiGroups":["kubernaut.ai"],"resources":["remediationrequests"],"verbs":["get","list","create","delete"]},
 		{"apiGroups":["kubernaut.ai"],"resources":["remediationrequests/status"],"verbs":["patch"]}]}`
 	_, err := c.Resource(wholekube.Admin, "rbac.authorization.k8s.io", "v1", "roles").Namespace(wholekube.Namespace).

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,11 +23,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
-)
 
-const (
-	startTimeout = 2 * time.Minute
-	pollEvery    = 100 * time.Millisecond
+	"onefire/test/process"
 )
 
 // Issuer is what the tokens of service accounts name as theirs.
@@ -49,8 +45,8 @@ type Cluster struct {
 // answers.
 func Start(t *testing.T, binaries string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, dir: t.TempDir(), address: free(t), admin: rand.Text()}
-	clients, peers := "http://"+free(t), "http://"+free(t)
+	c := &Cluster{t: t, dir: t.TempDir(), address: address(t), admin: rand.Text()}
+	clients, peers := "http://"+address(t), "http://"+address(t)
 	c.run(binaries, "etcd", "--data-dir="+c.Path("etcd"), "--unsafe-no-fsync", "--log-level=error",
 		"--listen-client-urls="+clients, "--advertise-client-urls="+clients,
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=default="+peers)
@@ -71,7 +67,7 @@ func Start(t *testing.T, binaries string) *Cluster {
 		}
 		_, err := c.Resource("", "v1", "namespaces").List(t.Context(), metav1.ListOptions{})
 		return err == nil
-	}, startTimeout, pollEvery, "the API server does not start")
+	}, StartTimeout, PollEvery, "the API server does not start")
 	return c
 }
 
@@ -158,10 +154,9 @@ func (c *Cluster) Token(namespace, account string, audiences ...string) string {
 	return token
 }
 
-func free(t *testing.T) string {
+func address(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	a, err := process.Address()
 	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return a
 }
