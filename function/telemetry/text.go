@@ -146,6 +146,8 @@ func labels(attributes attribute.Set) []label {
 // number is a value as Prometheus's own library writes it.
 func number(v float64) string {
 	switch {
+	case v == 0:
+		return "0" // Also the negative one.
 	case math.IsInf(v, 1):
 		return "+Inf"
 	case math.IsInf(v, -1):
