@@ -115,6 +115,7 @@ func TestSpansArriveAsOpenTelemetrysOwnExporterSendsThem(t *testing.T) {
 		"events, links, and an error": func(tr trace.Tracer) {
 			_, s := tr.Start(context.Background(), "settle", trace.WithTimestamp(noon),
 				trace.WithLinks(trace.Link{SpanContext: foreign.SpanContext, Attributes: []attribute.KeyValue{attribute.String("why", "share")}}))
+			s.AddLink(trace.Link{SpanContext: foreign.WithTraceFlags(0)})
 			s.AddEvent("look", trace.WithTimestamp(noon.Add(1)), trace.WithAttributes(attribute.Int64("n", 1<<62+1)))
 			s.RecordError(fmt.Errorf("no"), trace.WithTimestamp(noon.Add(2)))
 			s.End(trace.WithTimestamp(noon.Add(3)))
