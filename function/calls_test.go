@@ -47,7 +47,7 @@ func TestACallWithoutAnAnswerIsAFailedSpan(t *testing.T) {
 	ctx, span := f.parts.settling(t.Context())
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
 	require.NoError(t, err)
-	_, err = watch.wrap(away{}).RoundTrip(r)
+	_, err = watch.wrap(away{}).RoundTrip(r) //nolint:bodyclose // There is none.
 	require.EqualError(t, err, "no route to host")
 	span.End()
 	failed := named(f.take(), "list remediationrequests")[0]

@@ -171,27 +171,10 @@ func (p *parts) summary(e event.Event, results []result) *event.Event {
 // traceparent is the event's trace context, if it has a proper one.
 func traceparent(e event.Event) string {
 	s, _ := e.Extensions()["traceparent"].(string)
-	if !isTraceparent(s) {
+	if !tracing.Parse(s).IsValid() {
 		return ""
 	}
 	return s
-}
-
-// isTraceparent tells whether a text is four lower-case hex numbers as the W3C
-// writes them. A regular expression for it would cost each start more than it
-// saves here.
-func isTraceparent(s string) bool {
-	const form = "00-00000000000000000000000000000000-0000000000000000-00"
-	if len(s) != len(form) {
-		return false
-	}
-	for i := range len(s) {
-		isHex := s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'f'
-		if (form[i] == '-') != (s[i] == '-') || form[i] == '0' && !isHex {
-			return false
-		}
-	}
-	return true
 }
 
 // decisions counts the decisions, for the log: "new=2 duplicate=1".

@@ -48,7 +48,7 @@ func TestCallsOfTheAPIAreCounted(t *testing.T) {
 	unreached := &calls{metrics: f.parts.metrics}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
 	require.NoError(t, err)
-	_, err = unreached.wrap(away{}).RoundTrip(r)
+	_, err = unreached.wrap(away{}).RoundTrip(r) //nolint:bodyclose // There is none.
 	require.Error(t, err)
 	text := scraped(t, address)
 	for _, line := range []string{

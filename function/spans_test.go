@@ -185,7 +185,7 @@ process test 200
 func (f *traced) serveAll(events ...*http.Request) {
 	gate := make(chan struct{})
 	first := true
-	f.api.before = func(verb string, _ *http.Request) *http.Response {
+	f.api.before = func(string, *http.Request) *http.Response {
 		f.api.mu.Lock()
 		waits := first
 		first = false
@@ -291,11 +291,13 @@ func TestWithoutATracerNothingIsSpent(t *testing.T) {
 		g.settled(settle, results)
 		f.parts.processed(span, inbound.OK(), results, 0)
 		f.parts.metrics.delivery(ctx, stored, time.Second)
-		_, _ = transport.RoundTrip(r)
+		if resp, err := transport.RoundTrip(r); err == nil {
+			resp.Body.Close()
+		}
 	}))
 }
 
 // nothing is a transport that answers nothing.
 type nothing struct{}
 
-func (nothing) RoundTrip(*http.Request) (*http.Response, error) { return nil, nil }
+func (nothing) RoundTrip(*http.Request) (*http.Response, error) { return nil, errPanic }

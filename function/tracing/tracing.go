@@ -10,17 +10,14 @@ package tracing
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
-
-// traceparent is the name of the header and of the CloudEvents extension.
-const traceparent = "traceparent"
 
 // None is the span of what is not traced. All of its methods do nothing.
 var None = trace.SpanFromContext(context.Background())
@@ -33,20 +30,39 @@ func Live(t trace.Tracer) trace.Tracer {
 	return t
 }
 
-// Parse reads a traceparent. What is none gives a context that is not valid.
+// Parse reads a traceparent: version, trace, span and flags in lower-case hex.
+// What is none gives a context that is not valid. (OpenTelemetry's propagator
+// reads and writes contexts and carriers, which an event's extension is not.)
 func Parse(text string) trace.SpanContext {
-	if text == "" {
+	part := strings.Split(text, "-")
+	if len(part) != 4 || len(part[0]) != 2 || part[0] == "ff" || len(part[3]) != 2 {
 		return trace.SpanContext{}
 	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: text})
-	return trace.SpanContextFromContext(ctx)
+	if _, err := strconv.ParseUint(part[0], 16, 8); err != nil {
+		return trace.SpanContext{}
+	}
+	id, err := trace.TraceIDFromHex(part[1])
+	if err != nil {
+		return trace.SpanContext{}
+	}
+	span, err := trace.SpanIDFromHex(part[2])
+	if err != nil {
+		return trace.SpanContext{}
+	}
+	flags, err := strconv.ParseUint(part[3], 16, 8)
+	if err != nil {
+		return trace.SpanContext{}
+	}
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: span, Remote: true,
+		TraceFlags: trace.TraceFlags(flags) & (trace.FlagsSampled | trace.FlagsRandom)})
 }
 
 // Format writes a traceparent; empty for a context that is not valid.
 func Format(c trace.SpanContext) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(context.Background(), c), carrier)
-	return carrier[traceparent]
+	if !c.IsValid() {
+		return ""
+	}
+	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
 }
 
 // ID is the trace that a log line belongs to: the span's, if that is recorded,
