@@ -34,22 +34,21 @@ func Live(t trace.Tracer) trace.Tracer {
 // What is none gives a context that is not valid. (OpenTelemetry's propagator
 // reads and writes contexts and carriers, which an event's extension is not.)
 func Parse(text string) trace.SpanContext {
-	part := strings.Split(text, "-")
-	if len(part) != 4 || len(part[0]) != 2 || part[0] == "ff" || len(part[3]) != 2 {
+	if len(text) != 55 || text[:2] == "ff" || text[2] != '-' || text[35] != '-' || text[52] != '-' {
 		return trace.SpanContext{}
 	}
-	if _, err := strconv.ParseUint(part[0], 16, 8); err != nil {
+	if _, err := strconv.ParseUint(text[:2], 16, 8); err != nil {
 		return trace.SpanContext{}
 	}
-	id, err := trace.TraceIDFromHex(part[1])
+	id, err := trace.TraceIDFromHex(text[3:35])
 	if err != nil {
 		return trace.SpanContext{}
 	}
-	span, err := trace.SpanIDFromHex(part[2])
+	span, err := trace.SpanIDFromHex(text[36:52])
 	if err != nil {
 		return trace.SpanContext{}
 	}
-	flags, err := strconv.ParseUint(part[3], 16, 8)
+	flags, err := strconv.ParseUint(text[53:], 16, 8)
 	if err != nil {
 		return trace.SpanContext{}
 	}
