@@ -27,6 +27,9 @@
 // different pasts when somebody deletes the last terminal object between their
 // Lists, and would otherwise leave two active objects behind.
 //
+// The patch that counts an alert also names it, if its name or severity is not
+// the object's own: see fold.go.
+//
 // The decision is a pure function in decide.go; protocol.go repeats it, and
 // handler.go is the only code that acts on it.
 //

@@ -48,10 +48,11 @@ var setups = map[string]func(*store){
 	"aged": func(s *store) { made(s, "old"); s.now = s.now.Add(time.Hour) },
 	// An active object that as many other alerts were folded into as it can name.
 	"crowded": func(s *store) {
-		made(s, "old")
+		keys := []string{"old"}
 		for i := range MaxAlerts {
-			made(s, fmt.Sprint("crowd", i))
+			keys = append(keys, fmt.Sprint("crowd", i))
 		}
+		made(s, keys...)
 		s.now = s.now.Add(time.Hour)
 	},
 	"back-off": func(s *store) { s.backOff(old(s, 1)[0]) },

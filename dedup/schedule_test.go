@@ -129,7 +129,7 @@ func (r *run) state() [sha256.Size]byte {
 	deliveries := slices.Clone(r.deliveries)
 	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
-		fmt.Fprint(&b, " ", d.id, d.replica, d.lost)
+		b.WriteString(strconv.Itoa(d.id) + " " + strconv.Itoa(d.replica) + strconv.FormatBool(d.lost))
 	}
 	return sha256.Sum256([]byte(b.String()))
 }

@@ -318,12 +318,12 @@ func signalsOf(keys []string) map[string]mapping.Signal {
 }
 
 // made makes an object of ours, or counts on the active one.
-func made(s *store, key string) (name string) {
+func made(s *store, keys ...string) (name string) {
 	d, err := newDeduplicator(s, "alert")
 	if err != nil {
 		panic(err)
 	}
-	o, err := d.Settle(context.Background(), signalOf(key), []string{key}, nil)
+	o, err := d.Settle(context.Background(), signalOf(keys[0]), keys, signalsOf(keys))
 	if err != nil {
 		panic(err)
 	}

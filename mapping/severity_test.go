@@ -29,6 +29,12 @@ func TestSeverity(t *testing.T) {
 	}
 }
 
+func TestSeveritiesRankFromTheWorstToTheLeastKnown(t *testing.T) {
+	for i, s := range []Severity{Critical, High, Medium, Low, Unknown, "page"} {
+		require.Equal(t, i, s.Rank(), "%s", s)
+	}
+}
+
 func TestAbsentSeverityIsUnknown(t *testing.T) {
 	s, err := Rules{}.Signal(Alert{Labels: map[string]string{"alertname": "A"}}, now)
 	require.NoError(t, err)

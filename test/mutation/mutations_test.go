@@ -20,7 +20,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
-		{"handler.go", "newRequest(v.name, signal", "newRequest(v.name+v.missing[0], signal"},
+		{"handler.go", "newRequest(v.name, h.of", "newRequest(v.name+v.missing[0], h.of"},
 	}},
 	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
 		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
