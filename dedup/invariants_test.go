@@ -170,7 +170,8 @@ func checkAlerts(o object) error {
 		named[a.alert], least = true, max(least, a.severity.Rank())
 	}
 	for a := range came {
-		if !named[a] && !(o.omitted && len(o.others) == MaxAlerts && a.severity.Rank() >= least) {
+		full := o.omitted && len(o.others) == MaxAlerts
+		if !named[a] && (!full || a.severity.Rank() < least) {
 			return fmt.Errorf("I9: %v was counted on %s, which does not name it", a, o.name)
 		}
 	}

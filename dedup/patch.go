@@ -45,7 +45,7 @@ func countPatch(o object, keys []string, alerts []alert, now time.Time) (patch m
 		added[i] = folded{a, now.UTC().Truncate(time.Second)}
 	}
 	changed.folds = o.fold(added...)
-	changed.folds.patch(o, d)
+	changed.patch(o, d)
 	changed.events = maps.Clone(o.events)
 	for key, n := range events {
 		switch {

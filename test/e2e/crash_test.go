@@ -301,11 +301,12 @@ func (s *storm) one(ctx context.Context, id, pod string) error {
 	return nil
 }
 
-// many delivers an event with several alerts: of two pods, two of the one, one
-// that is over, one that is none.
+// many delivers an event with several alerts: of two pods, two of the one with
+// any severity, one that is over, one that is none.
 func (s *storm) many(ctx context.Context, id, pod, another string) error {
+	severity := []string{"page", "warning", "info", "odd"}[s.roll(4)]
 	alerts := []string{
-		firing("Storm", pod), alert("firing", "alertname=Storm", "namespace=payments", "pod="+pod, "container=second"),
+		firing("Storm", pod), alert("firing", "alertname=Storm", "namespace=payments", "pod="+pod, "container=second", "severity="+severity),
 		firing("Storm", another), alert("resolved", "alertname=Storm", "namespace=payments", "pod="+another),
 		alert("firing", "pod=nameless"),
 	}

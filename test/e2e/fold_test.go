@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 )
 
 // foldedAlerts are the names and severities in an object's list of alerts.
-func foldedAlerts(t *testing.T, o *unstructured.Unstructured) (all []string, omitted bool) {
+func foldedAlerts(t testing.TB, o *unstructured.Unstructured) (all []string, omitted bool) {
 	t.Helper()
 	list, _, err := unstructured.NestedSlice(o.Object, "status", "deduplication", "alerts")
 	require.NoError(t, err)
@@ -26,12 +28,30 @@ func foldedAlerts(t *testing.T, o *unstructured.Unstructured) (all []string, omi
 		entry := a.(map[string]any)
 		seen, err := time.Parse(time.RFC3339, fmt.Sprint(entry["firstSeenAt"]))
 		require.NoError(t, err)
-		require.WithinDuration(t, time.Now(), seen, time.Minute)
+		require.WithinRange(t, seen, o.GetCreationTimestamp().Time, time.Now().Add(time.Hour)) // The API server's clock may be ahead.
 		all = append(all, fmt.Sprint(entry["alertname"], " ", entry["severity"]))
 	}
 	omitted, _, err = unstructured.NestedBool(o.Object, "status", "deduplication", "alertsOmitted")
 	require.NoError(t, err)
 	return all, omitted
+}
+
+// requireNamed asks that an object names each of the alerts that it counts, and
+// nothing else.
+func (l *ledger) requireNamed(t testing.TB, o *unstructured.Unstructured) {
+	t.Helper()
+	record := recordOf(o)
+	if len(record) == 0 {
+		return // It is not ours.
+	}
+	came := map[string]bool{}
+	for key := range record {
+		came[l.sent[key].alert] = true
+	}
+	named, omitted := foldedAlerts(t, o)
+	require.False(t, omitted)
+	named = append(named, field(o, "spec", "signalName")+" "+field(o, "spec", "severity"))
+	require.ElementsMatch(t, slices.Collect(maps.Keys(came)), named, o.GetName())
 }
 
 // columns are the cells of the object's row in a table, by column.

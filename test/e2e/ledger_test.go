@@ -36,6 +36,8 @@ type ledger struct {
 // entry is one alert of one event.
 type entry struct {
 	event string
+	// alert is its name and severity.
+	alert string
 	// answered is when the last delivery of its event came to its end.
 	answered time.Time
 }
@@ -66,7 +68,7 @@ func (l *ledger) enter(t testing.TB, id, body string) (keys, fingerprints []stri
 		case a.Resolved:
 			continue
 		case l.sent[key] == nil:
-			l.sent[key] = &entry{event: id}
+			l.sent[key] = &entry{event: id, alert: fmt.Sprint(s.Name, " ", s.Severity)}
 		}
 		keys, fingerprints = append(keys, key), append(fingerprints, s.Fingerprint)
 	}
@@ -140,6 +142,12 @@ func (l *ledger) close(w *world, logs ...string) balance {
 	}
 	for key := range holdings {
 		require.Contains(w.t, l.sent, key, "a key that nobody sent")
+	}
+	for _, r := range l.removed {
+		objects = append(objects, r.object)
+	}
+	for i := range objects {
+		l.requireNamed(w.t, &objects[i])
 	}
 	b.audited, b.setAside = l.closeAudit(w, holdings, logs)
 	for key, e := range l.sent {

@@ -105,7 +105,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	if s, ok := h.signals[key]; ok {\n", "	if s, ok := h.signals[key]; ok && h.fresh == \"-\" {\n"},
 	}},
 	"an alert is counted and not named": {edits: []edit{
-		{"patch.go", "	changed.folds.patch(o, d)\n", ""},
+		{"patch.go", "	changed.patch(o, d)\n", ""},
 	}},
 	"the list of alerts is replaced, not added to": {edits: []edit{
 		{"fold.go", "	f := folds{slices.Clone(o.others), o.omitted}\n", "	f := folds{nil, o.omitted}\n"},
@@ -135,7 +135,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "survivor.fold(twin.alerts()...)", "survivor.fold(folded{twin.alert, twin.createdAt})"},
 	}},
 	"what is remembered forgets the alerts": {edits: []edit{
-		{"patch.go", "	changed.folds = o.fold(added...)\n	changed.folds.patch(o, d)\n", "	o.fold(added...).patch(o, d)\n"},
+		{"patch.go", "	changed.folds = o.fold(added...)\n	changed.patch(o, d)\n", "	o.fold(added...).patch(o, d)\n"},
 	}},
 
 	// Twins.
