@@ -129,7 +129,7 @@ func TestOnefireKeepsCountInAStorm(t *testing.T) {
 		repeatsTook := repeated.repeats(repeats, workers)
 		r := repeated.result(1)
 		if w.name == onefire {
-			require.EqualValues(t, []int64{3, 2}, []int64{first, second}, "calls")
+			require.Equal(t, []int64{3, 2}, []int64{first, second}, "calls")
 			require.Zero(t, b.torn)
 			require.Zero(t, burst.letters.Load()+repeated.letters.Load())
 			require.Equal(t, fingerprints, b.objects)

@@ -2,8 +2,8 @@ package alternatives
 
 import (
 	"context"
+	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,8 +47,7 @@ func newPlace(t *testing.T, w way) *place {
 	t.Helper()
 	client, err := dynamic.NewForConfig(kube)
 	require.NoError(t, err)
-	p := &place{t: t, way: w, namespace: "place-" + time.Now().Format("150405") + "-" + string(rune('a'+places.Add(1)%26))}
-	p.namespace += strings.Repeat("x", int(places.Load()/26))
+	p := &place{t: t, way: w, namespace: fmt.Sprintf("place-%d", places.Add(1))}
 	p.objects = client.Resource(dedup.Resource).Namespace(p.namespace)
 	return p
 }
@@ -57,6 +56,7 @@ func newPlace(t *testing.T, w way) *place {
 func (p *place) process(g *gate) deliver {
 	p.t.Helper()
 	config := rest.CopyConfig(kube)
+	config.WarningHandler = rest.NoWarnings{} // Of fields that are pruned.
 	arrived := &sync.Once{}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
