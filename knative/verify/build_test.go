@@ -31,6 +31,8 @@ import (
 const site = `AUDIT_SINK=https://store.example:8443/api/v1/audit/events
 DATASTORAGE_NAMESPACE=storage
 DATASTORAGE_SERVICE=store
+OTLP_ENDPOINT=http://collector.telemetry:4318
+OTLP_NAMESPACE=telemetry
 `
 
 // A variant is a choice of the lines in kustomization.yaml.
@@ -48,7 +50,8 @@ var variants = map[string]variant{
 	"controllers as targets":      {on: []string{owners}},
 	"Kafka":                       {on: []string{kafka}},
 	"the Prometheus Operator":     {on: []string{operator}},
-	"all that goes together":      {on: []string{reference, signal, owners, kafka, operator}, off: []string{"components/datastorage-url"}},
+	"an OpenTelemetry Collector":  {on: []string{otlp}},
+	"all that goes together":      {on: []string{reference, signal, owners, kafka, otlp, operator}, off: []string{"components/datastorage-url"}},
 }
 
 const (
@@ -56,6 +59,7 @@ const (
 	signal    = "components/placement-signal"
 	owners    = "components/owner"
 	kafka     = "components/kafka"
+	otlp      = "components/otlp"
 	operator  = "observability"
 )
 

@@ -26,6 +26,7 @@ var sources = map[string][]string{
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
 	"networkpolicies.yaml": {"base/networkpolicies.yaml"},
+	"otlp.yaml":            {"components/otlp/networkpolicy.yaml"},
 	"observability.yaml":   {"observability/podmonitor.yaml", "observability/prometheusrule.yaml"},
 	"datastorage.yaml":     {"components/datastorage-reference/sinkbinding.yaml", "components/datastorage-reference/networkpolicy.yaml"},
 }
@@ -77,6 +78,7 @@ var choices = map[string]choice{
 - name: TARGET
   value: owner
 {{- end }}`),
+		within("env", true, collector),
 		within("resources", false, quantities("function")),
 	}},
 	"ConfigMap onefire-broker": {when: "not .Values.broker.config.name"},
@@ -89,11 +91,13 @@ var choices = map[string]choice{
 		replace("replicas: 2\n", "replicas: {{ .Values.source.replicas }}\n"),
 		replace("image: onefire-source\n", `image: {{ include "onefire.image" (list $ "source") }}`+"\n"),
 		within("env", true, variables("source")),
+		within("env", true, collector),
 		within("resources", false, quantities("source")),
 	}},
 	"Deployment onefire-deadletters": {changes: []change{
 		replace("image: onefire-deadletters\n", `image: {{ include "onefire.image" (list $ "deadletters") }}`+"\n"),
 		within("env", true, variables("deadletters")),
+		within("env", true, collector),
 		within("resources", false, quantities("deadletters")),
 	}},
 	"CronJob onefire-replay": {changes: []change{
@@ -114,6 +118,9 @@ var choices = map[string]choice{
 		labelled,
 		everywhere("trigger:onefire.onefire", "trigger:onefire.{{ .Release.Namespace }}"),
 		replace("Broker of namespace onefire", "Broker of namespace {{ .Release.Namespace }}"),
+	}},
+	"NetworkPolicy onefire-otlp": {when: ".Values.otlp.endpoint", changes: []change{
+		replace("from-site-env", "{{ .Values.otlp.namespace | quote }}"),
 	}},
 	"NetworkPolicy onefire-datastorage": {changes: []change{replace("from-site-env", "{{ .Values.audit.namespace | quote }}")}},
 	"SinkBinding onefire-datastorage": {when: ".Values.audit.reference.name", changes: []change{
@@ -152,6 +159,12 @@ data:
     | toJson }}
 {{- end }}
 `
+
+const collector = `
+{{- with .Values.otlp.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}`
 
 func variables(part string) string {
 	return "\n{{- include \"onefire.env\" .Values." + part + ".env | nindent INDENT }}"

@@ -36,6 +36,7 @@ var sets = map[string]same{
 	"signal":    {variant: variants["objects in alert namespaces"]},
 	"owner":     {variant: variants["controllers as targets"]},
 	"kafka":     {variant: variants["Kafka"]},
+	"otlp":      {variant: variants["an OpenTelemetry Collector"]},
 	"operator":  {variant: variants["the Prometheus Operator"]},
 	"all":       {variant: variants["all that goes together"]},
 	"site": {variant: watched, edits: [][3]string{

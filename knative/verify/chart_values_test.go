@@ -40,6 +40,7 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		"no source":                   {sink + "source: {replicas: 0}", []string{"/source/replicas"}},
 		"a word for a boolean":        {sink + "crd: {install: 'no'}", []string{"/crd/install", "want boolean"}},
 		"a quantity with a slip":      {sink + "replay: {resources: {limits: {memory: 1GB}}}", []string{"/replay/resources/limits/memory"}},
+		"a Collector from nowhere":    {sink + "otlp: {endpoint: 'http://collector:4318'}", []string{"/otlp/namespace"}},
 		"more than a pod takes":       {sink + "function: {scale: {target: 1000}}", []string{"/function/scale/target", "256"}},
 	} {
 		t.Run(name, func(t *testing.T) {

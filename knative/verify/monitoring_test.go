@@ -34,6 +34,10 @@ func monitoringProblems(all objects, v variant) []string {
 		wrong("PodMonitors %d, PrometheusRules %d, dashboard %t", len(monitors), len(rules), ok)
 	}
 	for name, p := range running {
+		endpoint := environment(all, p)["OTEL_EXPORTER_OTLP_ENDPOINT"]
+		if (endpoint == "http://collector.telemetry:4318") != (v.has(otlp) && name != "onefire-replay") {
+			wrong("%s sends telemetry to %q", name, endpoint)
+		}
 		_, port, err := net.SplitHostPort(environment(all, p)["METRICS_ADDRESS"])
 		switch {
 		case name == "onefire-replay":

@@ -159,6 +159,14 @@ func TestMistakesAreFound(t *testing.T) {
 		"a field that the Operator does not have": {
 			file: "../observability/podmonitor.yaml", from: "relabelings:", to: "relabelConfigs:", v: watched, want: "unknown field",
 		},
+		"a program that sends nothing to the Collector": {
+			file: "../components/otlp/kustomization.yaml", from: "onefire-source|onefire-deadletters", to: "onefire-source",
+			v: variants["an OpenTelemetry Collector"], want: "unable to find field",
+		},
+		"a Collector that nobody reaches": {
+			file: "../components/otlp/networkpolicy.yaml", from: "port: 4318", to: "port: 4317",
+			v: variants["an OpenTelemetry Collector"], want: "network: Egress of onefire with telemetry at port 4318",
+		},
 		"an alert about a Trigger that is not there": {
 			file: "broker.yaml", from: "kind: Trigger\nmetadata:\n  name: onefire\n", to: "kind: Trigger\nmetadata:\n  name: alerts\n", v: watched,
 			want: "monitoring: there is no trigger:onefire.onefire",

@@ -77,6 +77,13 @@ var flows = []flow{
 	{out, "onefire-replay", "knative-serving", networking.BackendHTTPPort, true},
 	{out, "onefire-replay", "tenant", 8080, false},
 
+	// Where the component is chosen, and only then.
+	{out, "onefire", "telemetry", 4318, true},
+	{out, "onefire-source", "telemetry", 4318, true},
+	{out, "onefire-deadletters", "telemetry", 4318, true},
+	{out, "onefire-replay", "telemetry", 4318, false},
+	{out, "onefire", "telemetry", 4317, false},
+
 	// A pod that is none of ours gets nothing.
 	{in, "stranger", "monitoring", listen, false},
 	{out, "stranger", apiServer, 6443, false},
@@ -95,8 +102,11 @@ func networkProblems(all objects, v variant) []string {
 	}
 	var found []string
 	for _, f := range flows {
-		if f.peer == "storage" {
+		switch f.peer {
+		case "storage":
 			f.peer = storage
+		case "telemetry":
+			f.free = f.free && v.has(otlp)
 		}
 		free, err := allowed(every[*networkingv1.NetworkPolicy](all), running[f.pod], f)
 		if err != nil {
