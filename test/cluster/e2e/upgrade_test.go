@@ -32,7 +32,7 @@ func (w *world) ready() {
 	w.t.Helper()
 	for _, kind := range []string{"ksvc/onefire", "broker/onefire", "trigger/onefire", "sinkbinding/onefire-source"} {
 		require.Eventually(w.t, func() bool {
-			out, err := exec.CommandContext(w.t.Context(), w.p.Bin("kubectl"), "-n", namespace, "get", kind, "-o",
+			out, err := exec.CommandContext(context.Background(), w.p.Bin("kubectl"), "-n", namespace, "get", kind, "-o",
 				`jsonpath={.metadata.generation} {.status.observedGeneration} {.status.conditions[?(@.type=="Ready")].status}`).Output()
 			fields := strings.Fields(string(out))
 			return err == nil && len(fields) == 3 && fields[0] == fields[1] && fields[2] == "True"

@@ -19,6 +19,8 @@ const (
 	runDir = "/run/onefire-cluster"
 	// ContainerdSocket is where containerd answers.
 	ContainerdSocket = runDir + "/containerd.sock"
+	// Registry is where the tests may serve images, without TLS.
+	Registry = Address + ":5000"
 	// PauseImage holds a pod's namespaces open.
 	PauseImage = "dev.local/pause:dev"
 )

@@ -112,9 +112,11 @@ netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = %q
 conf_dir = %q
+[plugins."io.containerd.grpc.v1.cri".registry.mirrors.%q]
+endpoint = [%q]
 [plugins."io.containerd.internal.v1.opt"]
 path = %q
-`, p.In("containerd"), runDir+"/containerd", ContainerdSocket, PauseImage, plugins, p.In("cni"), p.In("containerd", "opt"))
+`, p.In("containerd"), runDir+"/containerd", ContainerdSocket, PauseImage, plugins, p.In("cni"), Registry, "http://"+Registry, p.In("containerd", "opt"))
 }
 
 // cniConfig routes between pods instead of bridging, so that every packet
