@@ -82,7 +82,9 @@ func read(t *testing.T, folder string) []bound {
 		}
 		require.NotEmpty(t, bounds, "%s/limits.go: %s has no reason", folder, name)
 		last := &bounds[len(bounds)-1]
-		last.names += ", `" + name + "`"
+		if name != "" {
+			last.names += ", `" + name + "`"
+		}
 		last.values += ", " + shown
 	}
 	for _, decl := range file.Decls {
@@ -101,8 +103,13 @@ func read(t *testing.T, folder string) []bound {
 				add(value.Names[0].Name, doc, value.Values[0])
 				continue
 			}
-			for _, e := range literal.Elts {
-				field := e.(*ast.KeyValueExpr)
+			for i, e := range literal.Elts {
+				field, ok := e.(*ast.KeyValueExpr)
+				if !ok { // A list has one name.
+					add(map[bool]string{true: value.Names[0].Name}[i == 0], doc, e)
+					doc = nil
+					continue
+				}
 				if _, named := field.Value.(*ast.Ident); !named { // A name has a row of its own.
 					add(value.Names[0].Name+"."+field.Key.(*ast.Ident).Name, doc, field.Value)
 					doc = nil
