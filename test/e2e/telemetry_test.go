@@ -15,7 +15,7 @@ import (
 	"onefire/mapping"
 )
 
-func TestAnEndingFunctionSendsWhatItCounted(t *testing.T) {
+func TestAnEndingFunctionSendsWhatItCountedAndDid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202601)
 	var mu sync.Mutex
@@ -37,6 +37,7 @@ func TestAnEndingFunctionSendsWhatItCounted(t *testing.T) {
 	defer mu.Unlock()
 	require.Contains(t, bodies["/v1/metrics"], "onefire.alerts")
 	require.Contains(t, bodies["/v1/metrics"], "first_seen")
+	require.Contains(t, bodies["/v1/traces"], "name:settle")
 }
 
 func TestACollectorThatNeverAnswersHarmsNoAlert(t *testing.T) {
