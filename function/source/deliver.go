@@ -73,8 +73,9 @@ func (s *Source) isWatchdog(a alert) bool { return a.name == s.config.Watchdog &
 // run sends all events, up to maxParallel at once and maxPlaces over all
 // webhooks, and makes the answer.
 func (d *delivery) run(ctx context.Context) answer {
-	log := d.log
-	if id := tracing.ID(trace.SpanFromContext(ctx), d.traceparent); id != "" {
+	log, span := d.log, trace.SpanFromContext(ctx)
+	d.hook.describe(span)
+	if id := tracing.ID(span, d.traceparent); id != "" {
 		log = log.With("trace_id", id)
 	}
 	if d.hook.truncated > 0 {

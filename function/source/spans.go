@@ -35,6 +35,17 @@ func received(span trace.Span, a *answer) {
 	}
 }
 
+// describe says on the span of a webhook what is in it.
+func (h *webhook) describe(span trace.Span) {
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(attribute.Int(tracing.Alerts, len(h.alerts)))
+	if h.truncated > 0 {
+		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(h.truncated, 1<<32))))
+	}
+}
+
 // sending starts the span of an event, which the event then names as its cause.
 func (d *delivery) sending(ctx context.Context, i int) (context.Context, trace.Span) {
 	if d.tracer == nil {

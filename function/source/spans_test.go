@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -83,6 +84,7 @@ func TestAWebhookIsATraceThatItsEventsGoOnWith(t *testing.T) {
 	require.Equal(t, "POST /alertmanager", root.Name)
 	require.False(t, root.Parent.IsValid(), "Alertmanager names no trace")
 	require.Equal(t, codes.Unset, root.Status.Code)
+	require.Contains(t, root.Attributes, attribute.Int(tracing.Alerts, 2))
 	want := map[string]string{}
 	for _, s := range sent {
 		require.Equal(t, "send "+AlertType, s.Name)
