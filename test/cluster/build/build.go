@@ -60,6 +60,7 @@ func All(ctx context.Context, p paths.Paths) error {
 		{"Prometheus", func() error {
 			return goBuildTagged(ctx, p, prometheusTags, "test/cluster/prometheus", "bin/", "-s -w", "github.com/prometheus/prometheus/cmd/prometheus")
 		}},
+		{"Collector", func() error { return goBuild(ctx, p, "test/collector", "bin/", "-s -w", "./cmd/onefire-collector") }},
 		{"CoreDNS", func() error { return goBuild(ctx, p, "test/cluster/dns", "bin/", "-s -w", ".") }},
 		{"ingress", func() error {
 			return goBuild(ctx, p, "test/cluster", "bin/", "-s -w", "./cmd/pause", "./cmd/probe", "./cmd/kingress")

@@ -53,7 +53,7 @@ func All(ctx context.Context, p paths.Paths) error {
 	if err := in.onefire(ctx); err != nil {
 		return err
 	}
-	return in.available(ctx, "kubernaut-system", "monitoring", "onefire")
+	return in.available(ctx, "kubernaut-system", "monitoring", "observability", "onefire")
 }
 
 func (in *installer) say(format string, args ...any) {

@@ -18,6 +18,8 @@ import (
 const site = `AUDIT_SINK=http://datastorage.kubernaut-system.svc.cluster.local:8080/api/v1/audit/events
 DATASTORAGE_NAMESPACE=kubernaut-system
 DATASTORAGE_SERVICE=datastorage
+OTLP_ENDPOINT=http://collector.observability.svc.cluster.local:4318
+OTLP_NAMESPACE=observability
 `
 
 // surroundings installs what Onefire stands between: Prometheus and
@@ -30,11 +32,10 @@ func (in *installer) surroundings(ctx context.Context) error {
 	if err := os.Chown(data, image.UserID, image.UserID); err != nil {
 		return err
 	}
-	if err := in.own(ctx, "datastorage.yaml"); err != nil {
-		return err
-	}
-	if err := in.own(ctx, "monitoring.yaml"); err != nil {
-		return err
+	for _, name := range []string{"datastorage.yaml", "monitoring.yaml", "collector.yaml"} {
+		if err := in.own(ctx, name); err != nil {
+			return err
+		}
 	}
 	files, err := in.monitoring()
 	if err != nil {
