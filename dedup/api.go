@@ -85,7 +85,8 @@ func connect(config *rest.Config) (*kube, error) {
 	k := &kube{window: newWindow(maxCalls)}
 	own := rest.CopyConfig(config)
 	own.QPS = -1
-	own.Timeout = 0 // Each call has its own, in do.
+	own.Timeout = 0                        // Each call has its own, in do.
+	own.WarningHandler = rest.NoWarnings{} // A CRD that prunes our record would bring a line of text with each patch.
 	own.UserAgent = "onefire"
 	own.APIPath = "/apis"
 	version := Resource.GroupVersion()
