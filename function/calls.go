@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -79,10 +80,7 @@ func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // begin starts the span of a call and passes it on: the API server may trace too.
 func (c *calls) begin(r *http.Request, what call) (*http.Request, trace.Span) {
-	attributes := []attribute.KeyValue{
-		attribute.String(tracing.Verb, what.verb), attribute.String(tracing.Resource, what.resource),
-		attribute.String(tracing.Method, r.Method), attribute.String(tracing.Server, r.URL.Hostname()),
-	}
+	attributes := tracing.Texts(tracing.Verb, what.verb, tracing.Resource, what.resource, tracing.Method, r.Method, tracing.Server, r.URL.Hostname())
 	if what.namespace != "" {
 		attributes = append(attributes, attribute.String(tracing.Namespace, what.namespace))
 	}
@@ -96,7 +94,8 @@ func (c *calls) begin(r *http.Request, what call) (*http.Request, trace.Span) {
 	if !span.SpanContext().IsSampled() {
 		return r, span
 	}
-	r = r.Clone(ctx) // client-go uses the same headers for each try.
+	r = r.WithContext(ctx)
+	r.Header = maps.Clone(r.Header) // client-go uses the same for each try.
 	r.Header.Set("Traceparent", tracing.Format(span.SpanContext()))
 	return r, span
 }

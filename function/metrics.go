@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"onefire/function/events"
+	"onefire/function/tracing"
 	"onefire/mapping"
 )
 
@@ -70,11 +71,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 
 // seconds records a duration with labels, each a name and its value.
 func seconds(ctx context.Context, h metric.Float64Histogram, d time.Duration, labels ...string) {
-	attributes := make([]attribute.KeyValue, 0, len(labels)/2)
-	for i := 0; i < len(labels); i += 2 {
-		attributes = append(attributes, attribute.String(labels[i], labels[i+1]))
-	}
-	h.Record(ctx, d.Seconds(), metric.WithAttributes(attributes...))
+	h.Record(ctx, d.Seconds(), metric.WithAttributes(tracing.Texts(labels...)...))
 }
 
 func (m *metrics) request(ctx context.Context, status int, took time.Duration) {

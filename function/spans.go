@@ -71,12 +71,8 @@ func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, t
 
 // attributes are those of the alert's decision.
 func (r result) attributes() []attribute.KeyValue {
-	all := []attribute.KeyValue{
-		attribute.String(tracing.Alert, tracing.Cut(r.signal.Name)),
-		attribute.String(tracing.Fingerprint, r.signal.Fingerprint),
-		attribute.String(tracing.Decision, string(r.reason.Decision())),
-		attribute.String(tracing.Reason, r.reason.String()),
-	}
+	all := tracing.Texts(tracing.Alert, tracing.Cut(r.signal.Name), tracing.Fingerprint, r.signal.Fingerprint,
+		tracing.Decision, string(r.reason.Decision()), tracing.Reason, r.reason.String())
 	if r.name != "" {
 		all = append(all, attribute.String(tracing.Request, r.signal.Namespace+"/"+r.name), attribute.Int(tracing.Count, int(r.count)))
 	}

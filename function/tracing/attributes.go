@@ -43,6 +43,15 @@ const (
 	Shared = "onefire.shared"
 )
 
+// Texts are attributes of texts, each a name and its value.
+func Texts(pairs ...string) []attribute.KeyValue {
+	all := make([]attribute.KeyValue, 0, len(pairs)/2+2)
+	for i := 0; i < len(pairs); i += 2 {
+		all = append(all, attribute.String(pairs[i], pairs[i+1]))
+	}
+	return all
+}
+
 // Event is a CloudEvent as attributes need it.
 type Event struct {
 	// Operation is "process" or "send".
