@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"onefire/test/child"
 )
 
 var calm = times{interval: "30s", repeat: "1h"}
@@ -12,7 +14,7 @@ var calm = times{interval: "30s", repeat: "1h"}
 func TestFiringAndResolvedAlertsBecomeEvents(t *testing.T) {
 	t.Parallel()
 	to := newSink(t)
-	source := startSource(t, freeAddress(t), to, "1s")
+	source := startSource(t, child.AddressFor(t), to, "1s")
 	am := startAlertmanager(t, source.address, times{interval: "2s", repeat: "1h"})
 	began := time.Now()
 	am.fire(t, began, time.Time{}, "api-0", "api-1")
@@ -39,7 +41,7 @@ func TestFiringAndResolvedAlertsBecomeEvents(t *testing.T) {
 func TestASourceThatWasDownGetsItLater(t *testing.T) {
 	t.Parallel()
 	to := newSink(t)
-	address := freeAddress(t)
+	address := child.AddressFor(t)
 	am := startAlertmanager(t, address, calm)
 	am.fire(t, time.Now(), time.Time{}, "api-0")
 	require.Eventually(t, func() bool { return am.logged("connection refused") > 0 }, patience, pollEvery, "%s", am.log)
@@ -51,7 +53,7 @@ func TestRetriesOfASinkThatWasDownHaveTheSameIDs(t *testing.T) {
 	t.Parallel()
 	to := newSink(t)
 	to.set(true)
-	source := startSource(t, freeAddress(t), to, "1s")
+	source := startSource(t, child.AddressFor(t), to, "1s")
 	am := startAlertmanager(t, source.address, calm)
 	am.fire(t, time.Now(), time.Time{}, "api-0", "api-1", "api-2")
 	// Three of Alertmanager's own tries, of which the last is seconds after the
@@ -69,8 +71,8 @@ func TestAPairThatBothDeliverMakesTheSameIDs(t *testing.T) {
 	t.Parallel()
 	to := newSink(t)
 	to.set(true)
-	sources := []*process{startSource(t, freeAddress(t), to, "20s"), startSource(t, freeAddress(t), to, "20s")}
-	gossip := []string{freeAddress(t), freeAddress(t)}
+	sources := []*process{startSource(t, child.AddressFor(t), to, "20s"), startSource(t, child.AddressFor(t), to, "20s")}
+	gossip := []string{child.AddressFor(t), child.AddressFor(t)}
 	var pair []*process
 	for i, address := range gossip {
 		pair = append(pair, startAlertmanager(t, sources[i].address, calm, "--cluster.listen-address="+address, "--cluster.peer="+gossip[1-i],
@@ -95,7 +97,7 @@ func TestAPairThatBothDeliverMakesTheSameIDs(t *testing.T) {
 func TestARepeatIsAnotherEvent(t *testing.T) {
 	t.Parallel()
 	to := newSink(t)
-	source := startSource(t, freeAddress(t), to, "1s")
+	source := startSource(t, child.AddressFor(t), to, "1s")
 	am := startAlertmanager(t, source.address, times{interval: "2s", repeat: "2s"})
 	am.fire(t, time.Now(), time.Time{}, "api-0")
 	require.Eventually(t, func() bool { return len(to.events("firing")) == 3 }, patience, pollEvery, "%s", am.log)
@@ -106,7 +108,7 @@ func TestARepeatIsAnotherEvent(t *testing.T) {
 func TestAGroupThatIsCutIsLoud(t *testing.T) {
 	t.Parallel()
 	to := newSink(t)
-	source := startSource(t, freeAddress(t), to, "1s")
+	source := startSource(t, child.AddressFor(t), to, "1s")
 	am := startAlertmanager(t, source.address, times{interval: "30s", repeat: "1h", maxAlerts: 2})
 	am.fire(t, time.Now(), time.Time{}, "api-0", "api-1", "api-2", "api-3", "api-4")
 	require.Eventually(t, func() bool { return len(to.events("firing")) == 2 }, patience, pollEvery, "%s", am.log)

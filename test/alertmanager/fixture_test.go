@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,8 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/stretchr/testify/require"
+
+	"onefire/test/child"
 )
 
 const (
@@ -98,34 +99,18 @@ func (s *sink) events(status string) []event.Event {
 // process is a running binary and its log.
 type process struct {
 	address string
-	log     *buffer
+	log     *child.Log
 	stop    func()
-}
-
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // run starts a binary and waits until a path of its address is answered 200.
 func run(t *testing.T, address, path string, environment []string, binary string, arguments ...string) *process {
 	t.Helper()
-	p := &process{address: address, log: &buffer{}}
+	p := &process{address: address, log: &child.Log{}}
 	command := exec.Command(binary, arguments...)
 	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = p.log, p.log
+	command.SysProcAttr = child.DiesWithUs()
 	require.NoError(t, command.Start())
 	var once sync.Once
 	p.stop = func() {
@@ -144,14 +129,6 @@ func run(t *testing.T, address, path string, environment []string, binary string
 		return resp.StatusCode == http.StatusOK
 	}, patience, pollEvery, "%s", p.log)
 	return p
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
 }
 
 func startSource(t *testing.T, address string, to *sink, window string) *process {
@@ -176,7 +153,7 @@ receivers:
   - name: onefire
     webhook_configs: [{url: "http://%s/alertmanager", send_resolved: true, max_alerts: %d}]
 `, is.interval, is.repeat, source, is.maxAlerts), 0o600))
-	address := freeAddress(t)
+	address := child.AddressFor(t)
 	if arguments == nil {
 		arguments = []string{"--cluster.listen-address="}
 	}

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"onefire/test/child"
 )
 
 // The binaries that all tests share.
@@ -28,7 +30,7 @@ func testMain(m *testing.M) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	sourceBinary = filepath.Join(dir, "onefire-source")
-	if err := goBuild("../..", sourceBinary, "-race", "./function/cmd/onefire-source"); err != nil {
+	if err := child.Build("../..", sourceBinary, "-race", "./function/cmd/onefire-source"); err != nil {
 		return 0, err
 	}
 	alertmanagerBinary = filepath.Join(dir, "alertmanager")
@@ -36,15 +38,6 @@ func testMain(m *testing.M) (int, error) {
 		return 0, err
 	}
 	return m.Run(), nil
-}
-
-func goBuild(in, out string, more ...string) error {
-	build := exec.Command("go", append([]string{"build", "-o", out}, more...)...)
-	build.Dir = in
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %w\n%s", build.Args, err, text)
-	}
-	return nil
 }
 
 // buildAlertmanager builds the version that build/go.mod pins, from a copy that
@@ -70,5 +63,5 @@ func buildAlertmanager(work, out string) error {
 	if err := os.WriteFile(filepath.Join(pages, "index.html"), nil, 0o600); err != nil {
 		return fmt.Errorf("making its page: %w", err)
 	}
-	return goBuild(work, out, "-trimpath", "./cmd/alertmanager")
+	return child.Build(work, out, "-trimpath", "./cmd/alertmanager")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+
+	"onefire/test/child"
 )
 
 // function is one function process.
@@ -31,7 +33,7 @@ func (b *bench) startFunctions(ctx context.Context, namespace string, n int) (fl
 }
 
 func (b *bench) startFunction(ctx context.Context, namespace string) (*function, error) {
-	address, err := freeAddress(ctx)
+	address, err := child.Address(ctx)
 	if err != nil {
 		return nil, err
 	}

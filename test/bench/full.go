@@ -10,6 +10,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+
+	"onefire/test/child"
 )
 
 // functionUser is a service account, as a function in a cluster is: priority
@@ -54,7 +56,7 @@ func (a *api) startFull(ctx context.Context, dir, binaries string) error {
 	if err != nil {
 		return err
 	}
-	address, err := freeAddress(ctx)
+	address, err := child.Address(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,11 +113,11 @@ func (a *api) startFull(ctx context.Context, dir, binaries string) error {
 // loses nothing without fsync, only one of the machine; so it is not the disk
 // that is measured.
 func (a *api) startEtcd(ctx context.Context, dir, binary string) (string, error) {
-	clients, err := freeAddress(ctx)
+	clients, err := child.Address(ctx)
 	if err != nil {
 		return "", err
 	}
-	peers, err := freeAddress(ctx)
+	peers, err := child.Address(ctx)
 	if err != nil {
 		return "", err
 	}

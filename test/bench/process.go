@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,16 +91,6 @@ func stopAll(all []*process) error {
 		problems = append(problems, all[i].stop())
 	}
 	return errors.Join(problems...)
-}
-
-// freeAddress is a loopback address that nothing listens on.
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // absolute is a binary's path for children with other working directories.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"onefire/test/child"
 	"onefire/test/datastorage"
 )
 
@@ -54,7 +55,7 @@ func take(w http.ResponseWriter, r *http.Request) {
 
 // startSink starts a sink as a process of its own from this very binary.
 func startSink(ctx context.Context, dir, self string, keeps bool) (p *process, url string, err error) {
-	address, err := freeAddress(ctx)
+	address, err := child.Address(ctx)
 	if err != nil {
 		return nil, "", err
 	}

@@ -1,13 +1,10 @@
 package conformance
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/dedup"
+	"onefire/test/child"
 )
 
 var update = flag.Bool("update", false, "write docs/conformance.md")
@@ -43,8 +41,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// testMain starts a Kubernetes API as a process of its own: built into the test
-// it would be built with the race detector, which takes minutes.
 func testMain(m *testing.M) (int, error) {
 	dir, err := os.MkdirTemp("", "onefire-conformance")
 	if err != nil {
@@ -52,27 +48,14 @@ func testMain(m *testing.M) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "onefire-local")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/onefire-local").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building the Kubernetes API: %w\n%s", err, out)
+	if err := child.Build(".", binary, "../cmd/onefire-local"); err != nil {
+		return 0, err
 	}
-	kube := exec.Command(binary, "kube")
-	kube.Env = append(os.Environ(), "LOCAL_STATE="+dir, "LOCAL_KUBE_ADDR=127.0.0.1:0")
-	kube.Stderr = os.Stderr
-	out, err := kube.StdoutPipe()
-	if err != nil {
-		return 0, fmt.Errorf("starting the Kubernetes API: %w", err)
+	var stop func()
+	if kubeconfig, stop, err = child.StartKube(binary, dir); err != nil {
+		return 0, err
 	}
-	if err := kube.Start(); err != nil {
-		return 0, fmt.Errorf("starting the Kubernetes API: %w", err)
-	}
-	defer func() {
-		_ = kube.Process.Signal(syscall.SIGTERM)
-		_ = kube.Wait() // It was told to end.
-	}()
-	if !bufio.NewScanner(out).Scan() {
-		return 0, fmt.Errorf("the Kubernetes API did not start: %w", kube.Wait())
-	}
-	kubeconfig = filepath.Join(dir, "kubeconfig")
+	defer stop()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return 0, fmt.Errorf("reading the kubeconfig: %w", err)

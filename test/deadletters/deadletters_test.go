@@ -28,8 +28,8 @@ import (
 	"onefire/function"
 	"onefire/function/deadletters"
 	"onefire/mapping"
+	"onefire/test/child"
 	"onefire/test/datastorage"
-	"onefire/test/process"
 	"onefire/test/wholekube"
 )
 
@@ -49,8 +49,7 @@ func (c cluster) letters() []unstructured.Unstructured {
 
 // serve runs the store as its service account until the test ends.
 func (c cluster) serve(environment map[string]string) (url string) {
-	address, err := process.Address()
-	require.NoError(c.t, err)
+	address := child.AddressFor(c.t)
 	all := map[string]string{"KUBECONFIG": c.Kubeconfig(wholekube.Store), "LISTEN_ADDRESS": address}
 	maps.Copy(all, environment)
 	settings, err := config.LoadDeadLetters(all)

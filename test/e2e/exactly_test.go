@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/mapping"
+	"onefire/test/child"
 	"onefire/test/client"
 	"onefire/test/datastorage"
 	"onefire/test/kubefault"
@@ -98,7 +99,7 @@ func TestDataStorageDown(t *testing.T) {
 func TestDataStorageRefusesOneEventForGood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202601)
-	metrics := freeAddress(t)
+	metrics := child.AddressFor(t)
 	f := w.start("METRICS_ADDRESS=" + metrics)
 	w.data.Inject(datastorage.Fault{Status: 400, Match: func(b []byte) bool { return strings.Contains(string(b), "poison") }})
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(firing("Good", "api-0"), firing("Good", "poison"))))

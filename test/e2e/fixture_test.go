@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -27,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/mapping"
+	"onefire/test/child"
 	"onefire/test/client"
 	"onefire/test/datastorage"
 	"onefire/test/kubefault"
@@ -60,19 +59,19 @@ func newWorld(t testing.TB, schema mapping.Schema) *world {
 type fn struct {
 	url     string
 	process *exec.Cmd
-	log     *syncBuffer
+	log     *child.Log
 }
 
 // prepare makes a function process that is not started yet. env is on top of
 // what every function of this world has.
 func (w *world) prepare(binary string, env ...string) *fn {
 	w.t.Helper()
-	address := freeAddress(w.t)
-	f := &fn{url: "http://" + address, process: exec.Command(binary), log: &syncBuffer{}}
+	address := child.AddressFor(w.t)
+	f := &fn{url: "http://" + address, process: exec.Command(binary), log: &child.Log{}}
 	f.process.Env = append(append(os.Environ(), "KUBECONFIG="+kubeconfig, "AUDIT_SINK="+w.dataURL,
 		"REMEDIATION_NAMESPACE="+w.namespace, "LISTEN_ADDRESS="+address), env...)
 	f.process.Stderr = f.log
-	f.process.SysProcAttr = diesWithUs()
+	f.process.SysProcAttr = child.DiesWithUs()
 	return f
 }
 
@@ -235,21 +234,4 @@ func firing(name, pod string) string {
 
 func webhook(alerts ...string) string {
 	return `{"version":"4","status":"firing","alerts":[` + strings.Join(alerts, ",") + `]}`
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

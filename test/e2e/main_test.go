@@ -3,12 +3,9 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/dedup"
+	"onefire/test/child"
 )
 
 // What all tests share: one Kubernetes API, in which each has a namespace of its
@@ -50,37 +48,20 @@ func testMain(m *testing.M) (int, error) {
 	stackBinary = filepath.Join(dir, "onefire-local")
 	// The stack is built as users run it: the race detector would slow down
 	// etcd and find nothing of ours there.
-	for _, build := range []*exec.Cmd{
-		exec.Command("go", "build", "-o", stackBinary, "../cmd/onefire-local"),
-		exec.Command("go", "build", "-race", "-o", functionBinary, "./function/cmd/onefire"),
-		exec.Command("go", "build", "-race", "-o", sourceBinary, "./function/cmd/onefire-source"),
+	for _, build := range [][]string{
+		{".", stackBinary, "../cmd/onefire-local"},
+		{"../..", functionBinary, "-race", "./function/cmd/onefire"},
+		{"../..", sourceBinary, "-race", "./function/cmd/onefire-source"},
 	} {
-		if build.Args[2] == "-race" {
-			build.Dir = "../.."
-		}
-		if out, err := build.CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("%v: %w\n%s", build.Args, err, out)
+		if err := child.Build(build[0], build[1], build[2:]...); err != nil {
+			return 0, err
 		}
 	}
-	kube := exec.Command(stackBinary, "kube")
-	kube.Env = append(os.Environ(), "LOCAL_STATE="+dir, "LOCAL_KUBE_ADDR=127.0.0.1:0")
-	kube.Stderr = os.Stderr
-	kube.SysProcAttr = diesWithUs()
-	out, err := kube.StdoutPipe()
-	if err != nil {
-		return 0, fmt.Errorf("starting the Kubernetes API: %w", err)
+	var stop func()
+	if kubeconfig, stop, err = child.StartKube(stackBinary, dir); err != nil {
+		return 0, err
 	}
-	if err := kube.Start(); err != nil {
-		return 0, fmt.Errorf("starting the Kubernetes API: %w", err)
-	}
-	defer func() {
-		_ = kube.Process.Signal(syscall.SIGTERM)
-		_ = kube.Wait()
-	}()
-	if !bufio.NewScanner(out).Scan() {
-		return 0, fmt.Errorf("the Kubernetes API did not start: %w", kube.Wait())
-	}
-	kubeconfig = filepath.Join(dir, "kubeconfig")
+	defer stop()
 	if kubeConfig, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
 		return 0, fmt.Errorf("reading the kubeconfig: %w", err)
 	}

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/mapping"
+	"onefire/test/child"
 	"onefire/test/datastorage"
 )
 
@@ -26,15 +26,15 @@ const captured = "../../mapping/testdata/alertmanager/am0.34.0-first.json"
 func TestRunIsAllOfIt(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
-	environment := append(os.Environ(), "LOCAL_STATE="+state)
-	for _, name := range []string{"LOCAL_FUNCTION_ADDR", "LOCAL_SOURCE_ADDR", "LOCAL_DATASTORAGE_ADDR", "LOCAL_KUBE_ADDR"} {
-		environment = append(environment, name+"="+freeAddress(t))
+	environment := append(os.Environ(), "LOCAL_STATE="+state, "LOCAL_KUBE_ADDR=127.0.0.1:0")
+	for _, name := range []string{"LOCAL_FUNCTION_ADDR", "LOCAL_SOURCE_ADDR", "LOCAL_DATASTORAGE_ADDR"} {
+		environment = append(environment, name+"="+child.AddressFor(t))
 	}
 	for _, want := range []string{"  1\n", "  3\n"} {
 		stack := exec.Command(stackBinary, "run", functionBinary, sourceBinary)
 		stack.Env = environment
-		stack.SysProcAttr = diesWithUs()
-		log := &syncBuffer{}
+		stack.SysProcAttr = child.DiesWithUs()
+		log := &child.Log{}
 		stack.Stderr = log
 		out, err := stack.StdoutPipe()
 		require.NoError(t, err)
@@ -63,14 +63,6 @@ func TestRunIsAllOfIt(t *testing.T) {
 		require.Contains(t, log.String(), `"stopped"`, "the function drained")
 	}
 	require.FileExists(t, filepath.Join(state, "kubeconfig"))
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
 }
 
 func TestSIGTERMAnswersWhatIsUnderWay(t *testing.T) {

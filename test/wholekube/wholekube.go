@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
-	"onefire/test/process"
+	"onefire/test/child"
 )
 
 // Issuer is what the tokens of service accounts name as theirs.
@@ -45,8 +45,8 @@ type Cluster struct {
 // answers.
 func Start(t *testing.T, binaries string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, dir: t.TempDir(), address: address(t), admin: rand.Text()}
-	clients, peers := "http://"+address(t), "http://"+address(t)
+	c := &Cluster{t: t, dir: t.TempDir(), address: child.AddressFor(t), admin: rand.Text()}
+	clients, peers := "http://"+child.AddressFor(t), "http://"+child.AddressFor(t)
 	c.run(binaries, "etcd", "--data-dir="+c.Path("etcd"), "--unsafe-no-fsync", "--log-level=error",
 		"--listen-client-urls="+clients, "--advertise-client-urls="+clients,
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=default="+peers)
@@ -152,11 +152,4 @@ func (c *Cluster) Token(namespace, account string, audiences ...string) string {
 	token, _, err := unstructured.NestedString(answer.Object, "status", "token")
 	require.NoError(c.t, err)
 	return token
-}
-
-func address(t *testing.T) string {
-	t.Helper()
-	a, err := process.Address()
-	require.NoError(t, err)
-	return a
 }

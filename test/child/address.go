@@ -1,4 +1,4 @@
-package process
+package child
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"testing"
 )
 
 var (
@@ -18,15 +19,15 @@ var (
 // the life of this process. Between now and then nobody else takes it: where the
 // system has all of 127.0.0.0/8, as Linux does, each process of tests has an IP
 // of its own, on which no client's connection ends either.
-func Address() (string, error) {
+func Address(ctx context.Context) (string, error) {
 	pid := os.Getpid()
 	own := net.IPv4(127, byte(pid>>16), byte(pid>>8), byte(pid)).String()
 	mu.Lock()
 	defer mu.Unlock()
 	for {
-		address, err := free(own)
+		address, err := free(ctx, own)
 		if err != nil {
-			address, err = free("127.0.0.1")
+			address, err = free(ctx, "127.0.0.1")
 		}
 		if err != nil {
 			return "", err
@@ -38,8 +39,18 @@ func Address() (string, error) {
 	}
 }
 
-func free(ip string) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(ip, "0"))
+// AddressFor is such an address for a test.
+func AddressFor(t testing.TB) string {
+	t.Helper()
+	address, err := Address(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+func free(ctx context.Context, ip string) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
 		return "", fmt.Errorf("looking for a free address: %w", err)
 	}
