@@ -35,8 +35,10 @@ type told struct {
 	Note      string
 }
 
-// tellingFixture is a fixture with a fake API of Events, which keeps names.
-func tellingFixture(t *testing.T) (*fixture, func() []told) {
+// tellingFixture is a fixture with a fake API of Events, which keeps names. What
+// was told is complete when the Recorder is closed; unless it says that it is,
+// that is done first.
+func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told) {
 	t.Helper()
 	var mu sync.Mutex
 	all := map[string]told{}
@@ -58,7 +60,7 @@ func tellingFixture(t *testing.T) (*fixture, func() []told) {
 		w.WriteHeader(http.StatusCreated)
 	}))
 	t.Cleanup(api.Close)
-	f := newFixture()
+	f = newFixture()
 	f.dedup.settle = func(_ context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
 		if s.Name == "Rejected" {
 			return nil, &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("spec: Invalid value")}
@@ -71,8 +73,10 @@ func tellingFixture(t *testing.T) (*fixture, func() []told) {
 	}
 	f.parts.events = events.New(&rest.Config{Host: api.URL}, "pod-1", f.parts.log, f.parts.metrics.event)
 	f.parts.self = events.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "ns", Name: "onefire"}
-	return f, func() []told {
-		f.parts.events.Close(t.Context())
+	return f, func(closed ...bool) []told {
+		if closed == nil {
+			f.parts.events.Close(t.Context())
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		var out []told
@@ -168,7 +172,7 @@ func TestAStopTellsWhatWaits(t *testing.T) {
 	f, story := tellingFixture(t)
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=First")))))
 	require.NoError(t, f.Stop(t.Context()))
-	require.Len(t, story(), 1)
+	require.Len(t, story(true), 1)
 }
 
 func TestWhoIsNotKnownAsAServiceLeavesItToTheLog(t *testing.T) {
