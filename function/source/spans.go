@@ -36,13 +36,13 @@ func received(span trace.Span, a *answer) {
 }
 
 // describe says on the span of a webhook what is in it.
-func (h *webhook) describe(span trace.Span) {
+func (w *webhook) describe(span trace.Span) {
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.Int(tracing.Alerts, len(h.alerts)))
-	if h.truncated > 0 {
-		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(h.truncated, 1<<32))))
+	span.SetAttributes(attribute.Int(tracing.Alerts, len(w.alerts)))
+	if w.truncated > 0 {
+		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(w.truncated, 1<<32))))
 	}
 }
 
