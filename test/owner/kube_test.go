@@ -38,25 +38,19 @@ var binaries = flag.String("binaries", "../../bin", "where kube-apiserver and et
 const shop = "shop"
 
 type cluster struct {
-	*wholekube.Cluster
+	*wholekube.Deployed
 	t *testing.T
 }
 
 // prepared is a cluster with the component's role, and a namespace for pods.
 func prepared(t *testing.T) cluster {
 	t.Helper()
-	c := cluster{wholekube.Start(t, *binaries), t}
+	c := cluster{wholekube.Deploy(t, *binaries), t}
 	c.apply("../../knative/components/owner/clusterrole.yaml")
-	_, err := c.Resource(wholekube.Admin, "", "v1", "namespaces").Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": shop},
-	}}, metav1.CreateOptions{})
-	require.NoError(t, err)
+	c.Create("", "v1", "namespaces", "", []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"`+shop+`"}}`))
 	// No controller runs here that would make what each pod runs as.
-	_, err = c.Resource(wholekube.Admin, "", "v1", "serviceaccounts").Namespace(shop).Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "default"},
-	}}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return c.may("get", shop, "", "pods") }, wholekube.StartTimeout, wholekube.PollEvery)
+	c.Create("", "v1", "serviceaccounts", shop, []byte(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`))
+	c.await(true)
 	return c
 }
 
@@ -68,8 +62,7 @@ func (c cluster) apply(path string) {
 	for _, part := range bytes.Split(text, []byte("\n---\n")) {
 		var o unstructured.Unstructured
 		require.NoError(c.t, yaml.Unmarshal(part, &o.Object))
-		_, err := c.Resource(wholekube.Admin, "rbac.authorization.k8s.io", "v1", strings.ToLower(o.GetKind())+"s").Create(c.t.Context(), &o, metav1.CreateOptions{})
-		require.NoError(c.t, err)
+		c.Create("rbac.authorization.k8s.io", "v1", strings.ToLower(o.GetKind())+"s", "", part)
 	}
 }
 
@@ -159,15 +152,34 @@ func (c cluster) fire(url, id, alertname string, pods ...*unstructured.Unstructu
 
 // may asks the API server what the function may do.
 func (c cluster) may(verb, namespace, group, resource string) bool {
+	c.t.Helper()
+	allowed, err := c.review(verb, namespace, group, resource)
+	require.NoError(c.t, err)
+	return allowed
+}
+
+// review is may, where asking itself may not yet be allowed: just after its
+// start the API server still makes the roles that everybody has.
+func (c cluster) review(verb, namespace, group, resource string) (bool, error) {
 	review := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
 		"spec": map[string]any{"resourceAttributes": map[string]any{"verb": verb, "namespace": namespace, "group": group, "resource": resource}},
 	}}
 	answer, err := c.Resource(wholekube.Function, "authorization.k8s.io", "v1", "selfsubjectaccessreviews").Create(c.t.Context(), review, metav1.CreateOptions{})
-	require.NoError(c.t, err)
+	if err != nil {
+		return false, err
+	}
 	allowed, _, err := unstructured.NestedBool(answer.Object, "status", "allowed")
-	require.NoError(c.t, err)
-	return allowed
+	return allowed, err
+}
+
+// await waits until the API server says so of getting pods.
+func (c cluster) await(want bool) {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool {
+		allowed, err := c.review("get", shop, "", "pods")
+		return err == nil && allowed == want
+	}, wholekube.StartTimeout, wholekube.PollEvery, "the component's role does not take effect")
 }
 
 func TestTheComponentsRoleIsEnoughAndNothingMore(t *testing.T) {
@@ -208,7 +220,7 @@ func TestTheComponentsRoleIsEnoughAndNothingMore(t *testing.T) {
 	// Without its rights it settles every alert, on what the labels say.
 	bindings := c.Resource(wholekube.Admin, "rbac.authorization.k8s.io", "v1", "clusterrolebindings")
 	require.NoError(t, bindings.Delete(t.Context(), "onefire-owner", metav1.DeleteOptions{}))
-	require.Eventually(t, func() bool { return !c.may("get", shop, "apps", "deployments") }, wholekube.StartTimeout, wholekube.PollEvery)
+	c.await(false)
 	require.Equal(t, []string{"Pod " + pods[2].GetName() + " 1", "Pod " + pods[3].GetName() + " 1"}, c.fire(c.serve(), "2", "Forbidden", pods[2:4]...))
 }
 
