@@ -178,10 +178,13 @@ func TestAControllerThatCannotBeAskedForNowIsAskedForAgain(t *testing.T) {
 	left := map[string]int{} // By Deployment: the Gets that succeed before the one that fails.
 	kinds := map[string]kubefault.Kind{}
 	way := newFaulty(t, func(c kubefault.Call) kubefault.Fault {
+		if c.Verb != "get" {
+			return kubefault.Fault{}
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		n, ok := left[c.Subjects[0]]
-		if c.Verb != "get" || !ok {
+		if !ok {
 			return kubefault.Fault{}
 		}
 		if left[c.Subjects[0]]--; n != 0 {
