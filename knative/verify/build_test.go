@@ -49,9 +49,10 @@ var variants = map[string]variant{
 	"objects in alert namespaces": {on: []string{signal}},
 	"controllers as targets":      {on: []string{owners}},
 	"Kafka":                       {on: []string{kafka}},
+	"OIDC":                        {on: []string{oidc}},
 	"the Prometheus Operator":     {on: []string{operator}},
 	"an OpenTelemetry Collector":  {on: []string{otlp}},
-	"all that goes together":      {on: []string{reference, signal, owners, kafka, otlp, operator}, off: []string{"components/datastorage-url"}},
+	"all that goes together":      {on: []string{reference, signal, owners, kafka, otlp, oidc, operator}, off: []string{"components/datastorage-url"}},
 }
 
 const (
@@ -61,6 +62,7 @@ const (
 	kafka     = "components/kafka"
 	otlp      = "components/otlp"
 	operator  = "observability"
+	oidc      = "components/oidc"
 )
 
 func (v variant) has(component string) bool {
@@ -179,6 +181,7 @@ func problems(t *testing.T, dir string, v variant) []string {
 		"delivery":    deliveryProblems,
 		"network":     networkProblems,
 		"monitoring":  monitoringProblems,
+		"senders":     senderProblems,
 	} {
 		for _, problem := range check(all, v) {
 			found = append(found, name+": "+problem)

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the chart's templates and the tab
 var sources = map[string][]string{
 	"namespace.yaml":       {"base/namespace.yaml"},
 	"crd.yaml":             {"crd/remediationrequests.yaml"},
-	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml", "components/owner/clusterrole.yaml"},
+	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml", "components/owner/clusterrole.yaml", "components/oidc/clusterrole.yaml"},
 	"broker.yaml":          {"base/broker.yaml"},
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
@@ -39,10 +39,11 @@ type choice struct {
 }
 
 const (
-	fixed    = `eq .Values.placement "fixed"`
-	signaled = `eq .Values.placement "signal"`
-	owned    = `eq .Values.target "owner"`
-	watching = ".Values.observability.enabled"
+	fixed         = `eq .Values.placement "fixed"`
+	signaled      = `eq .Values.placement "signal"`
+	owned         = `eq .Values.target "owner"`
+	watching      = ".Values.observability.enabled"
+	authenticated = `.Values.oidc.enabled`
 )
 
 // keep leaves an object alone when the release is uninstalled.
@@ -54,12 +55,14 @@ var choices = map[string]choice{
 		keep, replace("  name: onefire\n", "  name: {{ .Release.Namespace }}\n"),
 	}},
 	"CustomResourceDefinition remediationrequests.kubernaut.ai": {when: ".Values.crd.install", changes: []change{keep}},
-	"Role onefire":                     {when: fixed},
-	"RoleBinding onefire":              {when: fixed},
-	"ClusterRole onefire":              {when: signaled},
-	"ClusterRoleBinding onefire":       {when: signaled},
-	"ClusterRole onefire-owner":        {when: owned},
-	"ClusterRoleBinding onefire-owner": {when: owned},
+	"Role onefire":                       {when: fixed},
+	"RoleBinding onefire":                {when: fixed},
+	"ClusterRole onefire":                {when: signaled},
+	"ClusterRoleBinding onefire":         {when: signaled},
+	"ClusterRole onefire-owner":          {when: owned},
+	"ClusterRoleBinding onefire-owner":   {when: owned},
+	"ClusterRole onefire-senders":        {when: authenticated},
+	"ClusterRoleBinding onefire-senders": {when: authenticated},
 	"Service onefire": {changes: []change{
 		replace(`min-scale: "0"`, "min-scale: {{ .Values.function.scale.min | quote }}"),
 		replace(`max-scale: "5"`, "max-scale: {{ .Values.function.scale.max | quote }}"),
@@ -79,6 +82,7 @@ var choices = map[string]choice{
   value: owner
 {{- end }}`),
 		within("env", true, collector),
+		within("env", true, whenOIDC("\n- name: OIDC_AUDIENCE\n  value: "+audience+"\n- name: OIDC_SUBJECTS\n  value: {{ include \"onefire.senders\" $ | quote }}")),
 		within("resources", false, quantities("function")),
 	}},
 	"ConfigMap onefire-broker": {when: "not .Values.broker.config.name"},
@@ -87,11 +91,15 @@ var choices = map[string]choice{
 		replace("    name: onefire-broker\n", `    name: {{ .Values.broker.config.name | default "onefire-broker" | quote }}`+"\n"),
 		replace("    namespace: {{ .Release.Namespace }}\n", "    namespace: {{ .Values.broker.config.namespace | default .Release.Namespace | quote }}\n"),
 	}},
+	"Trigger onefire": {changes: []change{
+		replace("      kind: Service\n      name: onefire\n", "      kind: Service\n      name: onefire\n    {{- if "+authenticated+" }}\n    audience: "+audience+"\n    {{- end }}\n"),
+	}},
 	"Deployment onefire-source": {changes: []change{
 		replace("replicas: 2\n", "replicas: {{ .Values.source.replicas }}\n"),
 		replace("image: onefire-source\n", `image: {{ include "onefire.image" (list $ "source") }}`+"\n"),
 		within("env", true, variables("source")),
 		within("env", true, collector),
+		within("env", true, whenOIDC("\n- name: SINK_TOKEN_FILE\n  value: /oidc/token")),
 		within("resources", false, quantities("source")),
 	}},
 	"Deployment onefire-deadletters": {changes: []change{
@@ -104,6 +112,9 @@ var choices = map[string]choice{
 		replace("image: onefire-deadletters\n", `image: {{ include "onefire.image" (list $ "deadletters") }}`+"\n"),
 		replace("http://onefire.onefire.svc", "http://onefire.{{ .Release.Namespace }}.svc"),
 		within("env", true, variables("replay")),
+		within("env", true, whenOIDC("\n- name: REPLAY_TOKEN_FILE\n  value: /var/run/onefire/token")),
+		replace("              args: [replay, all]\n", "              args: [replay, all]\n"+mount),
+		replace("          containers:\n", volume+"          containers:\n"),
 		within("resources", false, quantities("replay")),
 	}},
 	"NetworkPolicy onefire":             {changes: []change{monitoring}},
@@ -165,6 +176,34 @@ const collector = `
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ . | quote }}
 {{- end }}`
+const (
+	// audience is whom tokens for the function are made out to.
+	audience = "serving.knative.dev/service/{{ $.Release.Namespace }}/onefire"
+	// mount and volume give the replay such a token.
+	mount = `              {{- if ` + authenticated + ` }}
+              volumeMounts:
+                - name: sender
+                  mountPath: /var/run/onefire
+                  readOnly: true
+              {{- end }}
+`
+	volume = `          {{- if ` + authenticated + ` }}
+          volumes:
+            - name: sender
+              projected:
+                sources:
+                  - serviceAccountToken:
+                      audience: ` + audience + `
+                      expirationSeconds: 3600
+                      path: token
+          {{- end }}
+`
+)
+
+// whenOIDC is lines that are there where senders show who they are.
+func whenOIDC(lines string) string {
+	return "\n{{- if " + authenticated + " }}" + lines + "\n{{- end }}"
+}
 
 func variables(part string) string {
 	return "\n{{- include \"onefire.env\" .Values." + part + ".env | nindent INDENT }}"

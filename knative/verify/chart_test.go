@@ -38,6 +38,7 @@ var sets = map[string]same{
 	"kafka":     {variant: variants["Kafka"]},
 	"otlp":      {variant: variants["an OpenTelemetry Collector"]},
 	"operator":  {variant: variants["the Prometheus Operator"]},
+	"oidc":      {variant: variants["OIDC"]},
 	"all":       {variant: variants["all that goes together"]},
 	"site": {variant: watched, edits: [][3]string{
 		{"kustomization.yaml", "newName: dev.local/onefire, newTag: dev", "newName: registry.example/team/onefire, digest: sha256:" + digest},

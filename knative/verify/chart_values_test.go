@@ -41,6 +41,9 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		"a word for a boolean":        {sink + "crd: {install: 'no'}", []string{"/crd/install", "want boolean"}},
 		"a quantity with a slip":      {sink + "replay: {resources: {limits: {memory: 1GB}}}", []string{"/replay/resources/limits/memory"}},
 		"a Collector from nowhere":    {sink + "otlp: {endpoint: 'http://collector:4318'}", []string{"/otlp/namespace"}},
+		"senders that nobody asks":    {sink + "oidc: {subjects: ['system:serviceaccount:a:b']}", []string{"/oidc/subjects"}},
+		"two senders in one":          {sink + "oidc: {enabled: true, subjects: ['a,b']}", []string{"/oidc/subjects/0"}},
+		"an audience past the chart":  {sink + "function: {env: {OIDC_AUDIENCE: x}}", []string{"/function/env/OIDC_AUDIENCE"}},
 		"more than a pod takes":       {sink + "function: {scale: {target: 1000}}", []string{"/function/scale/target", "256"}},
 	} {
 		t.Run(name, func(t *testing.T) {

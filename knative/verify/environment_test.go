@@ -42,6 +42,12 @@ func environment(all objects, p pod) map[string]string {
 			variables[v.Name] = p.Namespace
 		}
 	}
+	// The files of tokens are there when a pod starts; here any other will do.
+	for name, file := range tokens(all, p) {
+		if variables[name] == file {
+			variables[name] = "doc.go"
+		}
+	}
 	for _, b := range every[*sourcesv1.SinkBinding](all) {
 		if b.Spec.Subject.Name == p.name {
 			variables["K_SINK"] = "http://" + b.Spec.Sink.Ref.Name + "." + b.Spec.Sink.Ref.Namespace + ".svc.cluster.local"

@@ -56,6 +56,26 @@ func TestMistakesAreFound(t *testing.T) {
 			file: "../components/owner/kustomization.yaml", from: "value: owner", to: "value: labels",
 			v: variant{on: []string{owners}}, want: "the target is labels",
 		},
+		"a right that reviewing tokens does not need": {
+			file: "../components/oidc/clusterrole.yaml", from: "verbs: [create]", to: "verbs: [create, get]",
+			v: variant{on: []string{oidc}}, want: "rights: onefire may",
+		},
+		"a Trigger with tokens for somebody else": {
+			file: "../components/oidc/kustomization.yaml", from: "        value: serving.knative.dev/service/onefire/onefire\n",
+			to: "        value: serving.knative.dev/service/onefire/other\n", v: variant{on: []string{oidc}}, want: "senders: the function asks",
+		},
+		"a Trigger that may not send": {
+			file: "../components/oidc/kustomization.yaml", from: "onefire-oidc-eventing.knative.dev-trigger", to: "onefire-oidc-trigger",
+			v: variant{on: []string{oidc}}, want: "may send, and it should be",
+		},
+		"a token that is somewhere else": {
+			file: "../components/oidc/kustomization.yaml", from: "value: /oidc/token", to: "value: /oidc/jwt",
+			v: variant{on: []string{oidc}}, want: "SINK_TOKEN_FILE",
+		},
+		"a replay that has no token": {
+			file: "../components/oidc/kustomization.yaml", from: "mountPath: /var/run/onefire", to: "mountPath: /var/run/tokens",
+			v: variant{on: []string{oidc}}, want: "REPLAY_TOKEN_FILE",
+		},
 		"a token that nobody needs": {
 			file: "source.yaml", from: "      automountServiceAccountToken: false\n", to: "", want: "has a token",
 		},

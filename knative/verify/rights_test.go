@@ -15,6 +15,7 @@ import (
 
 	"onefire/dedup"
 	"onefire/function/owner"
+	"onefire/function/sender"
 )
 
 // rights is what each of them calls, by resource.
@@ -32,8 +33,11 @@ var rights = map[string]map[string][]string{
 // wanted is what each of them calls with what was chosen.
 func wanted(v variant) map[string]map[string][]string {
 	all := maps.Clone(rights)
+	all["onefire"] = maps.Clone(rights["onefire"])
+	if v.has(oidc) {
+		all["onefire"][sender.Resource.Group+"/"+sender.Resource.Resource] = []string{"create"}
+	}
 	if v.has(owners) {
-		all["onefire"] = maps.Clone(rights["onefire"])
 		for _, r := range owner.Resources() {
 			all["onefire"][r.Group+"/"+r.Resource] = []string{"get"}
 		}
@@ -79,13 +83,13 @@ func rightsProblems(all objects, v variant) []string {
 	}
 	var found []string
 	reach := 0
-	for _, c := range []string{signal, owners} {
+	for _, c := range []string{signal, owners, oidc} {
 		if v.has(c) {
 			reach++
 		}
 	}
 	if reach != len(cluster) {
-		found = append(found, "rights in the whole cluster go with REMEDIATION_PLACEMENT=signal and TARGET=owner, and with nothing else")
+		found = append(found, "rights in the whole cluster go with REMEDIATION_PLACEMENT=signal, TARGET=owner and OIDC_AUDIENCE, and with nothing else")
 	}
 	for name, want := range wanted(v) {
 		for _, verbs := range granted[name] {
@@ -146,6 +150,7 @@ func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
 	}{
 		"dedup":                {dedup.Resource.Group, []string{"onefire"}},
 		"function/events":      {"events.k8s.io", []string{"onefire"}},
+		"function/sender":      {sender.Resource.Group, []string{"onefire"}},
 		"function/deadletters": {"", []string{"onefire-deadletters", "onefire-replay"}},
 	} {
 		called := map[string]bool{}
@@ -157,7 +162,7 @@ func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
 		}
 		granted := map[string]bool{}
 		for _, name := range row.names {
-			for resource, some := range rights[name] {
+			for resource, some := range wanted(variant{on: []string{oidc}})[name] {
 				if !strings.HasPrefix(resource, row.group+"/") {
 					continue
 				}

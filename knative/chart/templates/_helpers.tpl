@@ -22,3 +22,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   value: {{ $value | quote }}
 {{- end }}
 {{- end }}
+
+{{/* Who may send to the function, where senders show who they are. */}}
+{{- define "onefire.senders" -}}
+{{- $accounts := printf "system:serviceaccount:%s:" .Release.Namespace }}
+{{- concat (list (print $accounts "onefire-oidc-eventing.knative.dev-trigger") (print $accounts "onefire-replay")) .Values.oidc.subjects | join "," }}
+{{- end }}
