@@ -13,7 +13,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # detector, and it would find nothing of ours there: tests run them without.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
+.PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -99,6 +99,20 @@ image: ## Build images into bin/images, without Docker; REPO=registry.example/te
 
 test-image: ## Test the images: the same twice, what is in them, and that they run and push (2 minutes; the first time 6).
 	cd test/images && go vet ./... && go test -race -timeout 30m ./...
+
+licences: ## List what is linked into the commands, and fail where a licence is not allowed.
+	cd test/images && go run ./cmd/onefire-licences $(addprefix ../../,$(wildcard function/cmd/*))
+
+# The database of vulnerabilities: https://vuln.go.dev, a mirror, or file:///FOLDER.
+# UNCHECKED is how `make vulnerabilities` ends where it does not answer.
+GOVULNDB ?= https://vuln.go.dev
+UNCHECKED ?= 1
+SHIPPED ?= . ./function/cmd/...
+
+vulnerabilities: ## Look for known vulnerabilities in what is shipped, in the database GOVULNDB (https://vuln.go.dev).
+	@mkdir -p bin && GOBIN=$(CURDIR)/bin go install golang.org/x/vuln/cmd/govulncheck@v1.9.0
+	@bin/govulncheck -db $(GOVULNDB) $(SHIPPED) || { code=$$?; [ $$code != 3 ] || exit $$code; \
+		echo "nothing was checked: $(GOVULNDB) does not answer as a database of vulnerabilities; name a mirror with GOVULNDB" >&2; exit $(UNCHECKED); }
 
 func: ## Build the func CLI as bin/func (first time: 4 minutes).
 	cd test/func && go build -o ../../bin/func \

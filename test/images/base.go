@@ -23,9 +23,13 @@ const User = "65532:65532"
 // certificates is where Go and everything else on Linux looks first.
 const certificates = "etc/ssl/certs/ca-certificates.crt"
 
-// base is the image that commands are put on, for each platform.
-func base(platforms []v1.Platform) (v1.ImageIndex, error) {
-	files, err := baseFiles()
+// notices are the licences of what others wrote.
+const notices = "licenses/THIRD-PARTY"
+
+// base is the image that commands are put on, for each platform. licence is
+// ours, and notice those of others.
+func base(platforms []v1.Platform, licence, notice []byte) (v1.ImageIndex, error) {
+	files, err := baseFiles(licence, notice)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +45,7 @@ func base(platforms []v1.Platform) (v1.ImageIndex, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making the base image for %s: %w", p, err)
 		}
-		image, err = mutate.Append(image, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "root certificates and users"}})
+		image, err = mutate.Append(image, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "root certificates, users and licences"}})
 		if err != nil {
 			return nil, fmt.Errorf("making the base image for %s: %w", p, err)
 		}
@@ -51,10 +55,10 @@ func base(platforms []v1.Platform) (v1.ImageIndex, error) {
 }
 
 // baseFiles is a tar of the base image's files.
-func baseFiles() ([]byte, error) {
+func baseFiles(licence, notice []byte) ([]byte, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	for _, dir := range []string{"etc/", "etc/ssl/", "etc/ssl/certs/"} {
+	for _, dir := range []string{"etc/", "etc/ssl/", "etc/ssl/certs/", "licenses/"} {
 		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}); err != nil {
 			return nil, fmt.Errorf("writing %s into the base image: %w", dir, err)
 		}
@@ -65,6 +69,8 @@ func baseFiles() ([]byte, error) {
 	}{
 		{certificates, roots()},
 		{"etc/group", []byte("root:x:0:\nnonroot:x:65532:\n")},
+		{"licenses/LICENSE", licence},
+		{notices, notice},
 		{"etc/passwd", []byte("root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n")},
 	} {
 		err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: file.name, Size: int64(len(file.data)), Mode: 0o644})

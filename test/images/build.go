@@ -61,7 +61,18 @@ func Build(ctx context.Context, dir string, platforms []string) (*Image, error) 
 		}
 		all[i] = *p
 	}
-	under, err := base(all)
+	dependencies, err := Dependencies(ctx, dir, platforms)
+	if err != nil {
+		return nil, err
+	}
+	if err := Check(dependencies); err != nil {
+		return nil, fmt.Errorf("the licences of what is in %s: %w", c.ImportPath, err)
+	}
+	licence, err := own(c.Module.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading the licence of %s: %w", c.ImportPath, err)
+	}
+	under, err := base(all, licence, Notice(dependencies))
 	if err != nil {
 		return nil, err
 	}

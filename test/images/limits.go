@@ -2,6 +2,9 @@ package images
 
 import "time"
 
+// Platforms are those that images are published for.
+var Platforms = []string{"linux/amd64", "linux/arm64"}
+
 const (
 	// BuildTimeout bounds building and pushing. A cold build of all dependencies
 	// takes two minutes on two cores for each platform; a slow machine and a

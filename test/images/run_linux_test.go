@@ -35,7 +35,7 @@ func TestTheFunctionRunsWithNothingButItsImage(t *testing.T) {
 	files := mutate.Extract(image.Platforms[0].Image)
 	defer files.Close()
 	unpack(t, func() (io.ReadCloser, error) { return files, nil }, root)
-	require.Equal(t, []string{"etc/group", "etc/passwd", certificates, "ko-app/onefire"}, regular(t, root), "no shell, no tools, no source")
+	require.Equal(t, []string{"etc/group", "etc/passwd", certificates, "ko-app/onefire", "licenses/LICENSE", notices}, regular(t, root), "no shell, no tools, no source")
 
 	api := httptest.NewServer(http.NotFoundHandler())
 	defer api.Close()

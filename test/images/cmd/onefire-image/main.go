@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	standard := "linux/" + runtime.GOARCH
 	if *repository != "" {
-		standard = "linux/amd64,linux/arm64"
+		standard = strings.Join(images.Platforms, ",")
 	}
 	// ko logs what it thinks of the state of git. Its errors come back.
 	log.SetOutput(io.Discard)
