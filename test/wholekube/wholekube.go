@@ -4,6 +4,7 @@
 package wholekube
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -80,7 +81,7 @@ func (c *Cluster) run(binaries, name string, args ...string) {
 	require.NoError(c.t, err)
 	log, err := os.Create(c.Path(name + ".log"))
 	require.NoError(c.t, err)
-	cmd := exec.Command(binary, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(c.t.Context()), binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(c.t, cmd.Start(), "make test-kube builds it")
