@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,7 +67,11 @@ func TestAnyMetricsReadAsThoseOfOpenTelemetrysOwnExporter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ints := rapid.SliceOfN(rapid.Int64(), 0, 5).Draw(t, "ints")
 		floats := rapid.SliceOfN(rapid.Float64(), 0, 5).Draw(t, "floats")
-		sets := rapid.SliceOfN(keyValues(1), 1, 4).Draw(t, "attributes")
+		// A label le is a histogram's own: with another, no exporter's text can be read.
+		plain := keyValues(1).Filter(func(all []attribute.KeyValue) bool {
+			return !slices.ContainsFunc(all, func(a attribute.KeyValue) bool { return a.Key == "le" })
+		})
+		sets := rapid.SliceOfN(plain, 1, 4).Draw(t, "attributes")
 		got, want := bothTexts(t, address, func(m metric.Meter) {
 			for _, attributes := range sets {
 				measure(context.Background(), t, m, ints, floats, attributes)
