@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -280,13 +279,6 @@ func hostPort(wrong func(string, ...any), name, address string) {
 	_, port, err := net.SplitHostPort(address)
 	if _, number := strconv.ParseUint(port, 10, 16); address != "" && (err != nil || number != nil) {
 		wrong("%s: %q is no host:port with a port up to 65535", name, address)
-	}
-}
-
-func httpURL(wrong func(string, ...any), name, address string) {
-	u, err := url.Parse(address)
-	if address != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		wrong("%s: %q is no http or https URL", name, address)
 	}
 }
 

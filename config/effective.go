@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"reflect"
 	"strings"
 )
@@ -87,10 +86,7 @@ func shown(value any) string {
 		if strings.HasPrefix(v, "-----BEGIN") {
 			return fmt.Sprintf("PEM, %d bytes", len(v))
 		}
-		if u, err := url.Parse(v); err == nil && u.User != nil {
-			return u.Redacted()
-		}
-		return v
+		return redacted(v)
 	default:
 		return fmt.Sprint(v)
 	}

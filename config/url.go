@@ -1,0 +1,27 @@
+package config
+
+import (
+	"net/url"
+	"strings"
+)
+
+func httpURL(wrong func(string, ...any), name, address string) {
+	u, err := url.Parse(address)
+	if address != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		wrong("%s: %q is no http or https URL", name, redacted(address))
+	}
+}
+
+// redacted is a URL as it may be shown: without its password. Of one that cannot
+// be read, all that may be a password is left out.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	at := strings.LastIndex(address, "@")
+	if err == nil && u.Host != "" || at < 0 || !strings.Contains(address[:at], ":") {
+		return address
+	}
+	return "(hidden)" + address[at:]
+}
