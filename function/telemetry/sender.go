@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -130,7 +131,11 @@ func (s *sender) post(ctx context.Context, body []byte) error {
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return err
+		// The URL stays out of the log: a key may be part of it.
+		if whole := (*url.Error)(nil); errors.As(err, &whole) {
+			err = whole.Err
+		}
+		return fmt.Errorf("the collector is not available: %w", err)
 	}
 	defer resp.Body.Close()
 	// Half an answer is enough: its status says what became of the export.

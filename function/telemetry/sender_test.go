@@ -3,6 +3,7 @@ package telemetry
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,27 @@ func TestAnExportIsTriedAgainWhereThatMayHelp(t *testing.T) {
 				return
 			}
 			require.Contains(t, logged.String(), row.lost)
+		})
+	}
+}
+
+func TestWhatIsLoggedHasNoSecretInIt(t *testing.T) {
+	c := newCollector(t, answer(400, ""))
+	for name, endpoint := range map[string]string{
+		"nobody is there": "http://hush1:hush2@127.0.0.1:1/hush3?key=hush4",
+		"somebody is":     strings.Replace(c.URL, "://", "://hush1:hush2@", 1) + "/hush3?key=hush4",
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, logged := options(endpoint)
+			o.OTel.TracesEndpoint, o.OTel.MetricsEndpoint = endpoint, ""
+			o.OTel.Headers = config.Headers{"Authorization": "Bearer hush5"}
+			o.OTel.Timeout = config.Milliseconds(50 * time.Millisecond)
+			all := start(t, o)
+			_, span := all.Tracer().Start(t.Context(), "settle")
+			span.End()
+			require.NoError(t, all.Stop(t.Context()))
+			require.Contains(t, logged.String(), "telemetry lost")
+			require.NotContains(t, logged.String(), "hush")
 		})
 	}
 }
