@@ -44,6 +44,9 @@ const (
 	// than its request's.
 	maxParallel = 128
 	maxPlaces   = 2048
+	// maxTold is how many alerts one span tells of, at about 1 KiB each; the log
+	// has all of them. While no collector takes spans 2,048 wait in memory.
+	maxTold = 8
 	// eventTimeout bounds one request, its body included: Knative's data plane
 	// and func's server give up after 30 s.
 	eventTimeout = 25 * time.Second

@@ -49,7 +49,7 @@ func (p *parts) processing(ctx context.Context, e event.Event) (context.Context,
 }
 
 // processed ends the span of an event. Alerts that needed no settling have no
-// span of their own.
+// span of their own, and the first of them are told there.
 func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, truncated uint64) {
 	defer span.End()
 	if !span.IsRecording() {
@@ -59,9 +59,11 @@ func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, t
 	if truncated > 0 {
 		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(truncated, 1<<32))))
 	}
+	told := 0
 	for i := range results {
-		if r := results[i]; r.reason == mapping.Malformed || r.reason.Decision() == mapping.Filtered {
+		if r := results[i]; told < maxTold && (r.reason == mapping.Malformed || r.reason.Decision() == mapping.Filtered) {
 			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
+			told++
 		}
 	}
 	if a.Status != http.StatusOK {
@@ -88,13 +90,14 @@ func (p *parts) settling(ctx context.Context) (context.Context, trace.Span) {
 }
 
 // settled ends that span. Its attributes are those of the first alert; where
-// there are more, each is an event.
+// there are more, the first of them are an event each.
 func (g *group) settled(span trace.Span, results []result) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
 	}
 	var first *result
+	told := 0
 	for _, alerts := range [][]int{g.firing, g.resolved} {
 		for _, i := range alerts {
 			r := &results[i]
@@ -102,7 +105,8 @@ func (g *group) settled(span trace.Span, results []result) {
 				first = r
 				span.SetAttributes(append(r.attributes(), attribute.Int(tracing.Alerts, len(g.firing)+len(g.resolved)))...)
 			}
-			if len(g.firing)+len(g.resolved) > 1 {
+			if len(g.firing)+len(g.resolved) > 1 && told < maxTold {
+				told++
 				span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
 			}
 			switch {

@@ -3,6 +3,7 @@ package function
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -295,6 +296,21 @@ func TestWithoutATracerNothingIsSpent(t *testing.T) {
 			resp.Body.Close()
 		}
 	}))
+}
+
+func TestASpanTellsOfAFewAlerts(t *testing.T) {
+	f := newTraced(t)
+	var alerts []string
+	for i := range 4 * maxTold {
+		alerts = append(alerts, alert("firing", "alertname=Watchdog"), alert("firing", "alertname=A", "namespace=n", "pod=p", fmt.Sprintf("i=%d", i)))
+	}
+	requireStatus(t, 200, f.serve(from(parentOf(1, 2, 1), binary("1", webhook(alerts...)))))
+	spans := f.take()
+	for _, name := range []string{"process test", "settle"} {
+		span := named(spans, name)[0]
+		require.Len(t, span.Events, maxTold, name)
+		require.Contains(t, []string{fmt.Sprint(8 * maxTold), fmt.Sprint(4 * maxTold)}, value(span, tracing.Alerts), "but all are counted")
+	}
 }
 
 // nothing is a transport that answers nothing.
