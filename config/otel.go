@@ -199,7 +199,11 @@ func (o *OTel) complete() {
 		case o.Disabled || signal.exporter == ExporterNone:
 			*signal.endpoint = ""
 		case *signal.endpoint == "" && o.Endpoint != "":
-			*signal.endpoint = strings.TrimSuffix(o.Endpoint, "/") + "/" + signal.path
+			base, query, asks := strings.Cut(o.Endpoint, "?")
+			*signal.endpoint = strings.TrimSuffix(base, "/") + "/" + signal.path
+			if asks {
+				*signal.endpoint += "?" + query
+			}
 		}
 	}
 }
@@ -208,11 +212,12 @@ func (o *OTel) complete() {
 // one's mistake.
 func (o *OTel) validate(wrong func(string, ...any)) {
 	httpURL(wrong, "OTEL_EXPORTER_OTLP_ENDPOINT", o.Endpoint)
+	base, _, _ := strings.Cut(o.Endpoint, "?")
 	for name, endpoint := range map[string]string{
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT":  o.TracesEndpoint,
 		"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": o.MetricsEndpoint,
 	} {
-		if o.Endpoint == "" || !strings.HasPrefix(endpoint, strings.TrimSuffix(o.Endpoint, "/")+"/v1/") {
+		if o.Endpoint == "" || !strings.HasPrefix(endpoint, strings.TrimSuffix(base, "/")+"/v1/") {
 			httpURL(wrong, name, endpoint)
 		}
 	}

@@ -105,6 +105,15 @@ func TestEveryVariableOfOpenTelemetry(t *testing.T) {
 	}
 }
 
+func TestAQueryOfTheBaseEndpointStaysBehindThePaths(t *testing.T) {
+	o, err := loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c.example/otlp/?tenant=a/b"})
+	require.NoError(t, err)
+	require.Equal(t, "https://c.example/otlp/v1/traces?tenant=a/b", o.TracesEndpoint)
+	require.Equal(t, "https://c.example/otlp/v1/metrics?tenant=a/b", o.MetricsEndpoint)
+	_, err = loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "c.example?tenant=a"})
+	require.EqualError(t, err, `wrong configuration: OTEL_EXPORTER_OTLP_ENDPOINT: "c.example?tenant=a" is no http or https URL`)
+}
+
 func TestAPodsHostnameIsItsName(t *testing.T) {
 	o, err := loadOTel(t, map[string]string{"HOSTNAME": "onefire-1", "KUBERNETES_SERVICE_HOST": "10.0.0.1"})
 	require.NoError(t, err)
