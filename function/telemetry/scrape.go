@@ -26,11 +26,11 @@ func scrape(ctx context.Context, address string, reader sdk.Reader, failed func(
 	routes.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		var metrics metricdata.ResourceMetrics
 		if err := reader.Collect(r.Context(), &metrics); err != nil {
-			failed(err)
 			if errors.Is(err, sdk.ErrReaderShutdown) || r.Context().Err() != nil {
-				w.WriteHeader(http.StatusServiceUnavailable)
+				w.WriteHeader(http.StatusServiceUnavailable) // The process stops, or nobody listens.
 				return
 			}
+			failed(err)
 			// One instrument that has no value now does not hide the others.
 		}
 		w.Header().Set("Content-Type", contentType)

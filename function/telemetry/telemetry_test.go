@@ -248,3 +248,22 @@ func TestAValueThatCannotBeReadHidesNoOther(t *testing.T) {
 	require.Contains(t, logged.String(), "nobody knows")
 	require.NoError(t, all.Stop(t.Context()))
 }
+
+func TestAScrapeWhileTheProcessStopsIsNoLoss(t *testing.T) {
+	asked, release := make(chan struct{}, 2), make(chan struct{})
+	c := newCollector(t, func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-release
+	})
+	o, logged := options(c.URL)
+	o.Address = freeAddress(t)
+	all := start(t, o)
+	stopped := make(chan error, 1)
+	go func() { stopped <- all.Stop(t.Context()) }()
+	<-asked // The last export, after which nothing more is counted.
+	status, _ := get(t, "http://"+o.Address+"/metrics")
+	close(release)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.NoError(t, <-stopped)
+	require.Empty(t, logged.String())
+}
