@@ -202,7 +202,7 @@ func TestASlipInACommandIsFound(t *testing.T) {
 		"a folder":               {string(text), "$ kubectl apply -k knative/", "$ kubectl apply -k kustomize/"},
 		"a line of site.env":     {string(text), "DATASTORAGE_NAMESPACE=kubernaut-system", "DATASTORE_NAMESPACE=kubernaut-system"},
 		"a tag that is not kept": {string(text), "s#newTag: dev#", "s#newTag: latest#"},
-		"a value of the chart":   {string(helm), "  registry: registry.example/team", "  registy: registry.example/team"},
+		"a value of the chart":   {string(helm), "  registry: registry.example/team", "  registri: registry.example/team"},
 		"a chart":                {string(helm), "helm install onefire knative/chart", "helm install onefire knative/charts"},
 	} {
 		t.Run(name, func(t *testing.T) {
