@@ -26,6 +26,8 @@ type Image struct {
 	Result build.Result
 	// Platforms are the images for each platform, in the order asked for.
 	Platforms []Platform
+	// kept says why it may be used here, but not be given on.
+	kept error
 }
 
 // Platform is an image for one platform.
@@ -65,9 +67,6 @@ func Build(ctx context.Context, dir string, platforms []string) (*Image, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := Check(dependencies); err != nil {
-		return nil, fmt.Errorf("the licences of what is in %s: %w", c.ImportPath, err)
-	}
 	licence, err := own(c.Module.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("reading the licence of %s: %w", c.ImportPath, err)
@@ -84,7 +83,7 @@ func Build(ctx context.Context, dir string, platforms []string) (*Image, error) 
 	if err != nil {
 		return nil, fmt.Errorf("building %s: %w", c.ImportPath, err)
 	}
-	image := &Image{Name: path.Base(c.ImportPath), Result: result}
+	image := &Image{Name: path.Base(c.ImportPath), Result: result, kept: Check(dependencies)}
 	if image.Platforms, err = split(result); err != nil {
 		return nil, fmt.Errorf("reading what ko built of %s: %w", c.ImportPath, err)
 	}

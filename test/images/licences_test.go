@@ -108,3 +108,9 @@ func TestTheOwnLicenceIsFoundAboveTheModule(t *testing.T) {
 	_, err = Dependencies(t.Context(), filepath.Join(repository, "test/cmd/onefire-datastorage"), Platforms[:1])
 	require.NoError(t, err)
 }
+
+func TestWhatMayNotBeGivenOnIsNotPushed(t *testing.T) {
+	image := &Image{Name: "x", kept: Check([]Dependency{{Module: "example.org/y v1", Licences: []string{"GPL-3.0"}}})}
+	_, err := image.Push(t.Context(), "127.0.0.1:1/team", "v1")
+	require.ErrorContains(t, err, "example.org/y v1: its licence GPL-3.0 is not allowed")
+}
