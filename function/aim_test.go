@@ -158,7 +158,7 @@ func TestOwnersAreFoundOnlyWhereConfigured(t *testing.T) {
 	var calls atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		calls.Add(1)
-		http.Error(w, "no", http.StatusForbidden)
+		http.Error(w, "no", http.StatusBadRequest)
 	}))
 	defer server.Close()
 	client := &rest.Config{Host: server.URL}
@@ -167,7 +167,7 @@ func TestOwnersAreFoundOnlyWhereConfigured(t *testing.T) {
 	require.Nil(t, o)
 	o, err = newOwners(client, config.Config{Target: config.TargetOwner, ClusterName: "eu-1"})
 	require.NoError(t, err)
-	for cluster, want := range map[string]owner.Result{"": owner.Forbidden, "eu-1": owner.Forbidden, "eu-2": owner.OtherCluster} {
+	for cluster, want := range map[string]owner.Result{"": owner.Refused, "eu-1": owner.Refused, "eu-2": owner.OtherCluster} {
 		found, err := o.Find(t.Context(), mapping.Signal{Cluster: cluster, Target: mapping.Target{APIVersion: "v1", Kind: "Pod", Name: "p" + cluster, Namespace: "shop"}})
 		require.NoError(t, err)
 		require.Equal(t, want, found.Result)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -97,6 +98,7 @@ func (f *fakeAPI) resolver(t testing.TB) *Resolver {
 	t.Cleanup(server.Close)
 	r, err := New(&rest.Config{Host: server.URL}, "here")
 	require.NoError(t, err)
+	r.pause = time.Millisecond
 	t.Cleanup(func() { r.client.(*rest.RESTClient).Client.CloseIdleConnections() })
 	return r
 }

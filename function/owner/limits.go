@@ -15,6 +15,10 @@ const (
 	// callTimeout bounds one Get, the wait for its turn included. It takes
 	// milliseconds.
 	callTimeout = 5 * time.Second
+	// refusalPause is how long a 403 stands before it is asked for again and
+	// believed: an API server that has just started refuses everything for a
+	// tenth of a second, until it has read the roles.
+	refusalPause = 2 * time.Second
 	// maxAnswer bounds an answer, in bytes: etcd takes no object above 1.5 MiB.
 	maxAnswer = 2 << 20
 	// maxKind bounds the kind and the version in a reference, in bytes: what the

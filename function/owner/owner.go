@@ -65,6 +65,8 @@ type Resolver struct {
 	flight singleflight.Group
 	places *semaphore.Weighted
 	now    func() time.Time
+	// pause is [refusalPause].
+	pause time.Duration
 }
 
 // answer is what the API server said of an object.
@@ -87,7 +89,7 @@ func New(config *rest.Config, cluster string) (*Resolver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of owners: %w", err)
 	}
-	return &Resolver{client: client, cluster: cluster, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now}, nil
+	return &Resolver{client: client, cluster: cluster, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now, pause: refusalPause}, nil
 }
 
 // Find finds the top-level controller of the object that a signal's labels name.
@@ -189,19 +191,25 @@ func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
 	return a, ok && r.now().Sub(a.at) < maxAge
 }
 
-// ask asks the API server, and remembers what it says.
+// ask asks the API server, and remembers what it says. That the function may not
+// read a kind is believed when it is said twice, and of that kind for a while.
 func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
-	if err := r.places.Acquire(ctx, 1); err != nil {
-		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
-	}
-	defer r.places.Release(1)
-	a := answer{result: Resolved}
-	var err error
-	if a.controller, err = r.get(ctx, t); err != nil {
-		var ok bool
-		if a.result, ok = final(err); !ok {
-			return answer{}, err
+	kind := mapping.Target{Kind: t.Kind} // No object has this key: it has no name.
+	a, err := r.say(ctx, t)
+	if _, sure := r.remembered(kind); err == nil && a.result == Forbidden && !sure {
+		timer := time.NewTimer(r.pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return answer{}, fmt.Errorf("waiting to ask again: %w", ctx.Err())
 		}
+		if a, err = r.say(ctx, t); err == nil && a.result == Forbidden {
+			r.memory.Add(kind, answer{result: Forbidden, at: r.now()})
+		}
+	}
+	if err != nil {
+		return answer{}, err
 	}
 	before, ok := r.memory.Peek(t)
 	if ok && a.result == Gone && (before.result == Resolved || before.result == Remembered) {
@@ -211,4 +219,21 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 	a.at = r.now()
 	r.memory.Add(t, a)
 	return a, nil
+}
+
+// say is what the API server says now.
+func (r *Resolver) say(ctx context.Context, t mapping.Target) (answer, error) {
+	if err := r.places.Acquire(ctx, 1); err != nil {
+		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
+	}
+	defer r.places.Release(1)
+	controller, err := r.get(ctx, t)
+	if err == nil {
+		return answer{result: Resolved, controller: controller}, nil
+	}
+	result, ok := final(err)
+	if !ok {
+		return answer{}, err
+	}
+	return answer{result: result}, nil
 }
