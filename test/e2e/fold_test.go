@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,4 +143,39 @@ func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {
 		audited = append(audited, fmt.Sprint(e.Data.AlertName, " ", e.Data.Severity))
 	}
 	require.Equal(t, []string{"DiskFull critical", "DiskFull critical"}, audited)
+}
+
+// What an object is told of other alerts passes the CRD's own validation,
+// however strange it is: a patch that the API server refuses would keep an
+// alert from ever being settled.
+func TestStrangeNamesOfAlertsThatFoldAreTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mapping.Schema202608)
+	f := w.start("FINGERPRINT=resource", "AUDIT_SCHEMA=2026-08")
+	require.Equal(t, http.StatusOK, w.post(f, "0", webhook(about("PodSlow", "warning"))))
+	strange := []string{
+		strings.Repeat("x", 253), strings.Repeat("x", 254), strings.Repeat("<", 100_000), strings.Repeat("\U0001F525", 300), strings.Repeat("é", 253),
+		strings.Repeat("\x00\x01\x7f", 200), "\u2028\ufffe\u0085", "\ta\n", " padded ", `"\'{}[]$ref`, "null", "true", "7", "__proto__", "../..", "\ufffd",
+	}
+	for i, name := range strange {
+		severity := []string{"critical", "", strings.Repeat("s", 10_000), "\x00"}[i%4]
+		require.Equal(t, http.StatusOK, w.post(f, fmt.Sprint("a", i), webhook(strangely(t, name, severity))), "%.40q", name)
+	}
+	o := w.only()
+	got, _ := foldedAlerts(t, o)
+	require.Len(t, got, len(strange))
+	size, err := json.Marshal(o.Object)
+	require.NoError(t, err)
+	require.Less(t, len(size), 1<<20)
+	require.EqualValues(t, 1+len(strange), count(o))
+}
+
+// strangely is an alert on the same pod with any alertname and severity.
+func strangely(t testing.TB, alertname, severity string) string {
+	text, err := json.Marshal(map[string]any{
+		"status": "firing", "startsAt": "2026-01-17T12:00:00Z",
+		"labels": map[string]string{"alertname": alertname, "namespace": "payments", "pod": "api-0", "severity": severity},
+	})
+	require.NoError(t, err)
+	return string(text)
 }
