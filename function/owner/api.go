@@ -107,6 +107,9 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mappin
 	if err != nil {
 		return mapping.Target{}, fmt.Errorf("reading the answer: %w", err)
 	}
+	if len(body) > maxAnswer {
+		return mapping.Target{}, errTooLarge
+	}
 	var object struct {
 		Metadata struct {
 			Name            string `json:"name"`
@@ -133,12 +136,20 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mappin
 	return controller, nil
 }
 
-// errOther means that something other than the API server answered.
-var errOther = errors.New("an answer of another name")
+var (
+	// errOther means that something other than the API server answered.
+	errOther = errors.New("an answer of another name")
+	// errTooLarge means that an object's metadata is beyond all measure. It is no
+	// smaller when it is asked for again.
+	errTooLarge = errors.New("an answer above the bound")
+)
 
 // final gives what an error means where asking again says nothing new. All other
 // errors may be gone in a moment.
 func final(err error) (Result, bool) {
+	if errors.Is(err, errTooLarge) {
+		return Refused, true
+	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return "", false

@@ -19,7 +19,8 @@ const (
 	// believed: an API server that has just started refuses everything for a
 	// tenth of a second, until it has read the roles.
 	refusalPause = 2 * time.Second
-	// maxAnswer bounds an answer, in bytes: etcd takes no object above 1.5 MiB.
+	// maxAnswer bounds an answer, in bytes: etcd takes no object above 1.5 MiB. What
+	// is larger for all the escapes in it is as if it had no owner.
 	maxAnswer = 2 << 20
 	// maxKind bounds the kind and the version in a reference, in bytes: what the
 	// CRD takes of a target.

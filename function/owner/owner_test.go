@@ -150,7 +150,7 @@ func TestEachAnswerInTurn(t *testing.T) {
 		"another object":           {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"metadata":{"name":"other"}}`) }, ""},
 		"an object without end": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"metadata":{"name":"x","annotations":{"a":%q}}}`, strings.Repeat("a", maxAnswer))
-		}, ""},
+		}, Refused},
 	}
 	// The pod itself, then its first owner, then the last; and what a name leads
 	// to where the pod is gone.
