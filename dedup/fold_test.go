@@ -152,3 +152,28 @@ func TestAlertsThatAreSettledTogetherAreAllNamed(t *testing.T) {
 		require.Equal(t, 1, slow.calls["patch"], "one patch for all who waited")
 	})
 }
+
+// A memo holds the alerts of the active object alone: nothing is decided on those
+// of the ended ones, of which there can be hundreds.
+func TestAMemoHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
+	s := newStore()
+	ended := made(s, "a", "b")
+	s.complete(ended)
+	active := made(s, "x", "c")
+	s.now = s.now.Add(settledAge + time.Second)
+	d, err := newDeduplicator(s, "alert")
+	require.NoError(t, err)
+	_, err = d.Settle(t.Context(), signalOf(nextEvent), []string{nextEvent}, nil)
+	require.NoError(t, err)
+	m, ok := d.memory.recall(subject{signal.Namespace, signal.Fingerprint})
+	require.True(t, ok)
+	require.Len(t, m.objects, 2)
+	for _, o := range m.objects {
+		want := s.seen[o.name].folds
+		require.NotEmpty(t, want.others)
+		if o.name != active {
+			want = folds{}
+		}
+		require.Equal(t, want, o.folds, o.name)
+	}
+}

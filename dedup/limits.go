@@ -68,7 +68,8 @@ const (
 	// call callTimeout more; the rest is for clocks and for processes that stall.
 	settledAge = 2 * time.Minute
 	// maxMemos is how many subjects are remembered, and maxMemoKeys bounds the
-	// keys in one memo: 30 KiB, and 1 to 8 KiB as a rule.
+	// keys in one memo: 30 KiB, and 1 to 8 KiB as a rule. Alerts are remembered
+	// of the active object alone, 5 KiB at most.
 	maxMemos    = 2048
 	maxMemoKeys = 4 * MaxEvents
 	// maxStale is the share of old memos from which on an object is read before

@@ -134,6 +134,8 @@ func (h *handler) remember(past []object, changed object) {
 	for i := range m.objects {
 		if m.objects[i].uid == changed.uid {
 			m.objects[i] = changed
+		} else {
+			m.objects[i].folds = folds{} // Terminal, and never patched on a memo.
 		}
 	}
 	h.memory.keep(h.subject, m)
