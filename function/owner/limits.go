@@ -28,7 +28,9 @@ const (
 	// maxAge is how long an answer is good. Alerts on the pods of one fire come
 	// within seconds, and so does a redelivery after a first failure.
 	maxAge = 30 * time.Second
-	// maxKnown is how many objects are remembered: twice as many as the alerts
-	// that one event may have; 400 bytes each, below 2 MB in all, or 6 with the longest names.
-	maxKnown = 4096
+	// maxKnown is how many objects are remembered: six for each of the 2,000 alerts
+	// that one event may have, which is what a pod that is gone and its name take.
+	// With less, an event that takes too long would find the same ones each time
+	// that it comes. 400 bytes each, below 5 MB in all, or 17 with the longest names.
+	maxKnown = 12_000
 )

@@ -1,11 +1,14 @@
 package owner
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
 )
 
 // An API server that has just started forbids everything until it has read the
@@ -44,4 +47,25 @@ func TestARefusalThatStaysIsBelievedOfItsKind(t *testing.T) {
 	_, err := r.Find(t.Context(), pod("c"))
 	require.NoError(t, err)
 	require.Len(t, api.called(), 5, "and later twice again")
+}
+
+// The largest event, all of whose pods are gone, is remembered whole: when the
+// time was not enough for it, its redelivery goes on where that ended.
+func TestWhatAnEventAskedForIsKnownToItsRedelivery(t *testing.T) {
+	api := &fakeAPI{}
+	r := api.resolver(t)
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	deliver := func() {
+		for i := range mapping.MaxAlerts {
+			found, err := r.Find(t.Context(), pod(fmt.Sprintf("p%d-5d9c7b8f4-zzzzz", i)))
+			require.NoError(t, err)
+			require.Equal(t, Gone, found.Result)
+		}
+	}
+	deliver()
+	asked := len(api.called())
+	deliver()
+	again := len(api.called())
+	require.Equal(t, asked, again)
 }
