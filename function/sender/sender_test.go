@@ -248,6 +248,24 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Equal(t, maxKnown, v.known.Len())
 }
 
+func TestWhoMayNotSendPushesNobodyOutOfMemory(t *testing.T) {
+	calls, user := 0, trigger
+	v := asking(t, func(context.Context, string) (string, error) { calls++; return user, nil })
+	v.options.Subjects = []string{trigger}
+	h := shown("Bearer " + token(t, "good", nil))
+	_, err := v.Check(t.Context(), h)
+	require.NoError(t, err)
+	user = "system:serviceaccount:elsewhere:somebody"
+	for i := range 2 * maxKnown {
+		_, err := v.Check(t.Context(), shown("Bearer "+token(t, "somebody", map[string]any{"n": i})))
+		require.ErrorIs(t, err, ErrNotAllowed)
+	}
+	calls = 0
+	_, err = v.Check(t.Context(), h)
+	require.NoError(t, err)
+	require.Zero(t, calls)
+}
+
 // FuzzCheck shows anything: nothing but what the API server has said yes to is
 // let in, and it is asked only for what is made out to us.
 func FuzzCheck(f *testing.F) {
