@@ -7,8 +7,8 @@
 // says of itself only ever refuses it, never lets it in.
 //
 // A good answer stands for [reviewAge] and not beyond the token's own end; a bad
-// one, or that of who may not send, is asked again each time. One token is asked for once at a time, and
-// [maxReviews] tokens at once; who waits longer than [reviewTimeout] is told to
-// come again. Nothing runs between requests. Tokens are kept as their SHA-256,
-// and no message has one in it.
+// one, or that of who may not send, is asked again each time. One token is asked
+// for once at a time, and [maxReviews] unknown tokens at once; who waits longer
+// than [reviewTimeout] is told to come again. Nothing runs between requests.
+// Tokens are kept as their SHA-256, and no message has one in it.
 package sender

@@ -13,7 +13,8 @@ const (
 	// An event has 25 s in all.
 	reviewTimeout = 10 * time.Second
 	// maxReviews bounds the calls under way at once: who shows made-up tokens
-	// must not crowd out others' calls.
+	// must not crowd out others' calls. Those for remembered tokens are not
+	// counted: they are maxKnown at most, each asked for once at a time.
 	maxReviews = 16
 	// maxKnown is how many good tokens are remembered, 200 bytes each. Each
 	// dispatcher of a Trigger has one, and a new one each hour.

@@ -266,6 +266,39 @@ func TestWhoMayNotSendPushesNobodyOutOfMemory(t *testing.T) {
 	require.Zero(t, calls)
 }
 
+func TestAKnownSenderDoesNotQueueAmongStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good, away := token(t, "good", nil), error(nil)
+		v := asking(t, func(ctx context.Context, token string) (string, error) {
+			if token == good {
+				return trigger, away
+			}
+			<-ctx.Done()
+			return "", ctx.Err()
+		})
+		_, err := v.Check(t.Context(), shown("Bearer "+good))
+		require.NoError(t, err)
+		<-time.After(reviewAge) // The token has to be asked for again.
+		var strangers sync.WaitGroup
+		for i := range 10 * maxReviews {
+			strangers.Go(func() {
+				_, err := v.Check(t.Context(), shown("Bearer "+token(t, "stranger", map[string]any{"n": i})))
+				require.Error(t, err)
+			})
+		}
+		synctest.Wait()
+		begun := time.Now()
+		away = errors.New("away")
+		_, err = v.Check(t.Context(), shown("Bearer "+good))
+		require.ErrorIs(t, err, away)
+		away = nil
+		_, err = v.Check(t.Context(), shown("Bearer "+good))
+		require.NoError(t, err, "a fault of the API server makes no stranger of it")
+		require.Zero(t, time.Since(begun))
+		strangers.Wait()
+	})
+}
+
 // FuzzCheck shows anything: nothing but what the API server has said yes to is
 // let in, and it is asked only for what is made out to us.
 func FuzzCheck(f *testing.F) {
