@@ -69,7 +69,7 @@ func (e Event) body(instance string) ([]byte, error) {
 		"reason":              e.Reason,
 		"type":                e.Type,
 		"regarding":           e.On,
-		"note":                line(e.Note),
+		"note":                e.Note,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding an Event: %w", err)

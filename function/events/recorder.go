@@ -61,6 +61,7 @@ func (r *Recorder) Record(e Event) {
 	if r == nil {
 		return
 	}
+	e.Note = line(e.Note) // What waits must be small.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

@@ -198,6 +198,24 @@ func TestARecorderNeverBlocksAndItsQueueIsBounded(t *testing.T) {
 	})
 }
 
+func TestWhatWaitsIsSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStory()
+		s.fail = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		for range 3 {
+			e := made("rr-1")
+			e.Note = strings.Repeat("x", 1<<20)
+			s.Record(e)
+		}
+		synctest.Wait()
+		require.Len(t, s.queue, 2)
+		require.Len(t, s.queue[0].Note, maxNote)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s.Close(ctx)
+	})
+}
+
 func TestCloseWritesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStory()
