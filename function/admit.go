@@ -45,7 +45,11 @@ func (p *parts) admit(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	case errors.Is(err, sender.ErrNotAllowed):
 		a = inbound.Refuse(http.StatusForbidden, "%v", err)
 	}
-	if n, ok := p.refusals.next(p.now()); ok {
+	lines := &p.refusals
+	if a.Status == http.StatusServiceUnavailable {
+		lines = &p.faults // It is ours to mend: strangers must not hide it.
+	}
+	if n, ok := lines.next(p.now()); ok {
 		p.log.Warn("not let in", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
 	}
 	return &a

@@ -92,6 +92,19 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	require.Contains(t, f.log.String(), `"unlogged":99`)
 }
 
+func TestStrangersDoNotHideInTheLogThatNobodyCanBeTold(t *testing.T) {
+	f := newFixture()
+	f.parts.now = func() time.Time { return noon }
+	err := sender.ErrUnknown
+	f.parts.senders = fakeSenders(func(http.Header) (string, error) { return "", err })
+	requireStatus(t, http.StatusUnauthorized, f.serve(binary("1", "")))
+	err = errors.New("onefire may not create tokenreviews")
+	for range 100 {
+		requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("1", "")))
+	}
+	require.Equal(t, 1, strings.Count(f.log.String(), "onefire may not create tokenreviews"))
+}
+
 func TestNobodyIsAskedUnlessThereIsAnAudience(t *testing.T) {
 	who, err := newSenders(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{})
 	require.NoError(t, err)

@@ -71,9 +71,11 @@ type parts struct {
 	places *semaphore.Weighted
 	// events is nil where there are none; self is what those without an object
 	// of their own are on, empty where it is not known.
-	events   *events.Recorder
-	self     events.Object
-	refusals refusals
+	events *events.Recorder
+	self   events.Object
+	// refusals are of those who may not send, faults of those who cannot be
+	// told.
+	refusals, faults refusals
 	// cool ends the warming up; nil when there is none.
 	cool func()
 }
