@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,7 +82,7 @@ func (c *Cluster) run(binaries, name string, args ...string) {
 	require.NoError(c.t, err)
 	cmd := exec.CommandContext(context.WithoutCancel(c.t.Context()), binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = child.DiesWithUs()
 	require.NoError(c.t, cmd.Start(), "make test-kube builds it")
 	c.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
