@@ -16,7 +16,7 @@ TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mu
 .PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
 
 help: ## Show this list.
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: build build-local ## Run all of it on this machine until Ctrl-C (first time: up to 10 minutes of building).
 	@bin/onefire-local run bin/onefire bin/onefire-source
@@ -140,7 +140,7 @@ cluster-down: build-cluster ## End that cluster, and check that nothing of it re
 build-cluster:
 	cd test/cluster && go build -o ../../bin/onefire-cluster ./cmd/onefire-cluster
 
-test-kube: bin/kube-apiserver bin/etcd ## Test dead letters, Events, TARGET=owner and OIDC on a whole Kubernetes API, with the roles that are deployed (the first time 10 minutes of building).
+test-kube: bin/kube-apiserver bin/etcd ## Test dead letters, Events, OIDC and owners on a whole Kubernetes API, with the roles that are deployed (the first time 10 minutes of building).
 	cd test && go test -tags kube -v ./deadletters ./events ./owner ./sender -binaries $(CURDIR)/bin
 
 clean: ## Remove what was built and the local state.

@@ -116,3 +116,21 @@ func TestWhatPagesNameIsThere(t *testing.T) {
 	}
 	require.Greater(t, named, 10, "names were found")
 }
+
+// Tests with the tag kube run only where make test-kube names their folder.
+func TestMakeTestKubeRunsAllThatIsMeantForIt(t *testing.T) {
+	_, recipe, found := strings.Cut(text(t, "Makefile"), "\ntest-kube:")
+	require.True(t, found)
+	recipe, _, _ = strings.Cut(recipe, "\n\n")
+	tagged := 0
+	for _, file := range files(t, "_test.go") {
+		if !strings.HasPrefix(text(t, file), "//go:build kube\n") {
+			continue
+		}
+		tagged++
+		if folder := "./" + filepath.Base(filepath.Dir(file)); !strings.Contains(recipe, " "+folder+" ") {
+			t.Errorf("%s is run by nothing: make test-kube does not name %s", file, folder)
+		}
+	}
+	require.NotZero(t, tagged, "tests were found")
+}
