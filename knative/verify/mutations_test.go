@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 // Each of these is a mistake that somebody could make in a manifest; the checks
 // must see it.
 func TestMistakesAreFound(t *testing.T) {
+	mistakes := 0
 	for name, mistake := range map[string]struct {
 		file, from, to string
 		v              variant
@@ -192,6 +195,7 @@ func TestMistakesAreFound(t *testing.T) {
 			want: "monitoring: there is no trigger:onefire.onefire",
 		},
 	} {
+		mistakes++
 		t.Run(name, func(t *testing.T) {
 			dir := manifests(t)
 			mistake.v.choose(t, dir)
@@ -200,4 +204,8 @@ func TestMistakesAreFound(t *testing.T) {
 			require.Condition(t, func() bool { return contains(found, mistake.want) }, "want %q in %q", mistake.want, found)
 		})
 	}
+
+	page, err := os.ReadFile("../../docs/deploy.md")
+	require.NoError(t, err)
+	require.Contains(t, string(page), fmt.Sprintf(" %d mistakes ", mistakes), "docs/deploy.md says how many")
 }
