@@ -146,7 +146,6 @@ namespace: {{ .Values.audit.namespace | quote }}`),
 
 var monitoring = replace("metadata.name: monitoring\n", "metadata.name: {{ .Values.monitoring.namespace | quote }}\n")
 
-
 var (
 	identity   = regexp.MustCompile(`(?m)^kind: (\S+)\nmetadata:\n  name: (\S+)\n(  namespace: \S+\n)?(  labels:\n)?`)
 	namespaces = regexp.MustCompile(`(?m)^( +)namespace: onefire$`)
