@@ -11,12 +11,11 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+
+	"onefire/dedup/client"
 )
 
 // Resource is the RemediationRequest's API.
@@ -80,26 +79,12 @@ type kube struct {
 // configuration is copied: its rate limits are replaced by a window of calls
 // under way, which lets the API server's priority and fairness do its work.
 func connect(config *rest.Config) (*kube, error) {
-	known := runtime.NewScheme()
-	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
 	k := &kube{window: newWindow(maxCalls)}
 	own := rest.CopyConfig(config)
-	own.QPS = -1
-	own.Timeout = 0                        // Each call has its own, in do.
-	own.WarningHandler = rest.NoWarnings{} // A CRD that prunes our record would bring a line of text with each patch.
-	own.UserAgent = "onefire"
-	own.APIPath = "/apis"
-	version := Resource.GroupVersion()
-	own.GroupVersion = &version
-	own.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
-	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return observed{rt, k.window} })
-	client, err := rest.RESTClientFor(own)
-	if err != nil {
-		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
-	}
-	k.client = client
-	return k, nil
+	var err error
+	k.client, err = client.New(own, "onefire", Resource.GroupVersion())
+	return k, err
 }
 
 // observed notes what the API server says beside its answers: when it gave them,

@@ -9,10 +9,10 @@ import (
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+
+	"onefire/dedup/client"
 )
 
 // configMap is a ConfigMap of the Kubernetes API. The type of that name there
@@ -36,22 +36,8 @@ type api struct {
 // connect makes an [api] of a client configuration, which is copied. It opens
 // no connection.
 func connect(config *rest.Config, namespace string) (*api, error) {
-	known := runtime.NewScheme()
-	version := schema.GroupVersion{Version: "v1"}
-	metav1.AddToGroupVersion(known, version)
-	own := rest.CopyConfig(config)
-	own.QPS = -1    // The API server's priority and fairness does it better.
-	own.Timeout = 0 // Each call has its own, in do.
-	own.UserAgent = managedBy
-	own.APIPath = "/api"
-	own.GroupVersion = &version
-	own.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
-	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	client, err := rest.RESTClientFor(own)
-	if err != nil {
-		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
-	}
-	return &api{client: client, namespace: namespace}, nil
+	c, err := client.New(config, managedBy, schema.GroupVersion{Version: "v1"})
+	return &api{client: c, namespace: namespace}, err
 }
 
 // do makes one call and reads its answer into an object. client-go keeps to the

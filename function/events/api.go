@@ -9,11 +9,11 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+
+	"onefire/dedup/client"
 )
 
 // New makes a Recorder of a client configuration, which it copies with the first
@@ -21,7 +21,7 @@ import (
 // others of its kind, at most 128 bytes. counted is told what became of each
 // Event; it is called from many goroutines and must not block.
 func New(config *rest.Config, instance string, log *slog.Logger, counted func(Result)) *Recorder {
-	connected := sync.OnceValues(func() (rest.Interface, error) { return connect(config) })
+	connected := sync.OnceValues(func() (rest.Interface, error) { return client.New(config, controller, version) })
 	return newRecorder(func(ctx context.Context, e Event) error {
 		client, err := connected()
 		if err != nil {
@@ -31,23 +31,8 @@ func New(config *rest.Config, instance string, log *slog.Logger, counted func(Re
 	}, log, counted)
 }
 
-func connect(config *rest.Config) (rest.Interface, error) {
-	known := runtime.NewScheme()
-	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
-	own := rest.CopyConfig(config)
-	own.QPS = -1 // The Recorder has limits of its own.
-	own.Timeout = writeTimeout
-	own.UserAgent = controller
-	own.APIPath = "/apis"
-	own.GroupVersion = &schema.GroupVersion{Group: "events.k8s.io", Version: "v1"}
-	own.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
-	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	client, err := rest.RESTClientFor(own)
-	if err != nil {
-		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
-	}
-	return client, nil
-}
+// version is the API that Events are made with.
+var version = schema.GroupVersion{Group: "events.k8s.io", Version: "v1"}
 
 // metadataOnly asks for an answer that does not repeat the Event.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"

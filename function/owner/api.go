@@ -9,12 +9,8 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/rest"
 
 	"onefire/mapping"
 )
@@ -69,26 +65,6 @@ func known(t mapping.Target) mapping.Target {
 		}
 	}
 	return t
-}
-
-// connect makes a client for objects of every group. It opens no connection,
-// and shares those of other clients of the same configuration.
-func connect(config *rest.Config) (rest.Interface, error) {
-	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
-	own := rest.CopyConfig(config)
-	own.QPS = -1 // Gets under way are bounded, not their rate.
-	own.Timeout = 0
-	own.UserAgent = "onefire"
-	own.APIPath = "/api"
-	own.GroupVersion = &schema.GroupVersion{Version: "v1"}
-	own.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	client, err := rest.RESTClientFor(own)
-	if err != nil {
-		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
-	}
-	return client, nil
 }
 
 // metadataOnly asks for an object without spec and status, which saves encoding

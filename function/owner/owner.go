@@ -9,9 +9,11 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 
+	"onefire/dedup/client"
 	"onefire/mapping"
 )
 
@@ -81,7 +83,7 @@ type answer struct {
 // cluster that alerts call by that label; those without the label are of this
 // cluster too. It opens no connection.
 func New(config *rest.Config, cluster string) (*Resolver, error) {
-	client, err := connect(config)
+	api, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +91,7 @@ func New(config *rest.Config, cluster string) (*Resolver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of owners: %w", err)
 	}
-	return &Resolver{client: client, cluster: cluster, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now, pause: refusalPause}, nil
+	return &Resolver{client: api, cluster: cluster, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now, pause: refusalPause}, nil
 }
 
 // Find finds the top-level controller of the object that a signal's labels name.

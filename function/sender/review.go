@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+
+	"onefire/dedup/client"
 )
 
 // Resource is the API that is asked: its verb is create.
@@ -24,22 +23,8 @@ type reviewer struct{ client rest.Interface }
 // connect makes a client of a configuration. It shares the connections of
 // others that were made of it.
 func connect(config *rest.Config) (*reviewer, error) {
-	known := runtime.NewScheme()
-	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
-	own := rest.CopyConfig(config)
-	own.QPS = -1    // The places bound the calls.
-	own.Timeout = 0 // Each call has its own.
-	own.UserAgent = "onefire"
-	own.APIPath = "/apis"
-	version := Resource.GroupVersion()
-	own.GroupVersion = &version
-	own.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
-	own.AcceptContentTypes, own.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	client, err := rest.RESTClientFor(own)
-	if err != nil {
-		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
-	}
-	return &reviewer{client}, nil
+	c, err := client.New(config, "onefire", Resource.GroupVersion())
+	return &reviewer{c}, err
 }
 
 // review asks whose a token is, and whether it is made out to an audience.
