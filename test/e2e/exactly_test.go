@@ -130,7 +130,8 @@ func TestTheKubernetesAPIDown(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.post(f, "1", body))
 	require.Empty(t, w.list())
 	require.Empty(t, w.audit(""))
-	require.Equal(t, http.StatusServiceUnavailable, status(t, f.url+"/health/readiness"))
+	// The answer of a probe before stands for two seconds.
+	require.Eventually(t, func() bool { return status(t, f.url+"/health/readiness") == http.StatusServiceUnavailable }, patience, pollEvery)
 
 	cut.Store(false)
 	require.Equal(t, http.StatusOK, w.post(f, "1", body))
