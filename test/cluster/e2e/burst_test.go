@@ -38,14 +38,23 @@ func body(alertname, pod string) []byte {
 	return text
 }
 
-// post posts an event once and returns the Broker's answer.
-func post(ctx context.Context, id string, data []byte) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, broker, bytes.NewReader(data))
+// event is a request that posts an event to an address.
+func event(ctx context.Context, address, id string, data []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(data))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for name, value := range map[string]string{"Ce-Specversion": "1.0", "Ce-Type": "io.prometheus.alert.v1", "Ce-Source": "/e2e", "Ce-Id": id, "Content-Type": "application/json"} {
 		request.Header.Set(name, value)
+	}
+	return request, nil
+}
+
+// post posts an event once and returns the Broker's answer.
+func post(ctx context.Context, id string, data []byte) (int, error) {
+	request, err := event(ctx, broker, id, data)
+	if err != nil {
+		return 0, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +19,43 @@ func (w *world) settlesFor(alertname, pod string, events int) {
 	w.t.Helper()
 	require.Eventually(w.t, func() bool { return w.differsFor(alertname, pod, events) == "" }, settled, look)
 	require.Never(w.t, func() bool { return w.differsFor(alertname, pod, events) != "" }, quiet, 5*look)
+}
+
+// ready waits until all of Onefire is as its manifests say.
+func (w *world) ready() {
+	w.t.Helper()
+	for _, kind := range []string{"ksvc/onefire", "broker/onefire", "trigger/onefire", "sinkbinding/onefire-source"} {
+		require.Eventually(w.t, func() bool {
+			out, err := exec.CommandContext(context.Background(), w.p.Bin("kubectl"), "-n", namespace, "get", kind, "-o",
+				`jsonpath={.metadata.generation} {.status.observedGeneration} {.status.conditions[?(@.type=="Ready")].status}`).Output()
+			fields := strings.Fields(string(out))
+			return err == nil && len(fields) == 3 && fields[0] == fields[1] && fields[2] == "True"
+		}, settled, 5*look, kind)
+	}
+	for _, deployment := range []string{"onefire-source", "onefire-deadletters"} {
+		w.kubectl("-n", namespace, "rollout", "status", "deployment", deployment, "--timeout="+settled.String())
+	}
+}
+
+// choose applies knative/ with one more of its components until the test ends,
+// and deletes then what only the component has: kubectl apply leaves that.
+func (w *world) choose(component string, own ...string) {
+	w.t.Helper()
+	plain, with := w.p.In("knative"), w.p.In("knative-"+component)
+	require.NoError(w.t, os.RemoveAll(with))
+	require.NoError(w.t, os.CopyFS(with, os.DirFS(plain)))
+	path, line := filepath.Join(with, "kustomization.yaml"), "- components/"+component+"\n"
+	text, err := os.ReadFile(path)
+	require.NoError(w.t, err)
+	require.Contains(w.t, string(text), "  # "+line)
+	require.NoError(w.t, os.WriteFile(path, []byte(strings.Replace(string(text), "  # "+line, "  "+line, 1)), 0o644))
+	w.t.Cleanup(func() {
+		w.kubectl("apply", "-k", plain)
+		w.ready()
+		w.kubectl(append([]string{"-n", namespace, "delete", "--ignore-not-found"}, own...)...)
+	})
+	w.kubectl("apply", "-k", with)
+	w.ready()
 }
 
 // setEnv gives the function a variable, by a new revision, and takes it away

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,23 +13,11 @@ import (
 // spans to the Collector, until the test ends.
 func (w *world) tracing() {
 	w.t.Helper()
-	plain, traced := w.p.In("knative"), w.p.In("knative-otlp")
-	require.NoError(w.t, os.RemoveAll(traced))
-	require.NoError(w.t, os.CopyFS(traced, os.DirFS(plain)))
-	path := filepath.Join(traced, "kustomization.yaml")
-	text, err := os.ReadFile(path)
-	require.NoError(w.t, err)
-	require.Contains(w.t, string(text), "  # - components/otlp\n")
-	require.NoError(w.t, os.WriteFile(path, []byte(strings.Replace(string(text), "  # - components/otlp\n", "  - components/otlp\n", 1)), 0o644))
-	w.kubectl("apply", "-k", traced)
-	w.broker(`{"data":{"tracing-protocol":"http/protobuf","tracing-endpoint":"http://collector.observability.svc.cluster.local:4318/v1/traces","tracing-sampling-rate":"1"}}`)
+	w.choose("otlp", "networkpolicy/onefire-otlp")
 	w.t.Cleanup(func() {
-		w.kubectl("apply", "-k", plain)
-		w.kubectl("-n", namespace, "delete", "networkpolicy", "onefire-otlp")
 		w.broker(`{"data":{"tracing-protocol":null,"tracing-endpoint":null,"tracing-sampling-rate":null}}`)
 	})
-	w.kubectl("-n", namespace, "rollout", "status", "deployment", "onefire-source", "--timeout="+settled.String())
-	w.kubectl("-n", namespace, "wait", "ksvc/onefire", "--for=condition=Ready", "--timeout="+settled.String())
+	w.broker(`{"data":{"tracing-protocol":"http/protobuf","tracing-endpoint":"http://collector.observability.svc.cluster.local:4318/v1/traces","tracing-sampling-rate":"1"}}`)
 }
 
 // broker patches what Knative's Broker observes, and starts it anew: it reads

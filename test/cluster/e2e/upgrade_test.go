@@ -27,22 +27,6 @@ func (w *world) run(name string, args ...string) string {
 	return string(out)
 }
 
-// ready waits until all of Onefire is as its manifests say.
-func (w *world) ready() {
-	w.t.Helper()
-	for _, kind := range []string{"ksvc/onefire", "broker/onefire", "trigger/onefire", "sinkbinding/onefire-source"} {
-		require.Eventually(w.t, func() bool {
-			out, err := exec.CommandContext(context.Background(), w.p.Bin("kubectl"), "-n", namespace, "get", kind, "-o",
-				`jsonpath={.metadata.generation} {.status.observedGeneration} {.status.conditions[?(@.type=="Ready")].status}`).Output()
-			fields := strings.Fields(string(out))
-			return err == nil && len(fields) == 3 && fields[0] == fields[1] && fields[2] == "True"
-		}, settled, 5*look, kind)
-	}
-	for _, deployment := range []string{"onefire-source", "onefire-deadletters"} {
-		w.kubectl("-n", namespace, "rollout", "status", "deployment", deployment, "--timeout="+settled.String())
-	}
-}
-
 // version is the function's image.
 func (w *world) version() string {
 	w.t.Helper()
