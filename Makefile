@@ -11,6 +11,9 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 #
 # The API server and etcd would take five minutes more to build with the race
 # detector, and it would find nothing of ours there: tests run them without.
+#
+# What these modules test lies outside of them, where Go's test cache does not
+# look: -count=1 runs them each time.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
 .PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
@@ -35,11 +38,11 @@ docs: ## Write the tables of limits in docs/limits.md anew, from the limits.go f
 test: ## Run all tests, with the race detector where it helps (10 minutes; the first time 25).
 	go test -race ./...
 	go test ./dedup
-	cd test && go vet ./... && go test -race -timeout 20m $(TEST_PACKAGES)
-	cd test && go test -timeout 30m ./mutation
-	cd knative/verify && go vet ./... && go test ./...
-	cd test/observability && go vet ./... && go test ./...
-	cd test/observability/objects && go vet ./... && go test ./...
+	cd test && go vet ./... && go test -count=1 -race -timeout 20m $(TEST_PACKAGES)
+	cd test && go test -count=1 -timeout 30m ./mutation
+	cd knative/verify && go vet ./... && go test -count=1 ./...
+	cd test/observability && go vet ./... && go test -count=1 ./...
+	cd test/observability/objects && go vet ./... && go test -count=1 ./...
 	cd test/collector && go vet ./... && go test ./...
 	cd test/cluster && go vet ./... && go test $$(go list ./... | grep -v /e2e)
 

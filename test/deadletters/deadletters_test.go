@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,11 +24,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"onefire/config"
-	"onefire/function"
 	"onefire/function/deadletters"
-	"onefire/mapping"
 	"onefire/test/child"
-	"onefire/test/datastorage"
 	"onefire/test/wholekube"
 )
 
@@ -79,25 +75,6 @@ func (c cluster) run(user, replayURL string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// function runs the function and a DataStorage until the test ends.
-func (c cluster) function() (url string) {
-	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(c.t.TempDir(), "data.db"), Schema: mapping.Schema202601})
-	require.NoError(c.t, err)
-	sink := httptest.NewServer(data)
-	f := function.New()
-	require.NoError(c.t, f.Start(context.Background(), map[string]string{
-		"KUBECONFIG": c.Kubeconfig(wholekube.Admin), "AUDIT_SINK": sink.URL + datastorage.AuditPath, "REMEDIATION_NAMESPACE": wholekube.Namespace, "LOG_LEVEL": "error",
-	}))
-	server := httptest.NewServer(f)
-	c.t.Cleanup(func() {
-		server.Close()
-		require.NoError(c.t, f.Stop(context.Background()))
-		sink.Close()
-		require.NoError(c.t, data.Close())
-	})
-	return server.URL
-}
-
 // event is a CloudEvent in binary mode.
 type event struct{ id, body string }
 
@@ -134,7 +111,7 @@ func TestDeadLettersOnAWholeAPIServer(t *testing.T) {
 	webhook, err := os.ReadFile("../../mapping/testdata/alertmanager/am0.34.0-first.json")
 	require.NoError(t, err)
 	poison, late := event{"poison", `{"alerts": "none"}`}, event{"late", string(webhook)}
-	onefire := c.function()
+	_, onefire := c.Serve(wholekube.Admin, nil)
 
 	t.Run("what the function refuses and what comes while it is away is kept", func(t *testing.T) {
 		status, answer := poison.post(t, onefire, nil)

@@ -3,14 +3,11 @@
 package events
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,9 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/function"
-	"onefire/mapping"
 	"onefire/test/client"
-	"onefire/test/datastorage"
 	"onefire/test/wholekube"
 )
 
@@ -36,26 +31,6 @@ var (
 type cluster struct {
 	*wholekube.Deployed
 	t *testing.T
-}
-
-// function runs the function as its service account until the test ends.
-func (c cluster) function() (f *function.Function, url string) {
-	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(c.t.TempDir(), "data.db"), Schema: mapping.Schema202601})
-	require.NoError(c.t, err)
-	sink := httptest.NewServer(data)
-	f = function.New()
-	require.NoError(c.t, f.Start(context.Background(), map[string]string{
-		"KUBECONFIG": c.Kubeconfig(wholekube.Function), "AUDIT_SINK": sink.URL + datastorage.AuditPath,
-		"REMEDIATION_NAMESPACE": wholekube.Namespace, "POD_NAMESPACE": wholekube.Namespace, "K_SERVICE": "onefire", "LOG_LEVEL": "error",
-	}))
-	server := httptest.NewServer(f)
-	c.t.Cleanup(func() {
-		server.Close()
-		require.NoError(c.t, f.Stop(context.Background()))
-		sink.Close()
-		require.NoError(c.t, data.Close())
-	})
-	return f, server.URL
 }
 
 // list lists what a selector of fields finds, as anybody may see it.
@@ -95,8 +70,8 @@ func text(o unstructured.Unstructured, path ...string) string {
 
 func TestEventsOnAWholeAPIServer(t *testing.T) {
 	c := cluster{wholekube.Deploy(t, *binaries), t}
-	one, first := c.function()
-	two, second := c.function()
+	one, first := c.Serve(wholekube.Function, map[string]string{"K_SERVICE": "onefire"})
+	two, second := c.Serve(wholekube.Function, map[string]string{"K_SERVICE": "onefire"})
 	var bodies []string
 	for i := range 4 {
 		bodies = append(bodies, `{"alerts":[`+alert(fmt.Sprintf("api-%d", i))+`,`+alert(fmt.Sprintf("web-%d", i))+`]}`)
@@ -161,7 +136,7 @@ func TestWithoutTheRightAlertsAreSettledAllTheSame(t *testing.T) {
 	_, err := c.Resource(wholekube.Admin, "rbac.authorization.k8s.io", "v1", "roles").Namespace(wholekube.Namespace).
 		Patch(t.Context(), "onefire", types.MergePatchType, []byte(rules), metav1.PatchOptions{})
 	require.NoError(t, err)
-	f, url := c.function()
+	f, url := c.Serve(wholekube.Function, map[string]string{"K_SERVICE": "onefire"})
 	for i := range 20 {
 		c.post(url, fmt.Sprint(i), alert(fmt.Sprintf("api-%d", i)))
 	}

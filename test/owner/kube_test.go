@@ -4,14 +4,11 @@ package owner
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,11 +21,9 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
-	"onefire/function"
 	"onefire/function/owner"
 	"onefire/mapping"
 	"onefire/test/client"
-	"onefire/test/datastorage"
 	"onefire/test/wholekube"
 )
 
@@ -106,22 +101,8 @@ func (c cluster) end(pod string) {
 
 // serve runs the function as its service account until the test ends.
 func (c cluster) serve() string {
-	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(c.t.TempDir(), "data.db"), Schema: mapping.Schema202601})
-	require.NoError(c.t, err)
-	sink := httptest.NewServer(data)
-	f := function.New()
-	require.NoError(c.t, f.Start(context.Background(), map[string]string{
-		"KUBECONFIG": c.Kubeconfig(wholekube.Function), "AUDIT_SINK": sink.URL + datastorage.AuditPath,
-		"REMEDIATION_NAMESPACE": wholekube.Namespace, "POD_NAMESPACE": wholekube.Namespace, "TARGET": "owner", "LOG_LEVEL": "error",
-	}))
-	server := httptest.NewServer(f)
-	c.t.Cleanup(func() {
-		server.Close()
-		require.NoError(c.t, f.Stop(context.Background()))
-		sink.Close()
-		require.NoError(c.t, data.Close())
-	})
-	return server.URL
+	_, url := c.Serve(wholekube.Function, map[string]string{"TARGET": "owner"})
+	return url
 }
 
 // fire posts one event with an alert for each pod, and returns what there is then.

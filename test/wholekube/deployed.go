@@ -2,6 +2,9 @@ package wholekube
 
 import (
 	"bytes"
+	"context"
+	"maps"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +18,10 @@ import (
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
+	"onefire/function"
 	"onefire/knative/crd"
+	"onefire/mapping"
+	"onefire/test/datastorage"
 )
 
 const (
@@ -86,6 +92,30 @@ func (c *Deployed) Resource(user, group, version, resource string) dynamic.Names
 	client, err := dynamic.NewForConfig(c.Config(c.token[user]))
 	require.NoError(c.t, err)
 	return client.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: resource})
+}
+
+// Serve runs the function as a user, with a DataStorage and what environment
+// adds, until the test ends.
+func (c *Deployed) Serve(user string, environment map[string]string) (f *function.Function, url string) {
+	c.t.Helper()
+	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(c.t.TempDir(), "data.db"), Schema: mapping.Schema202601})
+	require.NoError(c.t, err)
+	sink := httptest.NewServer(data)
+	all := map[string]string{
+		"KUBECONFIG": c.Kubeconfig(user), "AUDIT_SINK": sink.URL + datastorage.AuditPath,
+		"REMEDIATION_NAMESPACE": Namespace, "POD_NAMESPACE": Namespace, "LOG_LEVEL": "error",
+	}
+	maps.Copy(all, environment)
+	f = function.New()
+	require.NoError(c.t, f.Start(context.Background(), all))
+	server := httptest.NewServer(f)
+	c.t.Cleanup(func() {
+		server.Close()
+		require.NoError(c.t, f.Stop(context.Background()))
+		sink.Close()
+		require.NoError(c.t, data.Close())
+	})
+	return f, server.URL
 }
 
 // role makes a role or a binding, whose subjects are those of the namespace.
