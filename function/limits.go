@@ -35,6 +35,9 @@ const (
 	// maxAttribute is the longest CloudEvents source or id in bytes: they
 	// travel on in headers.
 	maxAttribute = 2 << 10
+	// maxNoteSource is how much of an event's source the note of a Kubernetes Event
+	// says, in characters: it has room for what else it says then.
+	maxNoteSource = 200
 	// maxRequests bounds the requests under way at once.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at

@@ -25,9 +25,6 @@ const (
 	ReasonTruncated = "AlertsTruncated"
 )
 
-// maxNoteSource is how much of an event's source a note says, in characters.
-const maxNoteSource = 200
-
 // tell records as Kubernetes Events what happened, each once and not at each
 // repeat: their names see to that.
 func (p *parts) tell(e event.Event, results []result, truncated uint64) {

@@ -10,10 +10,6 @@ import (
 	"strings"
 )
 
-// maxToken is the longest token in bytes; one of a service account has 1 to
-// 2 KiB.
-const maxToken = 8 << 10
-
 // Set puts the token that a file holds into a request; with an empty path none.
 // The file is read each time, which takes some 10 µs, so a renewed token is
 // there at once. An error has nothing of the token in it, and a later try may

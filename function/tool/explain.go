@@ -21,13 +21,6 @@ import (
 	"onefire/mapping"
 )
 
-const (
-	// maxInput bounds a file, in bytes: a webhook may have 2 MiB.
-	maxInput = 16 << 20
-	// lookTimeout bounds each look at the cluster.
-	lookTimeout = 10 * time.Second
-)
-
 // explanation is what would become of one alert.
 type explanation struct {
 	Alertname     string           `json:"alertname"`
