@@ -250,13 +250,16 @@ func explain(err error) string {
 	}
 }
 
-// Identity is Alertmanager's own fingerprint of the alert's label set: FNV-1a
-// 64 over the sorted names and values, 16 lower-case hex digits. It is computed
-// and not taken from the payload, where some senders put any text.
-func (a Alert) Identity() string {
+// Identity is Alertmanager's own fingerprint of the alert's label set. It is
+// computed and not taken from the payload, where some senders put any text.
+func (a Alert) Identity() string { return LabelsID(a.Labels) }
+
+// LabelsID is Alertmanager's fingerprint of a label set: FNV-1a 64 over the
+// sorted names and values, 16 lower-case hex digits.
+func LabelsID(labels map[string]string) string {
 	h := fnv.New64a()
-	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
-		for _, s := range []string{name, a.Labels[name]} {
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		for _, s := range []string{name, labels[name]} {
 			h.Write([]byte(s))
 			h.Write([]byte{0xff})
 		}

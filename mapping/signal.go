@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,11 @@ type Signal struct {
 	Name     string
 	Severity Severity
 	Target   Target
+	// Chosen names the rule that chose the target; empty where the labels name
+	// no Kubernetes object.
+	Chosen string
+	// AlertID tells the alerts of one fingerprint apart: [LabelsID] of Labels.
+	AlertID string
 	// Cluster is the alert's cluster label; often empty.
 	Cluster string
 	// Namespace is where the RemediationRequest belongs.
@@ -111,6 +117,9 @@ func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
 	}
 	if s.FiringAt.IsZero() {
 		s.FiringAt = at
+	}
+	if s.AlertID = identity; !maps.Equal(s.Labels, a.Labels) {
+		s.AlertID = LabelsID(s.Labels)
 	}
 	return s, problem
 }

@@ -178,12 +178,27 @@ func TestSignalOfACapturedAlert(t *testing.T) {
 		Name:        "KubePodCrashLooping",
 		Severity:    High,
 		Target:      Target{"v1", "Pod", "api-1", "payments"},
+		AlertID:     "99df87ba41056155", // What Alertmanager itself sent.
 		Namespace:   "ops",
 		Labels:      a.Labels,
 		Annotations: a.Annotations,
 		FiringAt:    a.StartsAt,
 		Payload:     s.Payload,
 	}, s, "an ordinary alert passes whole")
+}
+
+func TestAnAlertIsToldFromOthersByWhatItsSignalKeepsOfItsLabels(t *testing.T) {
+	long := func(end string) Alert {
+		return Alert{Labels: map[string]string{"alertname": "A", "query": strings.Repeat("x", 2*maxLabelValue) + end}}
+	}
+	var seen []string
+	for _, a := range []Alert{long("1"), long("2"), {Labels: map[string]string{"alertname": "A", "pod": "p\x00"}}, {Labels: map[string]string{"alertname": "A", "pod": "p"}}} {
+		s, err := Rules{Namespace: "ops"}.Signal(a, now)
+		require.NoError(t, err)
+		require.Equal(t, LabelsID(s.Labels), s.AlertID, "whoever reads the object can compute it")
+		require.NotContains(t, seen, s.AlertID)
+		seen = append(seen, s.AlertID)
+	}
 }
 
 func TestAnotherTargetIsAsIfTheLabelsHadNamedIt(t *testing.T) {
