@@ -78,9 +78,13 @@ type Config struct {
 	Namespace        string                  `env:"REMEDIATION_NAMESPACE"`
 	Fingerprint      mapping.FingerprintMode `env:"FINGERPRINT" envDefault:"alert"`
 	Target           Target                  `env:"TARGET" envDefault:"labels"`
+	TargetRules      mapping.TargetRules     `env:"TARGETS"`
+	TargetLabels     mapping.TargetLabels    `env:"TARGET_LABELS"`
+	IdentityIgnore   []string                `env:"IDENTITY_IGNORE_LABELS"`
+	ClusterLabel     string                  `env:"CLUSTER_LABEL" envDefault:"cluster"`
 	ClusterName      string                  `env:"CLUSTER_NAME"`
 	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
-	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor"`
+	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
 	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
 	Matchers         mapping.Matchers        `env:"MATCHERS"`
 
@@ -129,7 +133,7 @@ func Environment() map[string]string { return env.ToMap(os.Environ()) }
 func Load(environment map[string]string) (Config, error) {
 	var c Config
 	problems := parse(environment, &c)
-	c.filters(environment)
+	c.empty(environment)
 	c.complete()
 	if err := summed(append(problems, c.validate()...)); err != nil {
 		return Config{}, err
@@ -145,12 +149,14 @@ func parse[T any](environment map[string]string, c *T) []string {
 		// have both.
 		Environment: environment,
 		FuncMap: map[reflect.Type]env.ParserFunc{
-			reflect.TypeFor[mapping.SeverityMap](): func(s string) (any, error) { return mapping.ParseSeverityMap(s) },
-			reflect.TypeFor[mapping.Matchers]():    func(s string) (any, error) { return mapping.ParseMatchers(s) },
-			reflect.TypeFor[Overrides]():           parseOverrides,
-			reflect.TypeFor[Milliseconds]():        parseMilliseconds,
-			reflect.TypeFor[Headers]():             parseHeaders,
-			reflect.TypeFor[Attributes]():          parseAttributes,
+			reflect.TypeFor[mapping.SeverityMap]():  func(s string) (any, error) { return mapping.ParseSeverityMap(s) },
+			reflect.TypeFor[mapping.Matchers]():     func(s string) (any, error) { return mapping.ParseMatchers(s) },
+			reflect.TypeFor[mapping.TargetRules]():  func(s string) (any, error) { return mapping.ParseTargetRules(s) },
+			reflect.TypeFor[mapping.TargetLabels](): func(s string) (any, error) { return mapping.ParseTargetLabels(s) },
+			reflect.TypeFor[Overrides]():            parseOverrides,
+			reflect.TypeFor[Milliseconds]():         parseMilliseconds,
+			reflect.TypeFor[Headers]():              parseHeaders,
+			reflect.TypeFor[Attributes]():           parseAttributes,
 		},
 	}), reflect.TypeFor[T]())
 }
@@ -195,13 +201,17 @@ func parseProblems(err error, of reflect.Type) []string {
 	return problems
 }
 
-// filters takes the defaults of those filters away that are set and empty.
-func (c *Config) filters(environment map[string]string) {
+// empty takes the defaults of those variables away whose empty value has a
+// meaning of its own.
+func (c *Config) empty(environment map[string]string) {
 	if v, set := environment["IGNORE_ALERTS"]; set && v == "" {
 		c.IgnoreAlerts = nil
 	}
 	if v, set := environment["IGNORE_SEVERITIES"]; set && v == "" {
 		c.IgnoreSeverities = nil
+	}
+	if v, set := environment["CLUSTER_LABEL"]; set && v == "" {
+		c.ClusterLabel = ""
 	}
 }
 
@@ -221,6 +231,7 @@ func (c *Config) complete() {
 	c.OTel.complete()
 	c.OIDCSubjects = trimmed(c.OIDCSubjects)
 	c.IgnoreAlerts = trimmed(c.IgnoreAlerts)
+	c.IdentityIgnore = trimmed(c.IdentityIgnore)
 	c.IgnoreSeverities = trimmed(c.IgnoreSeverities)
 	for i, s := range c.IgnoreSeverities {
 		c.IgnoreSeverities[i] = strings.ToLower(s)
@@ -340,5 +351,7 @@ func (c Config) Rules() mapping.Rules {
 		IgnoreSeverities: c.IgnoreSeverities,
 		Matchers:         c.Matchers,
 		Schema:           c.AuditSchema,
+		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: c.IdentityIgnore},
+		ClusterLabel:     c.ClusterLabel,
 	}
 }

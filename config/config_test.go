@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,7 +34,8 @@ func defaults() Config {
 		Namespace:        "default",
 		Fingerprint:      mapping.ByAlert,
 		Target:           TargetLabels,
-		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor"},
+		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor", "TestAlert"},
+		ClusterLabel:     "cluster",
 		IgnoreSeverities: []string{"none"},
 		AuditSink:        sink,
 		AuditSchema:      mapping.Schema202601,
@@ -75,7 +77,19 @@ func TestEveryVariable(t *testing.T) {
 		"REMEDIATION_NAMESPACE": {"ops", func(c *Config) { c.Namespace = "ops" }},
 		"FINGERPRINT":           {"resource", func(c *Config) { c.Fingerprint = mapping.ByResource }},
 		"TARGET":                {"owner", func(c *Config) { c.Target = TargetOwner }},
-		"CLUSTER_NAME":          {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
+		"TARGETS": {`{team="sre"} kind=Pod name=$pod`, func(c *Config) {
+			r, err := mapping.ParseTargetRules(`{team="sre"} kind=Pod name=$pod`)
+			require.NoError(t, err)
+			c.TargetRules = r
+		}},
+		"TARGET_LABELS": {"rollout=argoproj.io/v1alpha1/Rollout", func(c *Config) {
+			l, err := mapping.ParseTargetLabels("rollout=argoproj.io/v1alpha1/Rollout")
+			require.NoError(t, err)
+			c.TargetLabels = l
+		}},
+		"IDENTITY_IGNORE_LABELS": {"build, zone,", func(c *Config) { c.IdentityIgnore = []string{"build", "zone"} }},
+		"CLUSTER_LABEL":          {"k8s_cluster", func(c *Config) { c.ClusterLabel = "k8s_cluster" }},
+		"CLUSTER_NAME":           {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
 		}},
@@ -122,9 +136,9 @@ func TestEveryVariable(t *testing.T) {
 }
 
 func TestAnEmptyVariableIsOneThatIsNotSet(t *testing.T) {
-	// Manifests often have both. Only the filters, which have a default that
-	// one may want to be rid of, tell the two apart.
-	special := []string{"IGNORE_ALERTS", "IGNORE_SEVERITIES", "AUDIT_SINK"}
+	// Manifests often have both. Only those with a default that one may want
+	// to be rid of tell the two apart.
+	special := []string{"IGNORE_ALERTS", "IGNORE_SEVERITIES", "CLUSTER_LABEL", "AUDIT_SINK"}
 	environment := minimal(nil)
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
 		if name := field.Tag.Get("env"); name != "" && !slices.Contains(special, name) {
@@ -163,6 +177,17 @@ func TestWhatGoesBeforeWhat(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, row.want, row.got(c))
 		})
+	}
+}
+
+func TestWithoutAClusterLabelNoAlertIsOfAnotherCluster(t *testing.T) {
+	alert := mapping.Alert{Labels: map[string]string{"alertname": "A", "cluster": "pg-main", "pod": "pg-main-2", "namespace": "db"}}
+	for value, want := range map[string]string{"": "", "cluster": "pg-main", "region": ""} {
+		c, err := Load(minimal(map[string]string{"CLUSTER_LABEL": value}))
+		require.NoError(t, err)
+		s, err := c.Rules().Signal(alert, time.Time{})
+		require.NoError(t, err)
+		require.Equal(t, want, s.Cluster, value)
 	}
 }
 
@@ -221,6 +246,7 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 	c, err := Load(minimal(map[string]string{
 		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
 		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-08",
+		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s",
 	}))
 	require.NoError(t, err)
 	rules := c.Rules()
@@ -233,8 +259,14 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 		IgnoreSeverities: []string{"b"},
 		Matchers:         c.Matchers,
 		Schema:           mapping.Schema202608,
+		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: []string{"zone"}},
+		ClusterLabel:     "k8s",
 	}, rules)
 	value := reflect.ValueOf(rules)
+	for i := range value.NumField() {
+		require.False(t, value.Field(i).IsZero(), "%s is not filled in", value.Type().Field(i).Name)
+	}
+	value = reflect.ValueOf(rules.Targets)
 	for i := range value.NumField() {
 		require.False(t, value.Field(i).IsZero(), "%s is not filled in", value.Type().Field(i).Name)
 	}

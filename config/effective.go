@@ -25,7 +25,7 @@ func Effective(environment map[string]string) ([]Setting, error) {
 	var c Config
 	parse(environment, &c) // Its problems are in Load's error.
 	before := reflect.ValueOf(c)
-	c.filters(environment)
+	c.empty(environment)
 	c.complete()
 	value := reflect.ValueOf(c)
 	var settings []Setting
@@ -59,7 +59,7 @@ func Effective(environment map[string]string) ([]Setting, error) {
 func Mapping(environment map[string]string) (Config, error) {
 	var c Config
 	problems := parse(environment, &c)
-	c.filters(environment)
+	c.empty(environment)
 	c.complete()
 	if c.AuditSink == "" {
 		c.AuditSink = "http://unused"

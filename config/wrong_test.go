@@ -20,6 +20,8 @@ var wrong = map[string]struct{ value, message string }{
 	"REMEDIATION_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
 	"FINGERPRINT":           {"labels", `"labels" is not one of ["alert" "resource"]`},
 	"TARGET":                {"pod", `"pod" is not one of ["labels" "owner"]`},
+	"TARGETS":               {`{team="sre"} kind=Pod`, `entry 1: it has no name`},
+	"TARGET_LABELS":         {"rollout=Rollout", `"rollout=Rollout": a kind that is not built in is written group/version/Kind`},
 	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
 	"MATCHERS":              {"team", `"team" are no matchers of the form`},
 	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},

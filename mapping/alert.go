@@ -33,7 +33,10 @@ type Notification struct {
 // Alert is one alert as it was sent. An alert that cannot be decoded has only
 // Raw and Problem.
 type Alert struct {
-	Resolved    bool
+	Resolved bool
+	// NotFiring is the state, in the sender's word, of an alert that neither
+	// fires nor has ended: silenced, pending and the like. Empty otherwise.
+	NotFiring   string
 	Labels      map[string]string
 	Annotations map[string]string
 	// StartsAt is zero when the sender gave none that could be read.
@@ -83,11 +86,32 @@ func (l *lenient) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// state is the state of an alert: a word, or Alertmanager's object that has one.
+type state string
+
+func (s *state) UnmarshalJSON(b []byte) error {
+	var word lenient
+	_ = word.UnmarshalJSON(b) // It never fails.
+	if b[0] == '{' {
+		var object struct {
+			State lenient `json:"state"`
+		}
+		_ = json.Unmarshal(b, &object) // An object without a state says nothing.
+		word = object.State
+	}
+	*s = state(strings.ToLower(strings.TrimSpace(string(word))))
+	return nil
+}
+
 type envelope struct {
-	Status          lenient         `json:"status"`
+	Status          state           `json:"status"`
 	Alerts          json.RawMessage `json:"alerts"`
 	Labels          json.RawMessage `json:"labels"`
 	TruncatedAlerts lenient         `json:"truncatedAlerts"`
+	// What others' envelopes are known by.
+	TopicArn json.RawMessage `json:"TopicArn"`
+	SchemaID json.RawMessage `json:"schemaId"`
+	Data     json.RawMessage `json:"data"`
 }
 
 // Elements splits a JSON array. It stops with [ErrTooMany] at the element after
@@ -137,10 +161,12 @@ func (n *notes) UnmarshalJSON(b []byte) error {
 }
 
 type wireAlert struct {
-	Status      lenient         `json:"status"`
+	Status      state           `json:"status"`
+	State       state           `json:"state"`
 	Labels      map[string]text `json:"labels"`
 	Annotations notes           `json:"annotations"`
 	StartsAt    lenient         `json:"startsAt"`
+	ActiveAt    lenient         `json:"activeAt"`
 	EndsAt      lenient         `json:"endsAt"`
 }
 
@@ -175,19 +201,32 @@ func Parse(data []byte, at time.Time) (Notification, error) {
 		raws = []json.RawMessage{data}
 	}
 	if len(raws) == 0 {
-		return Notification{}, fmt.Errorf("%w: neither alerts nor labels", ErrNoAlerts)
+		return Notification{}, fmt.Errorf("%w: %s", ErrNoAlerts, env.hint())
 	}
 	n := Notification{Alerts: make([]Alert, len(raws))}
 	if cut, err := strconv.ParseUint(string(env.TruncatedAlerts), 10, 64); err == nil {
 		n.Truncated = cut
 	}
 	for i, raw := range raws {
-		n.Alerts[i] = parseAlert(raw, string(env.Status), at)
+		n.Alerts[i] = parseAlert(raw, env.Status, at)
 	}
 	return n, nil
 }
 
-func parseAlert(raw json.RawMessage, groupStatus string, at time.Time) Alert {
+// hint says what to do with a payload that holds alerts in another way.
+func (e envelope) hint() string {
+	switch {
+	case e.TopicArn != nil:
+		return "it is an envelope of Amazon SNS; turn on raw message delivery for the subscription"
+	case e.SchemaID != nil:
+		return "it is Azure Monitor's common alert schema; send these alerts through an Alertmanager"
+	case e.Data != nil:
+		return "it is an answer of Prometheus' API; send the array that its data has as alerts"
+	}
+	return "neither alerts nor labels"
+}
+
+func parseAlert(raw json.RawMessage, groupStatus state, at time.Time) Alert {
 	a := Alert{Raw: raw}
 	// Each field has a colon, so this bounds the maps before they are made.
 	if n := bytes.Count(raw, []byte{':'}); n > maxFields {
@@ -207,30 +246,53 @@ func parseAlert(raw json.RawMessage, groupStatus string, at time.Time) Alert {
 	for name, value := range w.Labels {
 		a.Labels[name] = string(value)
 	}
-	a.Start = string(w.StartsAt)
+	if a.Start = string(w.StartsAt); a.Start == "" {
+		a.Start = string(w.ActiveAt)
+	}
 	a.StartsAt, a.EndsAt = instant(a.Start), instant(string(w.EndsAt))
-	a.Resolved = resolved(string(w.Status), groupStatus, a.EndsAt, at)
+	a.Resolved, a.NotFiring = fires([]state{w.Status, w.State, groupStatus}, a.EndsAt, at)
 	return a
 }
 
-// resolved prefers the alert's own status, because a firing group carries
-// resolved alerts too.
-func resolved(status, groupStatus string, endsAt, at time.Time) bool {
-	for _, s := range []string{status, groupStatus} {
-		switch strings.ToLower(s) {
-		case "resolved":
-			return true
-		case "firing":
-			return false
-		}
-	}
-	return !endsAt.IsZero() && !endsAt.After(at)
+// states are the words for an alert's state. What is in none of the lists says
+// nothing.
+var states = struct{ firing, resolved, notFiring []state }{
+	firing:   []state{"firing", "active", "alerting"},
+	resolved: []state{"resolved"},
+	// Alertmanager: silenced or inhibited, and not yet looked at. Prometheus:
+	// before its "for" has passed. Grafana: all is well.
+	notFiring: []state{"suppressed", "unprocessed", "pending", "inactive", "ok", "normal"},
 }
 
-// instant reads RFC 3339; anything else is no time, and neither is what RFC 3339
-// could not say in UTC.
+// fires takes the first word that says something; the alert's own goes first,
+// because a firing group carries resolved alerts too. Without any, an alert is
+// resolved when it has ended.
+func fires(said []state, endsAt, at time.Time) (resolved bool, notFiring string) {
+	for _, s := range said {
+		switch {
+		case slices.Contains(states.resolved, s):
+			return true, ""
+		case slices.Contains(states.notFiring, s):
+			return false, string(s)
+		case slices.Contains(states.firing, s):
+			return false, ""
+		}
+	}
+	return !endsAt.IsZero() && !endsAt.After(at), ""
+}
+
+// goTime is how Go prints a time, as templates do that do not format it. A
+// monotonic reading may follow.
+const goTime = "2006-01-02 15:04:05.999999999 -0700 MST"
+
+// instant reads RFC 3339, or what Go prints; anything else is no time, and
+// neither is what RFC 3339 could not say in UTC.
 func instant(s string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		printed, _, _ := strings.Cut(s, " m=")
+		t, err = time.Parse(goTime, printed)
+	}
 	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}
 	}

@@ -56,6 +56,6 @@ func requireUsable(t *testing.T, a Alert) {
 	alone, err := Parse(append(append([]byte("["), a.Raw...), ']'), now)
 	require.NoError(t, err)
 	require.Len(t, alone.Alerts, 1)
-	alone.Alerts[0].Resolved = a.Resolved
+	alone.Alerts[0].Resolved, alone.Alerts[0].NotFiring = a.Resolved, a.NotFiring
 	require.Equal(t, a, alone.Alerts[0])
 }

@@ -163,8 +163,11 @@ func TestResolved(t *testing.T) {
 		"a status is read without case":                {``, `"status":"RESOLVED",`, true},
 		"the group's status stands in":                 {`"status":"resolved",`, ``, true},
 		"the group's status goes before its end":       {`"status":"firing",`, `"endsAt":"` + past + `",`, false},
-		"an unknown status is none":                    {`"status":"resolved",`, `"status":"active",`, true},
-		"a status object is none":                      {``, `"status":{"state":"active"},"endsAt":"` + past + `",`, true},
+		"an unknown status is none":                    {`"status":"resolved",`, `"status":"smouldering",`, true},
+		"a status object without a state is none":      {`"status":"resolved",`, `"status":{"silencedBy":[]},`, true},
+		"a status object has a state":                  {``, `"status":{"state":"active"},"endsAt":"` + past + `",`, false},
+		"Prometheus' state":                            {``, `"state":"firing","endsAt":"` + past + `",`, false},
+		"a status goes before a state":                 {``, `"status":"resolved","state":"alerting",`, true},
 		"no status: ended before the event":            {``, `"endsAt":"` + past + `",`, true},
 		"no status: ended at the event":                {``, `"endsAt":"` + now.Format(time.RFC3339) + `",`, true},
 		"no status: ends after the event":              {``, `"endsAt":"` + future + `",`, false},
@@ -246,6 +249,74 @@ func TestSmallElementsDoNotTakeMuchMemory(t *testing.T) {
 				require.Contains(t, n.Alerts[0].Problem, "more than 25000")
 			}
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(20<<20))
+		})
+	}
+}
+
+func TestWhatDoesNotFire(t *testing.T) {
+	for reason, row := range map[string]struct {
+		group, alert, want string
+	}{
+		"silenced or inhibited, as a word":               {``, `"status":"suppressed",`, "suppressed"},
+		"silenced or inhibited, in Alertmanager's API":   {``, `"status":{"inhibitedBy":[],"silencedBy":["8b0e"],"state":"suppressed"},`, "suppressed"},
+		"not yet looked at by Alertmanager":              {``, `"status":{"state":"unprocessed"},`, "unprocessed"},
+		"pending in Prometheus' API":                     {``, `"state":"pending",`, "pending"},
+		"inactive":                                       {``, `"state":"inactive",`, "inactive"},
+		"Grafana's ok":                                   {``, `"status":"OK",`, "ok"},
+		"Grafana's normal":                               {``, `"state":"Normal",`, "normal"},
+		"the group's word":                               {`"status":"suppressed",`, ``, "suppressed"},
+		"its own word goes before the group's":           {`"status":"firing",`, `"status":"pending",`, "pending"},
+		"an alert that fires in a group that does not":   {`"status":"suppressed",`, `"status":"firing",`, ""},
+		"an alert that has ended in a group that is not": {`"status":"suppressed",`, `"status":"resolved",`, ""},
+		"no word at all":                                 {``, ``, ""},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			a := parseOne(t, `{`+row.group+`"alerts":[{`+row.alert+`"labels":{"alertname":"A"}}]}`)
+			require.Equal(t, row.want, a.NotFiring)
+			reason, ignored := Rules{}.Ignored(a)
+			require.Equal(t, row.want != "", ignored)
+			require.Equal(t, map[bool]Reason{true: NotFiring}[ignored], reason)
+			require.False(t, a.Resolved && a.NotFiring != "")
+		})
+	}
+}
+
+func TestTimes(t *testing.T) {
+	want := time.Date(2026, 11, 28, 10, 0, 0, 123e6, time.UTC)
+	for text, want := range map[string]time.Time{
+		"2026-11-28T10:00:00.123Z":                        want,
+		"2026-11-28T11:00:00.123+01:00":                   want,
+		"2026-11-28 10:00:00.123 +0000 UTC":               want,
+		"2026-11-28 10:00:00.123 +0000 UTC m=+448.183180": want,
+		"2026-11-28 11:00:00.123 +0100 CET":               want,
+		"2026-11-28 10:00:00 +0000 UTC":                   want.Truncate(time.Second),
+		"0001-01-01 00:00:00 +0000 UTC":                   {},
+		"2026-11-28 10:00:00":                             {},
+		"yesterday":                                       {},
+		"":                                                {},
+	} {
+		t.Run(text, func(t *testing.T) {
+			require.Equal(t, want, instant(text))
+		})
+	}
+	a := parseOne(t, `{"labels":{"alertname":"A"},"state":"firing","activeAt":"2026-11-28T10:00:00.123Z","value":"1e+00"}`)
+	require.Equal(t, want, a.StartsAt, "Prometheus' API says activeAt")
+	require.Equal(t, "2026-11-28T10:00:00.123Z", a.Start)
+	a = parseOne(t, `{"labels":{"alertname":"A"},"activeAt":"2026-11-28T09:00:00Z","startsAt":"2026-11-28T10:00:00.123Z"}`)
+	require.Equal(t, want, a.StartsAt)
+}
+
+func TestPayloadsThatHoldAlertsInAnotherWay(t *testing.T) {
+	for payload, want := range map[string]string{
+		`{"Type":"Notification","TopicArn":"arn","Message":"{}"}`:                           "turn on raw message delivery",
+		`{"schemaId":"azureMonitorCommonAlertSchema","data":{"essentials":{}}}`:             "Azure Monitor's common alert schema; send these alerts through an Alertmanager",
+		`{"status":"success","data":{"alerts":[{"labels":{"alertname":"A"},"state":"x"}]}}`: "send the array that its data has as alerts",
+		`{"specversion":"1.0"}`: "neither alerts nor labels",
+	} {
+		t.Run(want, func(t *testing.T) {
+			_, err := Parse([]byte(payload), now)
+			require.ErrorIs(t, err, ErrNoAlerts)
+			require.ErrorContains(t, err, want)
 		})
 	}
 }

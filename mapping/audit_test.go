@@ -53,7 +53,7 @@ func TestAuditPayloads(t *testing.T) {
 	} {
 		for _, schema := range []Schema{Schema202601, Schema202608} {
 			t.Run(string(schema)+"-"+name, func(t *testing.T) {
-				rules := Rules{Schema: schema, Namespace: "remediation"}
+				rules := Rules{Schema: schema, Namespace: "remediation", ClusterLabel: "cluster"}
 				s, err := rules.Signal(row.alert, now)
 				require.Equal(t, row.record.Failure != nil, err != nil)
 				requireGolden(t, string(schema)+"-"+name, rules.Audit(s, row.record, decided))

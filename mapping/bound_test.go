@@ -164,8 +164,6 @@ func TestASignalTellsWhetherItIsCut(t *testing.T) {
 	}{
 		"an ordinary alert":      {`{"labels":{"alertname":"A","pod":"p"},"annotations":{"summary":"[1 of 2]"}}`, false},
 		"a long name":            {`{"labels":{"alertname":"` + long[:300] + `"}}`, true},
-		"a long target":          {`{"labels":{"alertname":"A","pod":"` + long[:300] + `"}}`, true},
-		"a long namespace":       {`{"labels":{"alertname":"A","pod":"p","namespace":"` + long[:300] + `"}}`, true},
 		"a long cluster":         {`{"labels":{"alertname":"A","cluster":"` + long[:300] + `"}}`, true},
 		"a long label":           {`{"labels":{"alertname":"A","l":"` + long[:maxLabelValue+1] + `"}}`, true},
 		"a long label name":      {`{"labels":{"alertname":"A","` + long[:300] + `":"l"}}`, true},
@@ -179,7 +177,7 @@ func TestASignalTellsWhetherItIsCut(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			n, err := Parse([]byte(row.alert), time.Time{})
 			require.NoError(t, err)
-			s, err := Rules{}.Signal(n.Alerts[0], time.Time{})
+			s, err := Rules{ClusterLabel: "cluster"}.Signal(n.Alerts[0], time.Time{})
 			require.NoError(t, err)
 			require.Equal(t, row.want, s.Cut())
 		})

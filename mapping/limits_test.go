@@ -54,6 +54,9 @@ func targetBroken(t Target) error {
 	if t.Kind == "" || t.Name == "" {
 		return fmt.Errorf("target %+v lacks what the CRD requires", t)
 	}
+	if !isKind(t.Kind) || !isPathSegment(t.Name) || t.Namespace != "" && !isNamespace(t.Namespace) || t.APIVersion != "" && !isAPIVersion(t.APIVersion) {
+		return fmt.Errorf("no object of Kubernetes is %+v", t)
+	}
 	return nil
 }
 

@@ -76,7 +76,20 @@ func (m matcher) fits(value string) bool {
 // matcherText is what is still to be read of matchers.
 type matcherText struct{ rest string }
 
-func (t *matcherText) matchers() (all Matchers, err error) {
+// matchers reads all that there is.
+func (t *matcherText) matchers() (Matchers, error) {
+	all, err := t.group()
+	if err != nil {
+		return nil, err
+	}
+	if t.space(); t.rest != "" {
+		return nil, fmt.Errorf("%q is left over", t.rest)
+	}
+	return all, nil
+}
+
+// group reads matchers with commas between them, in braces or not.
+func (t *matcherText) group() (all Matchers, err error) {
 	braces := t.take("{")
 	for !t.ended() {
 		one, err := t.matcher()
@@ -89,9 +102,6 @@ func (t *matcherText) matchers() (all Matchers, err error) {
 	}
 	if braces && !t.take("}") {
 		return nil, fmt.Errorf("a closing brace or a comma is missing before %q", t.rest)
-	}
-	if t.space(); t.rest != "" {
-		return nil, fmt.Errorf("%q is left over", t.rest)
 	}
 	return all, nil
 }

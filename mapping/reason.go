@@ -10,7 +10,7 @@ const (
 	Duplicate Decision = "duplicate"
 	// Resolved alerts mark the active RemediationRequest, if there is one.
 	Resolved Decision = "resolved"
-	// Filtered alerts are left out by configuration.
+	// Filtered alerts are left out by configuration, or do not fire.
 	Filtered Decision = "filtered"
 	// Invalid alerts can never become a RemediationRequest.
 	Invalid Decision = "invalid"
@@ -49,6 +49,8 @@ const (
 	IgnoredSeverity
 	// Unmatched: its labels do not fit the configured matchers.
 	Unmatched
+	// NotFiring: it is silenced, pending, or otherwise does not fire.
+	NotFiring
 	// Malformed: it is no alert, or has no alertname.
 	Malformed
 	// Rejected: the API server will never take it.
@@ -74,6 +76,7 @@ var reasons = map[Reason]struct {
 	IgnoredAlertname:  {"ignored_alertname", Filtered},
 	IgnoredSeverity:   {"ignored_severity", Filtered},
 	Unmatched:         {"unmatched", Filtered},
+	NotFiring:         {"not_firing", Filtered},
 	Malformed:         {"malformed", Invalid},
 	Rejected:          {"rejected", Invalid},
 	Unavailable:       {"unavailable", Unsettled},

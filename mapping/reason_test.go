@@ -58,6 +58,7 @@ func TestEveryReasonHasANameAndADecision(t *testing.T) {
 		"IgnoredAlertname":  {IgnoredAlertname, "ignored_alertname", Filtered},
 		"IgnoredSeverity":   {IgnoredSeverity, "ignored_severity", Filtered},
 		"Unmatched":         {Unmatched, "unmatched", Filtered},
+		"NotFiring":         {NotFiring, "not_firing", Filtered},
 		"Malformed":         {Malformed, "malformed", Invalid},
 		"Rejected":          {Rejected, "rejected", Invalid},
 		"Unavailable":       {Unavailable, "unavailable", Unsettled},

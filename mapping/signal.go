@@ -53,6 +53,11 @@ type Rules struct {
 	Matchers Matchers
 	// Schema is the dated version of the contract with DataStorage.
 	Schema Schema
+	// Targets say which object an alert is about, over the built-in rules.
+	Targets Targets
+	// ClusterLabel is the label that names an alert's Kubernetes cluster; empty
+	// for none.
+	ClusterLabel string
 }
 
 // Signal is an alert in the terms of a RemediationRequest. All of its texts are
@@ -67,6 +72,9 @@ type Signal struct {
 	// Chosen names the rule that chose the target; empty where the labels name
 	// no Kubernetes object.
 	Chosen string
+	// Host is the pod on whose node the alert is, where the labels do not name
+	// the node; empty otherwise.
+	Host Target
 	// AlertID tells the alerts of one fingerprint apart: [LabelsID] of Labels.
 	AlertID string
 	// Cluster is the alert's cluster label; often empty.
@@ -94,10 +102,12 @@ func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
 		problem = ErrNoAlertname
 	}
 	identity := a.Identity()
+	found := r.target(a)
 	if a.Problem != "" {
 		identity = digest(a.Raw)[:16]
+		found = aim{target: Target{Kind: KindUnknown, Name: identity}}
 	}
-	t := target(a.Labels, identity)
+	t := found.target
 	s := Signal{
 		Fingerprint: r.fingerprint(a.Labels, t),
 		Name:        cut(a.Labels["alertname"], maxName),
@@ -108,7 +118,9 @@ func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
 			Name:       cut(t.Name, maxName),
 			Namespace:  cut(t.Namespace, maxName),
 		},
-		Cluster:     cut(a.Labels["cluster"], maxName),
+		Chosen:      found.chosen,
+		Host:        found.host,
+		Cluster:     cut(r.cluster(a.Labels), maxName),
 		Namespace:   r.namespace(t),
 		Labels:      bounded(a.Labels, maxLabels, maxLabelValue),
 		Annotations: bounded(a.Annotations, maxAnnotations, maxAnnotationValue),
@@ -139,10 +151,18 @@ func (r Rules) fingerprint(labels map[string]string, t Target) string {
 	if r.Fingerprint != ByResource {
 		text = labels["alertname"] + ":" + text
 	}
-	if cluster := labels["cluster"]; cluster != "" {
+	if cluster := r.cluster(labels); cluster != "" {
 		text = cluster + ":" + text
 	}
 	return digest([]byte(text))
+}
+
+// cluster is the name of an alert's Kubernetes cluster; empty where no label says it.
+func (r Rules) cluster(labels map[string]string) string {
+	if r.ClusterLabel == "" {
+		return ""
+	}
+	return labels[r.ClusterLabel]
 }
 
 func (r Rules) namespace(t Target) string {
@@ -152,8 +172,12 @@ func (r Rules) namespace(t Target) string {
 	return r.Namespace
 }
 
-// Ignored tells whether configuration leaves an alert out, and why.
+// Ignored tells whether nothing is to be done for an alert, because it does not
+// fire or because configuration leaves it out, and why.
 func (r Rules) Ignored(a Alert) (Reason, bool) {
+	if a.NotFiring != "" {
+		return NotFiring, true
+	}
 	if slices.Contains(r.IgnoreAlerts, a.Labels["alertname"]) {
 		return IgnoredAlertname, true
 	}

@@ -34,15 +34,15 @@ func TestFingerprint(t *testing.T) {
 		"an empty cluster is none": {
 			map[string]string{"alertname": "Crash", "namespace": "payments", "pod": "api-0", "cluster": ""},
 			"Crash:payments:Pod:api-0", "payments:Pod:api-0"},
-		"no object: Alertmanager's own fingerprint is the name": {
+		"no object: the name is Alertmanager's fingerprint of what stays the same": {
 			map[string]string{"alertname": "Trunc", "case": "trunc", "instance": "node-01", "severity": "critical"},
-			"Trunc::Unknown:4ecf03d7addd9ee5", ":Unknown:4ecf03d7addd9ee5"},
+			"Trunc::Unknown:73b42113e7005477", ":Unknown:73b42113e7005477"},
 		"the subject's namespace, not the exporter's": {
 			map[string]string{"alertname": "Crash", "namespace": "monitoring", "exported_namespace": "payments", "deployment": "api"},
 			"Crash:payments:Deployment:api", "payments:Deployment:api"},
 		"full texts go in, whatever the signal cuts": {
-			map[string]string{"alertname": long, "namespace": long, "pod": long, "cluster": long},
-			long + ":" + long + ":" + long + ":Pod:" + long, long + ":" + long + ":Pod:" + long},
+			map[string]string{"alertname": long, "namespace": "payments", "pod": "api-0", "cluster": long},
+			long + ":" + long + ":payments:Pod:api-0", long + ":payments:Pod:api-0"},
 		"no text is changed by cleaning": {
 			map[string]string{"alertname": "a\x00\xff", "pod": "p"},
 			"a\x00\xff::Pod:p", ":Pod:p"},
@@ -50,7 +50,7 @@ func TestFingerprint(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			for mode, text := range map[FingerprintMode]string{ByAlert: row.byAlert, "": row.byAlert, ByResource: row.byResource} {
 				want := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
-				require.Equal(t, want, signalOf(t, Rules{Fingerprint: mode}, row.labels).Fingerprint, "mode %q", mode)
+				require.Equal(t, want, signalOf(t, Rules{Fingerprint: mode, ClusterLabel: "cluster"}, row.labels).Fingerprint, "mode %q", mode)
 			}
 		})
 	}
@@ -90,7 +90,7 @@ func TestWhatCountsAsTheSame(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			for mode, same := range map[FingerprintMode]bool{ByAlert: row.byAlert, ByResource: row.byResource} {
-				rules := Rules{Fingerprint: mode}
+				rules := Rules{Fingerprint: mode, ClusterLabel: "cluster"}
 				got := signalOf(t, rules, row.labels).Fingerprint == signalOf(t, rules, base).Fingerprint
 				require.Equal(t, same, got, "mode %q", mode)
 			}
@@ -178,6 +178,7 @@ func TestSignalOfACapturedAlert(t *testing.T) {
 		Name:        "KubePodCrashLooping",
 		Severity:    High,
 		Target:      Target{"v1", "Pod", "api-1", "payments"},
+		Chosen:      "label pod",
 		AlertID:     "99df87ba41056155", // What Alertmanager itself sent.
 		Namespace:   "ops",
 		Labels:      a.Labels,

@@ -100,6 +100,8 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 func (s *Source) routes() http.Handler {
 	routes := http.NewServeMux()
 	routes.HandleFunc(webhookPath, s.serveWebhook)
+	// Where a Prometheus posts that takes this for an Alertmanager: it is told.
+	routes.HandleFunc("/api/v2/alerts", s.serveWebhook)
 	routes.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ALIVE") })
 	routes.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, _ *http.Request) {
 		// A sink that is down makes no replica unready: then nobody would be

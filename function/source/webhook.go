@@ -68,6 +68,11 @@ func read(body []byte, now time.Time) (*webhook, error) {
 	}
 	w.truncated, _ = strconv.ParseUint(string(w.raw("truncatedAlerts")), 10, 64) // What is no number cuts nothing off.
 	raws, err := mapping.Elements(w.raw("alerts"), maxAlerts)
+	if w.raw("alerts") == nil {
+		if _, why := mapping.Parse(body, now); why != nil {
+			err = why // It knows others' envelopes.
+		}
+	}
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
 		return nil, fmt.Errorf("%w: more than %d alerts; lower the receiver's max_alerts or group by more labels", errTooLarge, maxAlerts)
@@ -93,8 +98,11 @@ func read(body []byte, now time.Time) (*webhook, error) {
 // as it does for the function, which does not tell upper from lower case.
 func topLevel(body []byte) ([]field, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("%w: it is no JSON object", errNoWebhook)
+	switch t, err := d.Token(); {
+	case err == nil && t == json.Delim('['):
+		return nil, fmt.Errorf("%w: it is an array, which Prometheus and vmalert send; point them at an Alertmanager, and its webhook here", errNoWebhook)
+	case err != nil || t != json.Delim('{'):
+		return nil, fmt.Errorf("%w: it is not a JSON object", errNoWebhook)
 	}
 	var fields []field
 	for d.More() {
@@ -159,8 +167,11 @@ func readAlert(raw json.RawMessage, groupStatus string, now time.Time) (alert, t
 	}
 	a := n.Alerts[0]
 	status := "firing"
-	if a.Resolved {
+	switch {
+	case a.Resolved:
 		status = "resolved"
+	case a.NotFiring != "":
+		status = a.NotFiring
 	}
 	return alert{
 		raw: raw, identity: a.Identity(), fingerprint: a.Identity(), status: status, start: a.Start,
