@@ -24,7 +24,8 @@ func newOwners(client *rest.Config, c config.Config) (owners, error) {
 }
 
 // aim gives the signals that are to be settled the top-level controllers of
-// their objects as targets, resolved ones too: what ends must meet what began.
+// their objects as targets, or the nodes that node-exporter reports on; resolved
+// ones too: what ends must meet what began.
 // What cannot be told now is not settled: on another target it would make a
 // second object.
 func (p *parts) aim(ctx context.Context, alerts []mapping.Alert, results []result) {

@@ -72,6 +72,9 @@ var wire = map[string]struct {
 	"an alert that is refused for good":  {binary("1", webhook(alert("firing", "alertname=Rejected"))), 200, ""},
 	"duplicate alerts within one event":  {binary("1", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=A"))), 200, ""},
 	"specversion 0.3":                    {with(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Specversion", "0.3"), 200, ""},
+	"specversion 0.3 and an odd header":  {with(with(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Specversion", "0.3"), "Ce-Content-Type", "x"), 400, "ce-content-type: the name of an attribute has lower-case letters and digits only"},
+	"an alert that does not fire":        {binary("1", `[{"labels":{"alertname":"A"},"status":{"state":"suppressed"}}]`), 200, ""},
+	"an envelope that is not for us":     {binary("1", `{"TopicArn":"arn","Message":"{}"}`), 400, "turn on raw message delivery"},
 	"a content type that is not for us":  {with(binary("1", webhook(alert("firing", "alertname=A"))), "Content-Type", "text/plain"), 200, ""},
 	"a media type that cannot be parsed": {typed(";;;", "x"), 415, "not a CloudEvent"},
 }

@@ -99,7 +99,7 @@ func Decode(r *http.Request, body []byte) (*event.Event, Answer) {
 		return nil, Refuse(http.StatusUnsupportedMediaType,
 			"not a CloudEvent: use binary mode (ce- headers), application/cloudevents+json or application/cloudevents-batch+json")
 	}
-	e, err := binding.ToEvent(r.Context(), message)
+	e, err := binding.ToEvent(r.Context(), ordered{message, r.Header})
 	if err != nil {
 		return nil, Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 	}

@@ -38,6 +38,9 @@ func Resources() []schema.GroupResource {
 
 // path is where the API server keeps an object; empty for what is not followed.
 func path(t mapping.Target) string {
+	if t.Kind == hostKind {
+		t.Kind = "Pod"
+	}
 	for _, f := range followed {
 		if f.kind == t.Kind && f.apiVersion == t.APIVersion {
 			return f.path + "/namespaces/" + t.Namespace + "/" + f.resource + "/" + t.Name
@@ -71,10 +74,14 @@ func known(t mapping.Target) mapping.Target {
 // them there and reading them here.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-// get asks for an object's controller; it is zero where the object has none. The
-// error is the API server's answer where it gave one.
+// get asks for an object's controller, or for the node of a host; it is zero where
+// the object has none. The error is the API server's answer where it gave one.
 func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mapping.Target, err error) {
-	stream, err := r.client.Get().AbsPath(path(t)).SetHeader("Accept", metadataOnly).Timeout(callTimeout).Stream(ctx)
+	accept := metadataOnly
+	if t.Kind == hostKind {
+		accept = "application/json" // A pod's metadata does not say its node.
+	}
+	stream, err := r.client.Get().AbsPath(path(t)).SetHeader("Accept", accept).Timeout(callTimeout).Stream(ctx)
 	if err != nil {
 		return mapping.Target{}, err
 	}
@@ -96,9 +103,18 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mappin
 				Controller bool   `json:"controller"`
 			} `json:"ownerReferences"`
 		} `json:"metadata"`
+		Spec struct {
+			NodeName string `json:"nodeName"`
+		} `json:"spec"`
 	}
 	if err := json.Unmarshal(body, &object); err != nil || object.Metadata.Name != t.Name {
 		return mapping.Target{}, fmt.Errorf("the answer is not that object's metadata: %w", errors.Join(err, errOther))
+	}
+	if t.Kind == hostKind {
+		if name := object.Spec.NodeName; len(validation.IsDNS1123Subdomain(name)) == 0 {
+			return mapping.Target{APIVersion: "v1", Kind: "Node", Name: name}, nil
+		}
+		return mapping.Target{}, nil
 	}
 	for _, o := range object.Metadata.OwnerReferences {
 		// One at most is the controller. A Node is that of a static pod.

@@ -7,6 +7,10 @@
 // (an Argo Rollout, a Knative Revision): that owner is the answer. A static pod
 // is controlled by its Node; there the pod is the answer.
 //
+// An alert of node-exporter is about its node. Where its labels do not name that,
+// as in the kube-prometheus-stack chart, the pod that reports is read whole: its
+// spec says on which node it runs.
+//
 // An alert is never lost here. What the API server says for good (there is no
 // such object, nobody may ask) ends the walk with what is known by then, at
 // worst the object that the alert's labels name. What may be different in a

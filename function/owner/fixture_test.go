@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeAPI is an API server for namespace shop. It answers only to Gets of
-// metadata.
+// metadata, and of whole pods.
 type fakeAPI struct {
 	mu sync.Mutex
 	// owners maps "resource/name" of an object that is there to its owner
@@ -46,7 +46,8 @@ var paths = map[string]string{
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	group, object, _ := strings.Cut(r.URL.Path, "/namespaces/shop/")
 	resource, name, _ := strings.Cut(object, "/")
-	if r.Method != http.MethodGet || r.URL.Query().Has("resourceVersion") || paths[resource] != group || !strings.HasPrefix(r.Header.Get("Accept"), "application/json;as=PartialObjectMetadata;") {
+	if r.Method != http.MethodGet || r.URL.Query().Has("resourceVersion") || paths[resource] != group ||
+		!strings.HasPrefix(r.Header.Get("Accept"), metadataOnly) && (resource != "pods" || r.Header.Get("Accept") != "application/json") {
 		http.Error(w, "not a call that is made", http.StatusTeapot)
 		return
 	}

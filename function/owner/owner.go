@@ -44,6 +44,8 @@ const (
 	TooDeep Result = "too_deep"
 	// OtherCluster: the alert is about an object of another cluster.
 	OtherCluster Result = "other_cluster"
+	// Unscheduled: the pod whose node is asked for runs on none.
+	Unscheduled Result = "unscheduled"
 	// Unnamed: the labels hold no name that an object, or its namespace, can have.
 	Unnamed Result = "unnamed"
 )
@@ -94,17 +96,24 @@ func New(config *rest.Config, cluster string) (*Resolver, error) {
 	return &Resolver{client: api, cluster: cluster, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now, pause: refusalPause}, nil
 }
 
-// Find finds the top-level controller of the object that a signal's labels name.
+// Find finds the top-level controller of the object that a signal's labels name,
+// or, where the signal has a host, the node that it runs on.
 // An error means that the API server did not answer in time, or said that it
 // cannot now: finding it again can succeed.
 func (r *Resolver) Find(ctx context.Context, s mapping.Signal) (Found, error) {
-	switch t := s.Target; {
-	case path(t) == "":
-		return Found{Target: t}, nil
+	asked := s.Target
+	if s.Host.Name != "" {
+		asked = s.Host
+	}
+	switch {
+	case path(asked) == "":
+		return Found{Target: s.Target}, nil
 	case s.Cluster != "" && s.Cluster != r.cluster:
-		return Found{t, OtherCluster}, nil
-	case len(validation.IsDNS1123Label(t.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(t.Name)) > 0:
-		return Found{t, Unnamed}, nil
+		return Found{s.Target, OtherCluster}, nil
+	case len(validation.IsDNS1123Label(asked.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(asked.Name)) > 0:
+		return Found{s.Target, Unnamed}, nil
+	case s.Host.Name != "":
+		return r.findHost(ctx, s)
 	}
 	return r.walk(ctx, s.Target)
 }
@@ -172,7 +181,7 @@ func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
 	if a, ok := r.remembered(t); ok {
 		return a, nil
 	}
-	a, err, _ := r.flight.Do(path(t), func() (any, error) {
+	a, err, _ := r.flight.Do(t.Kind+" "+path(t), func() (any, error) {
 		if a, ok := r.remembered(t); ok { // Another flight has just landed.
 			return a, nil
 		}
