@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strings"
 
@@ -16,7 +17,13 @@ import (
 // headerPrefix begins the headers that hold an event's attributes.
 const headerPrefix = "Ce-"
 
-var versions = spec.WithPrefix(headerPrefix)
+// versions know the header of each attribute.
+var versions = spec.WithPrefixMatchExact(func(attribute string) string {
+	if attribute == "datacontenttype" {
+		return "Content-Type"
+	}
+	return textproto.CanonicalMIMEHeaderKey(headerPrefix + attribute)
+}, headerPrefix)
 
 // ordered is a message whose headers are read in one order, the version first.
 //

@@ -59,6 +59,7 @@ func TestOneEventHasOneAnswer(t *testing.T) {
 		"1.0: an encoding":                        {"1.0", "Ce-Datacontentencoding: base64", "datacontentencoding: base64"},
 		"two mistakes, the first is named":        {"1.0", "Ce-Time: noon\nCe-A_b: x", "400 not a valid CloudEvent: ce-a_b: the name of an attribute"},
 		"two mistakes in attributes":              {"1.0", "Ce-Time: noon\nCe-Dataschema: %", "400 not a valid CloudEvent: ce-dataschema: "},
+		"the type of the data":                    {"1.0", "", "datacontenttype: application/json"},
 		"an extension":                            {"1.0", "Ce-Partitionkey: k", "partitionkey: k"},
 		"0.3: an extension":                       {"0.3", "Ce-Partitionkey: k", "partitionkey: k"},
 	} {
