@@ -31,7 +31,7 @@ func TestIdentityOfAlertsWithoutAnObject(t *testing.T) {
 		"another label of the metric":              {plain, beside(plain, "path", "/cart"), false},
 		"another job":                              {plain, beside(plain, "job", "web"), false},
 		"a container of an exporter like any":      {plain, beside(plain, "container", "x"), false},
-		"kube-state-metrics' instance":             {ksm, beside(ksm, "instance", "10.0.0.2:8080"), true},
+		"kube-state-metrics' instance":             {beside(ksm, "exported_namespace", ""), beside(ksm, "exported_namespace", "", "instance", "10.0.0.2:8080"), true},
 		"kube-state-metrics' namespace":            {ksm, beside(ksm, "namespace", "monitoring"), true},
 		"what kube-state-metrics reports on":       {ksm, beside(ksm, "resource", "memory"), false},
 		"the namespace that it reports on":         {ksm, beside(ksm, "exported_namespace", "payments"), false},

@@ -70,6 +70,12 @@ func TestTarget(t *testing.T) {
 		"kube-state-metrics: its own pod, where nothing else is there": {
 			scraped,
 			Target{"v1", "Pod", "kps-kube-state-metrics-58474dc949-6ngch", "shop"}},
+		"kube-state-metrics: a pod that is called like its Service": {
+			beside(scraped, "service", "ksm", "pod", "ksm-58474dc949-6ngch", "node", "worker-2"),
+			Target{"v1", "Node", "worker-2", ""}},
+		"kube-state-metrics: a pod that is not called like its Service": {
+			beside(scraped, "service", "metrics", "node", "worker-2"),
+			Target{"v1", "Node", "worker-2", ""}},
 		"kube-state-metrics: a pod and the node it runs on": {
 			beside(scraped, "pod", "api-0", "container", "api", "node", "worker-2"),
 			Target{"v1", "Pod", "api-0", "shop"}},
@@ -133,6 +139,12 @@ func TestTarget(t *testing.T) {
 		"pod and node alone: the pod": {
 			map[string]string{"pod": "api-1", "node": "worker-2", "namespace": "shop"},
 			Target{"v1", "Pod", "api-1", "shop"}},
+		"a pod beside a Service that it does not report on": {
+			map[string]string{"exported_service": "checkout", "pod": "api-1", "instance": "i", "namespace": "shop"},
+			Target{"v1", "Pod", "api-1", "shop"}},
+		"an exporter is told by its Service": {
+			map[string]string{"service": "dcgm-exporter", "pod": "dcgm-exporter-x2x7p", "namespace": "gpu", "node": "worker-2"},
+			Target{"v1", "Node", "worker-2", ""}},
 		"an exported_pod is never the reporter's": {
 			map[string]string{"exported_pod": "api-1", "pod": "api-2", "service": "api", "instance": "i", "namespace": "shop", "node": "worker-2"},
 			Target{"v1", "Pod", "api-1", "shop"}},

@@ -45,6 +45,11 @@ func Binary(id string, data []byte) Message {
 	}, data}
 }
 
+// Webhook is a request as Alertmanager makes it, for a source.
+func Webhook(body []byte) Message {
+	return Message{map[string]string{"Content-Type": "application/json"}, body}
+}
+
 // Batch is a batch of CloudEvents; data[i] is the JSON of the event ids[i].
 func Batch(ids []string, data [][]byte) (Message, error) {
 	events := make([]event.Event, len(ids))

@@ -1,6 +1,7 @@
 // Package mutation breaks the deduplication protocol on purpose, one way at a
-// time, and asks that the exploration of its schedules notices. A mutation that
-// survives is a hole in the check or a needless part of the protocol.
+// time, and asks that the exploration of its schedules notices; and the rules for
+// targets, of which a row of their tests must. A mutation that survives is a hole
+// in the check or a needless part of the code.
 package mutation
 
 import (
@@ -19,7 +20,7 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 	for name, m := range mutations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			binary := build(t, m.edits)
+			binary := build(t, "dedup", m.edits)
 			if m.kept != "" {
 				notice(t, binary, "^TestKeptSchedules$/^"+strings.ReplaceAll(m.kept, " ", "_")+"$")
 			}
@@ -48,11 +49,11 @@ func notice(t *testing.T, binary, test string) {
 	t.Logf("%s: %s", where[1], what)
 }
 
-// build makes dedup's test binary of the edited files.
-func build(t *testing.T, edits []edit) string {
+// build makes a package's test binary of the edited files.
+func build(t *testing.T, of string, edits []edit) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "dedup.test")
-	make := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", mutate(t, edits), "-o", binary, "./dedup")
+	binary := filepath.Join(t.TempDir(), of+".test")
+	make := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", mutate(t, of, edits), "-o", binary, "./"+of)
 	make.Dir = "../.."
 	out, err := make.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -61,12 +62,12 @@ func build(t *testing.T, edits []edit) string {
 
 // mutate writes the edited files beside the real ones, as an overlay for the go
 // command.
-func mutate(t *testing.T, edits []edit) string {
+func mutate(t *testing.T, of string, edits []edit) string {
 	t.Helper()
 	dir := t.TempDir()
 	texts := map[string]string{}
 	for _, e := range edits {
-		path, err := filepath.Abs(filepath.Join("../../dedup", e.file))
+		path, err := filepath.Abs(filepath.Join("../..", of, e.file))
 		require.NoError(t, err)
 		if texts[path] == "" {
 			b, err := os.ReadFile(path)

@@ -10,7 +10,7 @@ type mutation struct {
 	unexplored bool
 }
 
-// edit replaces text that stands once in a file of dedup.
+// edit replaces text that stands once in a file of the package.
 type edit struct{ file, from, to string }
 
 var mutations = map[string]mutation{
