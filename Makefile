@@ -32,8 +32,8 @@ record: ## Record docs/session.svg anew: make run, alerts, and what comes of the
 	rm -rf .local
 	python3 docs/session.py
 
-docs: ## Write the tables of limits in docs/limits.md anew, from the limits.go files.
-	cd test && go test ./docs -run TestTheTablesOfLimits -update
+docs: ## Write the tables of limits.md and targets.md anew, from the code.
+	cd test && go test ./docs -run 'TestTheTable' -update
 
 test: ## Run all tests, with the race detector where it helps (10 minutes; the first time 25).
 	go test -race ./...

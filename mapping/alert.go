@@ -2,12 +2,12 @@ package mapping
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -316,15 +316,31 @@ func explain(err error) string {
 // computed and not taken from the payload, where some senders put any text.
 func (a Alert) Identity() string { return LabelsID(a.Labels) }
 
+// FNV-1a's parameters for 64 bits.
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
 // LabelsID is Alertmanager's fingerprint of a label set: FNV-1a 64 over the
-// sorted names and values, 16 lower-case hex digits.
+// sorted names and values, 16 lower-case hex digits. It is computed for each
+// alert twice and more; hash/fnv would copy every text.
 func LabelsID(labels map[string]string) string {
-	h := fnv.New64a()
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		for _, s := range []string{name, labels[name]} {
-			h.Write([]byte(s))
-			h.Write([]byte{0xff})
-		}
+	names := make([]string, 0, len(labels))
+	for name := range labels {
+		names = append(names, name)
 	}
-	return fmt.Sprintf("%016x", h.Sum64())
+	slices.Sort(names)
+	hash := uint64(fnvOffset)
+	add := func(s string) {
+		for i := range len(s) {
+			hash = (hash ^ uint64(s[i])) * fnvPrime
+		}
+		hash = (hash ^ 0xff) * fnvPrime
+	}
+	for _, name := range names {
+		add(name)
+		add(labels[name])
+	}
+	return string(hex.AppendEncode(nil, binary.BigEndian.AppendUint64(nil, hash)))
 }
