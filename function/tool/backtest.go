@@ -23,16 +23,13 @@ type backtest struct {
 	externalLabels         map[string]string
 	dropLabels             []string
 	fail                   bool
-	// now is the end of the history, and firstPause [firstPause], but for tests.
-	now        func() time.Time
-	firstPause time.Duration
 }
 
 // backtestFlags adds the flags of a backtest.
 func backtestFlags(f *flag.FlagSet) *backtest {
 	b := &backtest{
 		header: http.Header{}, since: 30 * 24 * time.Hour, step: time.Minute, repeat: 4 * time.Hour,
-		externalLabels: map[string]string{}, now: time.Now, firstPause: firstPause,
+		externalLabels: map[string]string{},
 	}
 	f.StringVar(&b.url, "prometheus", "", "look at what fired in the Prometheus at this `URL`, in place of a file")
 	span := func(name, usage string, into *time.Duration) {
@@ -143,9 +140,8 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 		return nil, from, to, err
 	}
 	defer p.client.CloseIdleConnections()
-	p.firstPause = b.firstPause
 	// Multiples of the step: servers that round the times of a query change nothing.
-	to = b.now().Truncate(b.step)
+	to = time.Now().Truncate(b.step)
 	from = to.Add(-b.since).Truncate(b.step)
 	h = newHistory(b.step, b.externalLabels, b.dropLabels)
 	warned := map[string]bool{}

@@ -142,7 +142,7 @@ func aboutFolds(objects []*object) (findings []finding) {
 			one.Text += ": they differ in " + list(labels)
 		}
 		if len(with) > 0 {
-			one.Text += "; shared with the rules " + list(with)
+			one.Text += "; other rules share them: " + list(with)
 		}
 		findings = append(findings, one)
 	}
@@ -183,7 +183,7 @@ func aboutMissing(missing map[string][]gone, looked map[string]int) (findings []
 			targets[i], last = g.target, max(last, g.last)
 		}
 		f.about(targets)
-		f.Text = fmt.Sprintf("%d of the %s that fired last do not exist now, such as %s; the last of them burned until %s",
+		f.Text = fmt.Sprintf("%d of the %s that fired last do not exist now: %s; the last of them burned until %s",
 			len(some), many(looked[name], "target"), f.named(), clock(time.UnixMilli(last)))
 		findings = append(findings, f)
 	}

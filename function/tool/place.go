@@ -69,7 +69,8 @@ func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, 
 // judge simulates, and says what it came to and what to look at.
 func judge(all []*placed, repeat time.Duration) report {
 	objects := simulate(all, repeat)
-	r := report{Findings: slices.Concat(aboutNames(all), aboutFolds(objects))}
+	r := report{Findings: []finding{}} // A script gets a list, if an empty one.
+	r.Findings = append(append(r.Findings, aboutNames(all)...), aboutFolds(objects)...)
 	r.Rules, r.Total = summarise(all)
 	return r
 }

@@ -24,6 +24,9 @@ import (
 // know this much of PromQL.
 const query = `ALERTS{alertstate="firing"}`
 
+// firstPauseOf is [firstPause], but for tests.
+var firstPauseOf = firstPause
+
 // prometheus asks a server that has Prometheus' HTTP API for ranges of samples.
 type prometheus struct {
 	// url is that of /api/v1/query_range, without user and password.
@@ -34,8 +37,6 @@ type prometheus struct {
 	tokenFile string
 	header    http.Header
 	step      time.Duration
-	// firstPause is the constant of that name, but for tests.
-	firstPause time.Duration
 }
 
 // newPrometheus makes one of the URL that its users open. It opens no connection.
@@ -47,7 +48,7 @@ func newPrometheus(at, tokenFile, caFile string, header http.Header, step time.D
 	if u.User != nil && tokenFile != "" {
 		return nil, errors.New("-token-file: the URL of -prometheus has a user already; give one of the two")
 	}
-	p := &prometheus{user: u.User, tokenFile: tokenFile, header: header, step: step, firstPause: firstPause}
+	p := &prometheus{user: u.User, tokenFile: tokenFile, header: header, step: step}
 	var roots *x509.CertPool // Nil means the system's.
 	if caFile != "" {
 		pem, err := os.ReadFile(caFile)
@@ -119,7 +120,7 @@ func (e *tooMuchError) Error() string { return e.reason }
 // cannot answer now. A [tooMuchError] asks for less.
 func (p *prometheus) ask(ctx context.Context, from, to time.Time) (answer, error) {
 	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval = p.firstPause, maxPause
+	pauses.InitialInterval, pauses.MaxInterval = firstPauseOf, maxPause
 	a, err := backoff.Retry(ctx, func() (answer, error) { return p.try(ctx, from, to) },
 		backoff.WithBackOff(pauses), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(0))
 	if ctx.Err() != nil {

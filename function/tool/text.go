@@ -21,28 +21,41 @@ const maxShown = 120
 func (r report) print(w io.Writer) {
 	fmt.Fprintln(w, "ALERT / TARGET\tLABEL SETS\tFIRES\tOBJECTS\tREPEATS\tCHOSEN BY")
 	for _, rule := range r.Rules {
-		row(w, dash(rule.Alertname), rule.counts, filtered(rule))
-		shown := first(rule.Targets, shownTargets)
-		for _, t := range shown {
+		row(w, dash(rule.Alertname), rule.counts, rule.sum())
+		for _, t := range first(rule.Targets, shownTargets) {
 			row(w, "  "+t.name(), t.counts, t.how())
-		}
-		if others := len(rule.Targets) - len(shown) + rule.OtherTargets; others > 0 {
-			fmt.Fprintf(w, "  and %s\t\t\t\t\t\n", many(others, "other target"))
 		}
 	}
 	row(w, "TOTAL", r.Total, "")
 }
 
 func row(w io.Writer, name string, c counts, last string) {
-	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\n", printable(name), c.LabelSets, c.Fires, c.Objects, c.Repeats, printable(last))
+	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d", printable(name), c.LabelSets, c.Fires, c.Objects, c.Repeats)
+	if last != "" {
+		fmt.Fprint(w, "\t", printable(last))
+	}
+	fmt.Fprintln(w)
 }
 
-// filtered says why a rule's alerts make no objects.
-func filtered(r rule) string {
-	if r.Filtered == 0 {
-		return ""
+// sum says in a few words where a rule's alerts go.
+func (r rule) sum() string {
+	targets := r.OtherTargets
+	for _, t := range r.Targets {
+		if t.Kind != mapping.KindUnknown {
+			targets++
+		}
 	}
-	return fmt.Sprintf("%d filtered: %s", r.Filtered, strings.Join(r.Reasons, ", "))
+	var all []string
+	switch {
+	case len(r.Targets) > shownTargets:
+		all = append(all, fmt.Sprintf("%s, %d shown", many(targets, "target"), shownTargets))
+	case len(r.Targets) > 0:
+		all = append(all, many(targets, "target"))
+	}
+	if r.Filtered > 0 {
+		all = append(all, fmt.Sprintf("%s filtered: %s", many(r.Filtered, "fire"), strings.Join(r.Reasons, ", ")))
+	}
+	return strings.Join(all, "; ")
 }
 
 func (a aimed) name() string {

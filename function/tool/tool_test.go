@@ -169,9 +169,23 @@ var camel = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
 // requireCamel asks that all keys of some JSON have one style.
 func requireCamel(t *testing.T, text string) {
 	t.Helper()
-	for _, key := range regexp.MustCompile(`"([^"]+)":`).FindAllStringSubmatch(text, -1) {
-		require.Regexp(t, camel, key[1])
+	var check func(v any)
+	check = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, value := range v {
+				require.Regexp(t, camel, key)
+				check(value)
+			}
+		case []any:
+			for _, one := range v {
+				check(one)
+			}
+		}
 	}
+	var all any
+	require.NoError(t, json.Unmarshal([]byte(text), &all))
+	check(all)
 }
 
 func TestTheKeysOfExplanationsHaveOneStyle(t *testing.T) {
