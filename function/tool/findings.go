@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"onefire/mapping"
 )
 
@@ -42,33 +40,27 @@ type finding struct {
 	Text         string   `json:"text"`
 }
 
-// aboutNames finds the rules without an object, and the labels that could have
-// named one if their values were names.
+// aboutNames finds the rules without an object, and the labels that would name
+// one if Kubernetes could have given their values.
 func aboutNames(all []*placed) (findings []finding) {
 	for name, sets := range byRule(all) {
 		var without []*placed
 		bad := map[string]bool{}
 		badSets := 0
 		for _, p := range sets {
-			unknown := p.signal.Target.Kind == mapping.KindUnknown
-			if unknown {
+			if p.signal.Target.Kind == mapping.KindUnknown {
 				without = append(without, p)
 			}
-			if !unknown && len(validation.IsDNS1123Subdomain(p.signal.Target.Name)) == 0 {
-				continue
+			for _, label := range p.bad {
+				bad[fmt.Sprintf("%s=%q", label, p.labels[label])] = true
 			}
-			if wrong := badNames(p.labels); len(wrong) > 0 {
-				badSets++
-				for _, w := range wrong {
-					bad[w] = true
-				}
-			}
+			badSets += min(1, len(p.bad))
 		}
 		if len(without) > 0 {
 			findings = append(findings, finding{
 				Alertname: name, Finding: findingNoObject, LabelSets: len(without),
-				Text: fmt.Sprintf("%d of %d label sets name no Kubernetes object, such as %s: name it with the labels onefire_kind and onefire_name in the rule, or with TARGETS",
-					len(without), len(sets), shown(without[0].labels)),
+				Text: fmt.Sprintf("%d of %s name no Kubernetes object, such as %s: name it with the labels onefire_kind and onefire_name in the rule, or with TARGETS",
+					len(without), many(len(sets), "label set"), shown(without[0].labels)),
 			})
 		}
 		if len(bad) > 0 {
@@ -80,19 +72,6 @@ func aboutNames(all []*placed) (findings []finding) {
 		}
 	}
 	return findings
-}
-
-// badNames are the labels that name objects and have values that no object can
-// be called, as name="value".
-func badNames(labels map[string]string) (bad []string) {
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		plain := strings.TrimPrefix(name, "exported_")
-		names := slices.ContainsFunc(kinds[:], func(k kind) bool { return k.label == plain })
-		if names && labels[name] != "" && len(validation.IsDNS1123Subdomain(labels[name])) > 0 {
-			bad = append(bad, fmt.Sprintf("%s=%q", name, labels[name]))
-		}
-	}
-	return bad
 }
 
 // folded is what one rule folded.

@@ -17,33 +17,32 @@ import (
 	"onefire/mapping"
 )
 
-// kind is a kind of objects that alerts are about: where the API server keeps
-// them, and the label that names them.
+// kind is a kind of objects that alerts are about, and where the API server keeps
+// them.
 type kind struct {
 	kind, apiVersion, path, resource string
 	namespaced                       bool
-	label                            string
 }
 
 // kinds are those that every Kubernetes has: no discovery is needed to ask for
 // them. Targets of other kinds are not looked for.
 var kinds = [...]kind{
-	{"Pod", "v1", "/api/v1", "pods", true, "pod"},
-	{"Service", "v1", "/api/v1", "services", true, "service"},
-	{"PersistentVolumeClaim", "v1", "/api/v1", "persistentvolumeclaims", true, "persistentvolumeclaim"},
-	{"ResourceQuota", "v1", "/api/v1", "resourcequotas", true, "resourcequota"},
-	{"Node", "v1", "/api/v1", "nodes", false, "node"},
-	{"PersistentVolume", "v1", "/api/v1", "persistentvolumes", false, "persistentvolume"},
-	{"Namespace", "v1", "/api/v1", "namespaces", false, "namespace"},
-	{"Deployment", "apps/v1", "/apis/apps/v1", "deployments", true, "deployment"},
-	{"StatefulSet", "apps/v1", "/apis/apps/v1", "statefulsets", true, "statefulset"},
-	{"DaemonSet", "apps/v1", "/apis/apps/v1", "daemonsets", true, "daemonset"},
-	{"ReplicaSet", "apps/v1", "/apis/apps/v1", "replicasets", true, "replicaset"},
-	{"Job", "batch/v1", "/apis/batch/v1", "jobs", true, "job_name"},
-	{"CronJob", "batch/v1", "/apis/batch/v1", "cronjobs", true, "cronjob"},
-	{"HorizontalPodAutoscaler", "autoscaling/v2", "/apis/autoscaling/v2", "horizontalpodautoscalers", true, "horizontalpodautoscaler"},
-	{"PodDisruptionBudget", "policy/v1", "/apis/policy/v1", "poddisruptionbudgets", true, "poddisruptionbudget"},
-	{"Ingress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1", "ingresses", true, "ingress"},
+	{"Pod", "v1", "/api/v1", "pods", true},
+	{"Service", "v1", "/api/v1", "services", true},
+	{"PersistentVolumeClaim", "v1", "/api/v1", "persistentvolumeclaims", true},
+	{"ResourceQuota", "v1", "/api/v1", "resourcequotas", true},
+	{"Node", "v1", "/api/v1", "nodes", false},
+	{"PersistentVolume", "v1", "/api/v1", "persistentvolumes", false},
+	{"Namespace", "v1", "/api/v1", "namespaces", false},
+	{"Deployment", "apps/v1", "/apis/apps/v1", "deployments", true},
+	{"StatefulSet", "apps/v1", "/apis/apps/v1", "statefulsets", true},
+	{"DaemonSet", "apps/v1", "/apis/apps/v1", "daemonsets", true},
+	{"ReplicaSet", "apps/v1", "/apis/apps/v1", "replicasets", true},
+	{"Job", "batch/v1", "/apis/batch/v1", "jobs", true},
+	{"CronJob", "batch/v1", "/apis/batch/v1", "cronjobs", true},
+	{"HorizontalPodAutoscaler", "autoscaling/v2", "/apis/autoscaling/v2", "horizontalpodautoscalers", true},
+	{"PodDisruptionBudget", "policy/v1", "/apis/policy/v1", "poddisruptionbudgets", true},
+	{"Ingress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1", "ingresses", true},
 }
 
 // path is where the API server keeps a target; empty for what is not looked for.

@@ -89,7 +89,7 @@ func place(ctx context.Context, c config.Config, client *rest.Config, sets []*la
 	all := make([]*placed, len(sets))
 	rules := c.Rules()
 	for i, set := range sets {
-		all[i] = &placed{labelSet: set}
+		all[i] = &placed{labelSet: set, bad: rules.BadNames(set.labels)}
 		var err error
 		if all[i].signal, _, all[i].reason, _, err = assess(ctx, rules, set.alert(), nil); err != nil {
 			return nil, err

@@ -15,6 +15,8 @@ type placed struct {
 	signal mapping.Signal
 	// how says how the target was found, with TARGET=owner.
 	how owner.Result
+	// bad are the labels that name what no Kubernetes object can be called.
+	bad []string
 	// reason is why no alert of the label set makes an object; zero if they do.
 	reason mapping.Reason
 	// made and repeated are the objects that its alerts made, and how many more

@@ -75,8 +75,10 @@ func aMonth() []*placed {
 	watchdog.reason = mapping.IgnoredAlertname
 	other := set("PodSlow", pod("api-1"), "label pod", "0-10")
 	other.signal.Fingerprint = "KubePodCrashLoopingPodshopapi-1"
+	bad := set("HostDown", mapping.Target{Kind: mapping.KindUnknown, Name: "3"}, "", "0-10", "instance", "10.0.0.2:9100", "pod", "shop-.*")
+	bad.bad = []string{"pod"}
 	return []*placed{
-		watchdog, other,
+		watchdog, other, bad,
 		set("KubePodCrashLooping", pod("api-1"), "label pod", "0-300 1000-1010", "container", "api", "pod", "api-1"),
 		set("KubePodCrashLooping", pod("api-1"), "label pod", "1000-1010", "container", "proxy", "pod", "api-1"),
 		set("KubePodCrashLooping", pod("api-2"), "label pod", "0-10 2000-2010 3000-3010", "pod", "api-2"),
@@ -84,8 +86,7 @@ func aMonth() []*placed {
 		set("KubePodCrashLooping", pod("api-4"), "label pod", "0-10", "pod", "api-4"),
 		set("KubePodCrashLooping", pod("api-5"), "label pod", "0-10", "pod", "api-5"),
 		set("HostDown", mapping.Target{Kind: mapping.KindUnknown, Name: "2"}, "", "0-10", "instance", "10.0.0.1:9100"),
-		set("HostDown", mapping.Target{Kind: mapping.KindUnknown, Name: "3"}, "", "0-10", "instance", "10.0.0.2:9100", "pod", "shop-.*"),
-		set("TooLong\x1b[2J", pod("\x1b[2J"), "label pod", "0-10", "pod", "\x1b[2J"),
+		set("Long\x1b[2J", pod("\x1b[2J"), "label pod", "0-10", "pod", "\x1b[2J"),
 	}
 }
 

@@ -49,7 +49,9 @@ func (r rule) sum() string {
 	switch {
 	case len(r.Targets) > shownTargets:
 		all = append(all, fmt.Sprintf("%s, %d shown", many(targets, "target"), shownTargets))
-	case len(r.Targets) > 0:
+	case targets == 0 && len(r.Targets) > 0:
+		all = append(all, "no target")
+	case targets > 0:
 		all = append(all, many(targets, "target"))
 	}
 	if r.Filtered > 0 {
