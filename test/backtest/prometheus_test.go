@@ -3,7 +3,6 @@ package backtest
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -89,5 +88,3 @@ type burn struct {
 	labels     map[string]string
 	start, end time.Time
 }
-
-func (b burn) String() string { return fmt.Sprint(b.labels, " ", b.start, " ", b.end) }
