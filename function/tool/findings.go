@@ -59,7 +59,7 @@ func aboutNames(all []*placed) (findings []finding) {
 		if len(without) > 0 {
 			findings = append(findings, finding{
 				Alertname: name, Finding: findingNoObject, LabelSets: len(without),
-				Text: fmt.Sprintf("%d of %s name no Kubernetes object, such as %s: name it with the labels onefire_kind and onefire_name in the rule, or with TARGETS",
+				Text: fmt.Sprintf("no Kubernetes object is named by %d of %s, such as %s: name it with the labels onefire_kind and onefire_name in the rule, or with TARGETS",
 					len(without), many(len(sets), "label set"), shown(without[0].labels)),
 			})
 		}
