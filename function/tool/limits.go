@@ -7,4 +7,58 @@ const (
 	maxInput = 16 << 20
 	// lookTimeout bounds each look at the cluster.
 	lookTimeout = 10 * time.Second
+	// maxLooks is how many targets a backtest looks for in the cluster, those that
+	// fired last first: one Get each, so that a history of 30 days does not
+	// become a load.
+	maxLooks = 500
+	// maxAims is how many label sets a backtest asks the owners of, those that
+	// fired last first. An owner takes three Gets, and up to 24 where pods are gone.
+	maxAims = 2_000
+	// maxCalls bounds the Gets of a backtest that are under way at once.
+	maxCalls = 8
+
+	// maxPoints bounds the samples of one series in one answer: Prometheus refuses
+	// a query for more than 11,000.
+	maxPoints = 10_000
+	// maxSpan bounds the time that one query covers: it shows progress, and keeps
+	// an answer small. An alert that fires all day has 26 KB at one sample a minute.
+	maxSpan = 24 * time.Hour
+	// maxAnswer bounds one answer of Prometheus, in bytes: 2,500 alerts that fire
+	// all day. The backtest halves the time that it asks for where an answer has more.
+	maxAnswer = 64 << 20
+	// maxErrorAnswer is how much of an answer that is an error is read, in bytes.
+	maxErrorAnswer = 8 << 10
+	// maxQueries is how many queries a backtest makes; 30 days take 30 unless
+	// answers are too large.
+	maxQueries = 10_000
+	// queryTimeout bounds one query. Prometheus itself ends one after two minutes.
+	queryTimeout = 2 * time.Minute
+	// maxTimeouts is how many queries in a row may take too long, each for half of
+	// the time of the one before, until the backtest gives up.
+	maxTimeouts = 4
+	// maxTries is how often a query is tried where the server cannot answer now.
+	maxTries = 4
+	// firstPause and maxPause bound the jittered back-off between two tries.
+	firstPause, maxPause = 500 * time.Millisecond, 5 * time.Second
+	// growAfter is how many answers in a row must have fitted until the backtest
+	// asks for twice the time again.
+	growAfter = 4
+
+	// maxLabelSets is how many label sets a backtest keeps, 1 KB each.
+	maxLabelSets = 100_000
+	// maxFires is how many fires a backtest keeps, 16 bytes each.
+	maxFires = 1_000_000
+	// minGap is the shortest pause between two samples that ends a fire. Prometheus
+	// itself shows a series for 5 minutes after its last sample, and Alertmanager
+	// says nothing new of an alert that is back within its group_interval, 5 minutes.
+	minGap = 5 * time.Minute
+
+	// maxTargets is how many targets of a rule are listed in JSON, and shownTargets
+	// in text, those with most fires first. The others are counted.
+	maxTargets, shownTargets = 50, 3
+	// maxExamples is how many targets, label sets or labels a finding names.
+	maxExamples = 3
+	// progressEvery is how often a backtest says how far it is: on a terminal in
+	// one line, else in a line each.
+	progressEvery, progressEveryLine = 250 * time.Millisecond, 10 * time.Second
 )

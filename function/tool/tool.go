@@ -17,6 +17,7 @@ import (
 
 const usage = `usage: onefire                                 serve, as the environment says
        onefire explain [flags] FILE|-          say what would become of the alerts in a webhook or CloudEvent
+       onefire explain -prometheus URL [flags] say what would have become of the alerts that fired there (-h lists the flags)
        onefire config [-o json]                print the configuration that the environment makes
 `
 
@@ -30,7 +31,8 @@ type Streams struct {
 }
 
 // Main runs a command with its arguments, and returns the exit code: 0; 1 when
-// something is wrong with what was given; 2 for wrong arguments.
+// something is wrong with what was given; 2 for wrong arguments; 3 when -fail was
+// given and there is something to look at.
 func Main(ctx context.Context, args []string, environment map[string]string, s Streams) int {
 	commands := map[string]func(context.Context, []string, map[string]string, Streams) error{
 		"explain": explain,
@@ -44,6 +46,8 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 	switch err := command(ctx, args[1:], environment, s); {
 	case errors.Is(err, errUsage):
 		return 2
+	case errors.Is(err, errFindings):
+		return 3
 	case err != nil:
 		fmt.Fprintln(s.Err, "onefire:", err)
 		return 1
