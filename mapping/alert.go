@@ -227,6 +227,21 @@ func resolved(status, groupStatus string, endsAt, at time.Time) bool {
 	return !endsAt.IsZero() && !endsAt.After(at)
 }
 
+// ended is when a resolved alert ended, as far as an event of that time can say:
+// not after the event, and not before the alert began. It is the event's time
+// where the alert has no end.
+func (a Alert) ended(at time.Time) time.Time {
+	switch {
+	case !a.Resolved:
+		return time.Time{}
+	case a.EndsAt.IsZero() || a.EndsAt.After(at) || a.StartsAt.After(at):
+		return at
+	case a.StartsAt.After(a.EndsAt):
+		return a.StartsAt
+	}
+	return a.EndsAt
+}
+
 // instant reads RFC 3339; anything else is no time, and neither is what RFC 3339
 // could not say in UTC.
 func instant(s string) time.Time {
