@@ -177,11 +177,15 @@ func checkUnmarked(o object) error {
 	return nil
 }
 
-// checkNoted judges an end that was noted: it is not forgotten.
+// checkNoted judges an end that was noted: it is not forgotten. What others deleted
+// knew it until then.
 func (r *run) checkNoted(same []object, d delivery) error {
+	for _, o := range r.deleted {
+		same = append(slices.Clip(same), o.object)
+	}
 	for i, end := range keysOf(d.event) {
 		reason := d.outcomes[i].Reason
-		if len(r.deleted) > 0 || r.prunes || reason != mapping.ResolvedActive && reason != mapping.ResolvedPartly {
+		if r.prunes || reason != mapping.ResolvedActive && reason != mapping.ResolvedPartly {
 			continue
 		}
 		if !slices.ContainsFunc(same, func(o object) bool { return o.omitted || !o.states[alertOf(end).id].resolved.Before(saidAt(end)) }) {
