@@ -62,15 +62,18 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 	}
 }
 
-func TestAnEndThatIsStillAheadIsNotKept(t *testing.T) {
+// What an event says of an alert has the event's time, and not that of a clock: its
+// redelivery, hours later, says the same.
+func TestARedeliveredEndSaysWhatTheFirstDeliverySaid(t *testing.T) {
 	s := newStore()
-	_, err := settle(t, s, "a")
-	require.NoError(t, err)
+	name := made(s, "a", "b")
 	d, err := newDeduplicator(s, "alert")
 	require.NoError(t, err)
-	signal := mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}
-	o, err := d.Resolve(t.Context(), signal, epoch.AddDate(1, 0, 0))
-	require.NoError(t, err)
-	require.Equal(t, mapping.ResolvedActive, o.Reason)
-	require.Equal(t, epoch, s.all()[0].lastResolved)
+	for _, want := range []mapping.Reason{mapping.ResolvedPartly, mapping.ResolvedNothing} {
+		o, err := d.Resolve(t.Context(), []mapping.Signal{signalOf("-b")})
+		require.NoError(t, err)
+		require.Equal(t, []Outcome{{Reason: want, Name: name, Count: 2}}, o)
+		s.now = s.now.Add(3 * time.Hour)
+	}
+	require.Equal(t, state{saidAt("b"), saidAt("-b"), endedAt("-b")}, s.seen[name].states[alertOf("b").id])
 }

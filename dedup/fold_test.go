@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
 	"onefire/mapping"
@@ -23,29 +24,49 @@ func patchText(t *testing.T, patch map[string]any) string {
 	return string(text)
 }
 
+// lone is an object that the alert of key a made.
+func lone() object {
+	return object{resourceVersion: "7", count: 1, ours: true, events: map[string]int32{}, firstSeen: epoch, createdAt: epoch, firing: epoch,
+		alert: alert{name: "A", severity: mapping.High}, labels: `{"alertname":"A","severity":"high"}`}
+}
+
+func saying(keys ...string) (said []statement) {
+	for _, key := range keys {
+		said = append(said, says(signalOf(key)))
+	}
+	return said
+}
+
 func TestAPatchNamesTheAlertsThatDifferFromTheObject(t *testing.T) {
-	const (
-		before = `{"metadata":{"resourceVersion":"7"},"status":{"deduplication":{`
-		after  = `"events":{"k0":2},"lastSeenAt":"2026-01-17T12:00:00Z","occurrenceCount":2}}}`
-		b      = `{"alertname":"B","firstSeenAt":"2026-01-17T12:00:00Z","severity":"high"}`
-	)
-	had := []folded{{alert{"B", mapping.High}, epoch}}
+	a, b, c, d := alertOf("a").id, alertOf("b").id, alertOf("c").id, alertOf("d").id
+	named := func(id, alertname, severity, labels string) string {
+		return `{"alertname":"` + alertname + `","firstSeenAt":"2026-01-17T12:00:00Z","id":"` + id + `",` + labels + `"severity":"` + severity + `"}`
+	}
+	fires := func(id string) string { return `"` + id + `":{"firingSeenAt":"2026-01-17T12:00:00Z"}` }
+	theirs := named(b, "B", "high", "")
+	had := folds{others: []folded{{alertOf("b"), nil, epoch}}, states: map[string]state{b: {firing: epoch}}}
 	for reason, row := range map[string]struct {
-		others []folded
-		alerts []alert
-		want   string
+		folds
+		key, alerts, states string
 	}{
-		"its own says nothing new":          {nil, []alert{{"A", mapping.High}}, before + after},
-		"nor does one that is on the list":  {had, []alert{{"B", mapping.High}}, before + after},
-		"another name":                      {nil, []alert{{"B", mapping.High}}, before + `"alerts":[` + b + `],` + after},
-		"another severity, and it is worse": {had, []alert{{"A", mapping.Critical}}, before + `"alerts":[{"alertname":"A","firstSeenAt":"2026-01-17T12:00:00Z","severity":"critical"},` + b + `],` + after},
+		"its own says only that it fires":    {folds{}, "a", "", fires(a)},
+		"one that is on the list is known":   {had, "b", "", ""},
+		"another name":                       {folds{}, "b", `"alerts":[` + theirs + `],`, fires(b)},
+		"another severity, and it is worse":  {had, "c", `"alerts":[` + named(c, "A", "critical", "") + `,` + theirs + `],`, fires(c)},
+		"another container":                  {had, "d", `"alerts":[` + named(d, "A", "high", `"labels":{"container":"d"},`) + `,` + theirs + `],`, fires(d)},
+		"one that was said to fire later on": {had, "b2", "", `"` + b + `":{"firingSeenAt":"2026-01-17T12:02:00Z"}`},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			o := object{resourceVersion: "7", count: 1, events: map[string]int32{}, firstSeen: epoch, alert: alert{"A", mapping.High}, folds: folds{others: row.others}}
-			patch, _, changed := countPatch(o, []string{"k0"}, row.alerts, epoch)
-			require.Equal(t, row.want, patchText(t, patch))
-			again, _, _ := countPatch(changed, []string{"k1"}, row.alerts, epoch.Add(time.Hour))
-			require.NotContains(t, patchText(t, again), "alerts", "what is named once is not written again")
+			o := lone()
+			o.folds = row.folds
+			patch, _, changed := countPatch(o, []string{"k0"}, saying(row.key), epoch)
+			if row.states != "" {
+				row.states = `"alertStates":{` + row.states + `},`
+			}
+			require.Equal(t, `{"metadata":{"resourceVersion":"7"},"status":{"deduplication":{`+row.states+row.alerts+
+				`"events":{"k0":2},"lastSeenAt":"2026-01-17T12:00:00Z","occurrenceCount":2}}}`, patchText(t, patch))
+			again, _, _ := countPatch(changed, []string{"k1"}, saying(row.key), epoch.Add(time.Hour))
+			require.NotContains(t, patchText(t, again), "alert", "what is named once is not written again")
 		})
 	}
 }
@@ -55,8 +76,10 @@ func TestThePatchedAlertsAreThoseThatAreRead(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")
 	for i := range 2 * MaxAlerts {
-		severity := []mapping.Severity{mapping.Low, mapping.High, mapping.Unknown, mapping.Critical}[i%4]
-		patch, _, changed := countPatch(s.seen[name].object, []string{fmt.Sprint("k", i)}, []alert{{fmt.Sprint("alert", i), severity}}, epoch.Add(time.Duration(i)*1500*time.Millisecond))
+		said := saying(fmt.Sprint("crowd", i))
+		said[0].severity = []mapping.Severity{mapping.Low, mapping.High, mapping.Unknown, mapping.Critical}[i%4]
+		said[0].firing = epoch.Add(time.Duration(i) * 1234567 * time.Microsecond)
+		patch, _, changed := countPatch(s.seen[name].object, []string{fmt.Sprint("k", i)}, said, epoch.Add(time.Duration(i)*1500*time.Millisecond))
 		_, err := s.patchStatus(t.Context(), "", name, patch)
 		require.NoError(t, err)
 		require.Equal(t, s.seen[name].folds, changed.folds)
@@ -65,66 +88,125 @@ func TestThePatchedAlertsAreThoseThatAreRead(t *testing.T) {
 	require.Len(t, o.others, MaxAlerts)
 	require.True(t, o.omitted)
 	require.Equal(t, mapping.High, o.others[MaxAlerts-1].severity, "the worst stay, here all that are critical or high")
+	require.Len(t, o.states, MaxAlerts, "the state of an alert goes with its name")
+}
+
+// drawn statements are of few alerts, times and severities, so that they meet.
+func drawnStatement(t *rapid.T) statement {
+	s := says(signalOf("a"))
+	s.id = fmt.Sprint("id", rapid.IntRange(0, MaxAlerts+2).Draw(t, "id"))
+	s.name, s.severity = "alert "+s.id, rapid.SampledFrom([]mapping.Severity{mapping.Critical, mapping.Low, "page"}).Draw(t, "severity")
+	s.firstSeen = epoch.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "seen")) * time.Second)
+	s.firing = epoch.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "firing")) * time.Second)
+	if rapid.Bool().Draw(t, "ended") {
+		s.ended = epoch.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "end")) * time.Second)
+		s.resolved = s.ended.Add(time.Second)
+	}
+	return s
 }
 
 func TestFoldingIsTheSameInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) folded {
-			return folded{
-				alert{fmt.Sprint(rapid.IntRange(0, MaxAlerts).Draw(t, "name")), rapid.SampledFrom([]mapping.Severity{mapping.Critical, mapping.Low, "page"}).Draw(t, "severity")},
-				epoch.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "seen")) * time.Second),
-			}
-		}), 0, 3*MaxAlerts).Draw(t, "alerts")
-		o := object{alert: alert{"0", mapping.Low}, createdAt: epoch}
-		kinds := map[alert]bool{}
-		for _, a := range all {
-			kinds[a.alert] = true
+		all := rapid.SliceOfN(rapid.Custom(drawnStatement), 0, 3*MaxAlerts).Draw(t, "alerts")
+		o := lone()
+		own := o.self()
+		own.id = "id0"
+		with := func(f folds) object {
+			o := lone()
+			o.folds = f
+			return o
 		}
-		delete(kinds, o.alert)
-		once := object{alert: o.alert, folds: o.fold(all...)}
+		kinds := map[string]bool{}
+		for _, a := range all {
+			kinds[a.id] = true
+		}
+		delete(kinds, own.id)
+		once := with(o.fold(own, all...))
 		require.Len(t, once.others, min(len(kinds), MaxAlerts))
 		require.Equal(t, len(kinds) > MaxAlerts, once.omitted)
-		require.Equal(t, once.folds, once.fold(all...), "again")
+		require.Equal(t, once.folds, once.fold(own, all...), "again")
 
 		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		require.Equal(t, once.folds, o.fold(all...), "in another order")
+		require.Equal(t, once.folds, o.fold(own, all...), "in another order")
 		half := rapid.IntRange(0, len(all)).Draw(t, "half")
-		left, right := object{alert: o.alert, folds: o.fold(all[:half]...)}, object{alert: o.alert, folds: o.fold(all[half:]...)}
-		both := left.fold(right.others...)
-		both.omitted = both.omitted || right.omitted
-		require.Equal(t, once.folds, both, "as twins that are merged")
+		left, right := with(o.fold(own, all[:half]...)), with(o.fold(own, all[half:]...))
+		left.omitted = left.omitted || right.omitted
+		merged := right.counted()[1:]
+		if s, said := right.states[own.id]; said {
+			merged = append(merged, statement{folded{alert: own.alert}, s})
+		}
+		require.Equal(t, once.folds, left.fold(own, merged...), "as twins that are merged")
 	})
 }
 
 func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
-	survivor := object{uid: "s", count: 1, events: map[string]int32{}, createdAt: epoch, alert: alert{"A", mapping.High}, folds: folds{others: []folded{{alert{"C", mapping.Low}, epoch.Add(time.Hour)}}}}
-	twin := object{
-		uid: "t", count: 4, createdAt: epoch.Add(time.Second), alert: alert{"B", mapping.Critical},
-		events: map[string]int32{"b": 1, "c": 2, "a": 3, "x": 4},
-		folds:  folds{others: []folded{{alert{"A", mapping.High}, epoch}, {alert{"C", mapping.Low}, epoch.Add(time.Minute)}}, omitted: true},
+	survivor, twin := lone(), lone()
+	survivor.uid, twin.uid, twin.createdAt = "s", "t", epoch.Add(time.Second)
+	survivor.count, survivor.folds = 2, folds{
+		others: []folded{{alertOf("d"), map[string]string{"container": "d"}, epoch.Add(time.Hour)}},
+		states: map[string]state{alertOf("d").id: {firing: epoch}},
 	}
-	patch := mergePatch(survivor, twin, "")
-	deduplication := patch["status"].(map[string]any)["deduplication"].(map[string]any)
+	twin.alert, twin.labels = alert{name: "B", severity: mapping.Critical}, `{"alertname":"B","severity":"critical","volume":"v"}`
+	twin.events, twin.count = map[string]int32{"b": 1, "c": 2, "a": 3, "x": 4}, 4
+	own := twin.self()
+	twin.folds = folds{
+		others: []folded{
+			{alertOf("a"), map[string]string{"volume": ""}, epoch},
+			{alertOf("d"), map[string]string{"volume": "", "container": "d"}, epoch.Add(time.Minute)},
+		},
+		states:  map[string]state{alertOf("a").id: {firing: epoch.Add(time.Hour)}, own.id: {firing: epoch, resolved: epoch.Add(time.Minute), ended: epoch}},
+		omitted: true,
+	}
+	deduplication := mergePatch(survivor, twin, "")["status"].(map[string]any)["deduplication"].(map[string]any)
 	require.Equal(t, []any{
-		map[string]any{"alertname": "B", "severity": "critical", "firstSeenAt": "2026-01-17T12:00:01Z"},
-		map[string]any{"alertname": "C", "severity": "low", "firstSeenAt": "2026-01-17T12:01:00Z"},
+		map[string]any{"id": own.id, "alertname": "B", "severity": "critical", "labels": map[string]any{"volume": "v"}, "firstSeenAt": "2026-01-17T12:00:01Z"},
+		map[string]any{"id": alertOf("d").id, "alertname": "A", "severity": "high", "labels": map[string]any{"container": "d"}, "firstSeenAt": "2026-01-17T12:01:00Z"},
 	}, deduplication["alerts"])
 	require.Equal(t, true, deduplication["alertsOmitted"])
+	require.Equal(t, map[string]any{
+		alertOf("a").id: map[string]any{"firingSeenAt": "2026-01-17T13:00:00Z"},
+		own.id:          map[string]any{"firingSeenAt": "2026-01-17T12:00:00Z", "resolvedSeenAt": "2026-01-17T12:01:00Z", "endsAt": "2026-01-17T12:00:00Z"},
+	}, deduplication["alertStates"])
 
-	alike := mergePatch(object{alert: twin.alert, events: map[string]int32{}}, object{uid: types.UID("t"), count: 1, alert: twin.alert, events: map[string]int32{"b": 1}}, "")
-	require.NotContains(t, patchText(t, alike), "alerts")
+	alike, same := lone(), lone()
+	same.uid, same.events = "t", map[string]int32{"b": 1}
+	require.NotContains(t, patchText(t, mergePatch(alike, same, "")), `"alerts"`)
 }
 
 func TestAForeignListOfAlertsIsReadAsFarAsItMakesSense(t *testing.T) {
 	o := read(t, `{"spec":{"signalName":"A","severity":"high"},"status":{"deduplication":{"alerts":[
 		{"alertname":"B","severity":"low"},{"alertname":"A","severity":"high"},{"alertname":"C","severity":"critical","firstSeenAt":"2026-01-17T12:00:00Z"},
 		{"alertname":"B","severity":"low","firstSeenAt":"x"}]}}}`)
-	require.Equal(t, folds{others: []folded{{alert{"C", mapping.Critical}, epoch}, {alert{"B", mapping.Low}, time.Time{}}}}, o.folds)
-	patch, _, _ := countPatch(o, []string{"k"}, []alert{{"D", mapping.Low}}, epoch)
-	require.Contains(t, patchText(t, patch), `{"alertname":"B","severity":"low"},{"alertname":"D"`, "no time is made up")
-	for _, odd := range []string{`7`, `{}`, `["x"]`, `[{"alertname":7}]`} {
-		require.NotPanics(t, func() { read(t, `{"status":{"deduplication":{"alerts":`+odd+`,"alertsOmitted":"x"}}}`) })
+	require.Equal(t, []folded{{alert{"", "C", mapping.Critical}, nil, epoch}, {alert{"", "B", mapping.Low}, nil, time.Time{}}}, o.others)
+	patch, _, _ := countPatch(o, []string{"k"}, saying("d"), epoch)
+	require.Contains(t, patchText(t, patch), `{"alertname":"B","severity":"low"}]`, "no time and no identity is made up")
+	for _, odd := range []string{`7`, `{}`, `["x"]`, `[{"alertname":7}]`, `[{"id":7,"labels":["x"]}]`} {
+		require.NotPanics(t, func() {
+			o := read(t, `{"spec":{"signalLabels":`+odd+`},"status":{"deduplication":{"alerts":`+odd+`,"alertsOmitted":"x","alertStates":`+odd+`}}}`)
+			countPatch(o, []string{"k"}, saying("d"), epoch)
+		})
 	}
+}
+
+// An object names as much of a difference as is useful, and no more.
+func TestTheLabelsInWhichAlertsDifferAreBounded(t *testing.T) {
+	own := map[string]string{"alertname": "A", "severity": "high", "pod": "p", "container": "c"}
+	require.Nil(t, differences(own, map[string]string{"alertname": "B", "severity": "low", "pod": "p", "container": "c"}))
+	require.Equal(t, map[string]string{"container": "", "mountpoint": "/var"}, differences(own, map[string]string{"alertname": "A", "pod": "p", "mountpoint": "/var"}))
+	many := map[string]string{}
+	for i := range 2 * maxDifferences {
+		many[fmt.Sprintf("l%02d%s", i, strings.Repeat("é", maxDifferingName))] = strings.Repeat("\U0001F525", maxDifferingValue)
+	}
+	differ := differences(nil, many)
+	require.Len(t, differ, maxDifferences)
+	for name, value := range differ {
+		require.True(t, utf8.ValidString(name) && utf8.ValidString(value))
+		require.LessOrEqual(t, len(name), maxDifferingName)
+		require.LessOrEqual(t, len(value), maxDifferingValue)
+		require.Greater(t, len(value), maxDifferingValue-8)
+	}
+	require.Equal(t, own, overlaid(own, nil))
+	require.Equal(t, map[string]string{"pod": "p", "container": "d"}, overlaid(map[string]string{"pod": "p", "volume": "v"}, map[string]string{"volume": "", "container": "d"}))
 }
 
 // Deliveries that share a patch have all of their alerts named by it, those of
@@ -147,8 +229,10 @@ func TestAlertsThatAreSettledTogetherAreAllNamed(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, s.objects, 1)
 		o := s.all()[0]
-		require.Equal(t, alertOf("a"), o.alert)
-		require.Equal(t, []folded{{alertOf("c"), epoch}, {alertOf("b"), epoch}, {alertOf(nextEvent), epoch}}, o.others)
+		require.Equal(t, alertOf("a"), o.self().alert)
+		require.Equal(t, []folded{
+			{alertOf("c"), nil, epoch}, {alertOf("d"), map[string]string{"container": "d"}, epoch}, {alertOf("b"), nil, epoch}, {alertOf(nextEvent), nil, epoch},
+		}, o.others)
 		require.Equal(t, 1, slow.calls["patch"], "one patch for all who waited")
 	})
 }
@@ -173,6 +257,7 @@ func TestAMemoHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
 		require.NotEmpty(t, want.others)
 		if o.name != active {
 			want = folds{}
+			require.Empty(t, o.labels)
 		}
 		require.Equal(t, want, o.folds, o.name)
 	}

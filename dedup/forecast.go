@@ -17,25 +17,26 @@ func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, resolved 
 	if err != nil {
 		return Outcome{}, fmt.Errorf("listing the RemediationRequests of %s: %w", s.Fingerprint, err)
 	}
-	return forecast(s.Fingerprint, objects, now, resolved), nil
+	return forecast(s, objects, now, resolved), nil
 }
 
 // FirstForecast is the forecast where there is no RemediationRequest yet.
 func FirstForecast(s mapping.Signal, resolved bool) Outcome {
-	return forecast(s.Fingerprint, nil, time.Time{}, resolved)
+	return forecast(s, nil, time.Time{}, resolved)
 }
 
-func forecast(fingerprint string, objects []object, now time.Time, resolved bool) Outcome {
-	active, _ := split(objects)
-	switch {
-	case resolved && len(active) == 0:
-		return Outcome{Reason: mapping.ResolvedNothing}
-	case resolved:
-		o := slices.MinFunc(active, byAge)
-		return Outcome{Reason: mapping.ResolvedActive, Name: o.name, Count: o.count}
+func forecast(s mapping.Signal, objects []object, now time.Time, resolved bool) Outcome {
+	if resolved {
+		active, _ := split(objects)
+		slices.SortFunc(active, byAge)
+		e := newEnds([]mapping.Signal{s})
+		if patch, noted, changed := e.patch(active); patch != nil {
+			e.note(noted, changed)
+		}
+		return e.nothing(active)[0]
 	}
 	// No event has an empty key.
-	switch v := decide(fingerprint, past{objects: objects, keys: []string{""}, now: now}); v.action {
+	switch v := decide(s.Fingerprint, past{objects: objects, keys: []string{""}, now: now}); v.action {
 	case create:
 		return Outcome{Reason: v.reason, Name: v.name, Count: 1}
 	case heal:

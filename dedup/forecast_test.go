@@ -11,10 +11,15 @@ import (
 )
 
 func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
-	fingerprint := digest("f")
+	fingerprint := signal.Fingerprint
 	made := func(name, phase string, count int32, ours bool) object {
-		return object{name: name, uid: types.UID(name), phase: phase, count: count, ours: ours, fingerprint: fingerprint, createdAt: epoch}
+		return object{name: name, uid: types.UID(name), phase: phase, count: count, ours: ours, fingerprint: fingerprint, createdAt: epoch,
+			labels: `{"alertname":"A","severity":"high"}`, firing: epoch, folds: folds{states: map[string]state{signal.AlertID: {firing: epoch}}}}
 	}
+	both := made("rr-2", "", 2, true)
+	both.others = []folded{{alert: alertOf("b")}}
+	other := made("rr-2", "", 1, true)
+	other.labels = `{"alertname":"A"}`
 	done := made("rr-1", "Completed", 4, true)
 	review := done
 	review.manualReview = true
@@ -29,12 +34,14 @@ func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
 		"a review":  {[]object{review}, Outcome{Reason: mapping.ManualReview, Name: "rr-1", Count: 5}, Outcome{Reason: mapping.ResolvedNothing}},
 		"active":    {[]object{done, made("rr-2", "Analyzing", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
 		"a foreign": {[]object{made("x", "", 1, false)}, Outcome{Reason: mapping.ActiveForeign, Name: "x", Count: 2}, Outcome{Reason: mapping.ResolvedActive, Name: "x", Count: 1}},
+		"of two":    {[]object{both}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 3}, Outcome{Reason: mapping.ResolvedPartly, Name: "rr-2", Count: 2}},
+		"another's": {[]object{other}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 2}, Outcome{Reason: mapping.ResolvedNothing, Name: "rr-2", Count: 1}},
 		"twins":     {[]object{twin, made("rr-2", "", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
 	} {
 		t.Run(past, func(t *testing.T) {
-			require.Equal(t, row.firing, forecast(fingerprint, row.objects, epoch, false))
-			require.Equal(t, row.resolved, forecast(fingerprint, row.objects, epoch, true))
+			require.Equal(t, row.firing, forecast(signal, row.objects, epoch, false))
+			require.Equal(t, row.resolved, forecast(signalOf("-a"), row.objects, epoch, true))
 		})
 	}
-	require.Equal(t, forecast(fingerprint, nil, epoch, false), FirstForecast(mapping.Signal{Fingerprint: fingerprint}, false))
+	require.Equal(t, forecast(signal, nil, epoch, false), FirstForecast(signal, false))
 }

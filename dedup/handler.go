@@ -140,12 +140,11 @@ func (h *handler) of(key string) mapping.Signal {
 // count adds the missing keys to an object. Its patch needs no second look: it
 // made nothing that another handler could not see.
 func (h *handler) count(ctx context.Context, v verdict) error {
-	alerts := make([]alert, len(v.missing))
+	said := make([]statement, len(v.missing))
 	for i, key := range v.missing {
-		s := h.of(key)
-		alerts[i] = alert{s.Name, s.Severity}
+		said[i] = says(h.of(key))
 	}
-	patch, made, changed := countPatch(v.object, v.missing, alerts, h.now)
+	patch, made, changed := countPatch(v.object, v.missing, said, h.now)
 	past := h.objects
 	revision, ok, err := h.patch(ctx, v.object, patch)
 	if err != nil || !ok {

@@ -12,15 +12,14 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/mapping"
 )
 
 // A handler is deterministic: its event and the API's answers so far decide what
 // it does next. So a handler that waits for an answer is a list of answers, and
 // its next call is what the real protocol does when it is given those again. A
 // schedule can go on from there in several ways, and none starts over.
-
-// resolvedAlert is the event of an alert that ended.
-const resolvedAlert = "resolved"
 
 var (
 	errInjected = errors.New("injected fault")
@@ -116,7 +115,7 @@ func (p *progress) text(gathered bool) string {
 	last := 0
 	for i, a := range p.answers {
 		switch {
-		case a.err != nil || !strings.HasPrefix(a.call, list) || strings.Contains(p.event, ","):
+		case a.err != nil || !strings.HasPrefix(a.call, list) || len(keysOf(p.event)) > 1:
 		case a.call != list && i == last+1 && p.answers[last].call != a.call && strings.HasPrefix(p.answers[last].call, list+" "):
 			// The second part of a gathered List.
 		default:
@@ -157,10 +156,14 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 	p := &progress{event: event, answers: answers, after: map[string]transition{}}
 	var outcomes []Outcome
 	var err error
-	if event == resolvedAlert {
-		_, err = c.Resolve(context.Background(), signal, epoch)
+	keys := keysOf(event)
+	if isEnd(event) {
+		var signals []mapping.Signal
+		for _, key := range keys {
+			signals = append(signals, signalOf(key))
+		}
+		outcomes, err = c.Resolve(context.Background(), signals)
 	} else {
-		keys := strings.Split(event, ",")
 		outcomes, err = c.settle(context.Background(), signalOf(keys[0]), keys, signalsOf(keys))
 	}
 	if s.call != "" {

@@ -3,6 +3,7 @@
 package dedup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,7 +45,7 @@ func checkWrite(p *progress) error {
 	if verb != "create" && verb != "patch" {
 		return nil
 	}
-	if verb == "create" && p.event == resolvedAlert {
+	if verb == "create" && isEnd(p.event) {
 		return errors.New("I6: a resolved alert made an object")
 	}
 	saw, target, now := sawLast(p.answers, name)
@@ -79,20 +80,117 @@ func sawLast(answers []answer, name string) (saw []object, target object, now ti
 	return saw, target, now
 }
 
-// checkResolved judges a resolved alert that marked nothing: the last List that
-// its handler made showed nothing active.
-func checkResolved(answers []answer, p *progress) error {
+// checkEnds judges a handler of ends that has ended: the last List that it made
+// showed no active object that an end would be news for which it says it noted on
+// none. An object with a full list knows nothing of the alerts that are not on it.
+func (r *run) checkEnds(answers []answer, p *progress) error {
 	saw, _, _ := sawLast(answers, "")
 	last := answers[len(answers)-1].call
 	switch {
-	case p.call != "" || p.event != resolvedAlert || strings.HasPrefix(last, "patch"):
+	case p.call != "" || !isEnd(p.event) || r.prunes || strings.HasPrefix(last, "patch"):
 		return nil
 	case !strings.HasPrefix(last, list):
-		return errors.New("I4: a resolved alert marked nothing, and nobody looked")
+		return errors.New("I4: an end was not noted, and nobody looked")
 	}
-	saw = slices.DeleteFunc(slices.Clone(saw), func(o object) bool { return !active(o) })
-	if len(saw) > 0 && slices.MinFunc(saw, byAge).lastResolved.IsZero() {
-		return errors.New("I4: a resolved alert did not mark the active object")
+	for i, end := range keysOf(p.event) {
+		for _, o := range saw {
+			fired, counted := firedLast(o)[alertOf(end)]
+			counted = counted && p.outcomes[i].Reason == mapping.ResolvedNothing && (!o.omitted || o.named(alertOf(end).id))
+			if active(o) && counted && !fired.After(saidAt(end)) && o.states[alertOf(end).id].resolved.Before(saidAt(end)) {
+				return fmt.Errorf("I4: the end %s was not noted on %s", end, o.name)
+			}
+		}
+	}
+	return nil
+}
+
+// firedLast is when each alert that was counted on an object was last said to fire.
+func firedLast(o object) map[alert]time.Time {
+	fired := map[alert]time.Time{}
+	for key := range o.events {
+		if at, ok := fired[alertOf(key)]; !ok || saidAt(key).After(at) {
+			fired[alertOf(key)] = saidAt(key)
+		}
+	}
+	return fired
+}
+
+// checkMark judges that an object is, or is not, marked as resolved: it may be
+// marked only if somebody has said of each alert that was counted on it that it
+// ended, and nobody has said later that it fires.
+func (r *run) checkMark(o object) error {
+	if o.lastResolved.IsZero() {
+		return nil
+	}
+	if o.omitted {
+		return fmt.Errorf("I10: %s is marked as resolved, and counts more alerts than it names", o.name)
+	}
+	var last time.Time
+	for a, fired := range firedLast(o) {
+		var ended time.Time
+		for _, d := range r.deliveries {
+			for _, end := range keysOf(d.event) {
+				if isEnd(end) && alertOf(end) == a && !saidAt(end).Before(fired) && endedAt(end).After(ended) {
+					ended = endedAt(end)
+				}
+			}
+		}
+		if ended.IsZero() {
+			return fmt.Errorf("I10: %s is marked as resolved while %v fires", o.name, a)
+		}
+		if ended.After(last) {
+			last = ended
+		}
+	}
+	if o.lastResolved.After(last) {
+		return fmt.Errorf("I10: %s ended at %s, and is marked as resolved at %s", o.name, last, o.lastResolved)
+	}
+	return nil
+}
+
+// checkPatched judges the object that a call has just changed.
+func (r *run) checkPatched(call string) error {
+	verb, name, _ := strings.Cut(call, " ")
+	if o, ok := r.seen[name]; ok && verb == "patch" && !r.prunes {
+		return r.checkMark(o.object)
+	}
+	return nil
+}
+
+// checkUnmarked judges an object that nothing will change any more: when it knows
+// of each alert that was counted on it that it ended, it is marked, with the last
+// end. Who made a foreign one may not have told us of its alert.
+func checkUnmarked(o object) error {
+	var last time.Time
+	for a, fired := range firedLast(o) {
+		s := o.states[a.id]
+		if s.resolved.IsZero() || s.resolved.Before(fired) {
+			return nil
+		}
+		if s.ended.After(last) {
+			last = s.ended
+		}
+	}
+	if !o.omitted && !o.lastResolved.Equal(last) {
+		return fmt.Errorf("I10: all alerts on %s have ended, the last at %s, and it is marked with %s", o.name, last, o.lastResolved)
+	}
+	return nil
+}
+
+// checkNoted judges an end that was noted: it is not forgotten. What others deleted
+// knew it until then.
+func (r *run) checkNoted(same []object, d delivery) error {
+	for _, o := range r.deleted {
+		same = append(slices.Clip(same), o.object)
+	}
+	for i, end := range keysOf(d.event) {
+		reason := d.outcomes[i].Reason
+		if r.prunes || reason != mapping.ResolvedActive && reason != mapping.ResolvedPartly {
+			continue
+		}
+		if !slices.ContainsFunc(same, func(o object) bool { return o.omitted || !o.states[alertOf(end).id].resolved.Before(saidAt(end)) }) {
+			return fmt.Errorf("I3: the end %s was noted, and no object knows it", end)
+		}
 	}
 	return nil
 }
@@ -132,7 +230,7 @@ func (r *run) check() error {
 		case o.ours && int(o.count) != len(o.events) && !r.prunes:
 			return fmt.Errorf("I2: %s counts %d but has %d keys", o.name, o.count, len(o.events))
 		}
-		if err := checkAlerts(o); err != nil && !r.prunes {
+		if err := cmp.Or(checkAlerts(o), r.checkMark(o), checkUnmarked(o)); err != nil && !r.prunes {
 			return err
 		}
 		same = append(same, o)
@@ -156,11 +254,18 @@ func (r *run) check() error {
 }
 
 // checkAlerts judges what an object says of the alerts that were counted on it:
-// each but its own is named once, unless there are too many, and nothing else is.
+// each but its own is named once, unless there are too many, and nothing else is,
+// each with the labels in which it differs.
 func checkAlerts(o object) error {
-	came, named := map[alert]bool{}, map[alert]bool{o.alert: true}
+	own := o.self()
+	came, named := map[alert]bool{}, map[alert]bool{own.alert: true}
 	for key := range o.events {
-		came[alertOf(key)] = true
+		a := alertOf(key)
+		came[a] = true
+		i := slices.IndexFunc(o.others, func(b folded) bool { return b.alert == a })
+		if container := labelsOf(key)["container"]; o.ours && i >= 0 && o.others[i].labels["container"] != container {
+			return fmt.Errorf("I9: %s does not say that %v is in %s", o.name, a, container)
+		}
 	}
 	least := -1
 	for _, a := range o.others {
@@ -194,10 +299,15 @@ func (r *run) checkAccepted(same []object) error {
 		switch {
 		case d.err != nil:
 			return fmt.Errorf("handler %d: %w", i, d.err)
-		case d.lost || d.event == resolvedAlert:
+		case d.lost:
+			continue
+		case isEnd(d.event):
+			if err := r.checkNoted(same, d); err != nil {
+				return err
+			}
 			continue
 		}
-		for j, key := range strings.Split(d.event, ",") {
+		for j, key := range keysOf(d.event) {
 			if _, _, ok := recorded(record, key); !ok && !r.prunes {
 				return fmt.Errorf("I3: %s was accepted and is on no object", key)
 			}

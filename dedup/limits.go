@@ -14,9 +14,17 @@ const (
 	// maxSharedKeys bounds the keys that deliveries share one patch for.
 	maxSharedKeys = maxRecord / patchesKept
 	// MaxAlerts is how many other alerts an object names, the most severe: about
-	// 2 KiB of status. One resource has rarely more that fire at once, and each
-	// one has its audit event too.
-	MaxAlerts = 16
+	// 10 KiB of status with what is known of their ends, and 64 KiB where all of
+	// their texts are as long as they may be. One resource has rarely more that
+	// fire at once, and each one has its audit event too. An object that counts
+	// more is never marked as resolved.
+	MaxAlerts = 32
+	// maxDifferences is how many labels an object names in which another alert
+	// differs from its own, and maxDifferingName and maxDifferingValue bound their
+	// texts, in bytes. Most differ in one or two: a mount point, a container.
+	maxDifferences    = 8
+	maxDifferingName  = 64
+	maxDifferingValue = 128
 	// maxRounds bounds the rounds of one settlement. Each lost round means
 	// that another writer won it; a hundred losses in a row is an outage.
 	maxRounds = 100
@@ -68,10 +76,12 @@ const (
 	// call callTimeout more; the rest is for clocks and for processes that stall.
 	settledAge = 2 * time.Minute
 	// maxMemos is how many subjects are remembered, and maxMemoKeys bounds the
-	// keys in one memo: 30 KiB, and 1 to 8 KiB as a rule. Alerts are remembered
-	// of the active object alone, 5 KiB at most.
+	// keys in one memo: 30 KiB, and 1 to 8 KiB as a rule. Alerts are remembered of
+	// the active object alone: maxMemoText bounds their texts and its own labels,
+	// in bytes, beside which all of them take 8 KiB at most.
 	maxMemos    = 2048
 	maxMemoKeys = 4 * MaxEvents
+	maxMemoText = 8 << 10
 	// maxStale is the share of old memos from which on an object is read before
 	// it is patched: a lost patch costs the API server ten times a read. It is
 	// that of the last memosNoted.

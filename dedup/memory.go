@@ -127,7 +127,8 @@ func (h *handler) remember(past []object, changed object) {
 	for _, o := range past {
 		keys += len(o.events)
 	}
-	if !settled || others || !changed.ours || changed.terminal() || changed.resourceVersion == "" || keys > maxMemoKeys {
+	large := keys > maxMemoKeys || changed.texts() > maxMemoText
+	if !settled || others || !changed.ours || changed.terminal() || changed.resourceVersion == "" || large {
 		return
 	}
 	m := memo{objects: slices.Clone(past), skew: h.memo.skew, listed: h.memo.listed}
@@ -135,8 +136,20 @@ func (h *handler) remember(past []object, changed object) {
 		if m.objects[i].uid == changed.uid {
 			m.objects[i] = changed
 		} else {
-			m.objects[i].folds = folds{} // Terminal, and never patched on a memo.
+			m.objects[i].folds, m.objects[i].labels = folds{}, "" // Terminal, and never patched on a memo.
 		}
 	}
 	h.memory.keep(h.subject, m)
+}
+
+// texts is how long what an object says of its alerts is, in bytes.
+func (o object) texts() int {
+	n := len(o.labels)
+	for _, a := range o.others {
+		n += len(a.name)
+		for name, value := range a.labels {
+			n += len(name) + len(value)
+		}
+	}
+	return n
 }

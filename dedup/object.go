@@ -23,6 +23,9 @@ const (
 	// eventAnnotation holds the key of the event that made the object. It is
 	// part of the creating write, which no status can be.
 	eventAnnotation = "onefire/event"
+	// timeAnnotation holds that event's time, which no clock of the API server's
+	// can stand in for: see state.go.
+	timeAnnotation = "onefire/event-time"
 	// manualReview is the outcome that asks for a person.
 	manualReview = "ManualReviewRequired"
 )
@@ -50,14 +53,17 @@ type object struct {
 	count        int32
 	firstSeen    time.Time
 	lastSeen     time.Time
-	lastResolved time.Time
 	// events maps each key on record to the count that it made: 1 is the key
 	// that made an object, and nothing else is.
 	events map[string]int32
 	// absorbed maps the UID of a twin to the count that was taken over from it.
 	absorbed map[string]int32
-	// alert is the one that the object was made of, and folds are the others.
-	alert alert
+	// alert is the one that the object was made of. Its identity is in labels, the
+	// JSON of the spec's, and [object.self] tells it. firing is when it was first
+	// said to fire.
+	alert  alert
+	labels string
+	firing time.Time
 	folds
 }
 

@@ -21,9 +21,9 @@ func conditional(o object, deduplication map[string]any) map[string]any {
 	}
 }
 
-// countPatch adds keys to an object, and the alerts that they are of. It returns
+// countPatch adds keys to an object, and what their events say of alerts. It returns
 // the count that each made, and the object as the patch leaves it.
-func countPatch(o object, keys []string, alerts []alert, now time.Time) (patch map[string]any, made map[string]int32, changed object) {
+func countPatch(o object, keys []string, said []statement, now time.Time) (patch map[string]any, made map[string]int32, changed object) {
 	made, changed = make(map[string]int32, len(keys)), o
 	for _, key := range keys {
 		changed.count = plus(changed.count, 1)
@@ -40,11 +40,11 @@ func countPatch(o object, keys []string, alerts []alert, now time.Time) (patch m
 		changed.firstSeen = o.createdAt
 		d["firstSeenAt"] = stamp(o.createdAt)
 	}
-	added := make([]folded, len(alerts))
-	for i, a := range alerts {
-		added[i] = folded{a, now.UTC().Truncate(time.Second)}
+	said = slices.Clone(said)
+	for i := range said {
+		said[i].firstSeen = now.UTC().Truncate(time.Second)
 	}
-	changed.folds = o.fold(added...)
+	changed.folds = o.fold(o.self(), said...)
 	changed.patch(o, d)
 	changed.events = maps.Clone(o.events)
 	for key, n := range events {
@@ -63,8 +63,14 @@ func countPatch(o object, keys []string, alerts []alert, now time.Time) (patch m
 // for one that nobody was told of: the key that made the twin, where that is
 // this handler's own, fresh one.
 func mergePatch(survivor, twin object, own types.UID) map[string]any {
+	alerts := map[string]any{}
+	survivor.absorb(twin).patch(survivor, alerts)
 	if survivor.absorbed[string(twin.uid)] >= twin.count {
-		return nil
+		// The twin may have been told since that an alert ended, which counts nothing.
+		if len(alerts) == 0 {
+			return nil
+		}
+		return conditional(survivor, alerts)
 	}
 	fresh := map[string]int32{}
 	for key, made := range twin.events {
@@ -73,8 +79,9 @@ func mergePatch(survivor, twin object, own types.UID) map[string]any {
 		}
 	}
 	gain := gained(survivor, twin, len(fresh))
-	alerts := survivor.fold(twin.alerts()...)
-	alerts.omitted = alerts.omitted || twin.omitted
+	if gain == 0 && len(fresh) == 0 && len(alerts) == 0 {
+		return nil
+	}
 	for i, key := range newestFirst(fresh) {
 		if twin.uid == own && fresh[key] == 1 {
 			fresh[key] = plus(survivor.count, int32(len(fresh)-i))
@@ -90,15 +97,10 @@ func mergePatch(survivor, twin object, own types.UID) map[string]any {
 		"events":          recordPatch(survivor, fresh, len(fresh)),
 		"absorbed":        absorbed,
 	}
-	if t := later(survivor.lastResolved, twin.lastResolved); !t.IsZero() {
-		d["lastResolvedAt"] = stamp(t)
-	}
 	if survivor.firstSeen.IsZero() {
 		d["firstSeenAt"] = stamp(survivor.createdAt)
 	}
-	if !alerts.patch(survivor, d) && gain == 0 && len(fresh) == 0 {
-		return nil
-	}
+	maps.Copy(d, alerts)
 	return conditional(survivor, d)
 }
 
@@ -121,9 +123,19 @@ func gained(survivor, twin object, fresh int) int32 {
 	return max(gain, 0)
 }
 
-// resolvedPatch says when the alert was resolved.
-func resolvedPatch(o object, at time.Time) map[string]any {
-	return conditional(o, map[string]any{"lastResolvedAt": stamp(at)})
+// resolvedPatch adds what is new of what events say of ends: which of the
+// statements that is, and the object as the patch leaves it.
+func resolvedPatch(o object, said []statement) (patch map[string]any, noted []bool, changed object) {
+	own := o.self()
+	news, noted := o.news(own, said)
+	if len(news) == 0 {
+		return nil, noted, o
+	}
+	d := map[string]any{}
+	changed = o
+	changed.folds = o.fold(own, news...)
+	changed.patch(o, d)
+	return conditional(o, d), noted, changed
 }
 
 // recordPatch adds keys to an object's record and drops the oldest, those that

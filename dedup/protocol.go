@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -105,56 +104,6 @@ func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signa
 		}
 	}
 	return nil, fmt.Errorf("settling %s: %w (%d rounds)", s.Fingerprint, ErrContended, maxRounds)
-}
-
-// Resolve marks the active RemediationRequest of the signal's fingerprint, if
-// there is one, as resolved at a time. It never makes one.
-func (c core) Resolve(ctx context.Context, s mapping.Signal, at time.Time) (Outcome, error) {
-	h := c.handler(s)
-	at = at.UTC().Truncate(time.Second)
-	for range maxRounds {
-		if err := h.look(ctx); err != nil {
-			return Outcome{}, err
-		}
-		v := decide(s.Fingerprint, past{objects: h.objects, now: h.now})
-		if v.action == heal {
-			if err := h.heal(ctx, v); err != nil {
-				return Outcome{}, err
-			}
-			continue
-		}
-		active, _ := split(h.objects)
-		if h.hinted && len(active) == 0 {
-			h.giveUp()
-			continue
-		}
-		if len(active) == 0 {
-			return Outcome{Reason: mapping.ResolvedNothing}, nil
-		}
-		o := slices.MinFunc(active, byAge)
-		// An end that is still ahead would outlast all later ones.
-		if at.After(h.now) {
-			at = h.now
-		}
-		if !at.After(o.lastResolved) {
-			if h.hinted {
-				h.giveUp()
-				continue
-			}
-			return Outcome{Reason: mapping.ResolvedNothing, Name: o.name, Count: o.count}, nil
-		}
-		past := h.objects
-		revision, ok, err := h.patch(ctx, o, resolvedPatch(o, at))
-		if err != nil {
-			return Outcome{}, err
-		}
-		if ok {
-			o.resourceVersion, o.lastResolved = revision, at
-			h.remember(past, o)
-			return Outcome{Reason: mapping.ResolvedActive, Name: o.name, Count: o.count}, nil
-		}
-	}
-	return Outcome{}, fmt.Errorf("resolving %s: %w (%d rounds)", s.Fingerprint, ErrContended, maxRounds)
 }
 
 // Ready tells whether the protocol could run now: it asks for the objects of a

@@ -29,6 +29,10 @@ func newRequest(name string, s mapping.Signal, signalType, key string, now time.
 		"signalAnnotations": s.Annotations,
 		"originalPayload":   string(s.Payload),
 	}
+	annotations := map[string]string{eventAnnotation: key}
+	if !s.SaidAt.IsZero() {
+		annotations[timeAnnotation] = s.SaidAt.UTC().Format(time.RFC3339Nano)
+	}
 	if s.Cluster != "" {
 		spec["clusterID"] = s.Cluster
 	}
@@ -38,7 +42,7 @@ func newRequest(name string, s mapping.Signal, signalType, key string, now time.
 		"metadata": map[string]any{
 			"name": name, "namespace": s.Namespace,
 			"labels":      map[string]string{managedByLabel: managedBy, componentLabel: "remediation", fingerprintLabel: label(s.Fingerprint)},
-			"annotations": map[string]string{eventAnnotation: key},
+			"annotations": annotations,
 		},
 		"spec": spec,
 	}

@@ -25,7 +25,7 @@ import (
 // scenario is where a run begins and what may happen in it.
 type scenario struct {
 	// Events get one handler each. They are keys, with commas between those of
-	// one event, or resolvedAlert.
+	// one event, or the ends of alerts: see isEnd.
 	Events string `json:"events"`
 	// Setup names what is there before, in order: see setups.
 	Setup string `json:"setup,omitempty"`
@@ -161,7 +161,7 @@ func (r *run) steps() []step {
 	if len(steps) == 0 {
 		extra := r.deliveries[len(strings.Fields(r.Events)):]
 		if r.left.Crash < r.Budget.Crash && !slices.ContainsFunc(extra, func(d delivery) bool { return !d.lost }) {
-			return []step{comes(nextEvent), comes(resolvedAlert)}
+			return []step{comes(nextEvent), comes("-a")}
 		}
 		return nil
 	}
@@ -222,7 +222,7 @@ func (r *run) proceed(i int, a answer) {
 		d.replica = (d.replica + 1) % max(1, r.Replicas)
 	case a.err == nil:
 		answers := append(slices.Clip(before.answers), a)
-		r.broken = cmp.Or(checkWrite(before), checkYield(answers, d.progress), checkResolved(answers, d.progress))
+		r.broken = cmp.Or(checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
 	}
 }
 

@@ -28,8 +28,8 @@ func pass(d time.Duration) {
 	time.Sleep(d) // In a bubble of synctest this only moves its clock on; nothing waits.
 }
 
-// signal is what all simulated alerts say.
-var signal = mapping.Signal{Fingerprint: digest("fingerprint"), Namespace: "ns", Name: "A", FiringAt: epoch}
+// signal is what the first of all simulated alerts says.
+var signal = signalOf("a")
 
 var resource = Resource.GroupResource()
 
@@ -177,7 +177,7 @@ func (s *store) setStatus(name string, patch map[string]any) {
 		status, _ := o.Object["status"].(map[string]any)
 		o.Object["status"] = merge(status, patch)
 		if s.prunes {
-			for _, field := range []string{"events", "absorbed", "alerts", "alertsOmitted"} {
+			for _, field := range []string{"events", "absorbed", "alerts", "alertsOmitted", "alertStates", "lastResolvedAt"} {
 				unstructured.RemoveNestedField(o.Object, "status", "deduplication", field)
 			}
 		}
@@ -283,29 +283,77 @@ func (s *store) all() []object {
 	return out
 }
 
-// nextEvent comes after a crash, when all is quiet; a resolved alert may too.
+// nextEvent comes after a crash, when all is quiet; an end may too.
 const nextEvent = "next"
 
-// alertOf is the alert that a key is an occurrence of. Some differ in their names
-// and some in their severities, and some are alike.
-func alertOf(key string) alert {
-	switch key {
-	case "b":
-		return alert{"B", mapping.High}
-	case "c":
-		return alert{"A", mapping.Critical}
-	case nextEvent:
-		return alert{"B", mapping.Unknown}
+// isEnd tells whether an event says that alerts have ended. Such an event is the
+// keys of events that say that they fire, each after a hyphen.
+func isEnd(event string) bool { return strings.HasPrefix(event, "-") }
+
+// labelsOf are the labels of the alert that a key is an occurrence of, or the end of
+// one. Some differ in their names, some in their severities, one in neither; and
+// some are alike. A 2 at the end is the same alert, later.
+func labelsOf(key string) map[string]string {
+	switch key = strings.TrimPrefix(key, "-"); {
+	case strings.HasPrefix(key, "crowd"):
+		return map[string]string{"alertname": key, "severity": "high"}
+	case key == "b", key == "b2":
+		return map[string]string{"alertname": "B", "severity": "high"}
+	case key == "c":
+		return map[string]string{"alertname": "A", "severity": "critical"}
+	case key == "d":
+		return map[string]string{"alertname": "A", "severity": "high", "container": "d"}
+	case key == nextEvent:
+		return map[string]string{"alertname": "B", "severity": "unknown"}
 	}
-	if strings.HasPrefix(key, "crowd") {
-		return alert{key, mapping.High}
-	}
-	return alert{"A", mapping.High}
+	return map[string]string{"alertname": "A", "severity": "high"}
 }
 
+func alertOf(key string) alert {
+	labels := labelsOf(key)
+	return alert{mapping.LabelsID(labels), labels["alertname"], mapping.Severity(labels["severity"])}
+}
+
+// keysOf are the keys of an event, and the ends of one that names many.
+func keysOf(event string) []string {
+	if event != "-crowd" {
+		return strings.Split(event, ",")
+	}
+	var ends []string
+	for i := range MaxAlerts + 1 {
+		ends = append(ends, fmt.Sprint("-crowd", i))
+	}
+	return ends
+}
+
+// saidAt is the time of an event. What comes first was not always said first.
+func saidAt(key string) time.Time {
+	switch key {
+	case nextEvent:
+		return epoch.Add(10 * time.Minute)
+	case "a2", "b2":
+		return epoch.Add(2 * time.Minute)
+	case "-a2", "-b2":
+		return epoch.Add(3 * time.Minute)
+	}
+	if isEnd(key) {
+		return epoch.Add(time.Minute)
+	}
+	return epoch
+}
+
+// endedAt is when the alert of an end did end.
+func endedAt(key string) time.Time { return saidAt(key).Add(-30 * time.Second) }
+
 func signalOf(key string) mapping.Signal {
-	s, a := signal, alertOf(key)
-	s.Name, s.Severity = a.name, a.severity
+	a := alertOf(key)
+	s := mapping.Signal{
+		Fingerprint: digest("fingerprint"), Namespace: "ns", Name: a.name, Severity: a.severity, AlertID: a.id,
+		Labels: labelsOf(key), FiringAt: epoch, SaidAt: saidAt(key),
+	}
+	if isEnd(key) {
+		s.EndedAt = endedAt(key)
+	}
 	return s
 }
 

@@ -50,11 +50,19 @@ func (f *fakeDedup) Settle(ctx context.Context, s mapping.Signal, keys []string,
 	return out, nil
 }
 
-func (f *fakeDedup) Resolve(_ context.Context, s mapping.Signal, at time.Time) (dedup.Outcome, error) {
-	if f.resolve != nil {
-		return f.resolve(s, at)
+func (f *fakeDedup) Resolve(_ context.Context, signals []mapping.Signal) ([]dedup.Outcome, error) {
+	out := make([]dedup.Outcome, len(signals))
+	for i, s := range signals {
+		out[i] = dedup.Outcome{Reason: mapping.ResolvedNothing}
+		if f.resolve == nil {
+			continue
+		}
+		var err error
+		if out[i], err = f.resolve(s, s.EndedAt); err != nil {
+			return nil, err
+		}
 	}
-	return dedup.Outcome{Reason: mapping.ResolvedNothing}, nil
+	return out, nil
 }
 
 func (f *fakeDedup) Ready(context.Context, string) error {

@@ -41,7 +41,7 @@ import (
 // deduplicator is what a function needs of [dedup.Deduplicator].
 type deduplicator interface {
 	Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]dedup.Outcome, error)
-	Resolve(ctx context.Context, s mapping.Signal, at time.Time) (dedup.Outcome, error)
+	Resolve(ctx context.Context, signals []mapping.Signal) ([]dedup.Outcome, error)
 	Ready(ctx context.Context, namespace string) error
 }
 

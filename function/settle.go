@@ -77,8 +77,6 @@ func (r result) log(ctx context.Context, log *slog.Logger) {
 type group struct {
 	firing   []int
 	resolved []int
-	// ended is when the latest of the resolved alerts ended.
-	ended time.Time
 }
 
 // settleAlerts settles the alerts of an event and then sends their audit events.
@@ -90,7 +88,7 @@ func (p *parts) settleAlerts(ctx context.Context, c cause, alerts []mapping.Aler
 		p.assess(c, a, i, results)
 	}
 	p.aim(ctx, alerts, results)
-	groups := p.divide(c, alerts, results)
+	groups := p.divide(alerts, results)
 	p.spread(ctx, len(groups), func(i int) {
 		g := groups[i]
 		defer p.guard(results, slices.Concat(g.firing, g.resolved)...)
@@ -157,7 +155,7 @@ func (p *parts) guard(results []result, alerts ...int) {
 
 // divide puts the alerts that are to be settled into groups. The results of the
 // others are complete.
-func (p *parts) divide(c cause, alerts []mapping.Alert, results []result) []*group {
+func (p *parts) divide(alerts []mapping.Alert, results []result) []*group {
 	type subject struct{ namespace, fingerprint string }
 	bySubject := map[subject]*group{}
 	var groups []*group
@@ -173,17 +171,10 @@ func (p *parts) divide(c cause, alerts []mapping.Alert, results []result) []*gro
 			bySubject[key] = g
 			groups = append(groups, g)
 		}
-		if !a.Resolved {
+		if a.Resolved {
+			g.resolved = append(g.resolved, i)
+		} else {
 			g.firing = append(g.firing, i)
-			continue
-		}
-		g.resolved = append(g.resolved, i)
-		ended := a.EndsAt
-		if ended.IsZero() {
-			ended = c.at
-		}
-		if ended.After(g.ended) {
-			g.ended = ended
 		}
 	}
 	return groups
@@ -214,16 +205,25 @@ func (p *parts) settleGroup(ctx context.Context, g *group, results []result) {
 	if len(g.firing) > 0 {
 		p.count(ctx, g.firing, results)
 	}
-	if len(g.resolved) == 0 {
-		return
+	if len(g.resolved) > 0 {
+		p.resolve(ctx, g.resolved, results)
 	}
-	o, err := p.dedup.Resolve(ctx, results[g.resolved[0]].signal, g.ended)
-	for _, i := range g.resolved {
-		r := &results[i]
-		r.reason, r.name, r.count = o.Reason, o.Name, o.Count
+}
+
+// resolve settles the resolved alerts of one fingerprint.
+func (p *parts) resolve(ctx context.Context, resolved []int, results []result) {
+	signals := make([]mapping.Signal, len(resolved))
+	for i, place := range resolved {
+		signals[i] = results[place].signal
+	}
+	outcomes, err := p.dedup.Resolve(ctx, signals)
+	for i, place := range resolved {
+		r := &results[place]
 		if err != nil {
 			r.reason, r.err = mapping.Unavailable, err
+			continue
 		}
+		r.reason, r.name, r.count = outcomes[i].Reason, outcomes[i].Name, outcomes[i].Count
 	}
 }
 

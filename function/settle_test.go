@@ -65,6 +65,42 @@ func TestAResolvedAlertNeverSettles(t *testing.T) {
 	require.Equal(t, time.Date(2026, 1, 17, 11, 30, 0, 0, time.UTC), at, "the alert's own end")
 }
 
+// Alerts of one fingerprint that end together are told to their object at once, and
+// each has a result of its own.
+func TestEachAlertThatEndedHasItsOwnResult(t *testing.T) {
+	f := newFixture()
+	told := &endedDedup{}
+	f.parts.dedup = told
+	body := strings.Replace(webhook(
+		alert("firing", "alertname=A", "pod=p", "container=x"), alert("resolved", "alertname=A", "pod=p", "container=y"), alert("resolved", "alertname=A", "pod=p", "container=z"),
+	), "T11:30", "T11:45", 1)
+	requireStatus(t, http.StatusOK, f.serve(binary("1", body)))
+	require.Equal(t, [][]string{{"y", "z"}}, told.ended)
+	require.Contains(t, f.log.String(), `"reason":"resolved_partly"`)
+	require.Contains(t, f.log.String(), `"reason":"resolved_nothing"`)
+
+	told.err = errors.New("trouble")
+	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("2", body)))
+}
+
+// endedDedup notes which containers' alerts have ended, together.
+type endedDedup struct {
+	fakeDedup
+	ended [][]string
+	err   error
+}
+
+func (d *endedDedup) Resolve(_ context.Context, signals []mapping.Signal) ([]dedup.Outcome, error) {
+	var containers []string
+	out := make([]dedup.Outcome, len(signals))
+	for i, s := range signals {
+		containers = append(containers, s.Labels["container"])
+		out[i] = dedup.Outcome{Reason: mapping.ResolvedPartly + mapping.Reason(i), Name: "rr-A", Count: 2}
+	}
+	d.ended = append(d.ended, containers)
+	return out, d.err
+}
+
 func TestAlertsOfOneFingerprintSettleTogether(t *testing.T) {
 	f := newFixture()
 	var calls [][]string

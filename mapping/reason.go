@@ -40,9 +40,13 @@ const (
 	ReplayedNew
 	// ReplayedDuplicate: the event had been counted before.
 	ReplayedDuplicate
-	// ResolvedActive: the active one now says when the alert was resolved.
+	// ResolvedActive: it was the last alert of the active one that still fired,
+	// which now says when that ended.
 	ResolvedActive
-	// ResolvedNothing: no active one to mark, or it says so already.
+	// ResolvedPartly: the active one knows that this alert ended, and counts others
+	// that fire, or more than it knows.
+	ResolvedPartly
+	// ResolvedNothing: no active one counts the alert, or it knows as much already.
 	ResolvedNothing
 	// IgnoredAlertname and IgnoredSeverity: configuration leaves it out.
 	IgnoredAlertname
@@ -72,6 +76,7 @@ var reasons = map[Reason]struct {
 	ReplayedNew:       {"replayed_new", New},
 	ReplayedDuplicate: {"replayed_duplicate", Duplicate},
 	ResolvedActive:    {"resolved_active", Resolved},
+	ResolvedPartly:    {"resolved_partly", Resolved},
 	ResolvedNothing:   {"resolved_nothing", Resolved},
 	IgnoredAlertname:  {"ignored_alertname", Filtered},
 	IgnoredSeverity:   {"ignored_severity", Filtered},

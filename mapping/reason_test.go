@@ -54,6 +54,7 @@ func TestEveryReasonHasANameAndADecision(t *testing.T) {
 		"ReplayedNew":       {ReplayedNew, "replayed_new", New},
 		"ReplayedDuplicate": {ReplayedDuplicate, "replayed_duplicate", Duplicate},
 		"ResolvedActive":    {ResolvedActive, "resolved_active", Resolved},
+		"ResolvedPartly":    {ResolvedPartly, "resolved_partly", Resolved},
 		"ResolvedNothing":   {ResolvedNothing, "resolved_nothing", Resolved},
 		"IgnoredAlertname":  {IgnoredAlertname, "ignored_alertname", Filtered},
 		"IgnoredSeverity":   {IgnoredSeverity, "ignored_severity", Filtered},

@@ -83,8 +83,12 @@ type Signal struct {
 	Namespace   string
 	Labels      map[string]string
 	Annotations map[string]string
-	// FiringAt is when the alert began to fire.
-	FiringAt time.Time
+	// FiringAt is when the alert began to fire, and EndedAt when it ended; that is
+	// zero while it fires.
+	FiringAt, EndedAt time.Time
+	// SaidAt is the time of the event that says so: of two events about one alert,
+	// the later one knows whether it fires.
+	SaidAt time.Time
 	// Payload is one JSON object: the alert as it was sent, if it is small.
 	Payload json.RawMessage
 }
@@ -125,6 +129,8 @@ func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
 		Labels:      bounded(a.Labels, maxLabels, maxLabelValue),
 		Annotations: bounded(a.Annotations, maxAnnotations, maxAnnotationValue),
 		FiringAt:    a.StartsAt,
+		EndedAt:     a.ended(at),
+		SaidAt:      at,
 		Payload:     payload(a.Raw),
 	}
 	if s.FiringAt.IsZero() {

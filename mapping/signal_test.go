@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -184,6 +185,7 @@ func TestSignalOfACapturedAlert(t *testing.T) {
 		Labels:      a.Labels,
 		Annotations: a.Annotations,
 		FiringAt:    a.StartsAt,
+		SaidAt:      now,
 		Payload:     s.Payload,
 	}, s, "an ordinary alert passes whole")
 }
@@ -199,6 +201,30 @@ func TestAnAlertIsToldFromOthersByWhatItsSignalKeepsOfItsLabels(t *testing.T) {
 		require.Equal(t, LabelsID(s.Labels), s.AlertID, "whoever reads the object can compute it")
 		require.NotContains(t, seen, s.AlertID)
 		seen = append(seen, s.AlertID)
+	}
+}
+
+func TestAnEndIsBetweenTheAlertsStartAndItsEvent(t *testing.T) {
+	start, end := now.Add(-time.Hour), now.Add(-time.Minute)
+	for reason, row := range map[string]struct {
+		alert Alert
+		want  time.Time
+	}{
+		"an alert that fires has none":    {Alert{StartsAt: start, EndsAt: end}, time.Time{}},
+		"the alert's own":                 {Alert{Resolved: true, StartsAt: start, EndsAt: end}, end},
+		"without a start":                 {Alert{Resolved: true, EndsAt: end}, end},
+		"without an end, the event's":     {Alert{Resolved: true, StartsAt: start}, now},
+		"one that is still ahead":         {Alert{Resolved: true, StartsAt: start, EndsAt: now.Add(time.Hour)}, now},
+		"one before the start":            {Alert{Resolved: true, StartsAt: end, EndsAt: start}, end},
+		"a start that is still ahead too": {Alert{Resolved: true, StartsAt: now.Add(time.Hour), EndsAt: start}, now},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			row.alert.Labels = map[string]string{"alertname": "A"}
+			s, err := Rules{Namespace: "ops"}.Signal(row.alert, now)
+			require.NoError(t, err)
+			require.Equal(t, row.want, s.EndedAt)
+			require.Equal(t, now, s.SaidAt)
+		})
 	}
 }
 

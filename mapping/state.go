@@ -51,6 +51,21 @@ func fires(said []state, endsAt, at time.Time) (resolved bool, notFiring string)
 	return !endsAt.IsZero() && !endsAt.After(at), ""
 }
 
+// ended is when a resolved alert ended, as far as an event of that time can say:
+// not after the event, and not before the alert began. It is the event's time
+// where the alert has no end.
+func (a Alert) ended(at time.Time) time.Time {
+	switch {
+	case !a.Resolved:
+		return time.Time{}
+	case a.EndsAt.IsZero() || a.EndsAt.After(at) || a.StartsAt.After(at):
+		return at
+	case a.StartsAt.After(a.EndsAt):
+		return a.StartsAt
+	}
+	return a.EndsAt
+}
+
 // goTime is how Go prints a time, as templates do that do not format it. A
 // monotonic reading may follow.
 const goTime = "2006-01-02 15:04:05.999999999 -0700 MST"

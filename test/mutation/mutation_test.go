@@ -32,7 +32,7 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 }
 
 // finding is what is wrong with the mutation, and in which test it showed.
-var finding = regexp.MustCompile(`(I\d: [^\n]*|handler \d+: [^\n]*|livelock: [^\n]*)`)
+var finding = regexp.MustCompile(`(I\d+: [^\n]*|handler \d+: [^\n]*|livelock: [^\n]*)`)
 
 var failed = regexp.MustCompile(`--- FAIL: (\w+/[^\n]*) \(`)
 

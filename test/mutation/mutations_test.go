@@ -74,7 +74,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
 	}},
 	"a resolved alert makes an object": {edits: []edit{
-		{"protocol.go", "			return Outcome{Reason: mapping.ResolvedNothing}, nil\n", "			_, err := c.api.create(ctx, s.Namespace, newRequest(name(s.Fingerprint, \"\", 0), s, c.signalType, \"resolved\", h.now))\n			return Outcome{}, err\n"},
+		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", 0), h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
 	}},
 
 	// Counting.
@@ -105,22 +105,31 @@ var mutations = map[string]mutation{
 		{"handler.go", "	if s, ok := h.signals[key]; ok {\n", "	if s, ok := h.signals[key]; ok && h.fresh == \"-\" {\n"},
 	}},
 	"an alert is counted and not named": {edits: []edit{
-		{"patch.go", "	changed.patch(o, d)\n", ""},
+		{"patch.go", "	changed.folds = o.fold(o.self(), said...)\n	changed.patch(o, d)\n", "	changed.folds = o.fold(o.self(), said...)\n"},
 	}},
 	"the list of alerts is replaced, not added to": {edits: []edit{
-		{"fold.go", "	f := folds{slices.Clone(o.others), o.omitted}\n", "	f := folds{nil, o.omitted}\n"},
+		{"fold.go", "	f := folds{others: slices.Clone(o.others), ", "	f := folds{"},
 	}},
 	"an alert that comes again is named again": {edits: []edit{
-		{"fold.go", "return a.alert == b.alert }); i >= 0 {", "return a.alert == b.alert }); i >= MaxAlerts {"},
+		{"fold.go", "return a.same(b.alert) }); i >= 0 {", "return a.same(b.alert) }); i >= MaxAlerts {"},
 	}},
 	"an object names its own alert too": {edits: []edit{
-		{"fold.go", "		if a.alert == o.alert {\n", "		if a.alert == (alert{}) {\n"},
+		{"fold.go", "			s.firing = later(s.firing, o.firing)\n		default:", "			s.firing = later(s.firing, o.firing)\n			f.add(s.folded)\n		default:"},
 	}},
-	"severities do not tell alerts apart": {edits: []edit{
-		{"fold.go", "		if a.alert == o.alert {\n", "		if a.name == o.alert.name {\n"},
+	"an alert is told from others by its name and severity": {edits: []edit{
+		{"fold.go", "		case s.id == own.id:\n", "		case s.name == own.name && s.severity == own.severity:\n"},
+	}},
+	"an alert is told from others by its name": {edits: []edit{
+		{"fold.go", "		case s.id == own.id:\n", "		case s.name == own.name:\n"},
+	}},
+	"an object does not say in what an alert differs": {edits: []edit{
+		{"fold.go", "			s.folded.labels = differences(own.labels, s.labels)\n", "			s.folded.labels = nil\n"},
+	}},
+	"a twin's alerts differ from the twin, not from the survivor": {edits: []edit{
+		{"fold.go", "			a.labels = overlaid(own.labels, a.labels)\n", ""},
 	}},
 	"a full list keeps the least severe": {edits: []edit{
-		{"fold.go", "cmp.Compare(a.severity.Rank(), b.severity.Rank())", "cmp.Compare(b.severity.Rank(), a.severity.Rank())"},
+		{"fold.go", "cmp.Compare(a.severity.Rank(), b.severity.Rank()), a.first", "cmp.Compare(b.severity.Rank(), a.severity.Rank()), a.first"},
 	}},
 	"a full list does not say so": {edits: []edit{
 		{"fold.go", "		deduplication[\"alertsOmitted\"], changed = true, true\n", "		changed = true\n"},
@@ -129,13 +138,64 @@ var mutations = map[string]mutation{
 		{"fold.go", "		if len(f.others) > MaxAlerts {\n", "		if len(f.others) > 2*MaxAlerts {\n"},
 	}},
 	"a twin's own alert goes with it": {edits: []edit{
-		{"patch.go", "survivor.fold(twin.alerts()...)", "survivor.fold(twin.others...)"},
+		{"fold.go", "o.fold(o.self(), twin.counted()...)", "o.fold(o.self(), twin.counted()[1:]...)"},
 	}},
 	"the alerts that were folded into a twin go with it": {edits: []edit{
-		{"patch.go", "survivor.fold(twin.alerts()...)", "survivor.fold(folded{twin.alert, twin.createdAt})"},
+		{"fold.go", "o.fold(o.self(), twin.counted()...)", "o.fold(o.self(), twin.counted()[:1]...)"},
 	}},
 	"what is remembered forgets the alerts": {edits: []edit{
-		{"patch.go", "	changed.folds = o.fold(added...)\n	changed.patch(o, d)\n", "	o.fold(added...).patch(o, d)\n"},
+		{"patch.go", "	changed.folds = o.fold(o.self(), said...)\n	changed.patch(o, d)\n", "	o.fold(o.self(), said...).patch(o, d)\n"},
+	}},
+
+	// Which of them still fire.
+	"one end marks the object": {edits: []edit{
+		{"state.go", "		if a.id == \"\" || !s.over() {\n			return time.Time{}\n		}\n", ""},
+	}},
+	"own alert is not asked": {edits: []edit{
+		{"state.go", "	if f.omitted || (ours || known) && !s.over() {\n", "	if _, _ = ours, known; f.omitted {\n"},
+	}},
+	"alerts that are omitted do not keep the object open": {edits: []edit{
+		{"state.go", "	if f.omitted || (ours", "	if (ours"},
+	}},
+	"an alert that fires again does not take the end back": {edits: []edit{
+		{"fold.go", "		deduplication[\"lastResolvedAt\"], changed = nil, true\n", ""},
+	}},
+	"the order in which events come decides, not their time": {edits: []edit{
+		{"state.go", "	return state{later(s.firing, t.firing), later(s.resolved, t.resolved), later(s.ended, t.ended)}\n", "	if t.resolved.IsZero() {\n		return state{firing: t.firing}\n	}\n	return state{s.firing, s.firing.Add(1), t.ended}\n"},
+	}},
+	"an end is final": {edits: []edit{
+		{"state.go", "return !s.resolved.IsZero() && !s.firing.After(s.resolved) }", "return !s.resolved.IsZero() }"},
+	}},
+	"an end is the object's own whoever's it is": {edits: []edit{
+		{"state.go", "		if s.id == own.id || o.named(s.id) {\n", "		if s.id = own.id; s.id != \"\" {\n"},
+	}},
+	"who made an object is not asked when its alert was said to fire": {edits: []edit{
+		{"request.go", "s.SaidAt.UTC().Format(", "s.FiringAt.AddDate(-1, 0, 0).Format("},
+	}},
+	"a count does not say that the alert fires": {edits: []edit{
+		{"state.go", "		said.firing = at\n", ""},
+	}},
+	"an end is noted and does not mark the object": {edits: []edit{
+		{"patch.go", "	changed.folds = o.fold(own, news...)\n", "	changed.folds = o.fold(own, news...)\n	changed.lastResolved = o.lastResolved\n"},
+	}},
+	"a twin's ends go with it": {edits: []edit{
+		{"fold.go", "		all = append(all, statement{a, o.states[a.id]})\n", "		all = append(all, statement{a, state{firing: o.states[a.id].firing}})\n"},
+		{"fold.go", "state{firing: o.firing}.join(o.states[own.id])}}\n", "state{firing: later(o.firing, o.states[own.id].firing)}}}\n"},
+	}},
+	"a twin's own alert fires no longer": {edits: []edit{
+		{"fold.go", "state{firing: o.firing}.join(o.states[own.id])}}\n", "o.states[own.id]}}\n"},
+	}},
+	"an end that a merged twin was told of goes with it": {edits: []edit{
+		{"patch.go", "		if len(alerts) == 0 {\n			return nil\n		}\n		return conditional(survivor, alerts)\n", "		return nil\n"},
+	}},
+	"a survivor keeps its mark": {edits: []edit{
+		{"patch.go", "	maps.Copy(d, alerts)\n", "	delete(alerts, \"lastResolvedAt\")\n	maps.Copy(d, alerts)\n"},
+	}},
+	"an end is noted on the oldest object only": {edits: []edit{
+		{"resolve.go", "	for _, o := range active {\n		patch,", "	for _, o := range active[:min(1, len(active))] {\n		patch,"},
+	}},
+	"only the first of several ends is noted": {edits: []edit{
+		{"state.go", "after.over() && after != known {", "after.over() && after != known && len(news) == 0 {"},
 	}},
 
 	// Twins.
@@ -152,7 +212,7 @@ var mutations = map[string]mutation{
 		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
 	}},
 	"a resolved alert heals nothing": {edits: []edit{
-		{"protocol.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && h.held == nil {\n			if err := h.heal(ctx, v); err"},
+		{"resolve.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && h.held == nil {\n			if err := h.heal(ctx, v); err"},
 	}},
 	"a fresh object does not yield to a foreign one": {edits: []edit{
 		{"decide.go", "	if len(foreign) > 0 && twin.uid != \"\" {", "	if len(foreign) > 0 && twin.uid == \"-\" {"},
@@ -168,7 +228,7 @@ var mutations = map[string]mutation{
 	}},
 	"a merge adds all that the twin counts": {kept: "a crash between merge and delete", edits: []edit{
 		{"patch.go", "	gain := gained(survivor, twin, len(fresh))\n", "	gain := twin.count\n"},
-		{"patch.go", "	if survivor.absorbed[string(twin.uid)] >= twin.count {\n		return nil\n	}\n", ""},
+		{"patch.go", "	if survivor.absorbed[string(twin.uid)] >= twin.count {\n", "	if survivor.absorbed == nil {\n"},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
 		{"patch.go", "		if twin.uid == own && fresh[key] == 1 {", "		if twin.uid == own && !survivor.ours {"},
@@ -188,7 +248,7 @@ var mutations = map[string]mutation{
 		{"memory.go", "m := memo{objects: slices.Clone(past), ", "m := memo{objects: []object{changed}, "},
 	}},
 	"a resolved alert believes what is remembered": {edits: []edit{
-		{"protocol.go", "		if h.hinted && len(active) == 0 {\n", "		if h.hinted && len(active) < 0 {\n"},
+		{"resolve.go", "			if h.hinted {\n", "			if h.hinted && h.held == nil {\n"},
 	}},
 	"what a name's holder shows is remembered": {edits: []edit{
 		{"handler.go", "h.objects, h.memo = []object{o}, memo{} // No List showed it.\n", "h.objects = []object{o}\n"},

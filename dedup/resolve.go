@@ -1,0 +1,124 @@
+package dedup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"onefire/mapping"
+)
+
+// Resolve notes on the active RemediationRequest of the signals' fingerprint which
+// of the alerts that it counts have ended. When none of them fires any more, it is
+// marked as resolved; when one fires again, the count of that takes the mark back.
+// The signals are of one fingerprint and namespace, and at least one. Resolve
+// returns one outcome per signal, in their order, and never makes an object.
+func (c core) Resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
+	h := c.handler(signals[0])
+	e := newEnds(signals)
+	for range maxRounds {
+		if err := h.look(ctx); err != nil {
+			return nil, err
+		}
+		v := decide(h.signal.Fingerprint, past{objects: h.objects, now: h.now})
+		if v.action == heal {
+			if err := h.heal(ctx, v); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		active, _ := split(h.objects)
+		slices.SortFunc(active, byAge)
+		patch, noted, changed := e.patch(active)
+		if patch == nil {
+			if h.hinted {
+				h.giveUp() // What is remembered does not prove that there is nothing to note.
+				continue
+			}
+			return e.nothing(active), nil
+		}
+		past, hinted := h.objects, h.hinted
+		revision, ok, err := h.patch(ctx, changed, patch)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		changed.resourceVersion = revision
+		h.remember(past, changed)
+		if e.note(noted, changed); e.settled() || len(active) == 1 && !hinted {
+			return e.nothing(active), nil
+		}
+	}
+	return nil, fmt.Errorf("resolving %s: %w (%d rounds)", h.signal.Fingerprint, ErrContended, maxRounds)
+}
+
+// ends are what events say of alerts that have ended, and what became of that.
+type ends struct {
+	said     []statement
+	outcomes []Outcome // without a reason while they are open
+}
+
+func newEnds(signals []mapping.Signal) *ends {
+	e := &ends{make([]statement, len(signals)), make([]Outcome, len(signals))}
+	for i, s := range signals {
+		e.said[i] = says(s)
+	}
+	return e
+}
+
+// patch is for the first of the active objects that an open end is news for, and
+// nil when there is none.
+func (e *ends) patch(active []object) (patch map[string]any, noted []int, changed object) {
+	var open []int
+	var said []statement
+	for i, o := range e.outcomes {
+		if o.Reason == 0 {
+			open, said = append(open, i), append(said, e.said[i])
+		}
+	}
+	for _, o := range active {
+		patch, news, changed := resolvedPatch(o, said)
+		if patch == nil {
+			continue
+		}
+		for i, isNew := range news {
+			if isNew {
+				noted = append(noted, open[i])
+			}
+		}
+		return patch, noted, changed
+	}
+	return nil, nil, object{}
+}
+
+// note says of ends that an object knows them now.
+func (e *ends) note(noted []int, o object) {
+	reason := mapping.ResolvedActive
+	if o.lastResolved.IsZero() {
+		reason = mapping.ResolvedPartly
+	}
+	for _, i := range noted {
+		e.outcomes[i] = Outcome{Reason: reason, Name: o.name, Count: o.count}
+	}
+}
+
+func (e *ends) settled() bool {
+	return !slices.ContainsFunc(e.outcomes, func(o Outcome) bool { return o.Reason == 0 })
+}
+
+// nothing says of the open ends that there is no more to note, and returns all
+// outcomes.
+func (e *ends) nothing(active []object) []Outcome {
+	for i := range e.outcomes {
+		if e.outcomes[i].Reason != 0 {
+			continue
+		}
+		e.outcomes[i].Reason = mapping.ResolvedNothing
+		if len(active) > 0 {
+			e.outcomes[i].Name, e.outcomes[i].Count = active[0].name, active[0].count
+		}
+	}
+	return e.outcomes
+}

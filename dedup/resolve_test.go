@@ -1,0 +1,184 @@
+package dedup
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+)
+
+// resolve has alerts end, and says why each one had the outcome that it had.
+func resolve(t *testing.T, d *Deduplicator, ends ...string) (reasons []mapping.Reason) {
+	t.Helper()
+	var signals []mapping.Signal
+	for _, end := range ends {
+		signals = append(signals, signalOf(end))
+	}
+	outcomes, err := d.Resolve(t.Context(), signals)
+	require.NoError(t, err)
+	require.Len(t, outcomes, len(ends))
+	for _, o := range outcomes {
+		reasons = append(reasons, o.Reason)
+	}
+	return reasons
+}
+
+func TestAnObjectIsResolvedWhenAllOfItsAlertsAre(t *testing.T) {
+	const active, partly, nothing = mapping.ResolvedActive, mapping.ResolvedPartly, mapping.ResolvedNothing
+	type says struct {
+		// event is a key, or ends.
+		event string
+		want  []mapping.Reason // of ends
+		mark  time.Time        // afterwards
+	}
+	first, second := endedAt("-a"), endedAt("-a2")
+	for reason, timeline := range map[string][]says{
+		"an alert ends":                         {{event: "a"}, {"-a", []mapping.Reason{active}, first}},
+		"and says so again":                     {{event: "a"}, {"-a", []mapping.Reason{active}, first}, {"-a", []mapping.Reason{nothing}, first}},
+		"and fires again":                       {{event: "a"}, {"-a", []mapping.Reason{active}, first}, {event: "a2"}, {"-a2", []mapping.Reason{active}, second}},
+		"an older end comes late":               {{event: "a2"}, {event: "-a", want: []mapping.Reason{nothing}}},
+		"an older repeat comes late":            {{event: "a"}, {"-a", []mapping.Reason{active}, first}, {"x", nil, first}},
+		"one of two ends":                       {{event: "a"}, {event: "b"}, {event: "-a", want: []mapping.Reason{partly}}},
+		"the other one":                         {{event: "a"}, {event: "b"}, {event: "-b", want: []mapping.Reason{partly}}},
+		"both, one by one":                      {{event: "a"}, {event: "b"}, {event: "-b", want: []mapping.Reason{partly}}, {"-a", []mapping.Reason{active}, first}},
+		"both at once":                          {{event: "a"}, {event: "b"}, {"-a,-b", []mapping.Reason{active, active}, first}},
+		"and one fires again":                   {{event: "a"}, {event: "b"}, {"-a,-b", []mapping.Reason{active, active}, first}, {event: "b2"}},
+		"and another one comes":                 {{event: "a"}, {"-a", []mapping.Reason{active}, first}, {event: "c"}},
+		"one that nobody counted ends":          {{event: "a"}, {event: "-b", want: []mapping.Reason{nothing}}, {"-a", []mapping.Reason{active}, first}},
+		"together with one that counts":         {{event: "a"}, {"-b,-a", []mapping.Reason{nothing, active}, first}},
+		"two containers of one name":            {{event: "a"}, {event: "d"}, {event: "-d", want: []mapping.Reason{partly}}, {"-a", []mapping.Reason{active}, first}},
+		"the last end is not the last one said": {{event: "a"}, {event: "b"}, {event: "-a2", want: []mapping.Reason{partly}}, {"-b", []mapping.Reason{active}, second}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			s := newStore()
+			d, err := newDeduplicator(s, "alert")
+			require.NoError(t, err)
+			for _, step := range timeline {
+				if isEnd(step.event) {
+					require.Equal(t, step.want, resolve(t, d, keysOf(step.event)...), step.event)
+				} else {
+					made(s, step.event)
+				}
+				require.Equal(t, step.mark, s.all()[0].lastResolved, step.event)
+			}
+			require.Len(t, s.all(), 1)
+		})
+	}
+}
+
+func TestWhereMoreAlertsAreCountedThanKnownNothingIsResolved(t *testing.T) {
+	const list = `"alerts":[{"alertname":"B","severity":"high","firstSeenAt":"2026-01-17T12:00:00Z"}]`
+	own := func(more string) string {
+		return `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"onefire"}},"spec":{"signalName":"A","severity":"high","firingTime":"2026-01-17T12:00:00Z",` +
+			`"signalLabels":{"alertname":"A","severity":"high"}},"status":{"deduplication":{` + more + `}}}`
+	}
+	foreign := func(more string) string {
+		return `{"spec":{"signalLabels":{"alertname":"A","severity":"high"}},"status":{"deduplication":{` + more + `}}}`
+	}
+	b := alertOf("b").id
+	states := func(end string) string {
+		return `"alertStates":{"` + b + `":{"firingSeenAt":"2026-01-17T12:00:00Z"` + end + `}}`
+	}
+	named := strings.Replace(list, `{"alertname"`, `{"id":"`+b+`","alertname"`, 1)
+	over := `,"resolvedSeenAt":"2026-01-17T12:01:00Z","endsAt":"2026-01-17T12:00:10Z"`
+	for reason, row := range map[string]struct {
+		object string
+		end    string
+		marked bool
+	}{
+		"an object of an earlier version":                         {own(`"occurrenceCount":1`), "-a", true},
+		"one that counted, and does not know what":                {own(`"occurrenceCount":2`), "-a", false},
+		"one that named alerts without their identities":          {own(`"occurrenceCount":2,` + list), "-a", false},
+		"its list stays as it was":                                {own(`"occurrenceCount":3,` + list + `,` + states("")), "-a", false},
+		"one that says that it counted more":                      {own(`"occurrenceCount":3,"alertsOmitted":true,` + states(over)), "-a", false},
+		"one with a state and no name for it":                     {own(`"occurrenceCount":2,` + states("")), "-a", false},
+		"the same, and that alert is over":                        {own(`"occurrenceCount":2,` + states(over)), "-a", true},
+		"one that knows all":                                      {own(`"occurrenceCount":2,` + named + `,` + states(over)), "-a", true},
+		"one that knows all, and another alert fires":             {own(`"occurrenceCount":2,` + named + `,` + states("")), "-a", false},
+		"a foreign object, whose own alert we know of by its end": {foreign(`"occurrenceCount":1`), "-a", true},
+		"a foreign object that counts only an alert of ours":      {foreign(`"occurrenceCount":2,` + named + `,` + states("")), "-b", true},
+		"a foreign object that somebody else counts on":           {foreign(`"occurrenceCount":2`), "-a", false},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			patch, noted, changed := resolvedPatch(read(t, row.object), saying(row.end))
+			require.NotNil(t, patch)
+			require.Equal(t, []bool{true}, noted)
+			require.Equal(t, row.marked, !changed.lastResolved.IsZero())
+			require.Equal(t, row.marked, strings.Contains(patchText(t, patch), "lastResolvedAt"))
+		})
+	}
+	// What an earlier version marked is taken back with the first alert that fires.
+	patch, _, _ := countPatch(read(t, own(`"occurrenceCount":1,"lastResolvedAt":"2026-01-17T12:00:00Z"`)), []string{"k"}, saying("a2"), epoch)
+	require.Contains(t, patchText(t, patch), `"lastResolvedAt":null`)
+}
+
+// The identity of an object's own alert is in its spec, however long or strange the
+// alert's labels are.
+func TestAnObjectKnowsItsOwnAlert(t *testing.T) {
+	many := map[string]string{"alertname": "Many"}
+	for i := range 100 {
+		many[fmt.Sprint("label", i)] = strings.Repeat("x", i)
+	}
+	for name, labels := range map[string]map[string]string{
+		"ordinary": {"alertname": "A", "pod": "p", "severity": "page"},
+		"long":     {"alertname": "A", "query": strings.Repeat("<\U0001F525>", 5000)},
+		"many":     many,
+		"strange":  {"alertname": "A\x00\xff", "\u2028": "\u2029\ufffe\"\\", "empty": ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			signal, err := mapping.Rules{Namespace: "ns"}.Signal(mapping.Alert{Labels: labels, Start: "x"}, epoch)
+			require.NoError(t, err)
+			s := newStore()
+			d, err := newDeduplicator(s, "alert")
+			require.NoError(t, err)
+			for _, key := range []string{"a", "b"} {
+				_, err = d.Settle(t.Context(), signal, []string{key}, nil)
+				require.NoError(t, err)
+			}
+			o := s.all()[0]
+			require.Equal(t, signal.AlertID, o.self().id)
+			require.Equal(t, signal.Labels, o.self().labels)
+			require.Empty(t, o.others, "its own alert is no other")
+			require.Equal(t, map[string]state{signal.AlertID: {firing: epoch}}, o.states)
+		})
+	}
+}
+
+func TestAnEndOfARememberedObjectIsOneCall(t *testing.T) {
+	s := newStore()
+	counted := &counting{api: s, calls: map[string]int{}}
+	d, err := newDeduplicator(counted, "alert")
+	require.NoError(t, err)
+	made(s, "a", "b")
+	s.now = s.now.Add(settledAge + time.Second)
+	for _, row := range []struct {
+		end   string
+		calls map[string]int
+	}{
+		{"-a", map[string]int{"list": 1, "patch": 1}},
+		{"-b", map[string]int{"patch": 1}},
+		{"-b", map[string]int{"list": 1}}, // That there is nothing to note is not for memory to decide.
+	} {
+		clear(counted.calls)
+		resolve(t, d, row.end)
+		require.Equal(t, row.calls, counted.calls, row.end)
+	}
+}
+
+// A memo that would take much memory is not kept.
+func TestAnObjectWithLongTextsIsNotRemembered(t *testing.T) {
+	o := lone()
+	require.Less(t, o.texts(), 100)
+	for range MaxAlerts {
+		o.others = append(o.others, folded{labels: map[string]string{"pod": strings.Repeat("x", maxDifferingValue)}})
+	}
+	require.Less(t, o.texts(), maxMemoText, "a full list with one long label each is remembered")
+	for i := range o.others {
+		o.others[i].labels["volume"] = strings.Repeat("x", maxDifferingValue)
+	}
+	require.Greater(t, o.texts(), maxMemoText)
+}
