@@ -153,6 +153,7 @@ func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
 		others: []folded{
 			{alertOf("a"), map[string]string{"volume": ""}, epoch},
 			{alertOf("d"), map[string]string{"volume": "", "container": "d"}, epoch.Add(time.Minute)},
+			{alertOf(nextEvent), map[string]string{"container": "e"}, epoch}, // It has the twin's volume.
 		},
 		states:  map[string]state{alertOf("a").id: {firing: epoch.Add(time.Hour)}, own.id: {firing: epoch, resolved: epoch.Add(time.Minute), ended: epoch}},
 		omitted: true,
@@ -161,11 +162,13 @@ func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
 	require.Equal(t, []any{
 		map[string]any{"id": own.id, "alertname": "B", "severity": "critical", "labels": map[string]any{"volume": "v"}, "firstSeenAt": "2026-01-17T12:00:01Z"},
 		map[string]any{"id": alertOf("d").id, "alertname": "A", "severity": "high", "labels": map[string]any{"container": "d"}, "firstSeenAt": "2026-01-17T12:01:00Z"},
+		map[string]any{"id": alertOf(nextEvent).id, "alertname": "B", "severity": "unknown", "labels": map[string]any{"container": "e", "volume": "v"}, "firstSeenAt": "2026-01-17T12:00:00Z"},
 	}, deduplication["alerts"])
 	require.Equal(t, true, deduplication["alertsOmitted"])
 	require.Equal(t, map[string]any{
-		alertOf("a").id: map[string]any{"firingSeenAt": "2026-01-17T13:00:00Z"},
-		own.id:          map[string]any{"firingSeenAt": "2026-01-17T12:00:00Z", "resolvedSeenAt": "2026-01-17T12:01:00Z", "endsAt": "2026-01-17T12:00:00Z"},
+		alertOf("a").id:       map[string]any{"firingSeenAt": "2026-01-17T13:00:00Z"},
+		alertOf(nextEvent).id: map[string]any{},
+		own.id:                map[string]any{"firingSeenAt": "2026-01-17T12:00:00Z", "resolvedSeenAt": "2026-01-17T12:01:00Z", "endsAt": "2026-01-17T12:00:00Z"},
 	}, deduplication["alertStates"])
 
 	alike, same := lone(), lone()

@@ -49,9 +49,17 @@ func (l *ledger) requireNamed(t testing.TB, o *unstructured.Unstructured) {
 	for key := range record {
 		came[l.sent[key].alert] = true
 	}
-	named, omitted := foldedAlerts(t, o)
+	_, omitted := foldedAlerts(t, o)
 	require.False(t, omitted)
-	named = append(named, field(o, "spec", "signalName")+" "+field(o, "spec", "severity"))
+	labels, _, err := unstructured.NestedStringMap(o.Object, "spec", "signalLabels")
+	require.NoError(t, err)
+	named := []string{fmt.Sprint(mapping.LabelsID(labels), " ", field(o, "spec", "signalName"), " ", field(o, "spec", "severity"))}
+	list, _, err := unstructured.NestedSlice(o.Object, "status", "deduplication", "alerts")
+	require.NoError(t, err)
+	for _, a := range list {
+		entry := a.(map[string]any)
+		named = append(named, fmt.Sprint(entry["id"], " ", entry["alertname"], " ", entry["severity"]))
+	}
 	require.ElementsMatch(t, slices.Collect(maps.Keys(came)), named, o.GetName())
 }
 
@@ -101,7 +109,8 @@ func TestAlertsThatFoldIntoOneObjectAreAllVisible(t *testing.T) {
 	require.EqualValues(t, 4, count(o))
 	require.Equal(t, "high", field(o, "spec", "severity"), "the spec is written once")
 	cells := w.columns(o.GetName())
-	require.Equal(t, []any{"PodSlow", "high", "PodDown", "critical"}, []any{cells["Alert"], cells["Severity"], cells["Also"], cells["Also severity"]})
+	require.Equal(t, []any{"PodSlow", "high", "payments", "Pod", "api-0", "PodDown", "critical"},
+		[]any{cells["Alert"], cells["Severity"], cells["Namespace"], cells["Kind"], cells["Target"], cells["Also"], cells["Also severity"]})
 
 	require.Equal(t, http.StatusOK, w.post(f, "2", webhook(about("PodSlow", "warning"), about("PodDown", "critical"))))
 	require.Equal(t, o.GetResourceVersion(), w.only().GetResourceVersion(), "a redelivery changes nothing")
@@ -126,6 +135,37 @@ func TestAlertsThatFoldIntoOneObjectAreAllVisible(t *testing.T) {
 	require.Equal(t, []string{"PodDown critical", "PodGone critical", "Many0 high"}, got[:3])
 	require.NotContains(t, got, "PodSlow low")
 	require.EqualValues(t, 5+dedup.MaxAlerts, count(w.only()))
+}
+
+// The alerts of two containers are two: the object says which, and it is resolved
+// when both are.
+func TestAnObjectIsResolvedWhenAllOfItsAlertsAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mapping.Schema202608)
+	f := w.start("AUDIT_SCHEMA=2026-08")
+	of := func(status, container string) string {
+		return alert(status, "alertname=Crash", "namespace=payments", "pod=api-0", "container="+container, "severity=critical")
+	}
+	mark := func() string { return field(w.only(), "status", "deduplication", "lastResolvedAt") }
+	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(of("firing", "app"), of("firing", "proxy"))))
+	list, _, err := unstructured.NestedSlice(w.only().Object, "status", "deduplication", "alerts")
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, map[string]any{"container": "proxy"}, list[0].(map[string]any)["labels"])
+
+	require.Equal(t, http.StatusOK, w.post(f, "2", webhook(of("resolved", "proxy"))))
+	require.Empty(t, mark(), "the other one fires")
+	require.Equal(t, http.StatusOK, w.post(f, "3", webhook(of("resolved", "app"))))
+	require.Equal(t, "2026-01-17T11:30:00Z", mark())
+	o := w.only()
+	require.Equal(t, http.StatusOK, w.post(f, "3", webhook(of("resolved", "app"))))
+	require.Equal(t, o.GetResourceVersion(), w.only().GetResourceVersion(), "saying it again changes nothing")
+
+	require.Equal(t, http.StatusOK, w.post(f, "4", webhook(of("firing", "proxy"))))
+	require.Empty(t, mark(), "one fires again")
+	require.Equal(t, http.StatusOK, w.post(f, "5", webhook(of("resolved", "proxy"))))
+	require.Equal(t, "2026-01-17T11:30:00Z", mark())
+	require.EqualValues(t, 3, count(w.only()))
 }
 
 func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {

@@ -36,7 +36,7 @@ type ledger struct {
 // entry is one alert of one event.
 type entry struct {
 	event string
-	// alert is its name and severity.
+	// alert is its identity, name and severity.
 	alert string
 	// answered is when the last delivery of its event came to its end.
 	answered time.Time
@@ -68,7 +68,7 @@ func (l *ledger) enter(t testing.TB, id, body string) (keys, fingerprints []stri
 		case a.Resolved:
 			continue
 		case l.sent[key] == nil:
-			l.sent[key] = &entry{event: id, alert: fmt.Sprint(s.Name, " ", s.Severity)}
+			l.sent[key] = &entry{event: id, alert: fmt.Sprint(s.AlertID, " ", s.Name, " ", s.Severity)}
 		}
 		keys, fingerprints = append(keys, key), append(fingerprints, s.Fingerprint)
 	}

@@ -150,6 +150,8 @@ func TestAlertsOnPodsOfOneControllerAreOneRequest(t *testing.T) {
 			}
 			require.EqualValues(t, 2, count(w.only()), "a redelivery has no further effect")
 			require.Equal(t, http.StatusOK, w.post(f, "2", webhook(k.crash("resolved", pods[0]))))
+			require.Empty(t, field(w.only(), "status", "deduplication", "lastResolvedAt"), "the other pod's alert fires")
+			require.Equal(t, http.StatusOK, w.post(f, "3", webhook(k.crash("resolved", pods[1]))))
 			require.NotEmpty(t, field(w.only(), "status", "deduplication", "lastResolvedAt"))
 			w.requireUniqueAudit()
 		})

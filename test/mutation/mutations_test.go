@@ -125,9 +125,6 @@ var mutations = map[string]mutation{
 	"an object does not say in what an alert differs": {edits: []edit{
 		{"fold.go", "			s.folded.labels = differences(own.labels, s.labels)\n", "			s.folded.labels = nil\n"},
 	}},
-	"a twin's alerts differ from the twin, not from the survivor": {edits: []edit{
-		{"fold.go", "			a.labels = overlaid(own.labels, a.labels)\n", ""},
-	}},
 	"a full list keeps the least severe": {edits: []edit{
 		{"fold.go", "cmp.Compare(a.severity.Rank(), b.severity.Rank()), a.first", "cmp.Compare(b.severity.Rank(), a.severity.Rank()), a.first"},
 	}},

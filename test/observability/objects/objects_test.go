@@ -51,10 +51,10 @@ spec: {severity: high, signalName: DiskFull}
 			`onefire_remediationrequest_occurrences{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1`,
 		}},
 		"alerts that were folded in": {begin + `status: {deduplication: {alerts: [
-			{alertname: DiskGone, severity: critical, firstSeenAt: "2026-01-02T03:05:05Z"}, {alertname: DiskFull, severity: low, firstSeenAt: "2026-01-02T03:04:05Z"}]}}`, []string{
+			{id: 62a93a08465ef471, alertname: DiskGone, severity: critical, firstSeenAt: "2026-01-02T03:05:05Z"}, {id: b807e636403824b5, alertname: DiskFull, severity: low, firstSeenAt: "2026-01-02T03:04:05Z"}]}}`, []string{
 			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
-			`onefire_remediationrequest_folded{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",folded_alert="DiskGone",folded_severity="critical",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323105e+09`,
-			`onefire_remediationrequest_folded{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",folded_alert="DiskFull",folded_severity="low",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
+			`onefire_remediationrequest_folded{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",folded_alert="DiskGone",folded_id="62a93a08465ef471",folded_severity="critical",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323105e+09`,
+			`onefire_remediationrequest_folded{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",folded_alert="DiskFull",folded_id="b807e636403824b5",folded_severity="low",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
 		}},
 		"a repeat, and a phase": {begin + `status: {overallPhase: Executing, deduplication: {occurrenceCount: 7, lastSeenAt: "2026-01-02T03:05:05Z"}}`, []string{
 			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",phase="Executing",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
