@@ -24,8 +24,11 @@ import (
 // know this much of PromQL.
 const query = `ALERTS{alertstate="firing"}`
 
-// firstPauseOf is [firstPause], but for tests.
-var firstPauseOf = firstPause
+// firstPauseOf and maxAnswerOf are [firstPause] and [maxAnswer], but for tests.
+var (
+	firstPauseOf = firstPause
+	maxAnswerOf  = maxAnswer
+)
 
 // prometheus asks a server that has Prometheus' HTTP API for ranges of samples.
 type prometheus struct {
@@ -159,18 +162,18 @@ func (p *prometheus) try(ctx context.Context, from, to time.Time) (answer, error
 		return answer{}, late(ctx, err)
 	}
 	defer resp.Body.Close()
-	limit := int64(maxAnswer)
+	limit := maxAnswerOf
 	if resp.StatusCode != http.StatusOK {
 		limit = maxErrorAnswer
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	switch {
 	case err != nil:
 		return answer{}, late(ctx, err)
 	case resp.StatusCode != http.StatusOK:
 		return answer{}, refusal(resp.StatusCode, body)
-	case len(body) > maxAnswer:
-		return answer{}, backoff.Permanent(&tooMuchError{reason: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)})
+	case len(body) > maxAnswerOf:
+		return answer{}, backoff.Permanent(&tooMuchError{reason: fmt.Sprintf("the answer has more than %d bytes", maxAnswerOf)})
 	}
 	return decode(body)
 }

@@ -61,7 +61,8 @@ func TestFiresMakeObjectsAndAreCounted(t *testing.T) {
 			objects := simulate(row.sets, 4*time.Hour)
 			made := 0
 			for i, p := range row.sets {
-				require.Equal(t, row.want[i], is{p.made, p.repeated})
+				got := is{p.made, p.repeated}
+				require.Equal(t, row.want[i], got)
 				made += p.made
 			}
 			require.Len(t, objects, made)
