@@ -1,6 +1,7 @@
 // Package build makes everything that a cluster consists of: Kubernetes,
-// Knative and Prometheus from the module proxy, a container runtime and
-// Alertmanager from Debian's archive, and images of all that runs in pods.
+// Knative, Prometheus and its exporters from the module proxy, a container
+// runtime and Alertmanager from Debian's archive, and images of all that runs in
+// pods.
 //
 // What is up to date is not made again. No step touches the machine outside
 // of bin/cluster and Go's own caches.
@@ -59,6 +60,9 @@ func All(ctx context.Context, p paths.Paths) error {
 		}},
 		{"Prometheus", func() error {
 			return goBuildTagged(ctx, p, prometheusTags, "test/cluster/prometheus", "bin/", "-s -w", "github.com/prometheus/prometheus/cmd/prometheus")
+		}},
+		{"exporters", func() error {
+			return goBuild(ctx, p, "test/cluster/exporters", "bin/", "-s -w", "k8s.io/kube-state-metrics/v2", "github.com/prometheus/node_exporter")
 		}},
 		{"Collector", func() error { return goBuild(ctx, p, "test/collector", "bin/", "-s -w", "./cmd/onefire-collector") }},
 		{"CoreDNS", func() error { return goBuild(ctx, p, "test/cluster/dns", "bin/", "-s -w", ".") }},

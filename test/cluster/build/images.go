@@ -43,7 +43,16 @@ func images(ctx context.Context, p paths.Paths) error {
 			return err
 		}
 	}
-	for name, program := range map[string]string{"dev.local/probe:dev": "bin/probe", node.PauseImage: "bin/pause", "dev.local/prometheus:dev": "bin/prometheus", "dev.local/onefire-collector:dev": "bin/onefire-collector", "dev.local/dns:dev": "bin/dns", "dev.local/kingress:dev": "bin/kingress"} {
+	for name, program := range map[string]string{
+		node.PauseImage:                    "bin/pause",
+		"dev.local/dns:dev":                "bin/dns",
+		"dev.local/kingress:dev":           "bin/kingress",
+		"dev.local/kube-state-metrics:dev": "bin/kube-state-metrics",
+		"dev.local/node-exporter:dev":      "bin/node_exporter",
+		"dev.local/onefire-collector:dev":  "bin/onefire-collector",
+		"dev.local/probe:dev":              "bin/probe",
+		"dev.local/prometheus:dev":         "bin/prometheus",
+	} {
 		if err := pack(p, name, program); err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ func (in *installer) own(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return in.apply(ctx, name, in.expand(text))
+	return in.apply(ctx, name, in.expand(text, nil))
 }
 
 // available waits for all Deployments of the namespaces.

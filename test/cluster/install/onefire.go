@@ -42,15 +42,20 @@ func (in *installer) surroundings(ctx context.Context) error {
 		return err
 	}
 	for name, texts := range files {
-		text, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]string{"name": name, "namespace": "monitoring"}, "data": texts})
-		if err != nil {
-			return err
-		}
-		if err := in.apply(ctx, name+"'s configuration", text); err != nil {
+		if err := in.configMap(ctx, name, texts); err != nil {
 			return err
 		}
 	}
-	return nil
+	return in.exporters(ctx)
+}
+
+// configMap applies a ConfigMap of namespace monitoring.
+func (in *installer) configMap(ctx context.Context, name string, texts map[string]string) error {
+	text, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]string{"name": name, "namespace": "monitoring"}, "data": texts})
+	if err != nil {
+		return err
+	}
+	return in.apply(ctx, name+"'s configuration", text)
 }
 
 // monitoring gives the files of Prometheus and of Alertmanager, by the names of
@@ -72,7 +77,7 @@ func (in *installer) monitoring() (map[string]map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		texts[name] = string(in.expand(text))
+		texts[name] = string(in.expand(text, nil))
 	}
 	_, jobs, found := strings.Cut(texts["scrape.yaml"], "scrape_configs:\n")
 	if !found {
@@ -113,7 +118,16 @@ func (in *installer) onefire(ctx context.Context) error {
 	})
 }
 
-// expand puts the cluster's own values into a manifest.
-func (in *installer) expand(text []byte) []byte {
-	return []byte(strings.NewReplacer("$STATE", in.p.State, "$NODE", node.Address).Replace(string(text)))
+// expand puts the cluster's own values, and those of one install if there are any,
+// into a manifest. A name that has no value stays as it is.
+func (in *installer) expand(text []byte, values map[string]string) []byte {
+	cluster := map[string]string{"STATE": in.p.State, "NODE": node.Address, "HOST": node.Name}
+	return []byte(os.Expand(string(text), func(name string) string {
+		for _, known := range []map[string]string{cluster, values} {
+			if value, ok := known[name]; ok {
+				return value
+			}
+		}
+		return "$" + name
+	}))
 }

@@ -138,15 +138,17 @@ const cniConfig = `{
 `
 
 // kubeletConfig is a kubelet that reserves nothing, whatever cgroups and
-// disk there are. Only the API server's certificate may ask it for anything.
+// disk there are. The API server says who may ask it for something: Prometheus
+// may read its metrics. The sizes of volumes are measured more often than every
+// minute, for a volume that is full to be seen soon.
 func kubeletConfig(p paths.Paths) string {
 	return fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication:
   anonymous: {enabled: false}
-  webhook: {enabled: false}
+  webhook: {enabled: true}
   x509: {clientCAFile: %[1]q}
-authorization: {mode: AlwaysAllow}
+authorization: {mode: Webhook}
 tlsCertFile: %[2]q
 tlsPrivateKeyFile: %[3]q
 cgroupDriver: cgroupfs
@@ -169,6 +171,7 @@ imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 shutdownGracePeriod: 0s
+volumeStatsAggPeriod: 5s
 `, p.In("certificates", "ca.crt"), p.In("certificates", "kubelet.crt"), p.In("certificates", "kubelet.key"),
 		Name, DNSAddress, p.In("log", "pods"), ContainerdSocket, podsMax)
 }
