@@ -19,6 +19,9 @@ const (
 	runDir = "/run/onefire-cluster"
 	// ContainerdSocket is where containerd answers.
 	ContainerdSocket = runDir + "/containerd.sock"
+	// cadvisorSocket is where the kubelet's cAdvisor looks for containerd, which
+	// names containers to it; that cannot be configured.
+	cadvisorSocket = "/run/containerd/containerd.sock"
 	// Registry is where the tests may serve images, without TLS.
 	Registry = Address + ":5000"
 	// PauseImage holds a pod's namespaces open.

@@ -155,7 +155,6 @@ cgroupDriver: cgroupfs
 cgroupRoot: /%[4]s
 failCgroupV1: false
 enforceNodeAllocatable: []
-localStorageCapacityIsolation: false
 makeIPTablesUtilChains: false
 failSwapOn: false
 protectKernelDefaults: false

@@ -76,7 +76,7 @@ func arrangeMounts(p paths.Paths) error {
 			return fmt.Errorf("mount an empty %s: %w", dir, err)
 		}
 	}
-	if err := os.MkdirAll(runDir, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(runDir, 0o755), os.MkdirAll(filepath.Dir(cadvisorSocket), 0o755), os.Symlink(ContainerdSocket, cadvisorSocket)); err != nil {
 		return err
 	}
 	files := map[string]string{
