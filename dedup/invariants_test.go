@@ -87,9 +87,9 @@ func (r *run) checkEnds(answers []answer, p *progress) error {
 	saw, _, _ := sawLast(answers, "")
 	last := answers[len(answers)-1].call
 	switch {
-	case p.call != "" || !isEnd(p.event) || r.prunes || strings.HasPrefix(last, "patch"):
+	case p.call != "" || !isEnd(p.event) || r.prunes || p.err != nil:
 		return nil
-	case !strings.HasPrefix(last, list):
+	case !strings.HasPrefix(last, list) && !strings.HasPrefix(last, "patch"):
 		return errors.New("I4: an end was not noted, and nobody looked")
 	}
 	for i, end := range keysOf(p.event) {

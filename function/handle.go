@@ -116,7 +116,7 @@ func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (
 	case err != nil:
 		return inbound.Refuse(http.StatusBadRequest, "%v", err), nil, 0
 	}
-	results = p.settleAlerts(ctx, cause{source: e.Source(), id: e.ID(), at: at, traceparent: traceparent(e)}, n.Alerts)
+	results = p.settleAlerts(ctx, cause{source: e.Source(), id: e.ID(), at: at, undated: e.Time().IsZero(), traceparent: traceparent(e)}, n.Alerts)
 	return p.conclude(e, results), results, n.Truncated
 }
 

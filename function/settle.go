@@ -25,8 +25,11 @@ var errPanic = errors.New("panic")
 
 // cause is what the alerts of one event have in common.
 type cause struct {
-	source, id  string
+	source, id string
+	// at is the event's time; undated tells that it has none, and that this is when
+	// it was read.
 	at          time.Time
+	undated     bool
 	traceparent string
 }
 
@@ -193,6 +196,9 @@ func (p *parts) assess(c cause, a mapping.Alert, i int, results []result) {
 	if r.signal, err = p.rules.Signal(a, c.at); err != nil {
 		r.reason, r.err, r.code = mapping.Malformed, err, "ERR_INVALID_ALERT"
 		return
+	}
+	if c.undated {
+		r.signal = r.signal.Undated()
 	}
 	if reason, ignored := p.rules.Ignored(a); ignored {
 		r.reason = reason

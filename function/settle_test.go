@@ -83,6 +83,39 @@ func TestEachAlertThatEndedHasItsOwnResult(t *testing.T) {
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("2", body)))
 }
 
+// What an event says of an alert has the event's time, and where it has none the
+// alert's: never that of its handling, which a redelivery would change.
+func TestWhatAnEventSaysHasTheSameTimeWhenItIsRedelivered(t *testing.T) {
+	start, end := time.Date(2026, 1, 17, 11, 0, 0, 0, time.UTC), time.Date(2026, 1, 17, 11, 30, 0, 0, time.UTC)
+	sent := end.Add(10 * time.Second)
+	for reason, row := range map[string]struct {
+		time          string
+		fires, ceased time.Time
+	}{
+		"the event's":                     {sent.Format(time.RFC3339), sent, sent},
+		"without a time, the alert's own": {"", start, end},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			f := newFixture()
+			var said []time.Time
+			f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+				said = append(said, s.SaidAt)
+				return (&fakeDedup{}).Settle(ctx, s, keys, nil)
+			}
+			f.dedup.resolve = func(s mapping.Signal, _ time.Time) (dedup.Outcome, error) {
+				said = append(said, s.SaidAt)
+				return dedup.Outcome{Reason: mapping.ResolvedNothing}, nil
+			}
+			event := binary("1", webhook(alert("firing", "alertname=A", "pod=p", "container=x"), alert("resolved", "alertname=A", "pod=p", "container=y")))
+			if row.time != "" {
+				event.Header.Set("Ce-Time", row.time)
+			}
+			requireStatus(t, http.StatusOK, f.serve(event))
+			require.Equal(t, []time.Time{row.fires, row.ceased}, said)
+		})
+	}
+}
+
 // endedDedup notes which containers' alerts have ended, together.
 type endedDedup struct {
 	fakeDedup

@@ -142,6 +142,18 @@ func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
 	return s, problem
 }
 
+// Undated is the signal of an event that has no time of its own. The alert's end, or
+// its start, stands in for that, so that a redelivery says the same.
+func (s Signal) Undated() Signal {
+	switch {
+	case !s.EndedAt.IsZero():
+		s.SaidAt = s.EndedAt
+	case s.FiringAt.Before(s.SaidAt):
+		s.SaidAt = s.FiringAt
+	}
+	return s
+}
+
 // Aim gives the signal of an alert another target than its labels name, and what
 // follows from that: the fingerprint, and with [PlacementSignal] the namespace.
 func (r Rules) Aim(s Signal, a Alert, t Target) Signal {

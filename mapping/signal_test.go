@@ -228,6 +228,27 @@ func TestAnEndIsBetweenTheAlertsStartAndItsEvent(t *testing.T) {
 	}
 }
 
+func TestAnUndatedSignalSaysWhatTheAlertSays(t *testing.T) {
+	start, end := now.Add(-time.Hour), now.Add(-time.Minute)
+	for reason, row := range map[string]struct {
+		alert Alert
+		want  time.Time
+	}{
+		"an alert that fires":                     {Alert{StartsAt: start}, start},
+		"one that ended":                          {Alert{Resolved: true, StartsAt: start, EndsAt: end}, end},
+		"without a start, when it was read":       {Alert{}, now},
+		"with a start ahead, too":                 {Alert{StartsAt: now.Add(time.Hour)}, now},
+		"one that ended at a time nobody can say": {Alert{Resolved: true, StartsAt: start}, now},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			row.alert.Labels = map[string]string{"alertname": "A"}
+			s, err := Rules{Namespace: "ops"}.Signal(row.alert, now)
+			require.NoError(t, err)
+			require.Equal(t, row.want, s.Undated().SaidAt)
+		})
+	}
+}
+
 func TestAnotherTargetIsAsIfTheLabelsHadNamedIt(t *testing.T) {
 	alert := func(labels ...string) Alert {
 		a := Alert{Labels: map[string]string{"alertname": "A", "namespace": "shop", "cluster": "eu-1"}}

@@ -132,7 +132,7 @@ var mutations = map[string]mutation{
 		{"fold.go", "		deduplication[\"alertsOmitted\"], changed = true, true\n", "		changed = true\n"},
 	}},
 	"the list of alerts has no end": {edits: []edit{
-		{"fold.go", "		if len(f.others) > MaxAlerts {\n", "		if len(f.others) > 2*MaxAlerts {\n"},
+		{"fold.go", "	if len(f.others) > MaxAlerts {\n", "	if len(f.others) > 2*MaxAlerts {\n"},
 	}},
 	"a twin's own alert goes with it": {edits: []edit{
 		{"fold.go", "o.fold(o.self(), twin.counted()...)", "o.fold(o.self(), twin.counted()[1:]...)"},
