@@ -72,14 +72,14 @@ func (o object) fold(own self, said ...statement) folds {
 		f.states = make(map[string]state, len(said))
 	}
 	for _, s := range said {
-		switch {
-		case s.id == "":
+		if s.id == "" {
 			f.add(s.folded)
 			continue
-		case s.id == own.id:
+		}
+		if s.id == own.id {
 			s.firing = later(s.firing, o.firing)
-		default:
-			s.folded.labels = differences(own.labels, s.labels)
+		} else {
+			s.labels = differences(own.labels, s.labels)
 			f.add(s.folded)
 		}
 		f.states[s.id] = f.states[s.id].join(s.state)
@@ -200,28 +200,27 @@ func shortened(s string, limit int) string {
 // patch puts what differs from an object's own folds into a patch of its
 // status.deduplication. The list goes as a whole: a patch is refused when
 // anybody has changed it since it was read.
-func (f folds) patch(o object, deduplication map[string]any) (changed bool) {
+func (f folds) patch(o object, deduplication map[string]any) {
 	if !slices.EqualFunc(f.others, o.others, func(a, b folded) bool { return a.alert == b.alert && a.firstSeen.Equal(b.firstSeen) }) {
 		list := make([]any, len(f.others))
 		for i, a := range f.others {
 			list[i] = a.wire()
 		}
-		deduplication["alerts"], changed = list, true
+		deduplication["alerts"] = list
 	}
 	if f.omitted && !o.omitted {
-		deduplication["alertsOmitted"], changed = true, true
+		deduplication["alertsOmitted"] = true
 	}
 	if states := statesPatch(f.states, o.states); len(states) > 0 {
-		deduplication["alertStates"], changed = states, true
+		deduplication["alertStates"] = states
 	}
 	switch {
 	case f.lastResolved.Equal(o.lastResolved):
 	case f.lastResolved.IsZero():
-		deduplication["lastResolvedAt"], changed = nil, true
+		deduplication["lastResolvedAt"] = nil
 	default:
-		deduplication["lastResolvedAt"], changed = stamp(f.lastResolved), true
+		deduplication["lastResolvedAt"] = stamp(f.lastResolved)
 	}
-	return changed
 }
 
 func (a folded) wire() map[string]any {

@@ -90,10 +90,10 @@ func sawLast(answers []answer, name string) (saw []object, target object, now ti
 func (r *run) checkEnds(answers []answer, p *progress) error {
 	saw, _, _ := sawLast(answers, "")
 	last := answers[len(answers)-1].call
-	switch {
-	case p.call != "" || !isEnd(p.event) || r.prunes || p.err != nil:
-		return nil
-	case !strings.HasPrefix(last, list) && !strings.HasPrefix(last, "patch"):
+	if p.call != "" || !isEnd(p.event) || r.prunes || p.err != nil {
+		return nil //nolint:nilerr // A handler that failed says nothing of ends, and is judged by its answer.
+	}
+	if !strings.HasPrefix(last, list) && !strings.HasPrefix(last, "patch") {
 		return errors.New("I4: an end was not noted, and nobody looked")
 	}
 	for i, end := range keysOf(p.event) {
