@@ -1,7 +1,6 @@
 package install
 
 import (
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +16,7 @@ func TestEveryNameInTheExportersManifestsHasAValue(t *testing.T) {
 			text, err := manifests.ReadFile("manifests/" + name)
 			require.NoError(t, err)
 			text = in.expand(text, i.values())
-			require.NotRegexp(t, regexp.MustCompile(`\$[A-Z]`), string(text), "%s of %s", name, i.Name)
+			require.NotRegexp(t, `\$[A-Z]`, string(text), "%s of %s", name, i.Name)
 			if name == "exporters.yml" {
 				var config struct {
 					ScrapeConfigs []struct {
