@@ -339,19 +339,3 @@ func oneOf[T ~string](wrong func(string, ...any), name string, value T, allowed 
 		wrong("%s: %q is not one of %q", name, value, allowed)
 	}
 }
-
-// Rules are the configured part of the mapping.
-func (c Config) Rules() mapping.Rules {
-	return mapping.Rules{
-		Fingerprint:      c.Fingerprint,
-		Severities:       c.Severities,
-		Placement:        c.Placement,
-		Namespace:        c.Namespace,
-		IgnoreAlerts:     c.IgnoreAlerts,
-		IgnoreSeverities: c.IgnoreSeverities,
-		Matchers:         c.Matchers,
-		Schema:           c.AuditSchema,
-		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: c.IdentityIgnore},
-		ClusterLabel:     c.ClusterLabel,
-	}
-}
