@@ -61,6 +61,10 @@ type Outcome struct {
 	Count int32
 	// UID is its UID; empty where nothing was counted.
 	UID types.UID
+	// At is when the key was counted, by the API server's clock, in whole seconds:
+	// the same for each replay, and never earlier than that of a lower count.
+	// Zero where nothing was counted.
+	At time.Time
 }
 
 // Settle makes sure that each key is counted on a RemediationRequest of the
