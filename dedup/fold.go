@@ -197,25 +197,22 @@ func shortened(s string, limit int) string {
 	return s + more
 }
 
-// patch puts what differs from an object's own folds into a patch of its
-// status.deduplication. The list goes as a whole: a patch is refused when
+// show puts what people read of the folds into a patch of status.deduplication,
+// where it is not what they see. The list goes as a whole: a patch is refused when
 // anybody has changed it since it was read.
-func (f folds) patch(o object, deduplication map[string]any) {
-	if !slices.EqualFunc(f.others, o.others, func(a, b folded) bool { return a.alert == b.alert && a.firstSeen.Equal(b.firstSeen) }) {
+func (f folds) show(o object, deduplication map[string]any) {
+	if o.hidden || !slices.EqualFunc(f.others, o.others, func(a, b folded) bool { return a.alert == b.alert && a.firstSeen.Equal(b.firstSeen) }) {
 		list := make([]any, len(f.others))
 		for i, a := range f.others {
 			list[i] = a.wire()
 		}
 		deduplication["alerts"] = list
 	}
-	if f.omitted && !o.omitted {
+	if f.omitted && (o.hidden || !o.omitted) {
 		deduplication["alertsOmitted"] = true
 	}
-	if states := statesPatch(f.states, o.states); len(states) > 0 {
-		deduplication["alertStates"] = states
-	}
 	switch {
-	case f.lastResolved.Equal(o.lastResolved):
+	case !o.hidden && f.lastResolved.Equal(o.lastResolved):
 	case f.lastResolved.IsZero():
 		deduplication["lastResolvedAt"] = nil
 	default:

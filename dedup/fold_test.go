@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +27,7 @@ func patchText(t *testing.T, patch map[string]any) string {
 
 // lone is an object that the alert of key a made.
 func lone() object {
-	return object{resourceVersion: "7", count: 1, ours: true, events: map[string]int32{}, firstSeen: epoch, createdAt: epoch, firing: epoch,
+	return object{resourceVersion: "7", count: 1, ours: true, events: map[string]mark{}, absorbed: map[string]int32{}, firstSeen: epoch, createdAt: epoch, firing: epoch,
 		alert: alert{name: "A", severity: mapping.High}, labels: `{"alertname":"A","severity":"high"}`}
 }
 
@@ -42,31 +43,41 @@ func TestAPatchNamesTheAlertsThatDifferFromTheObject(t *testing.T) {
 	named := func(id, alertname, severity, labels string) string {
 		return `{"alertname":"` + alertname + `","firstSeenAt":"2026-01-17T12:00:00Z","id":"` + id + `",` + labels + `"severity":"` + severity + `"}`
 	}
-	fires := func(id string) string { return `"` + id + `":{"firingSeenAt":"2026-01-17T12:00:00Z"}` }
+	fires := func(id string) string { return "state " + id + ` {"firingSeenAt":"2026-01-17T12:00:00Z"}` }
 	theirs := named(b, "B", "high", "")
+	critical, contained := named(c, "A", "critical", ""), named(d, "A", "high", `"labels":{"container":"d"},`)
 	had := folds{others: []folded{{alertOf("b"), nil, epoch}}, states: map[string]state{b: {firing: epoch}}}
 	for reason, row := range map[string]struct {
 		folds
-		key, alerts, states string
+		key    string
+		shown  string
+		record []string // but for the keys
 	}{
-		"its own says only that it fires":    {folds{}, "a", "", fires(a)},
-		"one that is on the list is known":   {had, "b", "", ""},
-		"another name":                       {folds{}, "b", `"alerts":[` + theirs + `],`, fires(b)},
-		"another severity, and it is worse":  {had, "c", `"alerts":[` + named(c, "A", "critical", "") + `,` + theirs + `],`, fires(c)},
-		"another container":                  {had, "d", `"alerts":[` + named(d, "A", "high", `"labels":{"container":"d"},`) + `,` + theirs + `],`, fires(d)},
-		"one that was said to fire later on": {had, "b2", "", `"` + b + `":{"firingSeenAt":"2026-01-17T12:02:00Z"}`},
+		"its own says only that it fires":   {folds{}, "a", "", []string{fires(a)}},
+		"one that is on the list is known":  {had, "b", "", []string{"alert " + theirs, fires(b)}},
+		"another name":                      {folds{}, "b", `"alerts":[` + theirs + `],`, []string{"alert " + theirs, fires(b)}},
+		"another severity, and it is worse": {had, "c", `"alerts":[` + critical + `,` + theirs + `],`, []string{"alert " + critical, "alert " + theirs, fires(b), fires(c)}},
+		"another container":                 {had, "d", `"alerts":[` + contained + `,` + theirs + `],`, []string{"alert " + contained, "alert " + theirs, fires(b), fires(d)}},
+		"one that was said to fire later on": {had, "b2", "",
+			[]string{"alert " + theirs, "state " + b + ` {"firingSeenAt":"2026-01-17T12:02:00Z"}`}},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			o := lone()
-			o.folds = row.folds
-			patch, _, changed := countPatch(o, []string{"k0"}, saying(row.key), epoch)
-			if row.states != "" {
-				row.states = `"alertStates":{` + row.states + `},`
-			}
-			require.Equal(t, `{"metadata":{"resourceVersion":"7"},"status":{"deduplication":{`+row.states+row.alerts+
-				`"events":{"k0":2},"lastSeenAt":"2026-01-17T12:00:00Z","occurrenceCount":2}}}`, patchText(t, patch))
-			again, _, _ := countPatch(changed, []string{"k1"}, saying(row.key), epoch.Add(time.Hour))
-			require.NotContains(t, patchText(t, again), "alert", "what is named once is not written again")
+			o.folds, o.foreign = row.folds, []rawText{`{"type":"Ready"}`}
+			_, changed := o.withKeys([]string{"k0"}, saying(row.key), epoch)
+			slices.SortFunc(row.record, func(a, b string) int { // States stand in the order of their ids.
+				if strings.HasPrefix(a, "state") && strings.HasPrefix(b, "state") {
+					return strings.Compare(a, b)
+				}
+				return 0
+			})
+			message, err := json.Marshal(strings.Join(append([]string{"2@1768651200 k0"}, row.record...), "\n"))
+			require.NoError(t, err)
+			require.Equal(t, `{"metadata":{"resourceVersion":"7"},"status":{"conditions":[{"type":"Ready"},{"type":"onefire/Record","status":"True","reason":"Counted",`+
+				`"message":`+string(message)+`,"lastTransitionTime":"2026-01-17T12:00:00Z"}],`+
+				`"deduplication":{`+row.shown+`"lastSeenAt":"2026-01-17T12:00:00Z","occurrenceCount":2}}}`, patchText(t, patchTo(o, changed)))
+			_, again := changed.withKeys([]string{"k1"}, saying(row.key), epoch.Add(time.Hour))
+			require.NotContains(t, patchText(t, patchTo(changed, again)), `"alerts"`, "what is named once is not written again")
 		})
 	}
 }
@@ -79,8 +90,9 @@ func TestThePatchedAlertsAreThoseThatAreRead(t *testing.T) {
 		said := saying(fmt.Sprint("crowd", i))
 		said[0].severity = []mapping.Severity{mapping.Low, mapping.High, mapping.Unknown, mapping.Critical}[i%4]
 		said[0].firing = epoch.Add(time.Duration(i) * 1234567 * time.Microsecond)
-		patch, _, changed := countPatch(s.seen[name].object, []string{fmt.Sprint("k", i)}, said, epoch.Add(time.Duration(i)*1500*time.Millisecond))
-		_, err := s.patchStatus(t.Context(), "", name, patch)
+		o := s.seen[name].object
+		_, changed := o.withKeys([]string{fmt.Sprint("k", i)}, said, epoch.Add(time.Duration(i)*1500*time.Millisecond))
+		_, err := s.patchStatus(t.Context(), "", name, patchTo(o, changed))
 		require.NoError(t, err)
 		require.Equal(t, s.seen[name].folds, changed.folds)
 	}
@@ -147,7 +159,7 @@ func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
 		states: map[string]state{alertOf("d").id: {firing: epoch}},
 	}
 	twin.alert, twin.labels = alert{name: "B", severity: mapping.Critical}, `{"alertname":"B","severity":"critical","volume":"v"}`
-	twin.events, twin.count = map[string]int32{"b": 1, "c": 2, "a": 3, "x": 4}, 4
+	twin.events, twin.count = map[string]mark{"b": {count: 1}, "c": {count: 2}, "a": {count: 3}, "x": {count: 4}}, 4
 	own := twin.self()
 	twin.folds = folds{
 		others: []folded{
@@ -158,22 +170,22 @@ func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
 		states:  map[string]state{alertOf("a").id: {firing: epoch.Add(time.Hour)}, own.id: {firing: epoch, resolved: epoch.Add(time.Minute), ended: epoch}},
 		omitted: true,
 	}
-	deduplication := mergePatch(survivor, twin, "")["status"].(map[string]any)["deduplication"].(map[string]any)
+	merged := survivor.withTwin(twin, "")
+	deduplication := patchTo(survivor, merged)["status"].(map[string]any)["deduplication"].(map[string]any)
 	require.Equal(t, []any{
 		map[string]any{"id": own.id, "alertname": "B", "severity": "critical", "labels": map[string]any{"volume": "v"}, "firstSeenAt": "2026-01-17T12:00:01Z"},
 		map[string]any{"id": alertOf("d").id, "alertname": "A", "severity": "high", "labels": map[string]any{"container": "d"}, "firstSeenAt": "2026-01-17T12:01:00Z"},
 		map[string]any{"id": alertOf(nextEvent).id, "alertname": "B", "severity": "unknown", "labels": map[string]any{"container": "e", "volume": "v"}, "firstSeenAt": "2026-01-17T12:00:00Z"},
 	}, deduplication["alerts"])
 	require.Equal(t, true, deduplication["alertsOmitted"])
-	require.Equal(t, map[string]any{
-		alertOf("a").id:       map[string]any{"firingSeenAt": "2026-01-17T13:00:00Z"},
-		alertOf(nextEvent).id: map[string]any{},
-		own.id:                map[string]any{"firingSeenAt": "2026-01-17T12:00:00Z", "resolvedSeenAt": "2026-01-17T12:01:00Z", "endsAt": "2026-01-17T12:00:00Z"},
-	}, deduplication["alertStates"])
+	require.Equal(t, map[string]state{
+		alertOf("a").id: {firing: epoch.Add(time.Hour)}, alertOf("d").id: {firing: epoch}, alertOf(nextEvent).id: {},
+		own.id: {firing: epoch, resolved: epoch.Add(time.Minute), ended: epoch},
+	}, merged.states)
 
 	alike, same := lone(), lone()
-	same.uid, same.events = "t", map[string]int32{"b": 1}
-	require.NotContains(t, patchText(t, mergePatch(alike, same, "")), `"alerts"`)
+	same.uid, same.events = "t", map[string]mark{"b": {count: 1}}
+	require.NotContains(t, patchText(t, patchTo(alike, alike.withTwin(same, ""))), `"alerts"`)
 }
 
 func TestAForeignListOfAlertsIsReadAsFarAsItMakesSense(t *testing.T) {
@@ -181,12 +193,12 @@ func TestAForeignListOfAlertsIsReadAsFarAsItMakesSense(t *testing.T) {
 		{"alertname":"B","severity":"low"},{"alertname":"A","severity":"high"},{"alertname":"C","severity":"critical","firstSeenAt":"2026-01-17T12:00:00Z"},
 		{"alertname":"B","severity":"low","firstSeenAt":"x"}]}}}`)
 	require.Equal(t, []folded{{alert{"", "C", mapping.Critical}, nil, epoch}, {alert{"", "B", mapping.Low}, nil, time.Time{}}}, o.others)
-	patch, _, _ := countPatch(o, []string{"k"}, saying("d"), epoch)
-	require.Contains(t, patchText(t, patch), `{"alertname":"B","severity":"low"}]`, "no time and no identity is made up")
+	_, changed := o.withKeys([]string{"k"}, saying("d"), epoch)
+	require.Contains(t, patchText(t, patchTo(o, changed)), `{"alertname":"B","severity":"low"}]`, "no time and no identity is made up")
 	for _, odd := range []string{`7`, `{}`, `["x"]`, `[{"alertname":7}]`, `[{"id":7,"labels":["x"]}]`} {
 		require.NotPanics(t, func() {
 			o := read(t, `{"spec":{"signalLabels":`+odd+`},"status":{"deduplication":{"alerts":`+odd+`,"alertsOmitted":"x","alertStates":`+odd+`}}}`)
-			countPatch(o, []string{"k"}, saying("d"), epoch)
+			o.withKeys([]string{"k"}, saying("d"), epoch)
 		})
 	}
 }

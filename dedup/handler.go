@@ -97,8 +97,8 @@ func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 		return h.heal(ctx, v)
 	}
 	for _, key := range open {
-		if o, made, ok := recorded(h.objects, key); ok {
-			h.done[key] = Outcome{Reason: h.reason(key, o, made), Name: o.name, UID: o.uid, Count: made}
+		if o, m, ok := recorded(h.objects, key); ok {
+			h.done[key] = outcome(h.reason(key, o, m.count), o, m)
 		}
 	}
 	switch v.action {
@@ -109,6 +109,10 @@ func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	default:
 		return nil
 	}
+}
+
+func outcome(reason mapping.Reason, o object, m mark) Outcome {
+	return Outcome{Reason: reason, Name: o.name, UID: o.uid, Count: m.count, At: m.time()}
 }
 
 // reason is why a key is on record with that count. Name and count are the same
@@ -144,23 +148,23 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	for i, key := range v.missing {
 		said[i] = says(h.of(key))
 	}
-	patch, made, changed := countPatch(v.object, v.missing, said, h.now)
+	made, changed := v.object.withKeys(v.missing, said, h.now)
 	past := h.objects
-	revision, ok, err := h.patch(ctx, v.object, patch)
+	revision, ok, err := h.patch(ctx, v.object, patchTo(v.object, changed))
 	if err != nil || !ok {
 		return err
 	}
 	changed.resourceVersion = revision
 	h.remember(past, changed)
-	for key, n := range made {
-		h.done[key] = Outcome{Reason: v.reason, Name: v.object.name, UID: v.object.uid, Count: n}
+	for key, m := range made {
+		h.done[key] = outcome(v.reason, v.object, m)
 	}
 	return nil
 }
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
+	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
 		h.fresh = uid
@@ -197,7 +201,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 // heal makes one of two active objects: first the twin's record goes to the
 // survivor, then the twin goes, unless it has changed since it was read.
 func (h *handler) heal(ctx context.Context, v verdict) error {
-	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {
+	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {
 		if _, ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
 			return err
 		}

@@ -40,7 +40,7 @@ func quietAsked(objects []object, now time.Time) (surely, maybe bool) {
 }
 
 // checkWrite judges a write that took effect by what its handler had seen.
-func checkWrite(p *progress) error {
+func (r *run) checkWrite(p *progress) error {
 	verb, name, _ := strings.Cut(p.call, " ")
 	if verb != "create" && verb != "patch" {
 		return nil
@@ -53,6 +53,8 @@ func checkWrite(p *progress) error {
 	switch {
 	case verb == "create" && slices.ContainsFunc(saw, active):
 		return fmt.Errorf("I1: %s was made while another is active", name)
+	case verb == "create" && now.After(r.named[name]):
+		return fmt.Errorf("the name %s came again", name)
 	case verb == "create" && surely:
 		return fmt.Errorf("I1: %s was made while the last one asks for quiet", name)
 	case verb == "patch" && !active(target) && !maybe:
@@ -90,7 +92,7 @@ func sawLast(answers []answer, name string) (saw []object, target object, now ti
 func (r *run) checkEnds(answers []answer, p *progress) error {
 	saw, _, _ := sawLast(answers, "")
 	last := answers[len(answers)-1].call
-	if p.call != "" || !isEnd(p.event) || r.prunes || p.err != nil {
+	if p.call != "" || !isEnd(p.event) || r.forgetful || p.err != nil {
 		return nil //nolint:nilerr // A handler that failed says nothing of ends, and is judged by its answer.
 	}
 	if !strings.HasPrefix(last, list) && !strings.HasPrefix(last, "patch") {
@@ -155,7 +157,7 @@ func (r *run) checkMark(o object) error {
 // checkPatched judges the object that a call has just changed.
 func (r *run) checkPatched(call string) error {
 	verb, name, _ := strings.Cut(call, " ")
-	if o, ok := r.seen[name]; ok && verb == "patch" && !r.prunes {
+	if o, ok := r.seen[name]; ok && verb == "patch" && !r.forgetful {
 		return r.checkMark(o.object)
 	}
 	return nil
@@ -189,7 +191,7 @@ func (r *run) checkNoted(same []object, d delivery) error {
 	}
 	for i, end := range keysOf(d.event) {
 		reason := d.outcomes[i].Reason
-		if r.prunes || reason != mapping.ResolvedActive && reason != mapping.ResolvedPartly {
+		if r.forgetful || reason != mapping.ResolvedActive && reason != mapping.ResolvedPartly {
 			continue
 		}
 		if !slices.ContainsFunc(same, func(o object) bool { return o.omitted || !o.states[alertOf(end).id].resolved.Before(saidAt(end)) }) {
@@ -231,10 +233,10 @@ func (r *run) check() error {
 			return fmt.Errorf("I2: an alert was counted on %s, which has another fingerprint", o.name)
 		case o.fingerprint != signal.Fingerprint:
 			continue
-		case o.ours && int(o.count) != len(o.events) && !r.prunes:
+		case o.ours && int(o.count) != len(o.events) && !r.forgetful:
 			return fmt.Errorf("I2: %s counts %d but has %d keys", o.name, o.count, len(o.events))
 		}
-		if err := cmp.Or(checkAlerts(o), r.checkMark(o), checkUnmarked(o)); err != nil && !r.prunes {
+		if err := cmp.Or(checkAlerts(o), checkTimes(o), r.checkMark(o), checkUnmarked(o)); err != nil && !r.forgetful {
 			return err
 		}
 		same = append(same, o)
@@ -243,7 +245,7 @@ func (r *run) check() error {
 		}
 	}
 	for _, o := range r.deleted {
-		if err := checkAlerts(o.object); err != nil && !r.prunes && o.fingerprint == signal.Fingerprint {
+		if err := checkAlerts(o.object); err != nil && !r.forgetful && o.fingerprint == signal.Fingerprint {
 			return err
 		}
 	}
@@ -290,6 +292,19 @@ func checkAlerts(o object) error {
 	return nil
 }
 
+// checkTimes judges when counts were made: in their order, and not before the object.
+// Counts that were taken over from a twin have that one's times.
+func checkTimes(o object) error {
+	keys := newestFirst(o.events)
+	for i, key := range keys {
+		at := o.events[key].at
+		if len(o.absorbed) == 0 && (at < o.createdAt.Unix() || i > 0 && at > o.events[keys[i-1]].at) {
+			return fmt.Errorf("I2: the times of the counts of %s are not in their order: %v", o.name, o.events)
+		}
+	}
+	return nil
+}
+
 // checkAccepted checks what became of the events.
 func (r *run) checkAccepted(same []object) error {
 	// What is being deleted keeps no record for long; what others deleted had
@@ -312,7 +327,7 @@ func (r *run) checkAccepted(same []object) error {
 			continue
 		}
 		for j, key := range keysOf(d.event) {
-			if _, _, ok := recorded(record, key); !ok && !r.prunes {
+			if _, _, ok := recorded(record, key); !ok && !r.forgetful {
 				return fmt.Errorf("I3: %s was accepted and is on no object", key)
 			}
 			if on := where(record, key); len(on) > 1 && r.repeatable() {
@@ -322,7 +337,7 @@ func (r *run) checkAccepted(same []object) error {
 				return fmt.Errorf("I4: %s was told that it made %s, which is foreign", key, o.Name)
 			}
 			before, ok := first[key]
-			if ok && r.repeatable() && (before.Count != d.outcomes[j].Count || before.Reason.Decision() != d.outcomes[j].Reason.Decision()) {
+			if ok && r.repeatable() && (before.Count != d.outcomes[j].Count || !before.At.Equal(d.outcomes[j].At) || before.Reason.Decision() != d.outcomes[j].Reason.Decision()) {
 				return fmt.Errorf("I4: %s was answered %v and %v", key, before, d.outcomes[j])
 			}
 			first[key] = d.outcomes[j]
@@ -334,9 +349,12 @@ func (r *run) checkAccepted(same []object) error {
 	return nil
 }
 
+// where are the objects that a key is counted on. A twin that ended before it could
+// be deleted keeps what was taken over from it.
 func where(objects []object, key string) (names []string) {
 	for _, o := range objects {
-		if _, ok := o.events[key]; ok {
+		taken := slices.ContainsFunc(objects, func(by object) bool { return by.absorbed[string(o.uid)] > 0 })
+		if _, ok := o.events[key]; ok && !taken {
 			names = append(names, o.name)
 		}
 	}
@@ -352,8 +370,12 @@ func (r *run) undisturbed() bool {
 // repeatable tells that a redelivery must get the first answer. A deletion can
 // make it the first one again, a key that moved to a foreign object was never
 // answered as new, without a record nobody knows, and the end of a back-off is
-// no write that the other delivery could lose against.
+// no write that the other delivery could lose against. Of twins that were made in
+// different seconds one can end before anybody looks, and an event that is delivered
+// twice at once can have been told of the one that is healed away.
 func (r *run) repeatable() bool {
-	return len(r.deleted) == 0 && r.objects["foreign"] == nil && !r.prunes &&
+	later := r.left.Wait < r.Budget.Wait || r.left.Tick < r.Budget.Tick
+	ended := r.left.Complete < r.Budget.Complete || r.left.Review < r.Budget.Review
+	return len(r.deleted) == 0 && !(later && (ended || r.healed)) && r.objects["foreign"] == nil && !r.forgetful &&
 		(r.left.Wait == r.Budget.Wait || !strings.Contains(r.Setup, "back-off"))
 }

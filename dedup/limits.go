@@ -9,8 +9,14 @@ const (
 	// patchesKept is how many shared patches' keys are kept, where those bring
 	// more: a redelivery comes some patches later than its event.
 	patchesKept = 4
-	// maxRecord is how many keys the CRD lets an object keep.
+	// maxRecord is how many keys an object keeps at most: 70 KiB, in three
+	// conditions.
 	maxRecord = 4096
+	// keysPerLine is how many keys a line of the record has, 1 KiB of text, and
+	// maxMessage how long a message of a condition may be, as Kubernetes' own type
+	// has it.
+	keysPerLine = 64
+	maxMessage  = 32 << 10
 	// maxSharedKeys bounds the keys that deliveries share one patch for.
 	maxSharedKeys = maxRecord / patchesKept
 	// MaxAlerts is how many other alerts an object names, the most severe: about

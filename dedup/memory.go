@@ -136,15 +136,20 @@ func (h *handler) remember(past []object, changed object) {
 		if m.objects[i].uid == changed.uid {
 			m.objects[i] = changed
 		} else {
-			m.objects[i].folds, m.objects[i].labels = folds{}, "" // Terminal, and never patched on a memo.
+			o := &m.objects[i] // Terminal, and never patched on a memo.
+			o.folds, o.labels, o.foreign = folds{}, "", nil
 		}
 	}
 	h.memory.keep(h.subject, m)
 }
 
-// texts is how long what an object says of its alerts is, in bytes.
+// texts is how long what an object says of its alerts is, with the conditions of
+// others, in bytes.
 func (o object) texts() int {
 	n := len(o.labels)
+	for _, c := range o.foreign {
+		n += len(c)
+	}
 	for _, a := range o.others {
 		n += len(a.name)
 		for name, value := range a.labels {

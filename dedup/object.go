@@ -26,6 +26,8 @@ const (
 	// timeAnnotation holds that event's time, which no clock of the API server's
 	// can stand in for: see state.go.
 	timeAnnotation = "onefire/event-time"
+	// followsAnnotation holds the UID of the object that came before, if any did.
+	followsAnnotation = "onefire/follows"
 	// manualReview is the outcome that asks for a person.
 	manualReview = "ManualReviewRequired"
 )
@@ -53,9 +55,13 @@ type object struct {
 	count        int32
 	firstSeen    time.Time
 	lastSeen     time.Time
-	// events maps each key on record to the count that it made: 1 is the key
-	// that made an object, and nothing else is.
-	events map[string]int32
+	// follows is the UID of the last object of the past that this one was made on.
+	follows types.UID
+	// maker is the key that made the object. It stands in an annotation.
+	maker string
+	// events maps each key on record to what it did: the count 1 is that of a key
+	// that made an object, and of nothing else.
+	events map[string]mark
 	// absorbed maps the UID of a twin to the count that was taken over from it.
 	absorbed map[string]int32
 	// alert is the one that the object was made of. Its identity is in labels, the
@@ -65,6 +71,11 @@ type object struct {
 	labels string
 	firing time.Time
 	folds
+	// foreign are the conditions of others, as JSON.
+	foreign []rawText
+	// old tells that some of the record is in the form of an earlier version, and
+	// hidden that people see another one in status.deduplication.
+	old, hidden bool
 }
 
 // terminal tells whether a new object may follow this one.
@@ -100,41 +111,48 @@ func Key(source, id, alert, startsAt string) string {
 // nearly always, and short where a List asks for hundreds.
 func label(fingerprint string) string { return fingerprint[:12] }
 
-// name is the name of the object that follows the predecessor, a UID or empty.
-// salt is zero unless another fingerprint holds the name already.
-func name(fingerprint string, predecessor types.UID, salt int) string {
-	text := fingerprint + ":" + string(predecessor)
+// name is the name of the object that follows a predecessor, a UID or empty, and is
+// made on a past that was listed at a time. Its second is part of the name, so that
+// a name never comes again when its object was deleted: others may still know what
+// belonged to that one. salt is zero unless another fingerprint holds the name.
+//
+// All who see the same past in the same second choose the same name. Two who see it
+// in different seconds can make twins, which their look afterwards heals.
+func name(fingerprint string, predecessor types.UID, listed time.Time, salt int) string {
+	text := fmt.Sprintf("%s:%s:%s", fingerprint, predecessor, stamp(listed))
 	if salt > 0 {
 		text = fmt.Sprintf("%s:%d", text, salt)
 	}
 	return "rr-" + label(fingerprint) + "-" + digest(text)[:8]
 }
 
-// follow finds the last object of a past in which all is terminal, and the name
-// of the one to follow it: the first that no other fingerprint is known to hold.
-// The newest by creation time is not always the last one made, because creation
-// times have whole seconds; so the walk goes on while the next name is in that
-// past.
-func follow(past []object, fingerprint string, held map[string]bool) (last object, next string) {
-	byName := make(map[string]object, len(past))
-	for _, o := range past {
-		byName[o.name] = o
+// last finds the last object of a past in which all is terminal; empty where there
+// is none. The newest by creation time is not always the last one made, because
+// creation times have whole seconds; so the walk goes on to what followed it.
+func last(past []object) (last object) {
+	if len(past) == 0 {
+		return object{}
 	}
-	if len(past) > 0 {
-		last = slices.MaxFunc(past, byAge)
-	}
+	last = slices.MaxFunc(past, byAge)
+	left := slices.Clone(past)
 	for {
-		next = name(fingerprint, last.uid, 0)
-		for salt := 1; held[next]; salt++ {
-			next = name(fingerprint, last.uid, salt)
+		left = slices.DeleteFunc(left, func(o object) bool { return o.uid == last.uid })
+		next := slices.DeleteFunc(slices.Clone(left), func(o object) bool { return o.follows != last.uid })
+		if len(next) == 0 {
+			return last
 		}
-		o, taken := byName[next]
-		if !taken {
-			return last, next
-		}
-		last = o
-		delete(byName, next)
+		last = slices.MaxFunc(next, byAge)
 	}
+}
+
+// nameAfter is the name of the object to follow a past: the first that no other
+// fingerprint is known to hold.
+func nameAfter(last object, fingerprint string, listed time.Time, held map[string]bool) string {
+	next := name(fingerprint, last.uid, listed, 0)
+	for salt := 1; held[next]; salt++ {
+		next = name(fingerprint, last.uid, listed, salt)
+	}
+	return next
 }
 
 func digest(s string) string {

@@ -72,32 +72,39 @@ func TestKeysAreUnambiguous(t *testing.T) {
 
 func TestNamesFollowFromThePast(t *testing.T) {
 	fingerprint := digest("f")
-	_, first := follow(nil, fingerprint, nil)
+	first := nameAfter(object{}, fingerprint, epoch, nil)
 	require.Regexp(t, `^rr-`+fingerprint[:12]+`-[0-9a-f]{8}$`, first)
-	_, salted := follow(nil, fingerprint, map[string]bool{first: true})
-	require.NotEqual(t, first, salted, "a name that another fingerprint holds is salted")
+	require.NotEqual(t, first, nameAfter(object{}, fingerprint, epoch, map[string]bool{first: true}), "a name that another fingerprint holds is salted")
+	require.Equal(t, first, nameAfter(object{}, fingerprint, epoch.Add(999*time.Millisecond), nil), "all who look in one second choose one name")
+	require.NotEqual(t, first, nameAfter(object{}, fingerprint, epoch.Add(time.Second), nil), "it does not come again when its object was deleted")
+	before := object{uid: "before"}
+	after := nameAfter(before, fingerprint, epoch, nil)
+	require.NotEqual(t, first, after)
+	require.NotEqual(t, after, nameAfter(before, fingerprint, epoch.Add(time.Second), nil), "nor where only the newest was deleted")
 
 	// Objects that were made one after the other within one second: whatever
-	// their names' order, the next name is new.
+	// their names' order, the last one made is found, and the next name is new.
 	var chain []object
 	for i := range 20 {
-		last, next := follow(chain, fingerprint, nil)
+		before := last(chain)
 		if i > 0 {
-			require.Equal(t, chain[i-1].name, last.name, "the last one made, though all are of one age")
+			require.Equal(t, chain[i-1].name, before.name, "the last one made, though all are of one age")
 		}
+		next := nameAfter(before, fingerprint, epoch, nil)
 		for _, o := range chain {
 			require.NotEqual(t, o.name, next)
 		}
-		chain = append(chain, object{name: next, uid: types.UID(fmt.Sprint("uid-", i)), createdAt: epoch})
+		chain = append(chain, object{name: next, uid: types.UID(fmt.Sprint("uid-", i)), follows: before.uid, createdAt: epoch})
 	}
 }
 
 func TestTheRecordIsBounded(t *testing.T) {
-	o := object{count: 1, events: map[string]int32{"made": 1}, createdAt: epoch}
+	o := object{count: 1, maker: "made", events: map[string]mark{"made": markAt(1, epoch)}, createdAt: epoch}
 	for i := range 3 * MaxEvents {
 		key := fmt.Sprint("k", i)
-		_, made, changed := countPatch(o, []string{key}, nil, epoch.Add(time.Duration(i)*time.Second))
-		require.Equal(t, o.count+1, made[key])
+		at := epoch.Add(time.Duration(i) * time.Second)
+		made, changed := o.withKeys([]string{key}, nil, at)
+		require.Equal(t, markAt(o.count+1, at), made[key])
 		o = changed
 		require.LessOrEqual(t, len(o.events), MaxEvents+1, "the newest, and the one that made it, which stands elsewhere too")
 		require.Contains(t, o.events, key, "the newest stays")
@@ -106,13 +113,13 @@ func TestTheRecordIsBounded(t *testing.T) {
 
 // In a storm the record follows it, and shrinks again when it is over.
 func TestTheRecordFollowsAStorm(t *testing.T) {
-	o := object{count: 1, events: map[string]int32{}, createdAt: epoch}
+	o := object{count: 1, events: map[string]mark{}, createdAt: epoch}
 	add := func(prefix string, n int) {
 		keys := make([]string, n)
 		for i := range keys {
 			keys[i] = fmt.Sprint(prefix, i)
 		}
-		_, _, o = countPatch(o, keys, nil, epoch)
+		_, o = o.withKeys(keys, nil, epoch)
 	}
 	for i := range 10 {
 		add(fmt.Sprint("storm", i), 256)
@@ -135,16 +142,25 @@ func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")
 	for i := range 2 * MaxEvents {
-		patch, _, changed := countPatch(s.seen[name].object, []string{fmt.Sprint("k", i), fmt.Sprint("l", i)}, nil, epoch.Add(time.Duration(i)*time.Second))
+		o := s.seen[name].object
+		_, changed := o.withKeys([]string{fmt.Sprint("k", i), fmt.Sprint("l", i)}, nil, epoch.Add(time.Duration(i)*time.Second))
 		var err error
-		changed.resourceVersion, err = s.patchStatus(t.Context(), "", name, patch)
+		changed.resourceVersion, err = s.patchStatus(t.Context(), "", name, patchTo(o, changed))
 		require.NoError(t, err)
 		require.Equal(t, s.seen[name].object, changed)
 	}
 }
 
+// Who lost the race for a name counts on an object that is newer than its own List.
+func TestNothingIsSeenBeforeItsObjectWasMade(t *testing.T) {
+	made, changed := lone().withKeys([]string{"k"}, saying("b"), epoch.Add(-time.Second))
+	require.Equal(t, epoch, changed.lastSeen)
+	require.Equal(t, epoch, changed.others[0].firstSeen)
+	require.Equal(t, markAt(2, epoch), made["k"])
+}
+
 func TestCountsSaturate(t *testing.T) {
-	o := object{count: 1<<31 - 1, events: map[string]int32{}}
-	_, made, _ := countPatch(o, []string{"a", "b"}, nil, epoch)
-	require.Equal(t, map[string]int32{"a": 1<<31 - 1, "b": 1<<31 - 1}, made)
+	o := object{count: 1<<31 - 1, events: map[string]mark{}}
+	made, _ := o.withKeys([]string{"a", "b"}, nil, epoch)
+	require.Equal(t, map[string]mark{"a": markAt(1<<31-1, epoch), "b": markAt(1<<31-1, epoch)}, made)
 }

@@ -10,98 +10,104 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Patches are JSON merge patches of the status subresource that carry the
-// resourceVersion they were made for: the API server refuses them with a
-// conflict when anything about the object has changed since.
+// A change of an object is a JSON merge patch of its status that carries the
+// resourceVersion it was made for: the API server refuses it with a conflict when
+// anything about the object has changed since. That also keeps safe what others
+// have in the list of conditions, which a merge patch can only write as a whole.
 
-func conditional(o object, deduplication map[string]any) map[string]any {
+// patchTo makes changed of an object; nil when that is what it is.
+func patchTo(o, changed object) map[string]any {
+	d, status := map[string]any{}, map[string]any{}
+	if changed.count != o.count {
+		d["occurrenceCount"] = changed.count
+	}
+	if !changed.lastSeen.Equal(o.lastSeen) {
+		d["lastSeenAt"] = stamp(changed.lastSeen)
+	}
+	if !changed.firstSeen.Equal(o.firstSeen) {
+		d["firstSeenAt"] = stamp(changed.firstSeen)
+	}
+	if o.old || !slices.Equal(changed.record(), o.record()) || !changed.lastResolved.Equal(o.lastResolved) {
+		status["conditions"] = changed.conditions()
+	} else if len(d) == 0 {
+		return nil
+	}
+	changed.show(o, d)
+	if o.old {
+		d["events"], d["absorbed"], d["alertStates"] = nil, nil, nil
+	}
+	if len(d) > 0 {
+		status["deduplication"] = d
+	}
 	return map[string]any{
 		"metadata": map[string]any{"resourceVersion": o.resourceVersion},
-		"status":   map[string]any{"deduplication": deduplication},
+		"status":   status,
 	}
 }
 
-// countPatch adds keys to an object, and what their events say of alerts. It returns
-// the count that each made, and the object as the patch leaves it.
-func countPatch(o object, keys []string, said []statement, now time.Time) (patch map[string]any, made map[string]int32, changed object) {
-	made, changed = make(map[string]int32, len(keys)), o
+// withKeys is an object with keys added, and what their events say of alerts, and
+// what each key did.
+func (o object) withKeys(keys []string, said []statement, now time.Time) (made map[string]mark, changed object) {
+	made, changed = make(map[string]mark, len(keys)), o
+	// The List can be from the second before the one in which the object was made.
+	now = later(o.createdAt, now)
+	changed.lastSeen = later(o.lastSeen, now)
 	for _, key := range keys {
 		changed.count = plus(changed.count, 1)
-		made[key] = changed.count
-	}
-	changed.lastSeen = later(o.lastSeen, now)
-	events := recordPatch(o, made, patchesKept*len(made))
-	d := map[string]any{
-		"occurrenceCount": changed.count,
-		"lastSeenAt":      stamp(changed.lastSeen),
-		"events":          events,
+		made[key] = markAt(changed.count, changed.lastSeen)
 	}
 	if o.firstSeen.IsZero() {
 		changed.firstSeen = o.createdAt
-		d["firstSeenAt"] = stamp(o.createdAt)
 	}
 	said = slices.Clone(said)
 	for i := range said {
 		said[i].firstSeen = now.UTC().Truncate(time.Second)
 	}
 	changed.folds = o.fold(o.self(), said...)
-	changed.patch(o, d)
-	changed.events = maps.Clone(o.events)
-	for key, n := range events {
-		switch {
-		case n != nil:
-			changed.events[key] = made[key]
-		case o.events[key] > 1: // The key that made the object is on record elsewhere too.
-			delete(changed.events, key)
-		}
-	}
-	return conditional(o, d), made, changed
+	changed.events = o.kept(made, patchesKept*len(made))
+	changed.old = false
+	return made, changed
 }
 
-// mergePatch adds a twin's record to its survivor, or is nil when the survivor
-// has all of it already. Keys keep the counts that they were answered with, but
-// for one that nobody was told of: the key that made the twin, where that is
-// this handler's own, fresh one.
-func mergePatch(survivor, twin object, own types.UID) map[string]any {
-	alerts := map[string]any{}
-	survivor.absorb(twin).patch(survivor, alerts)
-	if survivor.absorbed[string(twin.uid)] >= twin.count {
+// withTwin is an object with a twin's record added: the same where it has all of it
+// already. Keys keep the counts that they were answered with, but for one that
+// nobody was told of: the key that made the twin, where that is this handler's own,
+// fresh one.
+func (o object) withTwin(twin object, own types.UID) object {
+	changed := o
+	changed.folds = o.absorb(twin)
+	if o.absorbed[string(twin.uid)] >= twin.count {
 		// The twin may have been told since that an alert ended, which counts nothing.
-		if len(alerts) == 0 {
-			return nil
-		}
-		return conditional(survivor, alerts)
+		return changed
 	}
-	fresh := map[string]int32{}
-	for key, made := range twin.events {
-		if _, ok := survivor.events[key]; !ok {
-			fresh[key] = made
+	fresh := map[string]mark{}
+	for key, m := range twin.events {
+		if _, ok := o.events[key]; !ok {
+			fresh[key] = m
 		}
 	}
-	gain := gained(survivor, twin, len(fresh))
-	if gain == 0 && len(fresh) == 0 && len(alerts) == 0 {
-		return nil
+	gain := gained(o, twin, len(fresh))
+	if gain == 0 && len(fresh) == 0 {
+		return changed
 	}
+	changed.count = plus(o.count, gain)
+	changed.lastSeen = later(later(o.lastSeen, o.createdAt), later(twin.lastSeen, twin.createdAt))
 	for i, key := range newestFirst(fresh) {
-		if twin.uid == own && fresh[key] == 1 {
-			fresh[key] = plus(survivor.count, int32(len(fresh)-i))
+		if twin.uid == own && fresh[key].count == 1 {
+			fresh[key] = markAt(plus(o.count, int32(len(fresh)-i)), changed.lastSeen)
 		}
 	}
-	absorbed := map[string]any{string(twin.uid): twin.count}
-	for uid, n := range twin.absorbed {
-		absorbed[uid] = max(n, survivor.absorbed[uid])
+	changed.events = o.kept(fresh, len(fresh))
+	changed.absorbed = map[string]int32{string(twin.uid): twin.count}
+	for _, from := range []object{o, twin} {
+		for uid, n := range from.absorbed {
+			changed.absorbed[uid] = max(n, changed.absorbed[uid])
+		}
 	}
-	d := map[string]any{
-		"occurrenceCount": plus(survivor.count, gain),
-		"lastSeenAt":      stamp(later(survivor.lastSeen, later(twin.lastSeen, twin.createdAt))),
-		"events":          recordPatch(survivor, fresh, len(fresh)),
-		"absorbed":        absorbed,
+	if o.firstSeen.IsZero() {
+		changed.firstSeen = o.createdAt
 	}
-	if survivor.firstSeen.IsZero() {
-		d["firstSeenAt"] = stamp(survivor.createdAt)
-	}
-	maps.Copy(d, alerts)
-	return conditional(survivor, d)
+	return changed
 }
 
 // gained is how many occurrences a twin adds to its survivor; fresh is how many
@@ -115,53 +121,47 @@ func gained(survivor, twin object, fresh int) int32 {
 	}
 	taken := survivor.absorbed[string(twin.uid)]
 	gain := twin.count - taken
-	for key, made := range twin.events {
-		if _, both := survivor.events[key]; both && made > taken {
+	for key, m := range twin.events {
+		if _, both := survivor.events[key]; both && m.count > taken {
 			gain--
 		}
 	}
 	return max(gain, 0)
 }
 
-// resolvedPatch adds what is new of what events say of ends: which of the
-// statements that is, and the object as the patch leaves it.
-func resolvedPatch(o object, said []statement) (patch map[string]any, noted []bool, changed object) {
+// withEnds is an object that knows what events say of ends, and which of them were
+// news to it.
+func (o object) withEnds(said []statement) (changed object, noted []bool) {
 	own := o.self()
-	news, noted := o.news(own, said)
-	if len(news) == 0 {
-		return nil, noted, o
-	}
-	d := map[string]any{}
 	changed = o
-	changed.folds = o.fold(own, news...)
-	changed.patch(o, d)
-	return conditional(o, d), noted, changed
+	news, noted := o.news(own, said)
+	if len(news) > 0 {
+		changed.folds = o.fold(own, news...)
+		changed.old = false
+	}
+	return changed, noted
 }
 
-// recordPatch adds keys to an object's record and drops the oldest, those that
-// made the lowest counts, beyond [MaxEvents] or how many to keep, if that is more.
-// What a storm left goes by and by.
-func recordPatch(o object, added map[string]int32, keep int) map[string]any {
+// kept is an object's record of keys with more of them, and without the oldest,
+// those that made the lowest counts, beyond [MaxEvents] or how many to keep, if
+// that is more. What a storm left goes by and by. The key that made the object
+// stays: it stands elsewhere too.
+func (o object) kept(added map[string]mark, keep int) map[string]mark {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
-	patch := make(map[string]any, len(added))
 	limit := min(max(MaxEvents, keep, len(o.events)*7/8), maxRecord)
 	for i, key := range newestFirst(all) {
-		made, isNew := added[key]
-		switch {
-		case i < limit && isNew:
-			patch[key] = made
-		case i >= limit && !isNew:
-			patch[key] = nil
+		if i >= limit && key != o.maker {
+			delete(all, key)
 		}
 	}
-	return patch
+	return all
 }
 
 // newestFirst orders keys by the counts that they made, the highest first.
-func newestFirst(events map[string]int32) []string {
+func newestFirst(events map[string]mark) []string {
 	return slices.SortedFunc(maps.Keys(events), func(a, b string) int {
-		return cmp.Or(cmp.Compare(events[b], events[a]), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(events[b].count, events[a].count), cmp.Compare(a, b))
 	})
 }
 

@@ -25,8 +25,9 @@ func twinStore(t *testing.T) *store {
 func (s *store) countOn(t *testing.T, name, prefix string, n int) {
 	t.Helper()
 	for i := range n {
-		patch, _, _ := countPatch(s.seen[name].object, []string{fmt.Sprint(prefix, i)}, nil, epoch)
-		_, err := s.patchStatus(context.Background(), "", name, patch)
+		o := s.seen[name].object
+		_, changed := o.withKeys([]string{fmt.Sprint(prefix, i)}, nil, epoch)
+		_, err := s.patchStatus(context.Background(), "", name, patchTo(o, changed))
 		require.NoError(t, err)
 	}
 }
@@ -34,7 +35,8 @@ func (s *store) countOn(t *testing.T, name, prefix string, n int) {
 // merge moves b's record to a and tells whether there was any to move.
 func (s *store) merge(t *testing.T) bool {
 	t.Helper()
-	patch := mergePatch(s.seen["a"].object, s.seen["b"].object, "")
+	o := s.seen["a"].object
+	patch := patchTo(o, o.withTwin(s.seen["b"].object, ""))
 	if patch == nil {
 		return false
 	}
@@ -69,7 +71,7 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 			require.Equal(t, row.between > 0, s.merge(t))
 			require.EqualValues(t, want+row.between, s.seen["a"].count)
 			if want+row.between <= MaxEvents {
-				require.EqualValues(t, 1, s.seen["a"].events["b"], "who made a twin stays one who made one")
+				require.Equal(t, markAt(1, s.seen["b"].createdAt), s.seen["a"].events["b"], "who made a twin stays one who made one")
 			}
 			require.LessOrEqual(t, len(s.seen["a"].events), MaxEvents+1)
 		})
@@ -83,18 +85,18 @@ func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 	s.objects["a"].SetLabels(nil)
 	s.objects["a"].SetAnnotations(nil)
 	s.countOn(t, "b", "x", 2)
-	patch := mergePatch(s.seen["a"].object, s.seen["b"].object, s.seen["b"].uid)
-	_, err := s.patchStatus(t.Context(), "", "a", patch)
-	require.NoError(t, err)
 	a := s.seen["a"].object
+	_, err := s.patchStatus(t.Context(), "", "a", patchTo(a, a.withTwin(s.seen["b"].object, s.seen["b"].uid)))
+	require.NoError(t, err)
+	a = s.seen["a"].object
 	require.EqualValues(t, 4, a.count)
-	require.Equal(t, map[string]int32{"b": 2, "x0": 2, "x1": 3}, a.events)
+	require.Equal(t, map[string]mark{"b": markAt(2, epoch), "x0": markAt(2, epoch), "x1": markAt(3, epoch)}, a.events)
 }
 
 func TestAMergeCarriesWhatATwinHadAbsorbed(t *testing.T) {
 	s := twinStore(t)
-	patch := mergePatch(s.seen["b"].object, object{uid: "third", count: 200, events: map[string]int32{}}, "")
-	_, err := s.patchStatus(context.Background(), "", "b", patch)
+	b := s.seen["b"].object
+	_, err := s.patchStatus(context.Background(), "", "b", patchTo(b, b.withTwin(object{uid: "third", count: 200, events: map[string]mark{}}, "")))
 	require.NoError(t, err)
 	require.True(t, s.merge(t))
 	require.EqualValues(t, 200, s.seen["a"].absorbed["third"])

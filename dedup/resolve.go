@@ -79,8 +79,8 @@ func (e *ends) patch(active []object) (patch map[string]any, noted []int, change
 		}
 	}
 	for _, o := range active {
-		patch, news, changed := resolvedPatch(o, said)
-		if patch == nil {
+		changed, news := o.withEnds(said)
+		if !slices.Contains(news, true) {
 			continue
 		}
 		for i, isNew := range news {
@@ -88,7 +88,7 @@ func (e *ends) patch(active []object) (patch map[string]any, noted []int, change
 				noted = append(noted, open[i])
 			}
 		}
-		return patch, noted, changed
+		return patchTo(o, changed), noted, changed
 	}
 	return nil, nil, object{}
 }

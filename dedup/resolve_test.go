@@ -104,7 +104,9 @@ func TestWhereMoreAlertsAreCountedThanKnownNothingIsResolved(t *testing.T) {
 		"a foreign object that somebody else counts on":           {foreign(`"occurrenceCount":2`), "-a", false},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			patch, noted, changed := resolvedPatch(read(t, row.object), saying(row.end))
+			o := read(t, row.object)
+			changed, noted := o.withEnds(saying(row.end))
+			patch := patchTo(o, changed)
 			require.NotNil(t, patch)
 			require.Equal(t, []bool{true}, noted)
 			require.Equal(t, row.marked, !changed.lastResolved.IsZero())
@@ -112,8 +114,9 @@ func TestWhereMoreAlertsAreCountedThanKnownNothingIsResolved(t *testing.T) {
 		})
 	}
 	// What an earlier version marked is taken back with the first alert that fires.
-	patch, _, _ := countPatch(read(t, own(`"occurrenceCount":1,"lastResolvedAt":"2026-01-17T12:00:00Z"`)), []string{"k"}, saying("a2"), epoch)
-	require.Contains(t, patchText(t, patch), `"lastResolvedAt":null`)
+	o := read(t, own(`"occurrenceCount":1,"lastResolvedAt":"2026-01-17T12:00:00Z"`))
+	_, changed := o.withKeys([]string{"k"}, saying("a2"), epoch)
+	require.Contains(t, patchText(t, patchTo(o, changed)), `"lastResolvedAt":null`)
 }
 
 // The identity of an object's own alert is in its spec, however long or strange the

@@ -46,14 +46,19 @@ type store struct {
 	// name depend on what happens to other names, and runs that differ only in
 	// that reach the same states.
 	made, writes map[string]int
-	created      int
+	// named is when each name was first used.
+	named   map[string]time.Time
+	created int
 	// perSecond is how many creates fall into one second.
 	perSecond int
 	now       time.Time
 	// deleted are the objects that others deleted, as they were then.
 	deleted []seen
-	// prunes makes it a CRD that knows neither our fields nor a default count.
-	prunes bool
+	// prunes makes it a CRD that is not ours: of status.deduplication it knows three
+	// fields, and no default count. If it is forgetful it keeps no conditions either.
+	prunes, forgetful bool
+	// healed tells that a handler deleted an object.
+	healed bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
 	// memos are what replicas remember; at is the one whose handler is next.
@@ -84,7 +89,7 @@ func wire(u *unstructured.Unstructured) object {
 func newStore() *store {
 	return &store{
 		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
-		made: map[string]int{}, writes: map[string]int{}, perSecond: 3, now: epoch, memos: map[int]memo{},
+		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, memos: map[int]memo{},
 	}
 }
 
@@ -92,7 +97,7 @@ func (s *store) clone() *store {
 	c := *s
 	c.objects, c.seen = maps.Clone(s.objects), maps.Clone(s.seen)
 	c.made, c.writes, c.memos = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.memos)
-	c.deleted = slices.Clip(s.deleted)
+	c.named, c.deleted = maps.Clone(s.named), slices.Clip(s.deleted)
 	return &c
 }
 
@@ -146,7 +151,9 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 	if _, ok := s.objects[name]; ok {
 		return "", apierrors.NewAlreadyExists(resource, name)
 	}
-	s.made[name]++
+	if s.made[name]++; s.made[name] == 1 {
+		s.named[name] = s.now
+	}
 	at := s.now.Add(time.Duration(s.created/s.perSecond) * time.Second)
 	s.created++
 	s.put(o, func(o *unstructured.Unstructured) {
@@ -168,7 +175,15 @@ func (s *store) patchStatus(_ context.Context, _, name string, patch map[string]
 	if rv, _, _ := unstructured.NestedString(patch, "metadata", "resourceVersion"); rv != "" && rv != o.GetResourceVersion() {
 		return "", apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
-	s.setStatus(name, patch["status"].(map[string]any))
+	text, err := json.Marshal(patch["status"])
+	if err != nil {
+		return "", err
+	}
+	var status map[string]any
+	if err := json.Unmarshal(text, &status); err != nil {
+		return "", err
+	}
+	s.setStatus(name, status)
 	return s.seen[name].resourceVersion, nil
 }
 
@@ -177,9 +192,38 @@ func (s *store) setStatus(name string, patch map[string]any) {
 		status, _ := o.Object["status"].(map[string]any)
 		o.Object["status"] = merge(status, patch)
 		if s.prunes {
-			for _, field := range []string{"events", "absorbed", "alerts", "alertsOmitted", "alertStates", "lastResolvedAt"} {
-				unstructured.RemoveNestedField(o.Object, "status", "deduplication", field)
-			}
+			pruneStatus(o)
+		}
+		if s.forgetful {
+			unstructured.RemoveNestedField(o.Object, "status", "conditions")
+		}
+	})
+}
+
+// pruneStatus takes out of status.deduplication what the type of other controllers
+// does not have.
+func pruneStatus(o *unstructured.Unstructured) {
+	for _, field := range []string{"events", "absorbed", "alerts", "alertsOmitted", "alertStates", "lastResolvedAt"} {
+		unstructured.RemoveNestedField(o.Object, "status", "deduplication", field)
+	}
+}
+
+// rewrite has a controller write the whole status in a type of its own, with a
+// condition of its own, as one does at each change of a phase.
+func (s *store) rewrite(name string) {
+	s.put(s.objects[name], func(o *unstructured.Unstructured) {
+		pruneStatus(o)
+		conditions, _, err := unstructured.NestedSlice(o.Object, "status", "conditions")
+		if err != nil {
+			panic(err)
+		}
+		own := map[string]any{"type": "Ready", "status": "False", "reason": "Processing", "message": "", "lastTransitionTime": stamp(s.now)}
+		conditions = slices.DeleteFunc(conditions, func(c any) bool { return c.(map[string]any)["type"] == "Ready" })
+		if err := unstructured.SetNestedSlice(o.Object, append([]any{own}, conditions...), "status", "conditions"); err != nil {
+			panic(err)
+		}
+		if err := unstructured.SetNestedField(o.Object, "Processing", "status", "overallPhase"); err != nil {
+			panic(err)
 		}
 	})
 }
@@ -193,6 +237,7 @@ func (s *store) delete(_ context.Context, _, name string, uid types.UID, resourc
 	if uid != "" && o.GetUID() != uid || resourceVersion != "" && o.GetResourceVersion() != resourceVersion {
 		return apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
+	s.healed = true
 	s.end(name)
 	return nil
 }
@@ -208,7 +253,7 @@ func (s *store) end(name string) {
 	}
 }
 
-// merge is RFC 7396, with numbers as the API server decodes them.
+// merge is RFC 7396.
 func merge(into, patch map[string]any) map[string]any {
 	out := maps.Clone(into)
 	if out == nil {
@@ -221,8 +266,6 @@ func merge(into, patch map[string]any) map[string]any {
 		case map[string]any:
 			old, _ := out[k].(map[string]any)
 			out[k] = merge(old, v)
-		case int32:
-			out[k] = int64(v)
 		default:
 			out[k] = v
 		}
@@ -255,14 +298,36 @@ func (s *store) remove(name string) {
 	s.end(name)
 }
 
-// setLabel has somebody change an object's label, or take it off.
-func (s *store) setLabel(name, label string) {
+// unlabel has somebody take off an object's label.
+func (s *store) unlabel(name string) {
 	s.put(s.objects[name], func(o *unstructured.Unstructured) {
 		labels := o.GetLabels()
-		if labels[fingerprintLabel] = label; label == "" {
-			delete(labels, fingerprintLabel)
-		}
+		delete(labels, fingerprintLabel)
 		o.SetLabels(labels)
+	})
+}
+
+// earlier puts an object's record into the form of an earlier version, which kept it
+// in fields of status.deduplication and said no times of counts. A CRD that is not
+// ours kept none of that.
+func (s *store) earlier(name string) {
+	if s.prunes {
+		return
+	}
+	s.put(s.objects[name], func(o *unstructured.Unstructured) {
+		see := s.seen[name].object
+		events, states := map[string]any{}, map[string]any{}
+		for key, m := range see.events {
+			if key != see.maker {
+				events[key] = int64(m.count)
+			}
+		}
+		for id, st := range see.states {
+			states[id] = map[string]any{"firingSeenAt": st.firing.Format(time.RFC3339Nano)}
+		}
+		d := o.Object["status"].(map[string]any)["deduplication"].(map[string]any)
+		d["events"], d["alertStates"] = events, states
+		unstructured.RemoveNestedField(o.Object, "status", "conditions")
 	})
 }
 

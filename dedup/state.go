@@ -100,28 +100,13 @@ func (o object) named(id string) bool {
 	return false
 }
 
-// statesPatch is what states have that those before had not.
-func statesPatch(states, before map[string]state) map[string]any {
-	patch := map[string]any{}
-	for id, s := range states {
-		was, known := before[id]
-		if known && s == was {
-			continue
+// wire is a state as it stands on record.
+func (s state) wire() wireState {
+	text := func(at time.Time) string {
+		if at.IsZero() {
+			return ""
 		}
-		entry := map[string]any{}
-		for name, at := range map[string]struct{ is, was time.Time }{
-			"firingSeenAt": {s.firing, was.firing}, "resolvedSeenAt": {s.resolved, was.resolved}, "endsAt": {s.ended, was.ended},
-		} {
-			if !at.is.Equal(at.was) {
-				entry[name] = at.is.Format(time.RFC3339Nano)
-			}
-		}
-		patch[id] = entry
+		return at.Format(time.RFC3339Nano)
 	}
-	for id := range before {
-		if _, stays := states[id]; !stays {
-			patch[id] = nil
-		}
-	}
-	return patch
+	return wireState{text(s.firing), text(s.resolved), text(s.ended)}
 }

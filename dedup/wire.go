@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -33,9 +34,10 @@ type wireObject struct {
 		ReceivedTime      string           `json:"receivedTime"`
 	} `json:"spec"`
 	Status struct {
-		OverallPhase         string `json:"overallPhase"`
-		Outcome              string `json:"outcome"`
-		NextAllowedExecution string `json:"nextAllowedExecution"`
+		OverallPhase         string    `json:"overallPhase"`
+		Outcome              string    `json:"outcome"`
+		NextAllowedExecution string    `json:"nextAllowedExecution"`
+		Conditions           []rawText `json:"conditions"`
 		CompletionStatus     struct {
 			Outcome string `json:"outcome"`
 		} `json:"completionStatus"`
@@ -43,15 +45,17 @@ type wireObject struct {
 			NextAllowedExecution string `json:"nextAllowedExecution"`
 		} `json:"routingStatus"`
 		Deduplication struct {
-			FirstSeenAt     string               `json:"firstSeenAt"`
-			LastSeenAt      string               `json:"lastSeenAt"`
-			LastResolvedAt  string               `json:"lastResolvedAt"`
-			OccurrenceCount int64                `json:"occurrenceCount"`
-			Events          map[string]int32     `json:"events"`
-			Absorbed        map[string]int32     `json:"absorbed"`
-			Alerts          []wireAlert          `json:"alerts"`
-			AlertsOmitted   bool                 `json:"alertsOmitted"`
-			AlertStates     map[string]wireState `json:"alertStates"`
+			FirstSeenAt     string `json:"firstSeenAt"`
+			LastSeenAt      string `json:"lastSeenAt"`
+			LastResolvedAt  string `json:"lastResolvedAt"`
+			OccurrenceCount int64  `json:"occurrenceCount"`
+			// What people read of the record.
+			Alerts        []wireAlert `json:"alerts"`
+			AlertsOmitted bool        `json:"alertsOmitted"`
+			// Where earlier versions kept the rest of it.
+			Events      map[string]int32     `json:"events"`
+			Absorbed    map[string]int32     `json:"absorbed"`
+			AlertStates map[string]wireState `json:"alertStates"`
 		} `json:"deduplication"`
 	} `json:"status"`
 }
@@ -65,9 +69,9 @@ type wireAlert struct {
 }
 
 type wireState struct {
-	FiringSeenAt   string `json:"firingSeenAt"`
-	ResolvedSeenAt string `json:"resolvedSeenAt"`
-	EndsAt         string `json:"endsAt"`
+	FiringSeenAt   string `json:"firingSeenAt,omitempty"`
+	ResolvedSeenAt string `json:"resolvedSeenAt,omitempty"`
+	EndsAt         string `json:"endsAt,omitempty"`
 }
 
 // rawText is JSON that is decoded only where it is needed, so that a List costs
@@ -107,23 +111,53 @@ func (w *wireObject) observe() object {
 		nextAllowed:     later(instant(s.NextAllowedExecution), instant(s.RoutingStatus.NextAllowedExecution)),
 		// An object is one occurrence, also where a CRD does not say so.
 		count:    int32(min(max(d.OccurrenceCount, 1), math.MaxInt32)),
-		events:   counts(d.Events),
-		absorbed: counts(d.Absorbed),
+		events:   map[string]mark{},
+		absorbed: map[string]int32{},
 		alert:    alert{name: w.Spec.SignalName, severity: w.Spec.Severity},
 		labels:   string(w.Spec.SignalLabels),
 		firing:   w.firing(),
-		folds:    folds{omitted: d.AlertsOmitted, states: states(d.AlertStates), lastResolved: instant(d.LastResolvedAt)},
+		follows:  types.UID(m.Annotations[followsAnnotation]),
+		maker:    m.Annotations[eventAnnotation],
+		old:      len(d.Events)+len(d.Absorbed)+len(d.AlertStates) > 0,
 	}
-	for _, a := range d.Alerts {
-		// An alert without an identity is the object's own if it is called the same.
-		if other := (alert{a.ID, a.Alertname, a.Severity}); other != o.alert {
-			o.add(folded{other, a.Labels, instant(a.FirstSeenAt)})
+	seen := folds{omitted: d.AlertsOmitted, lastResolved: instant(d.LastResolvedAt)}
+	found := o.readConditions(s.Conditions)
+	if !found {
+		o.lastResolved = seen.lastResolved
+	}
+	if o.old || !found {
+		w.readOld(&o)
+	}
+	if o.maker != "" {
+		o.events[o.maker] = markAt(1, o.createdAt)
+	}
+	o.hidden = o.omitted != seen.omitted || !o.lastResolved.Equal(seen.lastResolved) ||
+		!slices.EqualFunc(o.others, d.Alerts, func(a folded, b wireAlert) bool { return a.id == b.ID && a.severity == b.Severity })
+	return o
+}
+
+// readOld adds what an earlier version kept elsewhere. It did not say when it
+// counted: that is taken for when the object was made, which is the same for all
+// who read it.
+func (w *wireObject) readOld(o *object) {
+	d := &w.Status.Deduplication
+	for key, n := range d.Events {
+		if _, known := o.events[key]; n > 0 && !known {
+			o.events[key] = markAt(n, o.createdAt)
 		}
 	}
-	if key := m.Annotations[eventAnnotation]; key != "" {
-		o.events[key] = 1
+	for uid, n := range d.Absorbed {
+		if n > 0 {
+			o.absorbed[uid] = max(o.absorbed[uid], n)
+		}
 	}
-	return o
+	for _, a := range d.Alerts {
+		o.names(a)
+	}
+	for id, s := range d.AlertStates {
+		o.join(id, s)
+	}
+	o.omitted = o.omitted || d.AlertsOmitted
 }
 
 // firing is when the event that made the object said that its alert fires. Where
@@ -137,30 +171,6 @@ func (w *wireObject) firing() time.Time {
 		return received
 	}
 	return began
-}
-
-func states(all map[string]wireState) map[string]state {
-	if len(all) == 0 {
-		return nil
-	}
-	m := make(map[string]state, len(all))
-	for id, s := range all {
-		m[id] = state{firing: instant(s.FiringSeenAt), resolved: instant(s.ResolvedSeenAt), ended: instant(s.EndsAt)}
-	}
-	return m
-}
-
-// counts drops what is no count.
-func counts(m map[string]int32) map[string]int32 {
-	if m == nil {
-		return map[string]int32{}
-	}
-	for key, n := range m {
-		if n <= 0 {
-			delete(m, key)
-		}
-	}
-	return m
 }
 
 func instant(s string) time.Time {

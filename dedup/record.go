@@ -1,0 +1,226 @@
+package dedup
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The record of an object is what makes counting idempotent, and what is known of
+// the alerts that were counted. It is the message of a status condition, because
+// that is what other controllers leave alone: who writes a whole status of a type
+// of its own drops the fields that this type does not have, and a CRD that is not
+// ours prunes them.
+//
+// The message is lines of text. Each says one thing, so a record that is too long
+// for one condition goes on in another:
+//
+//	2@1768651200 KEY KEY …   the keys that made counts 2, 3, …, and when they did
+//	absorbed UID 3           the count that was taken over from a twin
+//	alert {…}                an alert beside the object's own
+//	state ID {…}             what events said of an alert
+//	omitted                  there were more alerts than are named
+
+const (
+	// recordType is the type of the first condition; the others end in -2, -3 ….
+	recordType = "onefire/Record"
+	// counted and resolved are the condition's reasons, for people to read.
+	counted  = "Counted"
+	resolved = "Resolved"
+)
+
+// mark is what a key on record stands for: the count that it made, and when that
+// was, in seconds since 1970.
+type mark struct {
+	count int32
+	at    int64
+}
+
+// condition is a status condition as Kubernetes has them.
+type condition struct {
+	Type               string `json:"type"`
+	Status             string `json:"status"`
+	Reason             string `json:"reason"`
+	Message            string `json:"message"`
+	LastTransitionTime string `json:"lastTransitionTime"`
+}
+
+// record is an object's record as lines.
+func (o object) record() []string {
+	lines := o.counts()
+	for _, uid := range slices.Sorted(maps.Keys(o.absorbed)) {
+		lines = append(lines, fmt.Sprintf("absorbed %s %d", uid, o.absorbed[uid]))
+	}
+	for _, a := range o.others {
+		lines = append(lines, "alert "+jsonText(a.wire()))
+	}
+	for _, id := range slices.Sorted(maps.Keys(o.states)) {
+		lines = append(lines, "state "+id+" "+jsonText(o.states[id].wire()))
+	}
+	if o.omitted {
+		lines = append(lines, "omitted")
+	}
+	return lines
+}
+
+// counts are the lines of the keys. The key that made the object stands in its
+// annotation.
+func (o object) counts() (lines []string) {
+	var line strings.Builder
+	var next mark
+	keys := newestFirst(o.events)
+	slices.Reverse(keys)
+	for i, in := 0, 0; i < len(keys); i++ {
+		if keys[i] == o.maker {
+			continue
+		}
+		m := o.events[keys[i]]
+		if in == 0 || in == keysPerLine || m != next {
+			if in > 0 {
+				lines = append(lines, line.String())
+				line.Reset()
+			}
+			fmt.Fprintf(&line, "%d@%d", m.count, m.at)
+			in = 0
+		}
+		line.WriteString(" " + keys[i])
+		next, in = mark{plus(m.count, 1), m.at}, in+1
+	}
+	if line.Len() > 0 {
+		lines = append(lines, line.String())
+	}
+	return lines
+}
+
+// jsonText is the JSON of what always has one.
+func jsonText(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// conditions are all of an object's conditions: those of others as they were read,
+// and its record.
+func (o object) conditions() []any {
+	all := make([]any, 0, len(o.foreign)+1)
+	for _, c := range o.foreign {
+		all = append(all, json.RawMessage(c))
+	}
+	since, reason := o.createdAt, counted
+	if !o.lastResolved.IsZero() {
+		since, reason = o.lastResolved, resolved
+	}
+	for i, message := range pack(o.record(), maxMessage) {
+		name := recordType
+		if i > 0 {
+			name = fmt.Sprintf("%s-%d", recordType, i+1)
+		}
+		all = append(all, condition{name, "True", reason, message, stamp(since)})
+	}
+	return all
+}
+
+// pack joins lines to texts of at most limit bytes each. There is one at least.
+func pack(lines []string, limit int) []string {
+	texts := []string{""}
+	for _, line := range lines {
+		last := &texts[len(texts)-1]
+		switch {
+		case *last == "":
+			*last = line
+		case len(*last)+1+len(line) <= limit:
+			*last += "\n" + line
+		default:
+			texts = append(texts, line)
+		}
+	}
+	return texts
+}
+
+// readConditions reads an object's record, and keeps the conditions of others. It
+// tells whether there was a record.
+func (o *object) readConditions(all []rawText) (found bool) {
+	for _, text := range all {
+		var c condition
+		// Few conditions are read to their end: a List is full of those of others.
+		if !bytes.Contains([]byte(text), []byte(recordType)) || json.Unmarshal([]byte(text), &c) != nil ||
+			c.Type != recordType && !strings.HasPrefix(c.Type, recordType+"-") {
+			o.foreign = append(o.foreign, text)
+			continue
+		}
+		found = true
+		if c.Reason == resolved {
+			o.lastResolved = instant(c.LastTransitionTime)
+		}
+		for line := range strings.Lines(c.Message) {
+			o.readLine(strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return found
+}
+
+// readLine reads one line of a record. What makes no sense says nothing.
+func (o *object) readLine(line string) {
+	kind, rest, _ := strings.Cut(line, " ")
+	switch kind {
+	case "absorbed":
+		uid, count, _ := strings.Cut(rest, " ")
+		if n, err := strconv.ParseInt(count, 10, 32); err == nil && n > 0 {
+			o.absorbed[uid] = max(o.absorbed[uid], int32(n))
+		}
+	case "alert":
+		var a wireAlert
+		if json.Unmarshal([]byte(rest), &a) == nil {
+			o.names(a)
+		}
+	case "state":
+		id, text, _ := strings.Cut(rest, " ")
+		var s wireState
+		if json.Unmarshal([]byte(text), &s) == nil {
+			o.join(id, s)
+		}
+	case "omitted":
+		o.omitted = true
+	default:
+		first, at, ok := strings.Cut(kind, "@")
+		count, err1 := strconv.ParseInt(first, 10, 32)
+		seconds, err2 := strconv.ParseInt(at, 10, 64)
+		if !ok || cmp.Or(err1, err2) != nil || count <= 0 {
+			return
+		}
+		m := mark{int32(count), seconds}
+		for _, key := range strings.Fields(rest) {
+			o.events[key] = m
+			m.count = plus(m.count, 1)
+		}
+	}
+}
+
+// names puts an alert on the list. One without an identity is the object's own if it
+// is called the same.
+func (o *object) names(a wireAlert) {
+	if other := (alert{a.ID, a.Alertname, a.Severity}); other != o.alert {
+		o.add(folded{other, a.Labels, instant(a.FirstSeenAt)})
+	}
+}
+
+func (o *object) join(id string, s wireState) {
+	if o.states == nil {
+		o.states = map[string]state{}
+	}
+	o.states[id] = o.states[id].join(state{firing: instant(s.FiringSeenAt), resolved: instant(s.ResolvedSeenAt), ended: instant(s.EndsAt)})
+}
+
+// markAt is the mark of a count that was made at a time.
+func markAt(count int32, at time.Time) mark { return mark{count, at.Unix()} }
+
+// time is when the count was made.
+func (m mark) time() time.Time { return time.Unix(m.at, 0).UTC() }
