@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,12 @@ const (
 	counted  = "Counted"
 	resolved = "Resolved"
 )
+
+// KeepsNoRecord tells that the API server warned, in the header of an answer, that
+// the CRD drops the record of what was just counted. A redelivery counts again then.
+func KeepsNoRecord(h http.Header) bool {
+	return slices.ContainsFunc(h.Values("Warning"), func(w string) bool { return strings.Contains(w, `"status.conditions`) })
+}
 
 // mark is what a key on record stands for: the count that it made, and when that
 // was, in seconds since 1970.

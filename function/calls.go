@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strconv"
@@ -12,13 +13,18 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"onefire/dedup"
 	"onefire/function/tracing"
 )
 
 // calls watches the calls of the Kubernetes API: how long each takes until its
 // answer begins and, under a span, which it was. A call without one, like a
-// probe, makes no trace of its own. Where nobody looks it does nothing.
+// probe, makes no trace of its own. Where nobody looks it does nothing, but for
+// what the API server warns of.
 type calls struct {
+	log *slog.Logger
+	// warned keeps the log from saying the same of each patch.
+	warned sync.Once
 	// tracer is nil when nothing is traced, metrics nil before the start.
 	tracer  trace.Tracer
 	metrics *metrics
@@ -44,7 +50,9 @@ func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
 	traced := c.tracer != nil && trace.SpanContextFromContext(r.Context()).IsValid()
 	counted := c.metrics != nil && c.metrics.calls.Enabled(r.Context())
 	if !traced && !counted {
-		return w.RoundTripper.RoundTrip(r)
+		resp, err := w.RoundTripper.RoundTrip(r)
+		c.heed(r.Context(), resp)
+		return resp, err
 	}
 	what, span := callOf(r), tracing.None
 	if traced {
@@ -53,6 +61,7 @@ func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	begun := time.Now()
 	resp, err := w.RoundTripper.RoundTrip(r)
+	c.heed(r.Context(), resp)
 	code := "none"
 	if err == nil {
 		code = strconv.Itoa(resp.StatusCode)
@@ -76,6 +85,19 @@ func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.again(r.Context())
 	}
 	return resp, err
+}
+
+// heed says what an answer warns of. An answer can be nil.
+func (c *calls) heed(ctx context.Context, resp *http.Response) {
+	if resp == nil || !dedup.KeepsNoRecord(resp.Header) {
+		return
+	}
+	if c.metrics != nil {
+		c.metrics.unrecorded.Add(ctx, 1)
+	}
+	c.warned.Do(func() {
+		c.log.Warn("the RemediationRequest CRD keeps no status.conditions, so a redelivered alert counts again: add them to its schema")
+	})
 }
 
 // begin starts the span of a call and passes it on: the API server may trace too.

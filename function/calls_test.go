@@ -2,7 +2,9 @@ package function
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +33,31 @@ func TestCallsAreReadFromTheirPaths(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, row.want, callOf(r))
 		})
+	}
+}
+
+// warning is an API server whose CRD drops a field.
+type warning string
+
+func (w warning) RoundTrip(*http.Request) (*http.Response, error) {
+	h := http.Header{}
+	h.Add("Warning", `299 - "unknown field \"status.deduplication.alerts\""`)
+	h.Add("Warning", `299 - "unknown field \"`+string(w)+`\""`)
+	return &http.Response{StatusCode: http.StatusOK, Header: h, Body: http.NoBody}, nil
+}
+
+// A CRD that keeps no record is told of once; what people read may be dropped.
+func TestACRDThatKeepsNoRecordIsToldOfOnce(t *testing.T) {
+	for field, lines := range map[string]int{"status.conditions": 1, "status.deduplication.lastResolvedAt": 0} {
+		var log strings.Builder
+		watch := &calls{log: slog.New(slog.NewJSONHandler(&log, nil))}
+		for range 3 {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://api.test/", nil)
+			require.NoError(t, err)
+			_, err = watch.wrap(warning(field)).RoundTrip(r) //nolint:bodyclose // There is none.
+			require.NoError(t, err)
+		}
+		require.Equal(t, lines, strings.Count(log.String(), `"level":"WARN"`), field)
 	}
 }
 

@@ -141,7 +141,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
 	}
-	watch := &calls{}
+	watch := &calls{log: log}
 	client.Wrap(watch.wrap)
 	d, err := dedup.New(client, c.AuditSchema.SignalType())
 	if err != nil {

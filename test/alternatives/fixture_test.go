@@ -38,6 +38,8 @@ type place struct {
 	objects   dynamic.ResourceInterface
 	// calls are the API calls of all of its processes, but for watches.
 	calls atomic.Int64
+	// unrecorded are the calls that the API server warned of: the CRD keeps no record.
+	unrecorded atomic.Int64
 	// failures are deliveries that failed and were made again, and letters
 	// those that were given up.
 	failures, letters atomic.Int64
@@ -66,7 +68,11 @@ func (p *place) process(g *gate) deliver {
 			if g != nil && r.Method == http.MethodPost {
 				arrived.Do(func() { g.wait(r.Context()) })
 			}
-			return next.RoundTrip(r)
+			resp, err := next.RoundTrip(r)
+			if err == nil && dedup.KeepsNoRecord(resp.Header) {
+				p.unrecorded.Add(1)
+			}
+			return resp, err
 		})
 	})
 	once := p.way.open(p.t, config, p.namespace)

@@ -90,14 +90,18 @@ func (t template) create(ctx context.Context, to dynamic.ResourceInterface, run 
 // count patches the i-th object of a run for the n-th time, as the function
 // counts a repeat, but without having looked at it.
 func (t template) count(ctx context.Context, to dynamic.ResourceInterface, run string, i, n int) error {
-	key := func(n int) string { return fmt.Sprintf("%016x", n) }
-	events := map[string]any{key(n): n + 2}
-	if n >= maxRecord {
-		events[key(n-maxRecord)] = nil
+	now := time.Now().UTC()
+	var lines []string
+	for k := max(0, n-maxRecord+1); k <= n; k++ {
+		lines = append(lines, fmt.Sprintf("%d@%d %016x", k+2, now.Unix(), k))
 	}
-	body, err := json.Marshal(map[string]any{"status": map[string]any{"deduplication": map[string]any{
-		"occurrenceCount": n + 2, "lastSeenAt": time.Now().UTC().Format(time.RFC3339), "events": events,
-	}}})
+	stamp := now.Format(time.RFC3339)
+	body, err := json.Marshal(map[string]any{"status": map[string]any{
+		"deduplication": map[string]any{"occurrenceCount": n + 2, "lastSeenAt": stamp},
+		"conditions": []any{map[string]any{
+			"type": "onefire/Record", "status": "True", "reason": "Counted", "message": strings.Join(lines, "\n"), "lastTransitionTime": stamp,
+		}},
+	}})
 	if err != nil {
 		return fmt.Errorf("encoding a patch: %w", err)
 	}

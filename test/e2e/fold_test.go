@@ -18,6 +18,7 @@ import (
 
 	"onefire/dedup"
 	"onefire/mapping"
+	"onefire/test/client"
 )
 
 // foldedAlerts are the names and severities in an object's list of alerts.
@@ -41,7 +42,7 @@ func foldedAlerts(t testing.TB, o *unstructured.Unstructured) (all []string, omi
 // nothing else.
 func (l *ledger) requireNamed(t testing.TB, o *unstructured.Unstructured) {
 	t.Helper()
-	record := recordOf(o)
+	record := client.RecordOf(o).Counts
 	if len(record) == 0 {
 		return // It is not ours.
 	}

@@ -122,7 +122,7 @@ func (l *ledger) close(w *world, logs ...string) balance {
 	for i := range objects {
 		o := &objects[i]
 		if o.GetLabels()["app.kubernetes.io/managed-by"] != "onefire" {
-			require.Empty(w.t, recordOf(o), "an alert was counted on %s, which is not ours", o.GetName())
+			require.Empty(w.t, client.RecordOf(o).Counts, "an alert was counted on %s, which is not ours", o.GetName())
 			continue
 		}
 		if !terminal(o) {
@@ -175,11 +175,11 @@ func (l *ledger) merged(objects []unstructured.Unstructured, twin *unstructured.
 		objects = append(objects, r.object)
 	}
 	for i := range objects {
-		taken, _, _ := unstructured.NestedMap(objects[i].Object, "status", "deduplication", "absorbed")
-		if taken[string(twin.GetUID())] == nil {
+		r := client.RecordOf(&objects[i])
+		if r.Absorbed[string(twin.GetUID())] == 0 {
 			continue
 		}
-		for key := range recordOf(&objects[i]) {
+		for key := range r.Counts {
 			holdings[key] = slices.DeleteFunc(holdings[key], func(h holding) bool { return h.object == twin.GetUID() })
 		}
 	}
@@ -188,7 +188,7 @@ func (l *ledger) merged(objects []unstructured.Unstructured, twin *unstructured.
 // hold adds an object's record, which must be what it counts.
 func hold(t testing.TB, holdings map[string][]holding, o *unstructured.Unstructured, gone time.Time) {
 	t.Helper()
-	record := recordOf(o)
+	record := client.RecordOf(o).Counts
 	require.LessOrEqual(t, len(record), dedup.MaxEvents, "the test sends too many alerts: more than an object has on record")
 	require.Len(t, record, int(count(o)), "object %s counts what it has no record of", o.GetName())
 	made := map[int32]bool{}
@@ -197,19 +197,6 @@ func hold(t testing.TB, holdings map[string][]holding, o *unstructured.Unstructu
 		made[n] = true
 	}
 	require.True(t, made[1], "object %s does not know who made it", o.GetName())
-}
-
-// recordOf is what an object knows of keys and the counts that they made.
-func recordOf(o *unstructured.Unstructured) map[string]int32 {
-	record := map[string]int32{}
-	raw, _, _ := unstructured.NestedMap(o.Object, "status", "deduplication", "events")
-	for key, n := range raw {
-		record[key] = int32(n.(int64))
-	}
-	if key := o.GetAnnotations()["onefire/event"]; key != "" {
-		record[key] = 1
-	}
-	return record
 }
 
 // decided are the ids of the audit events of a decision.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"onefire/test/client"
 	"onefire/test/cluster/install"
 	"onefire/test/cluster/node"
 )
@@ -87,20 +88,13 @@ func (w *world) active(i install.Install) map[subject][]unstructured.Unstructure
 // burns is how many alerts fire of those that an object counts, as it says.
 func burns(o unstructured.Unstructured) int {
 	others, _, _ := unstructured.NestedSlice(o.Object, "status", "deduplication", "alerts")
-	states, _, _ := unstructured.NestedMap(o.Object, "status", "deduplication", "alertStates")
 	n := 1 + len(others)
-	for id := range states {
-		firing, resolved := text(o, "status", "deduplication", "alertStates", id, "firingSeenAt"), text(o, "status", "deduplication", "alertStates", id, "resolvedSeenAt")
-		if resolved != "" && !instant(firing).After(instant(resolved)) {
+	for _, s := range client.RecordOf(&o).Alerts {
+		if s.Over() {
 			n--
 		}
 	}
 	return n
-}
-
-func instant(text string) time.Time {
-	at, _ := time.Parse(time.RFC3339, text) // Zero where there is none.
-	return at
 }
 
 // wrong says in what the objects differ from one for each subject, which knows of

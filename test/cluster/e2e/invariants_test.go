@@ -100,11 +100,7 @@ func compare(active []unstructured.Unstructured, audit map[string][]client.Audit
 // record are the keys of the events that an object counts.
 func record(o unstructured.Unstructured) map[string]bool {
 	keys := map[string]bool{}
-	raw, _, _ := unstructured.NestedMap(o.Object, "status", "deduplication", "events")
-	for key := range raw {
-		keys[key] = true
-	}
-	if key := o.GetAnnotations()["onefire/event"]; key != "" {
+	for key := range client.RecordOf(&o).Counts {
 		keys[key] = true
 	}
 	return keys
