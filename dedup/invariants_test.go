@@ -54,7 +54,7 @@ func (r *run) checkWrite(p *progress) error {
 	case verb == "create" && slices.ContainsFunc(saw, active):
 		return fmt.Errorf("I1: %s was made while another is active", name)
 	case verb == "create" && now.After(r.named[name]):
-		return fmt.Errorf("the name %s came again", name)
+		return fmt.Errorf("I1: the name %s came again", name)
 	case verb == "create" && surely:
 		return fmt.Errorf("I1: %s was made while the last one asks for quiet", name)
 	case verb == "patch" && !active(target) && !maybe:
@@ -157,10 +157,18 @@ func (r *run) checkMark(o object) error {
 // checkPatched judges the object that a call has just changed.
 func (r *run) checkPatched(call string) error {
 	verb, name, _ := strings.Cut(call, " ")
-	if o, ok := r.seen[name]; ok && verb == "patch" && !r.forgetful {
-		return r.checkMark(o.object)
+	o, ok := r.seen[name]
+	switch {
+	case !ok || verb != "patch" || r.forgetful:
+		return nil
+	case o.hidden && !r.prunes:
+		return fmt.Errorf("I9: people see other alerts on %s than its record has", name)
+	case o.old:
+		return fmt.Errorf("I2: %s has some of its record in two places", name)
+	case o.phase == "Processing" && len(o.foreign) == 0:
+		return fmt.Errorf("I8: the condition of another controller went from %s", name)
 	}
-	return nil
+	return r.checkMark(o.object)
 }
 
 // checkUnmarked judges an object that nothing will change any more: when it knows

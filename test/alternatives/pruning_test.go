@@ -27,9 +27,9 @@ func TestOnTheCRDOfOthers(t *testing.T) {
 		"items": map[string]any{
 			"type": "object", "required": []any{"type", "status", "reason", "message", "lastTransitionTime"},
 			"properties": map[string]any{
-				"type":   map[string]any{"type": "string", "maxLength": int64(316), "pattern": `^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$`},
-				"status": map[string]any{"type": "string", "enum": []any{"True", "False", "Unknown"}},
-				"reason": map[string]any{"type": "string", "minLength": int64(1), "maxLength": int64(1024), "pattern": `^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`},
+				"type":    map[string]any{"type": "string", "maxLength": int64(316), "pattern": `^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$`},
+				"status":  map[string]any{"type": "string", "enum": []any{"True", "False", "Unknown"}},
+				"reason":  map[string]any{"type": "string", "minLength": int64(1), "maxLength": int64(1024), "pattern": `^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`},
 				"message": map[string]any{"type": "string", "maxLength": int64(32768)}, "lastTransitionTime": at,
 			},
 		},

@@ -18,8 +18,19 @@ type Record struct {
 	At map[string]time.Time
 	// Absorbed is what was taken over from twins, by their UIDs.
 	Absorbed map[string]int32
-	// Alerts are the states of alerts, by their identities.
-	Alerts map[string]State
+	// States are those of alerts, by their identities.
+	States map[string]State
+	// Alerts are those beside the object's own, and Omitted that there were more.
+	Alerts  []Alert
+	Omitted bool
+}
+
+// Alert is one that was counted on an object that another one made.
+type Alert struct {
+	ID        string    `json:"id"`
+	Alertname string    `json:"alertname"`
+	Severity  string    `json:"severity"`
+	FirstSeen time.Time `json:"firstSeenAt"`
 }
 
 // State is when an event last said that an alert fires, and that it has ended.
@@ -33,7 +44,7 @@ func (s State) Over() bool { return !s.Resolved.IsZero() && !s.Firing.After(s.Re
 
 // RecordOf reads an object's record.
 func RecordOf(o *unstructured.Unstructured) Record {
-	r := Record{map[string]int32{}, map[string]time.Time{}, map[string]int32{}, map[string]State{}}
+	r := Record{Counts: map[string]int32{}, At: map[string]time.Time{}, Absorbed: map[string]int32{}, States: map[string]State{}}
 	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
 	for _, c := range conditions {
 		c, _ := c.(map[string]any)
@@ -51,7 +62,8 @@ func RecordOf(o *unstructured.Unstructured) Record {
 	return r
 }
 
-func (r Record) read(words []string) {
+func (r *Record) read(words []string) {
+	r.Omitted = r.Omitted || len(words) == 1 && words[0] == "omitted"
 	if len(words) < 2 {
 		return
 	}
@@ -62,7 +74,11 @@ func (r Record) read(words []string) {
 	case words[0] == "state":
 		var s State
 		_ = json.Unmarshal([]byte(strings.Join(words[2:], " ")), &s)
-		r.Alerts[words[1]] = s
+		r.States[words[1]] = s
+	case words[0] == "alert":
+		var a Alert
+		_ = json.Unmarshal([]byte(strings.Join(words[1:], " ")), &a)
+		r.Alerts = append(r.Alerts, a)
 	case counts:
 		n, _ := strconv.Atoi(first)
 		seconds, _ := strconv.ParseInt(at, 10, 64)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/test/datastorage"
 	"onefire/test/kubefault"
@@ -124,10 +122,30 @@ func (s *storm) touch(pod string, o *unstructured.Unstructured) error {
 }
 
 // phase changes an object's phase if nobody changed the object meanwhile, and
-// tells whether.
+// tells whether. It writes the whole status as a controller does that has a type for
+// it: of status.deduplication that knows the count and its times.
 func (s *storm) phase(deed string, o *unstructured.Unstructured, phase string) (bool, error) {
-	patch := fmt.Sprintf(`{"metadata":{"resourceVersion":%q},"status":{"overallPhase":%q}}`, o.GetResourceVersion(), phase)
-	_, err := s.objects.Patch(s.t.Context(), o.GetName(), types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	o = o.DeepCopy()
+	for _, field := range []string{"alerts", "alertsOmitted", "lastResolvedAt"} {
+		unstructured.RemoveNestedField(o.Object, "status", "deduplication", field)
+	}
+	conditions, _, err := unstructured.NestedSlice(o.Object, "status", "conditions")
+	if err != nil {
+		return false, err
+	}
+	conditions = slices.DeleteFunc(conditions, func(c any) bool { return c.(map[string]any)["type"] == "Ready" })
+	conditions = append([]any{map[string]any{
+		"type": "Ready", "status": "False", "reason": phase, "message": "", "lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
+	}}, conditions...)
+	for _, err := range []error{
+		unstructured.SetNestedSlice(o.Object, conditions, "status", "conditions"),
+		unstructured.SetNestedField(o.Object, phase, "status", "overallPhase"),
+	} {
+		if err != nil {
+			return false, err
+		}
+	}
+	_, err = s.objects.UpdateStatus(s.t.Context(), o, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return false, nil
 	}

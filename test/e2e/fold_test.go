@@ -42,24 +42,21 @@ func foldedAlerts(t testing.TB, o *unstructured.Unstructured) (all []string, omi
 // nothing else.
 func (l *ledger) requireNamed(t testing.TB, o *unstructured.Unstructured) {
 	t.Helper()
-	record := client.RecordOf(o).Counts
-	if len(record) == 0 {
+	record := client.RecordOf(o)
+	if len(record.Counts) == 0 {
 		return // It is not ours.
 	}
 	came := map[string]bool{}
-	for key := range record {
+	for key := range record.Counts {
 		came[l.sent[key].alert] = true
 	}
-	_, omitted := foldedAlerts(t, o)
-	require.False(t, omitted)
+	require.False(t, record.Omitted)
 	labels, _, err := unstructured.NestedStringMap(o.Object, "spec", "signalLabels")
 	require.NoError(t, err)
 	named := []string{fmt.Sprint(mapping.LabelsID(labels), " ", field(o, "spec", "signalName"), " ", field(o, "spec", "severity"))}
-	list, _, err := unstructured.NestedSlice(o.Object, "status", "deduplication", "alerts")
-	require.NoError(t, err)
-	for _, a := range list {
-		entry := a.(map[string]any)
-		named = append(named, fmt.Sprint(entry["id"], " ", entry["alertname"], " ", entry["severity"]))
+	for _, a := range record.Alerts {
+		require.WithinRange(t, a.FirstSeen, o.GetCreationTimestamp().Time, time.Now().Add(time.Hour))
+		named = append(named, fmt.Sprint(a.ID, " ", a.Alertname, " ", a.Severity))
 	}
 	require.ElementsMatch(t, slices.Collect(maps.Keys(came)), named, o.GetName())
 }

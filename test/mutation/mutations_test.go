@@ -20,16 +20,16 @@ var mutations = map[string]mutation{
 		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
-		{"handler.go", "newRequest(v.name, h.of", "newRequest(v.name+v.missing[0], h.of"},
+		{"handler.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
 	}},
 	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
 		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
 	}},
 	"the predecessor is the newest by creation time": {kept: "recurrences of one second", edits: []edit{
-		{"object.go", "		if !taken {\n", "		if !taken || o.name != \"\" {\n"},
+		{"object.go", "		if len(next) == 0 {\n", "		if len(next) == 0 || next[0].name != \"\" {\n"},
 	}},
 	"the predecessor is the last by name": {kept: "a wish for quiet after a gap", edits: []edit{
-		{"object.go", "		last = slices.MaxFunc(past, byAge)\n", "		last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
+		{"object.go", "	last = slices.MaxFunc(past, byAge)\n", "	last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
 	}},
 	"a name that another fingerprint holds is taken for ours": {edits: []edit{
 		{"handler.go", "	case o.fingerprint != h.signal.Fingerprint:\n		h.held[name] = true\n	case !o.terminal():", "	case !o.terminal():"},
@@ -39,7 +39,7 @@ var mutations = map[string]mutation{
 	}},
 
 	"a salt outlives the name that it was for": {kept: "a hash collision in an older past", edits: []edit{
-		{"object.go", "		for salt := 1; held[next]; salt++ {\n			next = name(fingerprint, last.uid, salt)\n		}\n", "		next = name(fingerprint, last.uid, len(held))\n"},
+		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
 	}},
 
 	// What lets a new object be made.
@@ -53,10 +53,10 @@ var mutations = map[string]mutation{
 		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting || o.phase == \"\" || terminalPhases[o.phase] }"},
 	}},
 	"a wish for quiet is not heard": {edits: []edit{
-		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	if reason, ok := last.quiet(p.now); ok && p.keys == nil {"},
+		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	if reason, ok := before.quiet(p.now); ok && p.keys == nil {"},
 	}},
 	"any terminal object may ask for quiet": {kept: "an old wish for quiet", edits: []edit{
-		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := last.quiet(p.now); ok {"},
+		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := before.quiet(p.now); ok {"},
 	}},
 	"what is being deleted may ask for quiet": {edits: []edit{
 		{"object.go", "	case o.deleting:\n		return 0, false\n", ""},
@@ -74,12 +74,12 @@ var mutations = map[string]mutation{
 		{"handler.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
 	}},
 	"a resolved alert makes an object": {edits: []edit{
-		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", 0), h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
+		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", h.now, 0), \"\", h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
 	}},
 
 	// Counting.
 	"the counted key is not recorded": {kept: "a count that crashes", edits: []edit{
-		{"patch.go", "		\"events\":          events,\n", ""},
+		{"patch.go", "	changed.events = o.kept(made, patchesKept*len(made))\n", ""},
 	}},
 	"the key that made an object is not recorded": {edits: []edit{
 		{"request.go", "map[string]string{eventAnnotation: key}", "map[string]string{\"key\": key}"},
@@ -91,7 +91,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	if err != nil || !ok {\n		return err\n	}\n	changed", "	if err != nil {\n		return err\n	}\n	_ = ok\n	changed"},
 	}},
 	"a terminal object's record does not count": {edits: []edit{
-		{"decide.go", "		if n, has := o.events[key]; has && (", "		if n, has := o.events[key]; has && !o.terminal() && ("},
+		{"decide.go", "		if m, has := o.events[key]; has && (", "		if m, has := o.events[key]; has && !o.terminal() && ("},
 	}},
 	"an object that is gone is an error": {edits: []edit{
 		{"handler.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
@@ -105,7 +105,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	if s, ok := h.signals[key]; ok {\n", "	if s, ok := h.signals[key]; ok && h.fresh == \"-\" {\n"},
 	}},
 	"an alert is counted and not named": {edits: []edit{
-		{"patch.go", "	changed.folds = o.fold(o.self(), said...)\n	changed.patch(o, d)\n", "	changed.folds = o.fold(o.self(), said...)\n"},
+		{"record.go", "		lines = append(lines, \"alert \"+jsonText(a.wire()))\n", "		_ = a\n"},
 	}},
 	"the list of alerts is replaced, not added to": {edits: []edit{
 		{"fold.go", "	f := folds{others: slices.Clone(o.others), ", "	f := folds{"},
@@ -141,7 +141,7 @@ var mutations = map[string]mutation{
 		{"fold.go", "o.fold(o.self(), twin.counted()...)", "o.fold(o.self(), twin.counted()[:1]...)"},
 	}},
 	"what is remembered forgets the alerts": {edits: []edit{
-		{"patch.go", "	changed.folds = o.fold(o.self(), said...)\n	changed.patch(o, d)\n", "	o.fold(o.self(), said...).patch(o, d)\n"},
+		{"handler.go", "	changed.resourceVersion = revision\n", "	changed.resourceVersion, changed.folds = revision, v.object.folds\n"},
 	}},
 
 	// Which of them still fire.
@@ -183,13 +183,13 @@ var mutations = map[string]mutation{
 		{"fold.go", "state{firing: o.firing}.join(o.states[own.id])}}\n", "o.states[own.id]}}\n"},
 	}},
 	"an end that a merged twin was told of goes with it": {edits: []edit{
-		{"patch.go", "		if len(alerts) == 0 {\n			return nil\n		}\n		return conditional(survivor, alerts)\n", "		return nil\n"},
+		{"patch.go", "		// The twin may have been told since that an alert ended, which counts nothing.\n", "		changed.folds = o.folds\n"},
 	}},
 	"a survivor keeps its mark": {edits: []edit{
-		{"patch.go", "	maps.Copy(d, alerts)\n", "	delete(alerts, \"lastResolvedAt\")\n	maps.Copy(d, alerts)\n"},
+		{"patch.go", "	changed.folds = o.absorb(twin)\n", "	changed.folds = o.absorb(twin)\n	changed.lastResolved = o.lastResolved\n"},
 	}},
 	"an end is noted on the oldest object only": {edits: []edit{
-		{"resolve.go", "	for _, o := range active {\n		patch,", "	for _, o := range active[:min(1, len(active))] {\n		patch,"},
+		{"resolve.go", "	for _, o := range active {\n		changed,", "	for _, o := range active[:min(1, len(active))] {\n		changed,"},
 	}},
 	"only the first of several ends is noted": {edits: []edit{
 		{"state.go", "after.over() && after != known {", "after.over() && after != known && len(news) == 0 {"},
@@ -215,26 +215,55 @@ var mutations = map[string]mutation{
 		{"decide.go", "	if len(foreign) > 0 && twin.uid != \"\" {", "	if len(foreign) > 0 && twin.uid == \"-\" {"},
 	}},
 	"a twin goes without its record": {edits: []edit{
-		{"handler.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	if patch := mergePatch(v.object, v.twin, h.fresh); false {"},
+		{"handler.go", "	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {", "	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); false {"},
 	}},
 	"a twin goes before its record is merged": {edits: []edit{
-		{"handler.go", "	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {", "	_ = h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := mergePatch(v.object, v.twin, h.fresh); patch != nil {"},
+		{"handler.go", "	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {", "	_ = h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {"},
 	}},
 	"a twin goes whatever has become of it": {kept: "a count between merge and delete", edits: []edit{
 		{"handler.go", "v.twin.name, v.twin.uid, v.twin.resourceVersion)", "v.twin.name, v.twin.uid, \"\")"},
 	}},
 	"a merge adds all that the twin counts": {kept: "a crash between merge and delete", edits: []edit{
-		{"patch.go", "	gain := gained(survivor, twin, len(fresh))\n", "	gain := twin.count\n"},
-		{"patch.go", "	if survivor.absorbed[string(twin.uid)] >= twin.count {\n", "	if survivor.absorbed == nil {\n"},
+		{"patch.go", "	gain := gained(o, twin, len(fresh))\n", "	gain := twin.count\n"},
+		{"patch.go", "	if o.absorbed[string(twin.uid)] >= twin.count {\n", "	if o.absorbed == nil {\n"},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
-		{"patch.go", "		if twin.uid == own && fresh[key] == 1 {", "		if twin.uid == own && !survivor.ours {"},
+		{"patch.go", "		if twin.uid == own && fresh[key].count == 1 {", "		if twin.uid == own && !o.ours {"},
 	}},
 	"the survivor is who is seen first, not the oldest": {edits: []edit{
 		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
 	}},
 	"a handler deletes another's object for a foreign one": {edits: []edit{
 		{"decide.go", "		case !o.ours:\n", "		case !o.ours && o.name == \"\":\n"},
+	}},
+
+	// What others do to the record, and names that come again.
+	"the record is kept where others drop it": {edits: []edit{
+		{"record.go", "		found = true\n", "		if found = o.hidden; !found {\n			continue\n		}\n"},
+	}},
+	"the conditions of others go": {edits: []edit{
+		{"record.go", "	for _, c := range o.foreign {\n", "	for _, c := range o.foreign[:0] {\n"},
+	}},
+	"what an earlier version recorded is not read": {edits: []edit{
+		{"wire.go", "	for key, n := range d.Events {\n", "	for key, n := range map[string]int32{} {\n"},
+	}},
+	"what an earlier version recorded stays beside the record": {edits: []edit{
+		{"patch.go", "		d[\"events\"], d[\"absorbed\"], d[\"alertStates\"] = nil, nil, nil\n", ""},
+	}},
+	"a mark goes with the rest of a status that is written anew": {edits: []edit{
+		{"record.go", "			o.lastResolved = instant(c.LastTransitionTime)\n", ""},
+	}},
+	"what people see is not written again": {edits: []edit{
+		{"fold.go", "	if o.hidden || !slices.EqualFunc(", "	if !slices.EqualFunc("},
+	}},
+	"a count is older than its object": {edits: []edit{
+		{"patch.go", "	now = later(o.createdAt, now)\n", ""},
+	}},
+	"a redelivery is told another time": {edits: []edit{
+		{"handler.go", "h.done[key] = outcome(h.reason(key, o, m.count), o, m)", "h.done[key] = outcome(h.reason(key, o, m.count), o, markAt(m.count, h.now))"},
+	}},
+	"a name comes again": {edits: []edit{
+		{"object.go", "	text := fmt.Sprintf(\"%s:%s:%s\", fingerprint, predecessor, stamp(listed))\n", "	text := fmt.Sprintf(\"%s:%s:%d\", fingerprint, predecessor, listed.Year())\n"},
 	}},
 
 	// What saves calls.

@@ -89,7 +89,7 @@ func (w *world) active(i install.Install) map[subject][]unstructured.Unstructure
 func burns(o unstructured.Unstructured) int {
 	others, _, _ := unstructured.NestedSlice(o.Object, "status", "deduplication", "alerts")
 	n := 1 + len(others)
-	for _, s := range client.RecordOf(&o).Alerts {
+	for _, s := range client.RecordOf(&o).States {
 		if s.Over() {
 			n--
 		}
