@@ -90,7 +90,7 @@ type Config struct {
 
 	AuditSink      string         `env:"AUDIT_SINK"`
 	Sink           string         `env:"K_SINK"`
-	AuditSchema    mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-01"`
+	AuditSchema    mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
 	AuditMode      AuditMode      `env:"AUDIT_MODE" envDefault:"required"`
 	AuditTokenFile string         `env:"AUDIT_TOKEN_FILE"`
 	AuditCAFile    string         `env:"AUDIT_CA_FILE"`

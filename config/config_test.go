@@ -38,7 +38,7 @@ func defaults() Config {
 		ClusterLabel:     "cluster",
 		IgnoreSeverities: []string{"none"},
 		AuditSink:        sink,
-		AuditSchema:      mapping.Schema202601,
+		AuditSchema:      mapping.Schema202608,
 		AuditMode:        AuditRequired,
 		Reply:            ReplyNone,
 		KubernetesEvents: On,
@@ -102,7 +102,7 @@ func TestEveryVariable(t *testing.T) {
 		}},
 		"AUDIT_SINK":       {"https://sink.example/events?x=1", func(c *Config) { c.AuditSink = "https://sink.example/events?x=1" }},
 		"K_SINK":           {"http://broker", func(c *Config) { c.Sink = "http://broker" }},
-		"AUDIT_SCHEMA":     {"2026-08", func(c *Config) { c.AuditSchema = mapping.Schema202608 }},
+		"AUDIT_SCHEMA":     {"2026-01", func(c *Config) { c.AuditSchema = mapping.Schema202601 }},
 		"AUDIT_MODE":       {"best-effort", func(c *Config) { c.AuditMode = AuditBestEffort }},
 		"AUDIT_TOKEN_FILE": {file, func(c *Config) { c.AuditTokenFile = file }},
 		"AUDIT_CA_FILE":    {file, func(c *Config) { c.AuditCAFile = file }},
@@ -245,7 +245,7 @@ func TestEnvironmentIsTheProcesss(t *testing.T) {
 func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 	c, err := Load(minimal(map[string]string{
 		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
-		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-08",
+		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-01",
 		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s",
 	}))
 	require.NoError(t, err)
@@ -258,7 +258,7 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 		IgnoreAlerts:     []string{"A"},
 		IgnoreSeverities: []string{"b"},
 		Matchers:         c.Matchers,
-		Schema:           mapping.Schema202608,
+		Schema:           mapping.Schema202601,
 		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: []string{"zone"}},
 		ClusterLabel:     "k8s",
 	}, rules)

@@ -39,7 +39,7 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"MATCHERS":               {`{team="sre"}`, "environment"},
 		"AUDIT_SINK":             {"https://user:xxxxx@sink/events", "derived"},
 		"K_SINK":                 {"https://user:xxxxx@sink/events", "environment"},
-		"AUDIT_SCHEMA":           {"2026-01", "default"},
+		"AUDIT_SCHEMA":           {"2026-08", "default"},
 		"AUDIT_MODE":             {"required", "default"},
 		"AUDIT_TOKEN_FILE":       {"", ""},
 		"AUDIT_CA_FILE":          {"", ""},
