@@ -83,6 +83,7 @@ type Config struct {
 	IdentityIgnore   []string                `env:"IDENTITY_IGNORE_LABELS"`
 	ClusterLabel     string                  `env:"CLUSTER_LABEL" envDefault:"cluster"`
 	ClusterName      string                  `env:"CLUSTER_NAME"`
+	Severity         mapping.SeverityMode    `env:"SEVERITY" envDefault:"map"`
 	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
 	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
 	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
@@ -258,6 +259,10 @@ func (c *Config) validate() []string {
 	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
 	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)
 	oneOf(wrong, "TARGET", c.Target, TargetLabels, TargetOwner)
+	oneOf(wrong, "SEVERITY", c.Severity, mapping.SeverityMapped, mapping.SeverityRaw)
+	if c.Severity == mapping.SeverityRaw {
+		c.rawSeverity(wrong)
+	}
 	oneOf(wrong, "AUDIT_SCHEMA", c.AuditSchema, mapping.Schema202601, mapping.Schema202608)
 	oneOf(wrong, "AUDIT_MODE", c.AuditMode, AuditRequired, AuditBestEffort)
 	oneOf(wrong, "KUBERNETES_EVENTS", c.KubernetesEvents, On, Off)
@@ -282,6 +287,16 @@ func (c *Config) validate() []string {
 	c.Overrides.validate(wrong, "an audit event", taken)
 	c.OTel.validate(wrong)
 	return problems
+}
+
+// rawSeverity says what does not go with severities that stay as they came.
+func (c *Config) rawSeverity(wrong func(string, ...any)) {
+	if len(c.Severities) > 0 {
+		wrong("SEVERITY_MAP: %q has no effect with SEVERITY=raw, which maps nothing: remove one of the two", c.Severities)
+	}
+	if c.AuditSchema == mapping.Schema202601 {
+		wrong("SEVERITY: %q needs AUDIT_SCHEMA=%s: %s accepts critical, high, medium, low and unknown only", c.Severity, mapping.Schema202608, c.AuditSchema)
+	}
 }
 
 // hostPort, httpURL and readableFile say what is wrong with a variable that is

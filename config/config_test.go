@@ -34,6 +34,7 @@ func defaults() Config {
 		Namespace:        "default",
 		Fingerprint:      mapping.ByAlert,
 		Target:           TargetLabels,
+		Severity:         mapping.SeverityMapped,
 		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor", "TestAlert"},
 		ClusterLabel:     "cluster",
 		IgnoreSeverities: []string{"none"},
@@ -90,6 +91,7 @@ func TestEveryVariable(t *testing.T) {
 		"IDENTITY_IGNORE_LABELS": {"build, zone,", func(c *Config) { c.IdentityIgnore = []string{"build", "zone"} }},
 		"CLUSTER_LABEL":          {"k8s_cluster", func(c *Config) { c.ClusterLabel = "k8s_cluster" }},
 		"CLUSTER_NAME":           {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
+		"SEVERITY":               {"raw", func(c *Config) { c.Severity = mapping.SeverityRaw }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
 		}},
@@ -246,12 +248,13 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 	c, err := Load(minimal(map[string]string{
 		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
 		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-01",
-		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s",
+		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s", "CLUSTER_NAME": "eu-1",
 	}))
 	require.NoError(t, err)
 	rules := c.Rules()
 	require.Equal(t, mapping.Rules{
 		Fingerprint:      mapping.ByResource,
+		Severity:         mapping.SeverityMapped,
 		Severities:       mapping.SeverityMap{"page": mapping.Low},
 		Placement:        mapping.PlacementSignal,
 		Namespace:        "ops",
@@ -261,6 +264,7 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 		Schema:           mapping.Schema202601,
 		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: []string{"zone"}},
 		ClusterLabel:     "k8s",
+		ClusterName:      "eu-1",
 	}, rules)
 	value := reflect.ValueOf(rules)
 	for i := range value.NumField() {

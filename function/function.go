@@ -122,7 +122,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	p.cool = f.warm(ctx, p)
 	f.parts.Store(p)
 	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
-		"severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
+		"severity", c.Severity, "severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
 }
 
