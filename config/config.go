@@ -85,6 +85,7 @@ type Config struct {
 	ClusterName      string                  `env:"CLUSTER_NAME"`
 	Severity         mapping.SeverityMode    `env:"SEVERITY" envDefault:"map"`
 	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
+	Scope            Selector                `env:"SCOPE"`
 	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
 	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
 	Matchers         mapping.Matchers        `env:"MATCHERS"`
@@ -154,6 +155,7 @@ func parse[T any](environment map[string]string, c *T) []string {
 			reflect.TypeFor[mapping.Matchers]():     func(s string) (any, error) { return mapping.ParseMatchers(s) },
 			reflect.TypeFor[mapping.TargetRules]():  func(s string) (any, error) { return mapping.ParseTargetRules(s) },
 			reflect.TypeFor[mapping.TargetLabels](): func(s string) (any, error) { return mapping.ParseTargetLabels(s) },
+			reflect.TypeFor[Selector]():             parseSelector,
 			reflect.TypeFor[Overrides]():            parseOverrides,
 			reflect.TypeFor[Milliseconds]():         parseMilliseconds,
 			reflect.TypeFor[Headers]():              parseHeaders,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"onefire/mapping"
 )
@@ -94,6 +95,11 @@ func TestEveryVariable(t *testing.T) {
 		"SEVERITY":               {"raw", func(c *Config) { c.Severity = mapping.SeverityRaw }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
+		}},
+		"SCOPE": {"kubernaut.ai/managed=true", func(c *Config) {
+			s, err := labels.Parse("kubernaut.ai/managed=true")
+			require.NoError(t, err)
+			c.Scope = Selector{s}
 		}},
 		"IGNORE_ALERTS":     {"Watchdog, DeadMansSwitch", func(c *Config) { c.IgnoreAlerts = []string{"Watchdog", "DeadMansSwitch"} }},
 		"IGNORE_SEVERITIES": {"None ,INFO", func(c *Config) { c.IgnoreSeverities = []string{"none", "info"} }},

@@ -9,7 +9,7 @@ import (
 func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 	settings, err := Effective(map[string]string{
 		"PORT": "9000", "POD_NAMESPACE": "ops", "IGNORE_ALERTS": "", "MATCHERS": `team="sre"`, "SEVERITY_MAP": "page=low",
-		"TARGETS": ` {team="sre"} name=$pod  kind=Pod;`, "TARGET_LABELS": "app=Pod", "CLUSTER_LABEL": "", "IDENTITY_IGNORE_LABELS": "zone, build",
+		"TARGETS": ` {team="sre"} name=$pod  kind=Pod;`, "TARGET_LABELS": "app=Pod", "CLUSTER_LABEL": "", "SCOPE": " managed = true", "IDENTITY_IGNORE_LABELS": "zone, build",
 		"K_SINK": "https://user:secret@sink/events", "K_CA_CERTS": "", "LOG_LEVEL": "", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
 		"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20secret,a=b", "OTEL_RESOURCE_ATTRIBUTES": "b=x%20y,a=1", "K_CE_OVERRIDES": `{"extensions":{"a":"b"}}`,
 	})
@@ -35,6 +35,7 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"CLUSTER_NAME":           {"", ""},
 		"SEVERITY":               {"map", "default"},
 		"SEVERITY_MAP":           {"page=low", "environment"},
+		"SCOPE":                  {"managed=true", "environment"},
 		"IGNORE_ALERTS":          {"", "environment"},
 		"IGNORE_SEVERITIES":      {"none", "default"},
 		"MATCHERS":               {`{team="sre"}`, "environment"},

@@ -24,6 +24,7 @@ var wrong = map[string]struct{ value, message string }{
 	"TARGET_LABELS":         {"rollout=Rollout", `"rollout=Rollout": a kind that is not built in is written group/version/Kind`},
 	"SEVERITY":              {"label", `"label" is not one of ["map" "raw"]`},
 	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
+	"SCOPE":                 {"managed true", `"managed true" is no label selector`},
 	"MATCHERS":              {"team", `"team" are no matchers of the form`},
 	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},
 	"AUDIT_SCHEMA":          {"2027-01", `"2027-01" is not one of ["2026-01" "2026-08"]`},
