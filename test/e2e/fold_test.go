@@ -181,7 +181,7 @@ func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {
 	require.EqualValues(t, 3, count(o))
 	var audited []string
 	for _, e := range w.audit(mapping.SignalDeduplicated) {
-		audited = append(audited, fmt.Sprint(e.Data.AlertName, " ", e.Data.Severity))
+		audited = append(audited, fmt.Sprint(e.Data.SignalName, " ", e.Data.Severity))
 	}
 	require.Equal(t, []string{"DiskFull critical", "DiskFull critical"}, audited)
 }
