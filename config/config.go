@@ -83,14 +83,16 @@ type Config struct {
 	IdentityIgnore   []string                `env:"IDENTITY_IGNORE_LABELS"`
 	ClusterLabel     string                  `env:"CLUSTER_LABEL" envDefault:"cluster"`
 	ClusterName      string                  `env:"CLUSTER_NAME"`
+	Severity         mapping.SeverityMode    `env:"SEVERITY" envDefault:"map"`
 	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
+	Scope            Selector                `env:"SCOPE"`
 	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
 	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
 	Matchers         mapping.Matchers        `env:"MATCHERS"`
 
 	AuditSink      string         `env:"AUDIT_SINK"`
 	Sink           string         `env:"K_SINK"`
-	AuditSchema    mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-01"`
+	AuditSchema    mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
 	AuditMode      AuditMode      `env:"AUDIT_MODE" envDefault:"required"`
 	AuditTokenFile string         `env:"AUDIT_TOKEN_FILE"`
 	AuditCAFile    string         `env:"AUDIT_CA_FILE"`
@@ -153,6 +155,7 @@ func parse[T any](environment map[string]string, c *T) []string {
 			reflect.TypeFor[mapping.Matchers]():     func(s string) (any, error) { return mapping.ParseMatchers(s) },
 			reflect.TypeFor[mapping.TargetRules]():  func(s string) (any, error) { return mapping.ParseTargetRules(s) },
 			reflect.TypeFor[mapping.TargetLabels](): func(s string) (any, error) { return mapping.ParseTargetLabels(s) },
+			reflect.TypeFor[Selector]():             parseSelector,
 			reflect.TypeFor[Overrides]():            parseOverrides,
 			reflect.TypeFor[Milliseconds]():         parseMilliseconds,
 			reflect.TypeFor[Headers]():              parseHeaders,
@@ -258,6 +261,10 @@ func (c *Config) validate() []string {
 	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
 	oneOf(wrong, "FINGERPRINT", c.Fingerprint, mapping.ByAlert, mapping.ByResource)
 	oneOf(wrong, "TARGET", c.Target, TargetLabels, TargetOwner)
+	oneOf(wrong, "SEVERITY", c.Severity, mapping.SeverityMapped, mapping.SeverityRaw)
+	if c.Severity == mapping.SeverityRaw {
+		c.rawSeverity(wrong)
+	}
 	oneOf(wrong, "AUDIT_SCHEMA", c.AuditSchema, mapping.Schema202601, mapping.Schema202608)
 	oneOf(wrong, "AUDIT_MODE", c.AuditMode, AuditRequired, AuditBestEffort)
 	oneOf(wrong, "KUBERNETES_EVENTS", c.KubernetesEvents, On, Off)
@@ -282,6 +289,16 @@ func (c *Config) validate() []string {
 	c.Overrides.validate(wrong, "an audit event", taken)
 	c.OTel.validate(wrong)
 	return problems
+}
+
+// rawSeverity says what does not go with severities that stay as they came.
+func (c *Config) rawSeverity(wrong func(string, ...any)) {
+	if len(c.Severities) > 0 {
+		wrong("SEVERITY_MAP: %q has no effect with SEVERITY=raw, which maps nothing: remove one of the two", c.Severities)
+	}
+	if c.AuditSchema == mapping.Schema202601 {
+		wrong("SEVERITY: %q needs AUDIT_SCHEMA=%s: %s accepts critical, high, medium, low and unknown only", c.Severity, mapping.Schema202608, c.AuditSchema)
+	}
 }
 
 // hostPort, httpURL and readableFile say what is wrong with a variable that is

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"onefire/mapping"
 )
@@ -34,11 +35,12 @@ func defaults() Config {
 		Namespace:        "default",
 		Fingerprint:      mapping.ByAlert,
 		Target:           TargetLabels,
+		Severity:         mapping.SeverityMapped,
 		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor", "TestAlert"},
 		ClusterLabel:     "cluster",
 		IgnoreSeverities: []string{"none"},
 		AuditSink:        sink,
-		AuditSchema:      mapping.Schema202601,
+		AuditSchema:      mapping.Schema202608,
 		AuditMode:        AuditRequired,
 		Reply:            ReplyNone,
 		KubernetesEvents: On,
@@ -90,8 +92,14 @@ func TestEveryVariable(t *testing.T) {
 		"IDENTITY_IGNORE_LABELS": {"build, zone,", func(c *Config) { c.IdentityIgnore = []string{"build", "zone"} }},
 		"CLUSTER_LABEL":          {"k8s_cluster", func(c *Config) { c.ClusterLabel = "k8s_cluster" }},
 		"CLUSTER_NAME":           {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
+		"SEVERITY":               {"raw", func(c *Config) { c.Severity = mapping.SeverityRaw }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
+		}},
+		"SCOPE": {"kubernaut.ai/managed=true", func(c *Config) {
+			s, err := labels.Parse("kubernaut.ai/managed=true")
+			require.NoError(t, err)
+			c.Scope = Selector{s}
 		}},
 		"IGNORE_ALERTS":     {"Watchdog, DeadMansSwitch", func(c *Config) { c.IgnoreAlerts = []string{"Watchdog", "DeadMansSwitch"} }},
 		"IGNORE_SEVERITIES": {"None ,INFO", func(c *Config) { c.IgnoreSeverities = []string{"none", "info"} }},
@@ -102,7 +110,7 @@ func TestEveryVariable(t *testing.T) {
 		}},
 		"AUDIT_SINK":       {"https://sink.example/events?x=1", func(c *Config) { c.AuditSink = "https://sink.example/events?x=1" }},
 		"K_SINK":           {"http://broker", func(c *Config) { c.Sink = "http://broker" }},
-		"AUDIT_SCHEMA":     {"2026-08", func(c *Config) { c.AuditSchema = mapping.Schema202608 }},
+		"AUDIT_SCHEMA":     {"2026-01", func(c *Config) { c.AuditSchema = mapping.Schema202601 }},
 		"AUDIT_MODE":       {"best-effort", func(c *Config) { c.AuditMode = AuditBestEffort }},
 		"AUDIT_TOKEN_FILE": {file, func(c *Config) { c.AuditTokenFile = file }},
 		"AUDIT_CA_FILE":    {file, func(c *Config) { c.AuditCAFile = file }},
@@ -245,22 +253,24 @@ func TestEnvironmentIsTheProcesss(t *testing.T) {
 func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 	c, err := Load(minimal(map[string]string{
 		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
-		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-08",
-		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s",
+		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-01",
+		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s", "CLUSTER_NAME": "eu-1",
 	}))
 	require.NoError(t, err)
 	rules := c.Rules()
 	require.Equal(t, mapping.Rules{
 		Fingerprint:      mapping.ByResource,
+		Severity:         mapping.SeverityMapped,
 		Severities:       mapping.SeverityMap{"page": mapping.Low},
 		Placement:        mapping.PlacementSignal,
 		Namespace:        "ops",
 		IgnoreAlerts:     []string{"A"},
 		IgnoreSeverities: []string{"b"},
 		Matchers:         c.Matchers,
-		Schema:           mapping.Schema202608,
+		Schema:           mapping.Schema202601,
 		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: []string{"zone"}},
 		ClusterLabel:     "k8s",
+		ClusterName:      "eu-1",
 	}, rules)
 	value := reflect.ValueOf(rules)
 	for i := range value.NumField() {

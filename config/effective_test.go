@@ -9,7 +9,7 @@ import (
 func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 	settings, err := Effective(map[string]string{
 		"PORT": "9000", "POD_NAMESPACE": "ops", "IGNORE_ALERTS": "", "MATCHERS": `team="sre"`, "SEVERITY_MAP": "page=low",
-		"TARGETS": ` {team="sre"} name=$pod  kind=Pod;`, "TARGET_LABELS": "app=Pod", "CLUSTER_LABEL": "", "IDENTITY_IGNORE_LABELS": "zone, build",
+		"TARGETS": ` {team="sre"} name=$pod  kind=Pod;`, "TARGET_LABELS": "app=Pod", "CLUSTER_LABEL": "", "SCOPE": " managed = true", "IDENTITY_IGNORE_LABELS": "zone, build",
 		"K_SINK": "https://user:secret@sink/events", "K_CA_CERTS": "", "LOG_LEVEL": "", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
 		"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20secret,a=b", "OTEL_RESOURCE_ATTRIBUTES": "b=x%20y,a=1", "K_CE_OVERRIDES": `{"extensions":{"a":"b"}}`,
 	})
@@ -33,13 +33,15 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"IDENTITY_IGNORE_LABELS": {"zone,build", "environment"},
 		"CLUSTER_LABEL":          {"", "environment"},
 		"CLUSTER_NAME":           {"", ""},
+		"SEVERITY":               {"map", "default"},
 		"SEVERITY_MAP":           {"page=low", "environment"},
+		"SCOPE":                  {"managed=true", "environment"},
 		"IGNORE_ALERTS":          {"", "environment"},
 		"IGNORE_SEVERITIES":      {"none", "default"},
 		"MATCHERS":               {`{team="sre"}`, "environment"},
 		"AUDIT_SINK":             {"https://user:xxxxx@sink/events", "derived"},
 		"K_SINK":                 {"https://user:xxxxx@sink/events", "environment"},
-		"AUDIT_SCHEMA":           {"2026-01", "default"},
+		"AUDIT_SCHEMA":           {"2026-08", "default"},
 		"AUDIT_MODE":             {"required", "default"},
 		"AUDIT_TOKEN_FILE":       {"", ""},
 		"AUDIT_CA_FILE":          {"", ""},

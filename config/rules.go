@@ -6,6 +6,7 @@ import "onefire/mapping"
 func (c Config) Rules() mapping.Rules {
 	return mapping.Rules{
 		Fingerprint:      c.Fingerprint,
+		Severity:         c.Severity,
 		Severities:       c.Severities,
 		Placement:        c.Placement,
 		Namespace:        c.Namespace,
@@ -15,5 +16,6 @@ func (c Config) Rules() mapping.Rules {
 		Schema:           c.AuditSchema,
 		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: c.IdentityIgnore},
 		ClusterLabel:     c.ClusterLabel,
+		ClusterName:      c.ClusterName,
 	}
 }

@@ -22,7 +22,9 @@ var wrong = map[string]struct{ value, message string }{
 	"TARGET":                {"pod", `"pod" is not one of ["labels" "owner"]`},
 	"TARGETS":               {`{team="sre"} kind=Pod`, `entry 1: it has no name`},
 	"TARGET_LABELS":         {"rollout=Rollout", `"rollout=Rollout": a kind that is not built in is written group/version/Kind`},
+	"SEVERITY":              {"label", `"label" is not one of ["map" "raw"]`},
 	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
+	"SCOPE":                 {"managed true", `"managed true" is no label selector`},
 	"MATCHERS":              {"team", `"team" are no matchers of the form`},
 	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},
 	"AUDIT_SCHEMA":          {"2027-01", `"2027-01" is not one of ["2026-01" "2026-08"]`},
@@ -186,6 +188,37 @@ func TestTheVariableThatIsWrongIsNamed(t *testing.T) {
 			maps.Copy(environment, row.environment)
 			_, err := Load(environment)
 			require.ErrorContains(t, err, "wrong configuration: "+row.want)
+		})
+	}
+}
+
+func TestRawSeveritiesDoNotGoWithWhatMapsOrListsThem(t *testing.T) {
+	for reason, row := range map[string]struct {
+		environment map[string]string
+		want        []string
+	}{
+		"a map": {map[string]string{"SEVERITY_MAP": "page=critical"},
+			[]string{`SEVERITY_MAP: "page=critical" has no effect with SEVERITY=raw`}},
+		"the schema that lists five severities": {map[string]string{"AUDIT_SCHEMA": "2026-01"},
+			[]string{`SEVERITY: "raw" needs AUDIT_SCHEMA=2026-08: 2026-01 accepts critical`}},
+		"both": {map[string]string{"SEVERITY_MAP": "page=critical", "AUDIT_SCHEMA": "2026-01"},
+			[]string{`SEVERITY: "raw" needs`, `SEVERITY_MAP: "page=critical" has no effect`}},
+		"a map without an entry": {map[string]string{"SEVERITY_MAP": " ,"}, nil},
+		"ignored severities":     {map[string]string{"IGNORE_SEVERITIES": "none,info"}, nil},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			environment := minimal(map[string]string{"SEVERITY": "raw"})
+			maps.Copy(environment, row.environment)
+			_, err := Load(environment)
+			if row.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			got := problems(t, err)
+			require.Len(t, got, len(row.want))
+			for i, want := range row.want {
+				require.Contains(t, got[i], want)
+			}
 		})
 	}
 }

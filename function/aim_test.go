@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 
 	"onefire/config"
@@ -162,11 +163,21 @@ func TestOwnersAreFoundOnlyWhereConfigured(t *testing.T) {
 	}))
 	defer server.Close()
 	client := &rest.Config{Host: server.URL}
-	o, err := newOwners(client, config.Config{Target: config.TargetLabels})
+	o, in, err := newOwners(client, config.Config{Target: config.TargetLabels})
 	require.NoError(t, err)
 	require.Nil(t, o)
-	o, err = newOwners(client, config.Config{Target: config.TargetOwner, ClusterName: "eu-1"})
+	require.Nil(t, in)
+	everything := config.Selector{Selector: labels.Everything()}
+	o, in, err = newOwners(client, config.Config{Target: config.TargetLabels, Scope: everything})
 	require.NoError(t, err)
+	require.Nil(t, o)
+	require.NotNil(t, in)
+	o, in, err = newOwners(client, config.Config{Target: config.TargetOwner, Scope: everything})
+	require.NoError(t, err)
+	require.Equal(t, o, in, "one Get answers both questions")
+	o, in, err = newOwners(client, config.Config{Target: config.TargetOwner, ClusterName: "eu-1"})
+	require.NoError(t, err)
+	require.Nil(t, in)
 	for cluster, want := range map[string]owner.Result{"": owner.Refused, "eu-1": owner.Refused, "eu-2": owner.OtherCluster} {
 		found, err := o.Find(t.Context(), mapping.Signal{Cluster: cluster, Target: mapping.Target{APIVersion: "v1", Kind: "Pod", Name: "p" + cluster, Namespace: "shop"}})
 		require.NoError(t, err)

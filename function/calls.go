@@ -141,7 +141,7 @@ func (c *calls) again(ctx context.Context) {
 type call struct{ verb, resource, namespace string }
 
 // resources are those that are asked for; there is no other but by mistake.
-var resources = []string{"remediationrequests", "events", "tokenreviews", "pods", "replicasets", "deployments", "statefulsets", "daemonsets", "jobs", "cronjobs"}
+var resources = []string{"remediationrequests", "events", "tokenreviews", "pods", "replicasets", "deployments", "statefulsets", "daemonsets", "jobs", "cronjobs", "namespaces", "nodes", "persistentvolumes"}
 
 // callOf reads a request's path:
 // …/apis/<group>/<version>/[namespaces/<namespace>/]<resource>[/<name>[/…]], or

@@ -124,7 +124,7 @@ type fixture struct {
 
 func newFixture() *fixture {
 	f := &fixture{Function: New(), dedup: &fakeDedup{}, sink: &fakeSink{}, log: &strings.Builder{}}
-	c := config.Config{Namespace: "ns", AuditMode: config.AuditRequired, Reply: config.ReplyNone, AuditSchema: mapping.Schema202601,
+	c := config.Config{Namespace: "ns", AuditMode: config.AuditRequired, Reply: config.ReplyNone, AuditSchema: mapping.Schema202608,
 		IgnoreAlerts: []string{"Watchdog"}, IgnoreSeverities: []string{"none"}}
 	unwatched, err := telemetry.Start(context.Background(), telemetry.Options{})
 	if err != nil {

@@ -58,7 +58,9 @@ type parts struct {
 	rules  mapping.Rules
 	dedup  deduplicator
 	// owners is nil unless TARGET=owner.
-	owners    owners
+	owners owners
+	// scopes is nil unless SCOPE is set.
+	scopes    scopes
 	sink      sink
 	senders   senders
 	log       *slog.Logger
@@ -122,7 +124,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	p.cool = f.warm(ctx, p)
 	f.parts.Store(p)
 	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
-		"severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
+		"scope", c.Scope.String(), "severity", c.Severity, "severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
 }
 
@@ -147,7 +149,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, err
 	}
-	o, err := newOwners(client, c)
+	o, in, err := newOwners(client, c)
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +183,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		rules:     c.Rules(),
 		dedup:     d,
 		owners:    o,
+		scopes:    in,
 		sink:      s,
 		senders:   who,
 		log:       log,

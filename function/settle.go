@@ -41,6 +41,9 @@ type result struct {
 	reason mapping.Reason
 	// aimed says how the signal's target was found; empty where its labels name it.
 	aimed owner.Result
+	// unread says why the labels that SCOPE asks for could not be read; empty where
+	// they were.
+	unread owner.Result
 	// name is the RemediationRequest's, count its occurrence count with this
 	// alert, uid its UID where it was counted; all empty where there is none.
 	name  string
@@ -54,7 +57,7 @@ type result struct {
 
 func (r result) log(ctx context.Context, log *slog.Logger) {
 	level := slog.LevelInfo
-	if r.err != nil || r.aimed == owner.Forbidden || r.aimed == owner.Refused {
+	if r.err != nil || r.aimed == owner.Forbidden || r.aimed == owner.Refused || r.unread != "" {
 		level = slog.LevelWarn
 	}
 	attributes := []slog.Attr{
@@ -65,6 +68,9 @@ func (r result) log(ctx context.Context, log *slog.Logger) {
 	}
 	if r.aimed != "" {
 		attributes = append(attributes, slog.String("target", r.signal.Target.Kind+"/"+r.signal.Target.Name), slog.String("owner", string(r.aimed)))
+	}
+	if r.unread != "" {
+		attributes = append(attributes, slog.String("scope", string(r.unread)))
 	}
 	if r.name != "" {
 		attributes = append(attributes, slog.String("object", r.signal.Namespace+"/"+r.name), slog.Int("count", int(r.count)))

@@ -13,7 +13,9 @@ type Schema string
 const (
 	// Schema202601 says alert_name, prometheus-alert and cluster_name.
 	Schema202601 Schema = "2026-01"
-	// Schema202608 says signal_name, alert and cluster_id.
+	// Schema202608 says signal_name, alert and cluster_id, with the same value in
+	// cluster_name: releases v1.0 to v1.5.7 know only that, later ones only cluster_id,
+	// and each drops a field that it does not know.
 	Schema202608 Schema = "2026-08"
 )
 
@@ -133,7 +135,7 @@ func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 		EventType: k.eventType, Action: k.action, Outcome: k.outcome,
 		ActorType: k.actorType, ActorID: k.actorID,
 		CorrelationID: d.Request, ResourceType: k.resourceType, ResourceID: s.Fingerprint,
-		Namespace: s.Namespace, Severity: s.Severity,
+		Namespace: s.Namespace, Severity: s.Severity, ClusterName: s.Cluster,
 		Data: AuditEventData{
 			EventType: k.eventType, SignalType: r.Schema.SignalType(),
 			Namespace: s.Target.Namespace, Fingerprint: s.Fingerprint, Severity: s.Severity,
@@ -149,7 +151,7 @@ func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 	if r.Schema == Schema202608 {
 		a.ClusterID, a.Data.SignalName = s.Cluster, name
 	} else {
-		a.ClusterName, a.Data.AlertName = s.Cluster, name
+		a.Data.AlertName = name
 	}
 	if a.Data.Namespace == "" {
 		// The contract requires one; what is cluster-scoped is filed where

@@ -13,6 +13,9 @@ const (
 
 	// maxName is the CRD's maxLength of signalName, clusterID and names.
 	maxName = 253
+	// maxSeverity is the CRD's maxLength of a severity, in bytes: no text has more
+	// characters than bytes.
+	maxSeverity = 50
 	// maxKey is the longest label or annotation name kept whole.
 	maxKey = 253
 	// maxLabels and maxAnnotations are entries kept per alert, beside the one

@@ -61,10 +61,10 @@ func targetBroken(t Target) error {
 }
 
 func severityBroken(s Severity) error {
-	if !slices.Contains([]Severity{Critical, High, Medium, Low, Unknown}, s) {
-		return fmt.Errorf("severity %q is rejected by DataStorage", s)
+	if s == "" {
+		return errors.New("the CRD takes no empty severity")
 	}
-	return nil
+	return textBroken("severity", string(s), maxSeverity)
 }
 
 // mapBroken counts the entry that tells of a cut beside the others: it is there

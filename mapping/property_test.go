@@ -74,6 +74,7 @@ var anyRules = rapid.Custom(func(t *rapid.T) Rules {
 		Placement:   rapid.SampledFrom([]Placement{PlacementFixed, PlacementSignal}).Draw(t, "placement"),
 		Schema:      rapid.SampledFrom([]Schema{Schema202601, Schema202608}).Draw(t, "schema"),
 		Severities:  SeverityMap{"page": Medium},
+		Severity:    rapid.SampledFrom([]SeverityMode{SeverityMapped, SeverityRaw}).Draw(t, "severity"),
 		Namespace:   "ops",
 	}
 })

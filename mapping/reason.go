@@ -55,6 +55,9 @@ const (
 	Unmatched
 	// NotFiring: it is silenced, pending, or otherwise does not fire.
 	NotFiring
+	// Unmanaged: neither its target nor the target's namespace fits the configured
+	// scope.
+	Unmanaged
 	// Malformed: it is no alert, or has no alertname.
 	Malformed
 	// Rejected: the API server will never take it.
@@ -82,6 +85,7 @@ var reasons = map[Reason]struct {
 	IgnoredSeverity:   {"ignored_severity", Filtered},
 	Unmatched:         {"unmatched", Filtered},
 	NotFiring:         {"not_firing", Filtered},
+	Unmanaged:         {"unmanaged", Filtered},
 	Malformed:         {"malformed", Invalid},
 	Rejected:          {"rejected", Invalid},
 	Unavailable:       {"unavailable", Unsettled},

@@ -60,6 +60,7 @@ func TestEveryReasonHasANameAndADecision(t *testing.T) {
 		"IgnoredSeverity":   {IgnoredSeverity, "ignored_severity", Filtered},
 		"Unmatched":         {Unmatched, "unmatched", Filtered},
 		"NotFiring":         {NotFiring, "not_firing", Filtered},
+		"Unmanaged":         {Unmanaged, "unmanaged", Filtered},
 		"Malformed":         {Malformed, "malformed", Invalid},
 		"Rejected":          {Rejected, "rejected", Invalid},
 		"Unavailable":       {Unavailable, "unavailable", Unsettled},

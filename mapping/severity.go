@@ -5,9 +5,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
-// Severity is one of the five that DataStorage accepts.
+// Severity is one of the five below, or with [SeverityRaw] a text of the alert's
+// author.
 type Severity string
 
 // The severities, from worst to least known.
@@ -21,13 +23,26 @@ const (
 
 var severities = []Severity{Critical, High, Medium, Low, Unknown}
 
-// Rank is 0 for the worst severity, and higher the less severe one is; highest
-// for what is none of them.
+// SeverityMode says what becomes of the text of an alert's severity label.
+type SeverityMode string
+
+// The severity modes.
+const (
+	// SeverityMapped: the text becomes one of the five severities.
+	SeverityMapped SeverityMode = "map"
+	// SeverityRaw: the text stays as it came. The system that reads it maps it.
+	SeverityRaw SeverityMode = "raw"
+)
+
+// Rank is 0 for the worst severity, and higher the less severe one is. A raw text
+// ranks as the severity that the built-in table maps it to, and below all five where
+// the table does not know it.
 func (s Severity) Rank() int {
-	if i := slices.Index(severities, s); i >= 0 {
-		return i
+	known, ok := builtin[normal(string(s))]
+	if !ok {
+		return len(severities)
 	}
-	return len(severities)
+	return slices.Index(severities, known)
 }
 
 // builtin holds what 23 public rule sets write in their severity labels, the
@@ -81,6 +96,31 @@ func (m SeverityMap) String() string {
 		pairs = append(pairs, from+"="+string(m[from]))
 	}
 	return strings.Join(pairs, ",")
+}
+
+// severity is an alert's severity, by the text of its label.
+func (r Rules) severity(label string) Severity {
+	if r.Severity == SeverityRaw {
+		return rawSeverity(label)
+	}
+	return severity(label, r.Severities)
+}
+
+// rawSeverity keeps a text as it came, within what the RemediationRequest takes:
+// clean, without spaces around it, and cut at a whole character.
+func rawSeverity(label string) Severity {
+	text := strings.TrimSpace(clean(label))
+	if len(text) > maxSeverity {
+		end := maxSeverity
+		for !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = strings.TrimSpace(text[:end])
+	}
+	if text == "" {
+		return Unknown
+	}
+	return Severity(text)
 }
 
 // severity maps the text of a severity label; over goes before the built-in table.

@@ -30,8 +30,60 @@ func TestSeverity(t *testing.T) {
 }
 
 func TestSeveritiesRankFromTheWorstToTheLeastKnown(t *testing.T) {
-	for i, s := range []Severity{Critical, High, Medium, Low, Unknown, "page"} {
+	for i, s := range []Severity{Critical, High, Medium, Low, Unknown, "team-a"} {
 		require.Equal(t, i, s.Rank(), "%s", s)
+	}
+}
+
+func TestRawTextsRankAsTheTableMapsThem(t *testing.T) {
+	for want, texts := range words {
+		for _, text := range texts {
+			rank := want.Rank()
+			if want == Unknown && text != "unknown" {
+				rank = Unknown.Rank() + 1
+			}
+			require.Equal(t, rank, Severity(text).Rank(), "%s", text)
+			require.Equal(t, rank, Severity(strings.ToUpper(text)).Rank(), "%s: case does not matter", text)
+		}
+	}
+}
+
+func TestRawSeverity(t *testing.T) {
+	for reason, row := range map[string]struct {
+		text string
+		want Severity
+	}{
+		"a word of the table is not mapped":     {"warning", "warning"},
+		"case stays":                            {"Warning", "Warning"},
+		"spaces around it go":                   {" \tP1\n", "P1"},
+		"spaces in it stay":                     {"team a", "team a"},
+		"nothing":                               {"", Unknown},
+		"spaces alone":                          {" \n", Unknown},
+		"50 bytes":                              {strings.Repeat("s", 50), Severity(strings.Repeat("s", 50))},
+		"more than 50 bytes":                    {strings.Repeat("s", 51), Severity(strings.Repeat("s", 50))},
+		"a character across the 50th byte":      {"s" + strings.Repeat("é", 25), Severity("s" + strings.Repeat("é", 24))},
+		"a character that begins behind it":     {strings.Repeat("é", 26), Severity(strings.Repeat("é", 25))},
+		"a space at the cut":                    {strings.Repeat("s", 49) + " more", Severity(strings.Repeat("s", 49))},
+		"a control character":                   {"a\x00b", "a\ufffdb"},
+		"bytes that are not a character of any": {"a\xff", "a\ufffd"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			s, err := Rules{Severity: SeverityRaw}.Signal(Alert{Labels: map[string]string{"alertname": "A", "severity": row.text}}, now)
+			require.NoError(t, err)
+			require.Equal(t, row.want, s.Severity)
+			for _, e := range (Rules{Severity: SeverityRaw, Schema: Schema202608}).Audit(s, Record{Decision: New, Request: request, Count: 1}, now) {
+				require.Equal(t, row.want, e.Severity)
+				require.Equal(t, row.want, e.Data.Severity)
+			}
+		})
+	}
+}
+
+func TestIgnoredSeveritiesAreTheLabelsWhateverBecomesOfThem(t *testing.T) {
+	for _, mode := range []SeverityMode{SeverityMapped, SeverityRaw} {
+		reason, ignored := Rules{Severity: mode, IgnoreSeverities: []string{"none"}}.Ignored(Alert{Labels: map[string]string{"alertname": "A", "severity": " NONE"}})
+		require.True(t, ignored)
+		require.Equal(t, IgnoredSeverity, reason)
 	}
 }
 

@@ -40,8 +40,10 @@ var ErrNoAlertname = errors.New("the alert has no alertname label")
 // Rules are the configured part of the mapping.
 type Rules struct {
 	Fingerprint FingerprintMode
-	Severities  SeverityMap
-	Placement   Placement
+	// Severity says whether Severities and the built-in table map the severity label.
+	Severity   SeverityMode
+	Severities SeverityMap
+	Placement  Placement
 	// Namespace is where RemediationRequests go with [PlacementFixed], and
 	// what stands in where an alert names no valid namespace.
 	Namespace string
@@ -58,6 +60,9 @@ type Rules struct {
 	// ClusterLabel is the label that names an alert's Kubernetes cluster; empty
 	// for none.
 	ClusterLabel string
+	// ClusterName is this cluster's name in that label; empty where it has none. An
+	// alert with that name is the same as one without the label.
+	ClusterName string
 }
 
 // Signal is an alert in the terms of a RemediationRequest. All of its texts are
@@ -77,7 +82,7 @@ type Signal struct {
 	Host Target
 	// AlertID tells the alerts of one fingerprint apart: [LabelsID] of Labels.
 	AlertID string
-	// Cluster is the alert's cluster label; often empty.
+	// Cluster is the alert's cluster label; empty for an alert of this cluster.
 	Cluster string
 	// Namespace is where the RemediationRequest belongs.
 	Namespace   string
@@ -115,7 +120,7 @@ func (r Rules) Signal(a Alert, at time.Time) (Signal, error) {
 	s := Signal{
 		Fingerprint: r.fingerprint(a.Labels, t),
 		Name:        cut(a.Labels["alertname"], maxName),
-		Severity:    severity(a.Labels["severity"], r.Severities),
+		Severity:    r.severity(a.Labels["severity"]),
 		Target: Target{
 			APIVersion: t.APIVersion,
 			Kind:       t.Kind,
@@ -175,12 +180,18 @@ func (r Rules) fingerprint(labels map[string]string, t Target) string {
 	return digest([]byte(text))
 }
 
-// cluster is the name of an alert's Kubernetes cluster; empty where no label says it.
+// cluster is the name of an alert's Kubernetes cluster; empty where no label says it,
+// and for this cluster.
 func (r Rules) cluster(labels map[string]string) string {
-	if r.ClusterLabel == "" {
+	if r.ClusterLabel == "" || r.ofThisCluster(labels) {
 		return ""
 	}
 	return labels[r.ClusterLabel]
+}
+
+// ofThisCluster tells whether the cluster label has this cluster's name.
+func (r Rules) ofThisCluster(labels map[string]string) bool {
+	return r.ClusterLabel != "" && r.ClusterName != "" && labels[r.ClusterLabel] == r.ClusterName
 }
 
 func (r Rules) namespace(t Target) string {

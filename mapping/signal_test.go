@@ -3,6 +3,7 @@ package mapping
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,44 @@ func TestFingerprint(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnAlertOfThisClusterIsTheSameAsOneWithoutTheLabel(t *testing.T) {
+	rules := func(mode FingerprintMode) Rules {
+		return Rules{Fingerprint: mode, ClusterLabel: "k8s", ClusterName: "eu-1", Namespace: "ops", Schema: Schema202608}
+	}
+	for reason, labels := range map[string]map[string]string{
+		"about an object":   {"alertname": "Crash", "namespace": "payments", "pod": "api-0"},
+		"without an object": {"alertname": "Slow", "url": "https://shop"},
+	} {
+		for _, mode := range []FingerprintMode{ByAlert, ByResource} {
+			t.Run(reason+" "+string(mode), func(t *testing.T) {
+				with := func(cluster string) Signal {
+					all := maps.Clone(labels)
+					all["k8s"] = cluster
+					return signalOf(t, rules(mode), all)
+				}
+				own, other := with("eu-1"), with("eu-2")
+				require.Equal(t, signalOf(t, rules(mode), labels).Fingerprint, own.Fingerprint)
+				require.Equal(t, signalOf(t, rules(mode), labels).Target, own.Target)
+				require.Empty(t, own.Cluster)
+				require.Equal(t, "eu-1", own.Labels["k8s"], "the label itself stays")
+				require.Equal(t, "eu-2", other.Cluster)
+				require.NotEqual(t, own.Fingerprint, other.Fingerprint)
+				for _, e := range rules(mode).Audit(own, Record{Decision: New, Request: request, Count: 1}, now) {
+					require.Empty(t, e.ClusterID+e.ClusterName)
+				}
+				aimed := rules(mode).Aim(own, Alert{Labels: own.Labels}, Target{Kind: "Node", Name: "n1"})
+				without := rules(mode).Aim(own, Alert{Labels: labels}, Target{Kind: "Node", Name: "n1"})
+				require.Equal(t, without.Fingerprint, aimed.Fingerprint, "another target changes nothing")
+			})
+		}
+	}
+}
+
+func TestWithoutAClustersLabelItsNameMeansNothing(t *testing.T) {
+	labels := map[string]string{"alertname": "Slow", "": "eu-1", "cluster": "eu-1"}
+	require.Equal(t, signalOf(t, Rules{Namespace: "ops"}, labels), signalOf(t, Rules{Namespace: "ops", ClusterName: "eu-1"}, labels))
 }
 
 func TestFingerprintIsTheSameAcrossReleases(t *testing.T) {

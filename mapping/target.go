@@ -57,7 +57,11 @@ func (r Rules) target(a Alert) aim {
 // unknown is the target of an alert that names no object.
 func (r Rules) unknown(l labels) Target {
 	namespace, _ := l.namespace()
-	return Target{Kind: KindUnknown, Name: LabelsID(l.identity(r.Targets.Ignored)), Namespace: namespace}
+	identity := l.identity(r.Targets.Ignored)
+	if r.ofThisCluster(identity) {
+		delete(identity, r.ClusterLabel)
+	}
+	return Target{Kind: KindUnknown, Name: LabelsID(identity), Namespace: namespace}
 }
 
 // labels are an alert's, with the names by which they are read.

@@ -74,28 +74,30 @@ func known(t mapping.Target) mapping.Target {
 // them there and reading them here.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-// get asks for an object's controller, or for the node of a host; it is zero where
-// the object has none. The error is the API server's answer where it gave one.
-func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mapping.Target, err error) {
+// get reads an object: whether it fits the scope, and its controller or the node of a
+// host, which is zero where the object has none. The error is the API server's answer
+// where it gave one.
+func (r *Resolver) get(ctx context.Context, t mapping.Target) (answer, error) {
 	accept := metadataOnly
 	if t.Kind == hostKind {
 		accept = "application/json" // A pod's metadata does not say its node.
 	}
-	stream, err := r.client.Get().AbsPath(path(t)).SetHeader("Accept", accept).Timeout(callTimeout).Stream(ctx)
+	stream, err := r.client.Get().AbsPath(place(t)).SetHeader("Accept", accept).Timeout(callTimeout).Stream(ctx)
 	if err != nil {
-		return mapping.Target{}, err
+		return answer{}, err
 	}
 	defer stream.Close()
 	body, err := io.ReadAll(io.LimitReader(stream, maxAnswer+1))
 	if err != nil {
-		return mapping.Target{}, fmt.Errorf("reading the answer: %w", err)
+		return answer{}, fmt.Errorf("reading the answer: %w", err)
 	}
 	if len(body) > maxAnswer {
-		return mapping.Target{}, errTooLarge
+		return answer{}, errTooLarge
 	}
 	var object struct {
 		Metadata struct {
-			Name            string `json:"name"`
+			Name            string            `json:"name"`
+			Labels          map[string]string `json:"labels"`
 			OwnerReferences []struct {
 				APIVersion string `json:"apiVersion"`
 				Kind       string `json:"kind"`
@@ -108,14 +110,16 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mappin
 		} `json:"spec"`
 	}
 	if err := json.Unmarshal(body, &object); err != nil || object.Metadata.Name != t.Name {
-		return mapping.Target{}, fmt.Errorf("the answer is not that object's metadata: %w", errors.Join(err, errOther))
+		return answer{}, fmt.Errorf("the answer is not that object's metadata: %w", errors.Join(err, errOther))
 	}
+	a := answer{result: Resolved, fits: r.fits(object.Metadata.Labels)}
 	if t.Kind == hostKind {
 		if name := object.Spec.NodeName; len(validation.IsDNS1123Subdomain(name)) == 0 {
-			return mapping.Target{APIVersion: "v1", Kind: "Node", Name: name}, nil
+			a.controller = mapping.Target{APIVersion: "v1", Kind: "Node", Name: name}
 		}
-		return mapping.Target{}, nil
+		return a, nil
 	}
+	var controller mapping.Target
 	for _, o := range object.Metadata.OwnerReferences {
 		// One at most is the controller. A Node is that of a static pod.
 		if o.Controller && o.Kind != "Node" {
@@ -123,9 +127,10 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (controller mappin
 		}
 	}
 	if max(len(controller.APIVersion), len(controller.Kind)) > maxKind || len(validation.IsDNS1123Subdomain(controller.Name)) > 0 {
-		return mapping.Target{}, nil // The API server lets anything be written there.
+		return a, nil // The API server lets anything be written there.
 	}
-	return controller, nil
+	a.controller = controller
+	return a, nil
 }
 
 var (

@@ -17,6 +17,9 @@
 // moment is an error, and the alert must wait for its redelivery: settled on
 // the pod now and on its Deployment later, one fire would have two objects.
 //
+// With a scope it also tells which alerts are to become objects: those whose target
+// or its namespace has labels that fit. One Get answers both questions.
+//
 // A pod that is gone, as one often is when its alert comes, keeps its owner in
 // two ways: a process that asked before remembers it; and the names of pods,
 // ReplicaSets and Jobs begin with those of what made them. A name is believed

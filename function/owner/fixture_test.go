@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,6 +27,8 @@ type fakeAPI struct {
 	// owners maps "resource/name" of an object that is there to its owner
 	// references in JSON.
 	owners map[string]string
+	// labels maps an object that is there to its labels in JSON.
+	labels map[string]string
 	// answers go before that: all that is to be said of one object.
 	answers map[string]http.HandlerFunc
 	calls   []string
@@ -41,10 +44,14 @@ func controlled(by string) string {
 var paths = map[string]string{
 	"pods": "/api/v1", "replicasets": "/apis/apps/v1", "deployments": "/apis/apps/v1", "statefulsets": "/apis/apps/v1",
 	"daemonsets": "/apis/apps/v1", "jobs": "/apis/batch/v1", "cronjobs": "/apis/batch/v1",
+	"namespaces": "/api/v1", "nodes": "/api/v1", "persistentvolumes": "/api/v1",
 }
 
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	group, object, _ := strings.Cut(r.URL.Path, "/namespaces/shop/")
+	group, object, namespaced := strings.Cut(r.URL.Path, "/namespaces/shop/")
+	if !namespaced {
+		group, object = "/api/v1", strings.TrimPrefix(r.URL.Path, "/api/v1/")
+	}
 	resource, name, _ := strings.Cut(object, "/")
 	if r.Method != http.MethodGet || r.URL.Query().Has("resourceVersion") || paths[resource] != group ||
 		!strings.HasPrefix(r.Header.Get("Accept"), metadataOnly) && (resource != "pods" || r.Header.Get("Accept") != "application/json") {
@@ -54,14 +61,16 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.calls = append(f.calls, object)
 	owners, there := f.owners[object]
+	labels, labelled := f.labels[object]
+	owners, labels = cmp.Or(owners, "null"), cmp.Or(labels, "null")
 	special := f.answers[object]
 	f.mu.Unlock()
 	switch {
 	case special != nil:
 		special(w, r)
-	case there:
+	case there || labelled:
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":%q,"ownerReferences":%s}}`, name, owners)
+		fmt.Fprintf(w, `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":%q,"labels":%s,"ownerReferences":%s}}`, name, labels, owners)
 	default:
 		status(http.StatusNotFound, "NotFound")(w, r)
 	}
@@ -95,9 +104,14 @@ func (f *fakeAPI) answer(object string, with http.HandlerFunc) {
 // resolver asks that API server.
 func (f *fakeAPI) resolver(t testing.TB) *Resolver {
 	t.Helper()
+	return f.resolverWith(t, Options{Cluster: "here"})
+}
+
+func (f *fakeAPI) resolverWith(t testing.TB, o Options) *Resolver {
+	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	r, err := New(&rest.Config{Host: server.URL}, "here")
+	r, err := New(&rest.Config{Host: server.URL}, o)
 	require.NoError(t, err)
 	r.pause = time.Millisecond
 	t.Cleanup(func() { r.client.(*rest.RESTClient).Client.CloseIdleConnections() })

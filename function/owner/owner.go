@@ -9,6 +9,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
@@ -64,6 +65,8 @@ type Resolver struct {
 	client rest.Interface
 	// cluster is the cluster label of alerts on this API server's cluster.
 	cluster string
+	// scope is what targets must fit; nil without [Options.Scope].
+	scope labels.Selector
 	// memory holds what was last said of objects, the gone ones too.
 	memory *lru.Cache[mapping.Target, answer]
 	flight singleflight.Group
@@ -78,13 +81,23 @@ type answer struct {
 	// result is [Resolved] where the object is there.
 	result     Result
 	controller mapping.Target
-	at         time.Time
+	// fits tells whether its labels fit the scope.
+	fits bool
+	at   time.Time
 }
 
-// New makes a Resolver of a client configuration, which it copies, for the
-// cluster that alerts call by that label; those without the label are of this
-// cluster too. It opens no connection.
-func New(config *rest.Config, cluster string) (*Resolver, error) {
+// Options are what a [Resolver] needs to know.
+type Options struct {
+	// Cluster is the cluster label of alerts on the API server's own cluster. Those
+	// without the label are of that cluster too.
+	Cluster string
+	// Scope selects the targets that [Resolver.Scope] lets through; nil for all.
+	Scope labels.Selector
+}
+
+// New makes a Resolver of a client configuration, which it copies. It opens no
+// connection.
+func New(config *rest.Config, o Options) (*Resolver, error) {
 	api, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
 	if err != nil {
 		return nil, err
@@ -93,7 +106,7 @@ func New(config *rest.Config, cluster string) (*Resolver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of owners: %w", err)
 	}
-	return &Resolver{client: api, cluster: cluster, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now, pause: refusalPause}, nil
+	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now, pause: refusalPause}, nil
 }
 
 // Find finds the top-level controller of the object that a signal's labels name,
@@ -172,16 +185,25 @@ func (r *Resolver) byName(ctx context.Context, t mapping.Target) (answer, error)
 	return found, nil
 }
 
-// look asks what controls an object, unless that is known. Those who ask at the
+// named is an object as people write it.
+func named(t mapping.Target) string {
+	if t.Namespace == "" {
+		return t.Kind + " " + t.Name
+	}
+	return t.Kind + " " + t.Namespace + "/" + t.Name
+}
+
+// look asks what controls an object and whether it fits the scope, unless that is
+// known. Those who ask at the
 // same time share one Get.
 func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
 	if err := ctx.Err(); err != nil {
-		return answer{}, fmt.Errorf("looking for the owner of %s %s/%s: %w", t.Kind, t.Namespace, t.Name, err)
+		return answer{}, fmt.Errorf("reading %s: %w", named(t), err)
 	}
 	if a, ok := r.remembered(t); ok {
 		return a, nil
 	}
-	a, err, _ := r.flight.Do(t.Kind+" "+path(t), func() (any, error) {
+	a, err, _ := r.flight.Do(t.Kind+" "+place(t), func() (any, error) {
 		if a, ok := r.remembered(t); ok { // Another flight has just landed.
 			return a, nil
 		}
@@ -191,7 +213,7 @@ func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
 		return r.ask(ctx, t)
 	})
 	if err != nil {
-		return answer{}, fmt.Errorf("looking for the owner of %s %s/%s: %w", t.Kind, t.Namespace, t.Name, err)
+		return answer{}, fmt.Errorf("reading %s: %w", named(t), err)
 	}
 	return a.(answer), nil
 }
@@ -225,7 +247,7 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 	before, ok := r.memory.Peek(t)
 	if ok && a.result == Gone && (before.result == Resolved || before.result == Remembered) {
 		// A name is not used again but for the same owner's next pod.
-		a = answer{result: Remembered, controller: before.controller}
+		a = answer{result: Remembered, controller: before.controller, fits: before.fits}
 	}
 	a.at = r.now()
 	r.memory.Add(t, a)
@@ -238,9 +260,9 @@ func (r *Resolver) say(ctx context.Context, t mapping.Target) (answer, error) {
 		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
 	}
 	defer r.places.Release(1)
-	controller, err := r.get(ctx, t)
+	a, err := r.get(ctx, t)
 	if err == nil {
-		return answer{result: Resolved, controller: controller}, nil
+		return a, nil
 	}
 	result, ok := final(err)
 	if !ok {

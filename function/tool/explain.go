@@ -21,8 +21,9 @@ import (
 // forecaster says what one more alert would come to.
 type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error)
 
-// aimer finds the target of an alert.
-type aimer func(ctx context.Context, s mapping.Signal) (owner.Found, error)
+// aimer gives a signal the target that the function would give it. The reason is not
+// zero where that target is not in the scope.
+type aimer func(ctx context.Context, a mapping.Alert, s mapping.Signal) (aimed mapping.Signal, how owner.Result, reason mapping.Reason, err error)
 
 func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
 	f, o := flags("explain", s)
@@ -80,8 +81,11 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 	})
 }
 
-// warnOfOwners says that without a cluster nothing can be said of owners.
+// warnOfOwners says that without a cluster nothing can be said of owners and scopes.
 func warnOfOwners(c config.Config, w io.Writer) {
+	if c.Scope.Selector != nil {
+		fmt.Fprintln(w, "onefire: every alert is taken to be in the scope; SCOPE asks the API server for labels: name it with -kubeconfig")
+	}
 	if c.Target == config.TargetOwner {
 		fmt.Fprintln(w, "onefire: the targets are those of the labels; TARGET=owner asks the API server for their controllers: name it with -kubeconfig")
 	}
@@ -140,8 +144,8 @@ func parse(data []byte, now time.Time) ([]delivery, error) {
 	return all, nil
 }
 
-// cluster looks at the objects that are there, and with TARGET=owner at what
-// controls targets.
+// cluster looks at the objects that are there, with TARGET=owner at what controls
+// targets, and with SCOPE at their labels.
 func cluster(kubeconfig string, c config.Config) (forecaster, aimer, error) {
 	client, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -162,18 +166,34 @@ func cluster(kubeconfig string, c config.Config) (forecaster, aimer, error) {
 	}, aim, nil
 }
 
-// owners finds the owners of targets with TARGET=owner, and is nil without it.
+// owners finds the owners of targets with TARGET=owner, and with SCOPE whether they are
+// in it. It is nil without both.
 func owners(client *rest.Config, c config.Config) (aimer, error) {
-	if c.Target != config.TargetOwner {
+	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return nil, nil
 	}
-	r, err := owner.New(client, c.ClusterName)
+	r, err := owner.New(client, owner.Options{Cluster: c.ClusterName, Scope: c.Scope.Selector})
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	rules := c.Rules()
+	return func(ctx context.Context, a mapping.Alert, s mapping.Signal) (mapping.Signal, owner.Result, mapping.Reason, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		return r.Find(ctx, s)
+		var found owner.Found
+		if c.Target == config.TargetOwner {
+			var err error
+			if found, err = r.Find(ctx, s); err != nil {
+				return s, "", 0, err
+			}
+			if found.Result != "" && found.Target != s.Target {
+				s = rules.Aim(s, a, found.Target)
+			}
+		}
+		scoped, err := r.Scope(ctx, s)
+		if err != nil || scoped.In {
+			return s, found.Result, 0, err
+		}
+		return s, found.Result, mapping.Unmanaged, nil
 	}, nil
 }

@@ -104,3 +104,34 @@ func TestOwnersAreTheTargetsOfABacktest(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, problems, "TARGET=owner asks the API server", "it would ask")
 }
+
+func TestTheScopeIsAskedOfTheCluster(t *testing.T) {
+	const in = `{"labels":{"alertname":"A","namespace":"shop","pod":"p"}}`
+	environment := map[string]string{"SCOPE": "team=shop"}
+	code, out, problems := run(t, in, environment, "explain", "-kubeconfig", kubeconfigOf(t, nil), "-")
+	require.Zero(t, code, problems)
+	require.Contains(t, out, "filtered (unmanaged)")
+	require.Empty(t, problems)
+
+	code, out, problems = run(t, in, environment, "explain", "-")
+	require.Zero(t, code)
+	require.Contains(t, out, "new (first_seen)")
+	require.Contains(t, problems, "every alert is taken to be in the scope; SCOPE asks the API server for labels")
+
+	down := kubeconfigOf(t, map[string]int{"/api/v1/namespaces/shop": http.StatusUnauthorized})
+	code, _, problems = run(t, in, environment, "explain", "-kubeconfig", down, "-")
+	require.Equal(t, 1, code)
+	require.Contains(t, problems, "reading Namespace shop")
+
+	code, out, problems = run(t, in, map[string]string{"SCOPE": "team shop"}, "explain", "-")
+	require.Equal(t, 1, code, out)
+	require.Contains(t, problems, `SCOPE: "team shop" is no label selector`)
+}
+
+func TestABacktestFiltersWhatIsNotInTheScope(t *testing.T) {
+	s := fired(t, map[string]string{"namespace": "shop", "pod": "db-0"}, map[string]string{"namespace": "shop", "pod": "db-1"})
+	code, out, problems := quick(t, s.URL, map[string]string{"SCOPE": "team=shop", "TARGET": "owner"}, "-since", "1h", "-kubeconfig", kubeconfigOf(t, nil))
+	require.Zero(t, code, problems)
+	require.Contains(t, out, "2 fires filtered: unmanaged")
+	require.NotContains(t, out, "do not exist now", "what makes no object is not looked for")
+}

@@ -83,8 +83,8 @@ func sortFindings(all []finding) {
 	})
 }
 
-// place finds where the function puts each label set, with TARGET=owner and a
-// cluster on the owners of those that fired last.
+// place finds where the function puts each label set. With a cluster, TARGET=owner and
+// SCOPE are asked for those that fired last.
 func place(ctx context.Context, c config.Config, client *rest.Config, sets []*labelSet, w io.Writer) ([]*placed, error) {
 	all := make([]*placed, len(sets))
 	rules := c.Rules()
@@ -95,22 +95,22 @@ func place(ctx context.Context, c config.Config, client *rest.Config, sets []*la
 			return nil, err
 		}
 	}
-	if c.Target != config.TargetOwner || client == nil {
+	if client == nil {
 		return all, nil
 	}
 	aim, err := owners(client, c)
-	if err != nil {
-		return nil, err
+	if err != nil || aim == nil {
+		return all, err
 	}
 	settled := slices.DeleteFunc(byLast(all), func(p *placed) bool { return p.reason != 0 })
 	if others := len(settled) - maxAims; others > 0 {
-		fmt.Fprintf(w, "onefire: %d label sets keep the targets of their labels: the owners are those of the %d that fired last\n", others, maxAims)
+		fmt.Fprintf(w, "onefire: %d label sets keep the targets of their labels, and are taken to be in the scope: the API server is asked only about those of the %d that fired last\n", others, maxAims)
 	}
 	working, ctx := errgroup.WithContext(ctx)
 	working.SetLimit(maxCalls)
 	for _, p := range first(settled, maxAims) {
 		working.Go(func() (err error) {
-			p.signal, p.how, _, _, err = assess(ctx, rules, p.alert(), aim)
+			p.signal, p.how, p.reason, _, err = assess(ctx, rules, p.alert(), aim)
 			return err
 		})
 	}

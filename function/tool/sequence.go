@@ -16,8 +16,8 @@ import (
 // made. No controller acts in between, so an object that is active stays active.
 type sequence struct {
 	rules mapping.Rules
-	// look asks what the cluster has, and aim for the owner of a target; aim is
-	// nil where the labels name the target.
+	// look asks what the cluster has, and aim for the owner of a target and whether it
+	// is in the scope; aim is nil where nothing of that is asked.
 	look forecaster
 	aim  aimer
 	// latest is what the last firing alert of a subject came to.
@@ -115,14 +115,8 @@ func assess(ctx context.Context, rules mapping.Rules, a mapping.Alert, aim aimer
 	if aim == nil {
 		return signal, "", 0, nil, nil
 	}
-	found, err := aim(ctx, signal)
-	if err != nil {
-		return signal, "", 0, nil, err
-	}
-	if found.Result != "" && found.Target != signal.Target {
-		signal = rules.Aim(signal, a, found.Target)
-	}
-	return signal, found.Result, 0, nil, nil
+	signal, how, reason, err = aim(ctx, a, signal)
+	return signal, how, reason, nil, err
 }
 
 // settle says what one alert comes to, and keeps it for those that follow. fresh

@@ -31,6 +31,8 @@ import (
 const site = `AUDIT_SINK=https://store.example:8443/api/v1/audit/events
 DATASTORAGE_NAMESPACE=storage
 DATASTORAGE_SERVICE=store
+SCOPE=tier in (gold,silver),!frozen
+KUBERNAUT_NAMESPACE=healing
 OTLP_ENDPOINT=http://collector.telemetry:4318
 OTLP_NAMESPACE=telemetry
 `
@@ -48,17 +50,21 @@ var variants = map[string]variant{
 	"DataStorage by reference":    {on: []string{reference}, off: []string{"components/datastorage-url"}},
 	"objects in alert namespaces": {on: []string{signal}},
 	"controllers as targets":      {on: []string{owners}},
+	"labels that targets have":    {on: []string{scope}},
+	"kubernaut":                   {on: []string{kubernaut}, off: []string{"crd", "components/datastorage-url"}, storage: "healing"},
 	"Kafka":                       {on: []string{kafka}},
 	"OIDC":                        {on: []string{oidc}},
 	"the Prometheus Operator":     {on: []string{operator}},
 	"an OpenTelemetry Collector":  {on: []string{otlp}},
-	"all that goes together":      {on: []string{reference, signal, owners, kafka, otlp, oidc, operator}, off: []string{"components/datastorage-url"}},
+	"all that goes together":      {on: []string{reference, signal, owners, scope, kafka, otlp, oidc, operator}, off: []string{"components/datastorage-url"}},
 }
 
 const (
 	reference = "components/datastorage-reference"
 	signal    = "components/placement-signal"
 	owners    = "components/owner"
+	scope     = "components/scope"
+	kubernaut = "components/kubernaut"
 	kafka     = "components/kafka"
 	otlp      = "components/otlp"
 	operator  = "observability"
@@ -68,6 +74,10 @@ const (
 func (v variant) has(component string) bool {
 	return strings.Contains(strings.Join(v.on, " "), component)
 }
+
+// owned and scoped tell whether TARGET=owner and SCOPE are set.
+func (v variant) owned() bool  { return v.has(owners) || v.has(kubernaut) }
+func (v variant) scoped() bool { return v.has(scope) || v.has(kubernaut) }
 
 // manifests copies them to where a test may change them, with a site.env.
 func manifests(t *testing.T) string {

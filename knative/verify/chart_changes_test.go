@@ -60,6 +60,47 @@ const (
 `
 )
 
+// What components/kubernaut adds to the function.
+const (
+	presetVariables = `
+- name: FINGERPRINT
+  value: resource
+- name: SEVERITY
+  value: raw
+- name: AUDIT_SCHEMA
+  value: 2026-08
+- name: AUDIT_SINK
+  value: https://data-storage-service.{{ .Values.kubernaut.namespace }}.svc.cluster.local:8080/api/v1/audit/events
+- name: AUDIT_TOKEN_FILE
+  value: /var/run/onefire/token
+- name: AUDIT_CA_FILE
+  value: /var/run/onefire/ca.crt`
+	presetMount = `          {{- if ` + preset + ` }}
+          volumeMounts:
+            - name: datastorage
+              mountPath: /var/run/onefire
+              readOnly: true
+          {{- end }}
+`
+	presetVolume = `      {{- if ` + preset + ` }}
+      # The token has the API server's own audience. The ConfigMap is a copy of the one
+      # in kubernaut's namespace; without it no pod starts.
+      volumes:
+        - name: datastorage
+          projected:
+            sources:
+              - serviceAccountToken:
+                  expirationSeconds: 3600
+                  path: token
+              - configMap:
+                  name: inter-service-ca
+                  items:
+                    - key: ca.crt
+                      path: ca.crt
+      {{- end }}
+`
+)
+
 // whenOIDC is lines that are there where senders show who they are.
 func whenOIDC(lines string) string {
 	return "\n{{- if " + authenticated + " }}" + lines + "\n{{- end }}"

@@ -21,12 +21,13 @@ var update = flag.Bool("update", false, "write the chart's templates and the tab
 var sources = map[string][]string{
 	"namespace.yaml":       {"base/namespace.yaml"},
 	"crd.yaml":             {"crd/remediationrequests.yaml"},
-	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml", "components/owner/clusterrole.yaml", "components/oidc/clusterrole.yaml"},
+	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml", "components/owner/clusterrole.yaml", "components/scope/role/clusterrole.yaml", "components/oidc/clusterrole.yaml"},
 	"broker.yaml":          {"base/broker.yaml"},
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
 	"networkpolicies.yaml": {"base/networkpolicies.yaml"},
 	"otlp.yaml":            {"components/otlp/networkpolicy.yaml"},
+	"kubernaut.yaml":       {"components/kubernaut/rights.yaml", "components/kubernaut/networkpolicies.yaml"},
 	"observability.yaml":   {"observability/podmonitor.yaml", "observability/prometheusrule.yaml"},
 	"datastorage.yaml":     {"components/datastorage-reference/sinkbinding.yaml", "components/datastorage-reference/networkpolicy.yaml"},
 }
@@ -41,7 +42,9 @@ type choice struct {
 const (
 	fixed         = `eq .Values.placement "fixed"`
 	signaled      = `eq .Values.placement "signal"`
-	owned         = `eq .Values.target "owner"`
+	owned         = `or (eq .Values.target "owner") .Values.kubernaut.enabled`
+	scoped        = `or .Values.scope .Values.kubernaut.enabled`
+	preset        = ".Values.kubernaut.enabled"
 	watching      = ".Values.observability.enabled"
 	authenticated = `.Values.oidc.enabled`
 )
@@ -54,13 +57,18 @@ var choices = map[string]choice{
 	"Namespace onefire": {when: ".Values.namespace.create", changes: []change{
 		keep, replace("  name: onefire\n", "  name: {{ .Release.Namespace }}\n"),
 	}},
-	"CustomResourceDefinition remediationrequests.kubernaut.ai": {when: ".Values.crd.install", changes: []change{keep}},
-	"Role onefire":                       {when: fixed},
+	"CustomResourceDefinition remediationrequests.kubernaut.ai": {when: "and .Values.crd.install (not " + preset + ")", changes: []change{keep}},
+	"Role onefire": {when: fixed, changes: []change{
+		replace("  - apiGroups: [kubernaut.ai]\n    resources: [remediationrequests]\n", "  {{- if not "+preset+" }}\n  - apiGroups: [kubernaut.ai]\n    resources: [remediationrequests]\n"),
+		replace("    verbs: [patch]\n", "    verbs: [patch]\n  {{- end }}\n"),
+	}},
 	"RoleBinding onefire":                {when: fixed},
 	"ClusterRole onefire":                {when: signaled},
 	"ClusterRoleBinding onefire":         {when: signaled},
 	"ClusterRole onefire-owner":          {when: owned},
 	"ClusterRoleBinding onefire-owner":   {when: owned},
+	"ClusterRole onefire-scope":          {when: scoped},
+	"ClusterRoleBinding onefire-scope":   {when: scoped},
 	"ClusterRole onefire-senders":        {when: authenticated},
 	"ClusterRoleBinding onefire-senders": {when: authenticated},
 	"Service onefire": {changes: []change{
@@ -68,7 +76,7 @@ var choices = map[string]choice{
 		replace(`max-scale: "5"`, "max-scale: {{ .Values.function.scale.max | quote }}"),
 		replace(`target: "64"`, "target: {{ .Values.function.scale.target | quote }}"),
 		replace("image: onefire\n", `image: {{ include "onefire.image" (list $ "function") }}`+"\n"),
-		replace("value: onefire\n", "value: {{ .Release.Namespace }}\n"),
+		replace("value: onefire\n", "value: {{ ternary .Values.kubernaut.namespace .Release.Namespace "+preset+" }}\n"),
 		replace("value: fixed\n", "value: {{ .Values.placement }}\n"),
 		within("env", true, variables("function")),
 		within("env", true, `
@@ -81,6 +89,14 @@ var choices = map[string]choice{
 - name: TARGET
   value: owner
 {{- end }}`),
+		within("env", true, `
+{{- if `+scoped+` }}
+- name: SCOPE
+  value: {{ .Values.scope | default "kubernaut.ai/managed=true" | quote }}
+{{- end }}`),
+		within("env", true, "\n{{- if "+preset+" }}"+presetVariables+"\n{{- end }}"),
+		replace("          # The API server and DataStorage can be reached.", presetMount+"          # The API server and DataStorage can be reached."),
+		replace("      containers:\n        - name: onefire\n", presetVolume+"      containers:\n        - name: onefire\n"),
 		within("env", true, collector),
 		within("env", true, whenOIDC("\n- name: OIDC_AUDIENCE\n  value: "+audience+"\n- name: OIDC_SUBJECTS\n  value: {{ include \"onefire.senders\" $ | quote }}")),
 		within("resources", false, quantities("function")),
@@ -133,7 +149,16 @@ var choices = map[string]choice{
 	"NetworkPolicy onefire-otlp": {when: ".Values.otlp.endpoint", changes: []change{
 		replace("from-site-env", "{{ .Values.otlp.namespace | quote }}"),
 	}},
-	"NetworkPolicy onefire-datastorage": {changes: []change{replace("from-site-env", "{{ .Values.audit.namespace | quote }}")}},
+	"Role onefire-kubernaut":                  {when: preset, changes: []change{theirs}},
+	"RoleBinding onefire-kubernaut":           {when: preset, changes: []change{theirs}},
+	"RoleBinding onefire-data-storage-client": {when: preset, changes: []change{theirs}},
+	"NetworkPolicy onefire-kubernaut": {when: preset, changes: []change{
+		replace("metadata.name: kubernaut-system\n", "metadata.name: {{ .Values.kubernaut.namespace }}\n"),
+	}},
+	"NetworkPolicy onefire-to-datastorage": {when: preset, changes: []change{
+		theirs, replace("metadata.name: onefire\n", "metadata.name: {{ .Release.Namespace }}\n"),
+	}},
+	"NetworkPolicy onefire-datastorage": {when: "not " + preset, changes: []change{replace("from-site-env", "{{ .Values.audit.namespace | quote }}")}},
 	"SinkBinding onefire-datastorage": {when: ".Values.audit.reference.name", changes: []change{
 		within("ref", false, `
 apiVersion: {{ .Values.audit.reference.apiVersion | quote }}
@@ -143,6 +168,9 @@ namespace: {{ .Values.audit.namespace | quote }}`),
 		replace("    uri: /api/v1/audit/events\n", "    {{- with .Values.audit.reference.uri }}\n    uri: {{ . | quote }}\n    {{- end }}\n"),
 	}},
 }
+
+// theirs puts an object into kubernaut's namespace.
+var theirs = replace("\n  namespace: {{ .Release.Namespace }}\n", "\n  namespace: {{ .Values.kubernaut.namespace }}\n")
 
 var monitoring = replace("metadata.name: monitoring\n", "metadata.name: {{ .Values.monitoring.namespace | quote }}\n")
 

@@ -35,6 +35,8 @@ var sets = map[string]same{
 	"reference": {variant: variants["DataStorage by reference"]},
 	"signal":    {variant: variants["objects in alert namespaces"]},
 	"owner":     {variant: variants["controllers as targets"]},
+	"scope":     {variant: variants["labels that targets have"]},
+	"kubernaut": {variant: variants["kubernaut"]},
 	"kafka":     {variant: variants["Kafka"]},
 	"otlp":      {variant: variants["an OpenTelemetry Collector"]},
 	"operator":  {variant: variants["the Prometheus Operator"]},
@@ -248,7 +250,7 @@ func TestAChangedTemplateIsFound(t *testing.T) {
 		"a bound":            {"function.yaml", "timeoutSeconds: 90", "timeoutSeconds: 91", "url", "KnativeService onefire"},
 		"a value's way":      {"source.yaml", ".Values.source.resources", ".Values.replay.resources", "site", "Deployment onefire-source"},
 		"a condition":        {"broker.yaml", "if not .Values.broker.config.name", "if true", "kafka", "ConfigMap onefire-broker: only the chart"},
-		"an object":          {"crd.yaml", "if .Values.crd.install", "if false", "url", "CustomResourceDefinition"},
+		"an object":          {"crd.yaml", "if and .Values.crd.install (not .Values.kubernaut.enabled)", "if false", "url", "CustomResourceDefinition"},
 		"a field no one has": {"deadletters.yaml", "replicas: 1", "replica: 1", "url", "unknown field"},
 		"an image":           {"_helpers.tpl", "@{{ $image.digest }}", ":{{ $image.digest }}", "site", "KnativeService onefire"},
 	} {

@@ -44,6 +44,11 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		"senders that nobody asks":    {sink + "oidc: {subjects: ['system:serviceaccount:a:b']}", []string{"/oidc/subjects"}},
 		"two senders in one":          {sink + "oidc: {enabled: true, subjects: ['a,b']}", []string{"/oidc/subjects/0"}},
 		"an audience past the chart":  {sink + "function: {env: {OIDC_AUDIENCE: x}}", []string{"/function/env/OIDC_AUDIENCE"}},
+		"DataStorage twice":           {sink + "kubernaut: {enabled: true}", []string{"/audit/url", "/audit/namespace"}},
+		"kubernaut sees one place":    {"kubernaut: {enabled: true}\nplacement: signal", []string{"/placement"}},
+		"kubernaut nowhere":           {"kubernaut: {enabled: true, namespace: ''}", []string{"/kubernaut/namespace"}},
+		"a setting of the preset":     {"kubernaut: {enabled: true}\nfunction: {env: {SEVERITY: map}}", []string{"/function/env/SEVERITY"}},
+		"a scope past the chart":      {sink + "function: {env: {SCOPE: x}}", []string{"/function/env/SCOPE"}},
 		"more than a pod takes":       {sink + "function: {scale: {target: 1000}}", []string{"/function/scale/target", "256"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,11 @@ package verify
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,7 +46,8 @@ func environment(all objects, p pod) map[string]string {
 			variables[v.Name] = p.Namespace
 		}
 	}
-	// The files of tokens are there when a pod starts; here any other will do.
+	// The files of tokens and certificates are there when a pod starts; here any other
+	// will do.
 	for name, file := range tokens(all, p) {
 		if variables[name] == file {
 			variables[name] = "doc.go"
@@ -91,14 +96,17 @@ func environmentProblems(all objects, v variant) []string {
 	if err != nil {
 		return append(found, err.Error())
 	}
-	if c.Namespace != running["onefire"].Namespace {
+	if v.has(signal) && c.Namespace != running["onefire"].Namespace || !v.has(signal) && !slices.Equal(placeOfRights(all), []string{c.Namespace}) {
 		wrong("objects are made in %s, where the function has no rights", c.Namespace)
 	}
 	if got := string(c.Placement); got != map[bool]string{false: "fixed", true: "signal"}[v.has(signal)] {
 		wrong("the placement is %s", got)
 	}
-	if (c.Target == config.TargetOwner) != v.has(owners) {
+	if (c.Target == config.TargetOwner) != v.owned() {
 		wrong("the target is %s", c.Target)
+	}
+	if (c.Scope.Selector != nil) != v.scoped() {
+		wrong("the scope is %q", c.Scope)
 	}
 	if (c.Sink != "") != v.has(reference) {
 		wrong("audit events go to %s", c.AuditSink)
@@ -121,6 +129,69 @@ func TestAuditEventsGoWhereSiteEnvSays(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, c.AuditSink, name)
 	}
+}
+
+// The preset is what `onefire config` prints of it.
+func TestWhatThePresetOfKubernautSets(t *testing.T) {
+	dir := manifests(t)
+	variants["kubernaut"].choose(t, dir)
+	all, err := build(dir)
+	require.NoError(t, err)
+	running, err := pods(all)
+	require.NoError(t, err)
+	settings, err := config.Effective(environment(all, running["onefire"]))
+	require.NoError(t, err)
+	for name, want := range map[string]string{
+		"REMEDIATION_NAMESPACE": "healing",
+		"REMEDIATION_PLACEMENT": "fixed",
+		"FINGERPRINT":           "resource",
+		"TARGET":                "owner",
+		"SEVERITY":              "raw",
+		"SCOPE":                 "kubernaut.ai/managed=true",
+		"AUDIT_SCHEMA":          "2026-08",
+		"AUDIT_SINK":            "https://data-storage-service.healing.svc.cluster.local:8080/api/v1/audit/events",
+	} {
+		require.Contains(t, settings, config.Setting{Name: name, Value: want, From: "environment"})
+	}
+	mounted := map[string]string{}
+	for _, v := range running["onefire"].user.Env {
+		mounted[v.Name] = v.Value
+	}
+	files := tokens(all, running["onefire"])
+	require.Len(t, files, 2)
+	for name, file := range files {
+		require.Equal(t, file, mounted[name])
+	}
+	_, audience := projected(running["onefire"])
+	require.Empty(t, audience, "DataStorage reviews tokens of the API server's own audience")
+	for name, object := range all {
+		kind, _, _ := strings.Cut(name, " ")
+		if !cluster.MatchString(kind) && object.GetNamespace() != "onefire" {
+			require.Equal(t, "healing", object.GetNamespace(), name)
+		}
+	}
+}
+
+func TestThePresetOfKubernautNeedsOneLine(t *testing.T) {
+	dir := manifests(t)
+	variants["kubernaut"].choose(t, dir)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "site.env"), []byte("KUBERNAUT_NAMESPACE=healing\n"), 0o600))
+	require.Empty(t, problems(t, dir, variants["kubernaut"]))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "site.env"), []byte("AUDIT_SINK=http://store\n"), 0o600))
+	_, err := build(dir)
+	require.ErrorContains(t, err, "KUBERNAUT_NAMESPACE", "it must say what to write")
+}
+
+func TestTheScopeIsWhatSiteEnvSays(t *testing.T) {
+	dir := manifests(t)
+	variants["labels that targets have"].choose(t, dir)
+	all, err := build(dir)
+	require.NoError(t, err)
+	running, err := pods(all)
+	require.NoError(t, err)
+	c, err := config.Load(environment(all, running["onefire"]))
+	require.NoError(t, err)
+	require.Equal(t, "!frozen,tier in (gold,silver)", c.Scope.String())
 }
 
 func TestAVariableThatNothingReadsIsFound(t *testing.T) {

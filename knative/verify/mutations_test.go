@@ -60,6 +60,38 @@ func TestMistakesAreFound(t *testing.T) {
 			file: "../components/owner/kustomization.yaml", from: "value: owner", to: "value: labels",
 			v: variant{on: []string{owners}}, want: "the target is labels",
 		},
+		"a namespace that may be listed": {
+			file: "../components/scope/role/clusterrole.yaml", from: "pods]\n    verbs: [get]", to: "pods]\n    verbs: [get, list]",
+			v: variant{on: []string{scope}}, want: "rights: onefire may",
+		},
+		"a scope whose labels cannot be read": {
+			file: "../components/scope/role/clusterrole.yaml", from: "[namespaces, ", to: "[", v: variant{on: []string{scope}}, want: "rights: onefire may",
+		},
+		"a scope that is no selector": {
+			file: "../components/kubernaut/kustomization.yaml", from: "value: kubernaut.ai/managed=true", to: "value: kubernaut.ai/managed true",
+			v: variants["kubernaut"], want: "SCOPE",
+		},
+		"objects where kubernaut does not look": {
+			file: "../components/kubernaut/kustomization.yaml", from: "[name=REMEDIATION_NAMESPACE]", to: "[name=REMEDIATION_PLACEMENT]",
+			v: variants["kubernaut"], want: "REMEDIATION_PLACEMENT",
+		},
+		"rights where no object is made": {
+			file: "../components/kubernaut/kustomization.yaml", from: "      - {op: test, path: /rules/0/resources, value: [remediationrequests]}\n      - {op: remove, path: /rules/0}\n      - {op: test, path: /rules/0/resources, value: [remediationrequests/status]}\n      - {op: remove, path: /rules/0}\n",
+			to: "      - {op: test, path: /rules/0/resources, value: [remediationrequests]}\n", v: variants["kubernaut"], want: "no rights",
+		},
+		"a role of kubernaut's for more than its DataStorage": {
+			file: "../components/kubernaut/rights.yaml", from: "name: data-storage-client", to: "name: cluster-admin", v: variants["kubernaut"], want: "roles of others are bound",
+		},
+		"a DataStorage that the function cannot reach": {
+			file: "../components/kubernaut/networkpolicies.yaml", from: "port: 8080", to: "port: 8443", v: variants["kubernaut"],
+			want: "network: Egress of onefire with healing at port 8080",
+		},
+		"a token for DataStorage that is somewhere else": {
+			file: "../components/kubernaut/kustomization.yaml", from: "value: /var/run/onefire/token", to: "value: /var/run/onefire/jwt", v: variants["kubernaut"], want: "AUDIT_TOKEN_FILE",
+		},
+		"raw severities with the schema that lists five": {
+			file: "../components/kubernaut/kustomization.yaml", from: "value: 2026-08", to: "value: 2026-01", v: variants["kubernaut"], want: "SEVERITY",
+		},
 		"a right that reviewing tokens does not need": {
 			file: "../components/oidc/clusterrole.yaml", from: "verbs: [create]", to: "verbs: [create, get]",
 			v: variant{on: []string{oidc}}, want: "rights: onefire may",

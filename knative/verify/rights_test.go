@@ -37,8 +37,13 @@ func wanted(v variant) map[string]map[string][]string {
 	if v.has(oidc) {
 		all["onefire"][sender.Resource.Group+"/"+sender.Resource.Resource] = []string{"create"}
 	}
-	if v.has(owners) {
+	if v.owned() {
 		for _, r := range owner.Resources() {
+			all["onefire"][r.Group+"/"+r.Resource] = []string{"get"}
+		}
+	}
+	if v.scoped() {
+		for _, r := range owner.ScopeResources() {
 			all["onefire"][r.Group+"/"+r.Resource] = []string{"get"}
 		}
 	}
@@ -83,17 +88,19 @@ func rightsProblems(all objects, v variant) []string {
 	}
 	var found []string
 	reach := 0
-	for _, c := range []string{signal, owners, oidc} {
-		if v.has(c) {
+	for _, chosen := range []bool{v.has(signal), v.owned(), v.scoped(), v.has(oidc)} {
+		if chosen {
 			reach++
 		}
 	}
 	if reach != len(cluster) {
-		found = append(found, "rights in the whole cluster go with REMEDIATION_PLACEMENT=signal, TARGET=owner and OIDC_AUDIENCE, and with nothing else")
+		found = append(found, "rights in the whole cluster go with REMEDIATION_PLACEMENT=signal, TARGET=owner, SCOPE and OIDC_AUDIENCE, and with nothing else")
 	}
+	found = append(found, foreignRights(all, v)...)
 	for name, want := range wanted(v) {
-		for _, verbs := range granted[name] {
+		for resource, verbs := range granted[name] {
 			slices.Sort(verbs)
+			granted[name][resource] = slices.Compact(verbs) // Two roles may grant the same.
 		}
 		if fmt.Sprint(granted[name]) != fmt.Sprint(want) {
 			found = append(found, fmt.Sprintf("%s may %v, and calls %v", name, granted[name], want))
@@ -110,6 +117,44 @@ func rightsProblems(all objects, v variant) []string {
 		found = append(found, "the source has a token, and no use for it")
 	}
 	return found
+}
+
+// foreignRights is where a role of somebody else is bound: only the one by which
+// kubernaut's DataStorage knows who may send, in its own namespace, to the function.
+func foreignRights(all objects, v variant) []string {
+	var bound []string
+	for _, b := range every[*rbacv1.RoleBinding](all) {
+		if b.RoleRef.Kind != "Role" {
+			bound = append(bound, fmt.Sprintf("%s %s in %s to %v", b.RoleRef.Kind, b.RoleRef.Name, b.Namespace, b.Subjects))
+		}
+	}
+	var want []string
+	if v.has(kubernaut) {
+		want = []string{fmt.Sprintf("ClusterRole %s in %s to %v", storageClient, v.storage, []rbacv1.Subject{{Kind: "ServiceAccount", Name: "onefire", Namespace: "onefire"}})}
+	}
+	if !slices.Equal(bound, want) {
+		return []string{fmt.Sprintf("roles of others are bound: %q, and should be: %q", bound, want)}
+	}
+	return nil
+}
+
+// storageClient is the ClusterRole that kubernaut's chart makes.
+const storageClient = "data-storage-client"
+
+// placeOfRights are the namespaces in which the function may make objects.
+func placeOfRights(all objects) (namespaces []string) {
+	for _, b := range every[*rbacv1.RoleBinding](all) {
+		role, ok := named[*rbacv1.Role](all, b.RoleRef.Name)
+		if !ok || role.Namespace != b.Namespace || b.Subjects[0].Name != "onefire" {
+			continue
+		}
+		for _, r := range role.Rules {
+			if slices.Contains(r.Resources, dedup.Resource.Resource) && slices.Contains(r.Verbs, "create") {
+				namespaces = append(namespaces, b.Namespace)
+			}
+		}
+	}
+	return namespaces
 }
 
 // calls finds what code asks of a client of client-go.
@@ -138,6 +183,7 @@ func callsOf(t *testing.T, room string) []string {
 func TestOwnersAreOnlyAskedFor(t *testing.T) {
 	require.Equal(t, []string{"Get"}, callsOf(t, "function/owner"))
 	require.Len(t, owner.Resources(), 7)
+	require.Len(t, owner.ScopeResources(), 10)
 }
 
 // What the table above grants is what the code can call: a call of another kind

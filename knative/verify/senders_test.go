@@ -55,8 +55,21 @@ func tokens(all objects, p pod) map[string]string {
 			files["SINK_TOKEN_FILE"] = path.Join(m.MountPath, "token")
 		}
 	}
-	if file, _ := projected(p); file != "" {
+	if file, _ := projected(p); file != "" && p.name == "onefire" {
+		files["AUDIT_TOKEN_FILE"] = file
+	} else if file != "" {
 		files["REPLAY_TOKEN_FILE"] = file
+	}
+	for _, volume := range p.Spec.Volumes {
+		if volume.Projected == nil {
+			continue
+		}
+		for _, s := range volume.Projected.Sources {
+			i := slices.IndexFunc(p.user.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume.Name })
+			if s.ConfigMap != nil && s.ConfigMap.Name == "inter-service-ca" && i >= 0 {
+				files["AUDIT_CA_FILE"] = path.Join(p.user.VolumeMounts[i].MountPath, s.ConfigMap.Items[0].Path)
+			}
+		}
 	}
 	return files
 }

@@ -50,7 +50,7 @@ var ways = []way{
 }
 
 func openOnefire(t *testing.T, config *rest.Config, _ string) deliver {
-	d, err := dedup.New(config, "prometheus-alert")
+	d, err := dedup.New(config, "alert")
 	require.NoError(t, err)
 	return func(ctx context.Context, id string, s mapping.Signal) error {
 		_, err := d.Settle(ctx, s, []string{dedup.Key("test", id, s.Fingerprint, s.FiringAt.String())}, nil)
@@ -180,7 +180,7 @@ func request(name, prefix string, s mapping.Signal) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": dedup.Resource.GroupVersion().String(), "kind": "RemediationRequest", "metadata": metadata,
 		"spec": map[string]any{
-			"signalFingerprint": s.Fingerprint, "signalName": s.Name, "severity": string(s.Severity), "signalType": "prometheus-alert",
+			"signalFingerprint": s.Fingerprint, "signalName": s.Name, "severity": string(s.Severity), "signalType": "alert",
 			"targetType": "kubernetes", "targetResource": map[string]any{"kind": s.Target.Kind, "name": s.Target.Name},
 			"firingTime": s.FiringAt.Format(time.RFC3339), "receivedTime": s.FiringAt.Format(time.RFC3339),
 		},

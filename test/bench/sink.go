@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"onefire/mapping"
 	"onefire/test/child"
 	"onefire/test/datastorage"
 )
@@ -21,7 +22,7 @@ func ServeSink(ctx context.Context, address, database string) error {
 	handler := http.Handler(http.HandlerFunc(take))
 	if database != "" {
 		//nolint:contextcheck // Opening a local file needs no deadline.
-		data, err := datastorage.Open(datastorage.Options{Path: database})
+		data, err := datastorage.Open(datastorage.Options{Path: database, Schema: mapping.Schema202608})
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ var namespaces atomic.Int64
 // that can take the API server away. Its effects are occurrences.
 func startFunction(t *testing.T) *recipient {
 	t.Helper()
-	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(t.TempDir(), "data.db"), Schema: mapping.Schema202601})
+	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(t.TempDir(), "data.db"), Schema: mapping.Schema202608})
 	require.NoError(t, err)
 	sink := httptest.NewServer(data)
 	kube, err := clientcmd.LoadFromFile(kubeconfig)

@@ -61,7 +61,6 @@ func TestEventsOutsideTheContractAreRefused(t *testing.T) {
 		"the second: no signal_name":      {second, unsetData("signal_name"), []string{"/signal_name", missing}},
 		"the second: alert_name":          {second, setData("alert_name", "x"), []string{"alert_name", foreign}},
 		"the second: prometheus-alert":    {second, setData("signal_type", "prometheus-alert"), []string{"/signal_type", enum}},
-		"the second: cluster_name":        {second, set("cluster_name", "x"), []string{"cluster_name", foreign}},
 		"the second: severity, no string": {second, set("severity", 1), []string{"/severity", "string"}},
 	}
 	for name, tt := range tests {

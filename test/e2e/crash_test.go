@@ -121,7 +121,7 @@ type storm struct {
 func newStorm(t *testing.T, dice *rand.Rand) *storm {
 	t.Helper()
 	s := &storm{
-		world: newWorld(t, mapping.Schema202601), ledger: newLedger(), binary: stripped(t), dice: dice,
+		world: newWorld(t, mapping.Schema202608), ledger: newLedger(), binary: stripped(t), dice: dice,
 		histories: map[string]*history.Recorder{}, fingerprints: map[string]string{},
 		deeds: map[string]int{}, troubles: map[string]int{},
 	}

@@ -32,7 +32,7 @@ func (w *world) told(selector string) []unstructured.Unstructured {
 
 func TestEachNewObjectIsToldOnceByWhomever(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	functions := []*fn{w.start(), w.start()}
 	var posting sync.WaitGroup
 	for range 3 {
@@ -56,7 +56,7 @@ func TestEachNewObjectIsToldOnceByWhomever(t *testing.T) {
 
 func TestARedeliveryTellsWhatACrashLeftUntold(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	untold := newFaulty(t, func(c kubefault.Call) kubefault.Fault {
 		if c.Verb == "event" {
 			return kubefault.Fault{Kind: kubefault.Hang}
@@ -84,7 +84,7 @@ func TestEventsThatFailTouchNoAlert(t *testing.T) {
 	for _, kind := range []kubefault.Kind{kubefault.Hang, kubefault.Throttled, kubefault.Error, kubefault.Abort} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, mapping.Schema202601)
+			w := newWorld(t, mapping.Schema202608)
 			var failed atomic.Int64
 			way := newFaulty(t, func(c kubefault.Call) kubefault.Fault {
 				if c.Verb != "event" {
@@ -112,7 +112,7 @@ func TestEventsThatFailTouchNoAlert(t *testing.T) {
 
 func TestEventsCanBeOff(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	way := newFaulty(t, func(kubefault.Call) kubefault.Fault { return kubefault.Fault{} })
 	f := w.start("KUBERNETES_EVENTS=off", "KUBECONFIG="+way.kubeconfig)
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(firing("Told", "api-0"))))

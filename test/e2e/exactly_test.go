@@ -19,7 +19,7 @@ import (
 
 func TestTheSameEventTenTimesHasOneEffect(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start("REPLY=summary")
 	body := webhook(firing("Again", "api-0"), firing("Again", "api-1"))
 	var answers []string
@@ -42,7 +42,7 @@ func TestTheSameEventTenTimesHasOneEffect(t *testing.T) {
 
 func TestOneEventWith200AlertsOf150Fingerprints(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	var alerts []string
 	for i := range 200 {
@@ -75,7 +75,7 @@ func TestDataStorageDown(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, mapping.Schema202601)
+			w := newWorld(t, mapping.Schema202608)
 			f := w.start()
 			w.data.Inject(fault)
 			body := webhook(firing("Down", "api-0"), firing("Down", "api-1"))
@@ -98,7 +98,7 @@ func TestDataStorageDown(t *testing.T) {
 
 func TestDataStorageRefusesOneEventForGood(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	metrics := child.AddressFor(t)
 	f := w.start("METRICS_ADDRESS=" + metrics)
 	w.data.Inject(datastorage.Fault{Status: 400, Match: func(b []byte) bool { return strings.Contains(string(b), "poison") }})
@@ -115,7 +115,7 @@ func TestDataStorageRefusesOneEventForGood(t *testing.T) {
 
 func TestTheKubernetesAPIDown(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	var cut atomic.Bool
 	way := newFaulty(t, func(kubefault.Call) kubefault.Fault {
 		if cut.Load() {
@@ -145,7 +145,7 @@ func TestTheKubernetesAPIDown(t *testing.T) {
 
 func TestABadAlertIsRecordedAndItsNeighboursAreSettled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	body := webhook(firing("Good", "api-0"), alert("firing", "namespace=payments", "pod=api-1"), `"nonsense"`)
 	for range 2 {

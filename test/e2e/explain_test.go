@@ -14,7 +14,7 @@ import (
 )
 
 func TestExplainSaysWhatTheFunctionThenDoes(t *testing.T) {
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	body := webhook(firing("DiskFull", "db-0"))
 	type explanation struct {

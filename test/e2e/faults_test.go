@@ -30,7 +30,7 @@ import (
 // three events of one fingerprint at once, each again until it is accepted.
 func TestEveryCallFails(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	s := &sabotage{world: w, ledger: newLedger(), plans: map[string]*plan{}}
 	way := newFaulty(t, s.choose)
 	// What was made just now seems old, so that it is remembered too: nobody

@@ -35,6 +35,7 @@ import (
 type world struct {
 	t         testing.TB
 	namespace string
+	schema    mapping.Schema
 	data      *datastorage.Server
 	dataURL   string
 	objects   dynamic.ResourceInterface
@@ -52,7 +53,7 @@ func newWorld(t testing.TB, schema mapping.Schema) *world {
 		require.NoError(t, data.Close())
 	})
 	namespace := fmt.Sprintf("test-%d", worlds.Add(1))
-	return &world{t: t, namespace: namespace, data: data, dataURL: server.URL + datastorage.AuditPath, objects: objects.Namespace(namespace)}
+	return &world{t: t, namespace: namespace, schema: schema, data: data, dataURL: server.URL + datastorage.AuditPath, objects: objects.Namespace(namespace)}
 }
 
 // fn is a function process.
@@ -68,7 +69,7 @@ func (w *world) prepare(binary string, env ...string) *fn {
 	w.t.Helper()
 	address := child.AddressFor(w.t)
 	f := &fn{url: "http://" + address, process: exec.Command(binary), log: &child.Log{}}
-	f.process.Env = append(append(os.Environ(), "KUBECONFIG="+kubeconfig, "AUDIT_SINK="+w.dataURL,
+	f.process.Env = append(append(os.Environ(), "KUBECONFIG="+kubeconfig, "AUDIT_SINK="+w.dataURL, "AUDIT_SCHEMA="+string(w.schema),
 		"REMEDIATION_NAMESPACE="+w.namespace, "LISTEN_ADDRESS="+address), env...)
 	f.process.Stderr = f.log
 	f.process.SysProcAttr = child.DiesWithUs()

@@ -89,7 +89,7 @@ func about(alertname, severity string) string {
 func TestAlertsThatFoldIntoOneObjectAreAllVisible(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202608)
-	f := w.start("FINGERPRINT=resource", "AUDIT_SCHEMA=2026-08")
+	f := w.start("FINGERPRINT=resource")
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(about("PodSlow", "warning"))))
 	alone, omitted := foldedAlerts(t, w.only())
 	require.Empty(t, alone)
@@ -140,7 +140,7 @@ func TestAlertsThatFoldIntoOneObjectAreAllVisible(t *testing.T) {
 func TestAnObjectIsResolvedWhenAllOfItsAlertsAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202608)
-	f := w.start("AUDIT_SCHEMA=2026-08")
+	f := w.start()
 	of := func(status, container string) string {
 		return alert(status, "alertname=Crash", "namespace=payments", "pod=api-0", "container="+container, "severity=critical")
 	}
@@ -169,7 +169,7 @@ func TestAnObjectIsResolvedWhenAllOfItsAlertsAre(t *testing.T) {
 
 func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(about("DiskFull", "warning"), about("DiskFull", "critical"))))
 	require.Equal(t, http.StatusOK, w.post(f, "2", webhook(about("DiskFull", "critical"))))
@@ -179,7 +179,7 @@ func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {
 	require.EqualValues(t, 3, count(o))
 	var audited []string
 	for _, e := range w.audit(mapping.SignalDeduplicated) {
-		audited = append(audited, fmt.Sprint(e.Data.AlertName, " ", e.Data.Severity))
+		audited = append(audited, fmt.Sprint(e.Data.SignalName, " ", e.Data.Severity))
 	}
 	require.Equal(t, []string{"DiskFull critical", "DiskFull critical"}, audited)
 }
@@ -190,7 +190,7 @@ func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {
 func TestStrangeNamesOfAlertsThatFoldAreTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202608)
-	f := w.start("FINGERPRINT=resource", "AUDIT_SCHEMA=2026-08")
+	f := w.start("FINGERPRINT=resource")
 	require.Equal(t, http.StatusOK, w.post(f, "0", webhook(about("PodSlow", "warning"))))
 	strange := []string{
 		strings.Repeat("x", 253), strings.Repeat("x", 254), strings.Repeat("<", 100_000), strings.Repeat("\U0001F525", 300), strings.Repeat("é", 253),

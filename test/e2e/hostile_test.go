@@ -34,7 +34,7 @@ func TestHostileAlertsBecomeObjects(t *testing.T) {
 		t.Run(string(schema), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, schema)
-			f := w.start("AUDIT_SCHEMA=" + string(schema))
+			f := w.start()
 			made := 0
 			for name, labels := range cases {
 				full := map[string]string{"alertname": name, "severity": "page"}

@@ -60,7 +60,7 @@ const (
 // memory, and that the good events beside it are settled and counted once. The
 // process is built as it is deployed: the race detector takes memory of its own.
 func TestOverloadIsAnsweredAndHurtsNoNeighbour(t *testing.T) {
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.serve(w.prepare(stripped(t), "LOG_LEVEL=error"))
 	b := &burst{t: t, address: strings.TrimPrefix(f.url, "http://"), answers: map[string]map[int]int{}}
 	heavy, broken := heavyEvents(), brokenRequests(t)

@@ -130,7 +130,7 @@ func TestAlertsOnPodsOfOneControllerAreOneRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, mapping.Schema202601)
+			w := newWorld(t, mapping.Schema202608)
 			k := newWorkloads(t, w.namespace)
 			pods := row.make(k)
 			f := w.start("TARGET=owner")
@@ -161,7 +161,7 @@ func TestAlertsOnPodsOfOneControllerAreOneRequest(t *testing.T) {
 // Where the labels decide, nothing is asked, and each pod has its own request.
 func TestWithoutAnOwnerTheLabelsDecide(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	k := newWorkloads(t, w.namespace)
 	pods := k.deploy("api", 2)
 	way := newFaulty(t, func(kubefault.Call) kubefault.Fault { return kubefault.Fault{} })
@@ -174,7 +174,7 @@ func TestWithoutAnOwnerTheLabelsDecide(t *testing.T) {
 // Each Get on the way to the controller fails once, in each way.
 func TestAControllerThatCannotBeAskedForNowIsAskedForAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	k := newWorkloads(t, w.namespace)
 	var mu sync.Mutex
 	left := map[string]int{} // By Deployment: the Gets that succeed before the one that fails.
@@ -226,7 +226,7 @@ func TestAControllerThatCannotBeAskedForNowIsAskedForAgain(t *testing.T) {
 
 func TestExplainFindsTheControllerToo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	k := newWorkloads(t, w.namespace)
 	pods := k.deploy("api", 1)
 	body := webhook(k.crash("firing", pods[0]))

@@ -15,7 +15,7 @@ import (
 
 func TestATerminalPhaseLetsANewOneBeMade(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	seen := map[string]bool{}
 	// All in a row, so that creation times tie: they have whole seconds.
@@ -53,7 +53,7 @@ func TestATerminalPhaseThatAsksForQuietMakesADuplicate(t *testing.T) {
 	for name, row := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, mapping.Schema202601)
+			w := newWorld(t, mapping.Schema202608)
 			f := w.start()
 			require.Equal(t, http.StatusOK, w.post(f, "1", webhook(firing("Quiet", "api-0"))))
 			status := map[string]any{"overallPhase": "Failed"}
@@ -70,7 +70,7 @@ func TestATerminalPhaseThatAsksForQuietMakesADuplicate(t *testing.T) {
 
 func TestAnObjectThatIsBeingDeletedCountsAsTerminal(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(firing("Going", "api-0"))))
 	name := w.only().GetName()
@@ -87,7 +87,7 @@ func TestAnObjectThatIsBeingDeletedCountsAsTerminal(t *testing.T) {
 
 func TestResolvedAlertsMarkTheActiveObjectAndMakeNone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	resolved := webhook(alert("resolved", "alertname=Ends", "namespace=payments", "pod=api-0", "severity=critical"))
 	require.Equal(t, http.StatusOK, w.post(f, "0", resolved))
@@ -105,7 +105,7 @@ func TestResolvedAlertsMarkTheActiveObjectAndMakeNone(t *testing.T) {
 
 func TestAForeignObjectIsRespected(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	// An object as somebody else would make it: ours, but for its label.
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(firing("Foreign", "api-0"))))

@@ -67,7 +67,7 @@ func TestRunIsAllOfIt(t *testing.T) {
 
 func TestSIGTERMAnswersWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	reached := make(chan struct{}, 2)
 	w.data.Inject(datastorage.Fault{Times: 1, Delay: time.Second, Match: func([]byte) bool { reached <- struct{}{}; return true }, Status: http.StatusAccepted})
@@ -82,7 +82,7 @@ func TestSIGTERMAnswersWhatIsUnderWay(t *testing.T) {
 
 func TestPlacementSignalPutsObjectsWhereTheAlertIs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start("REMEDIATION_PLACEMENT=signal")
 	elsewhere := w.namespace + "-app"
 	require.Equal(t, http.StatusOK, w.post(f, "1", webhook(

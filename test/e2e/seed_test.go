@@ -22,7 +22,7 @@ func TestDDAudit003SignalReceivedIsAudited(t *testing.T) {
 		t.Run(string(schema), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, schema)
-			f := w.start("AUDIT_SCHEMA=" + string(schema))
+			f := w.start()
 			require.Equal(t, http.StatusOK, w.post(f, "1", webhook(alert("firing", "alertname=AuditTestAlert", "namespace=payments", "pod=api-0", "severity=warning"))))
 
 			received := w.audit(mapping.SignalReceived)

@@ -18,7 +18,7 @@ import (
 const maxIdle = 30 << 20
 
 func TestAnIdleFunctionIsSmall(t *testing.T) {
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.serve(w.prepare(stripped(t), "LOG_LEVEL=error"))
 	fresh := resident(t, f)
 	for i := range 300 {

@@ -88,7 +88,7 @@ func BenchmarkColdStart(b *testing.B) {
 	took := map[string][]time.Duration{}
 	for name, command := range map[string]string{"empty": theEmptyServer, "floor": theFloorServer, "function": theFunction} {
 		binaries[name] = strippedCommand(b, command)
-		worlds[name] = newWorld(b, mapping.Schema202601)
+		worlds[name] = newWorld(b, mapping.Schema202608)
 	}
 	for b.Loop() {
 		for _, name := range []string{"empty", "floor", "function"} {

@@ -23,7 +23,7 @@ import (
 // does, and every real alert is counted once.
 func TestNoRequestHangsAndNothingIsLost(t *testing.T) {
 	const events, clients, every, pods = 20_000, 50, 40, 25
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start("LOG_LEVEL=error")
 	body := func(i int) string {
 		if i%every != 0 {

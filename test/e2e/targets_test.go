@@ -88,7 +88,7 @@ func TestStockRulesWithOwners(t *testing.T) {
 		for _, fingerprint := range []string{"alert", "resource"} {
 			t.Run(install+" by "+fingerprint, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, mapping.Schema202601)
+				w := newWorld(t, mapping.Schema202608)
 				f := w.start("TARGET=owner", "FINGERPRINT="+fingerprint, "REPLY=summary", "AUDIT_MODE=best-effort")
 				by := broker{route: func() string { return f.url }}
 				for i, row := range rules {
@@ -242,7 +242,7 @@ func TestPublishedAlerts(t *testing.T) {
 
 // holds posts a case, and asks for what must come of it.
 func (p published) holds(t *testing.T, name, how string) {
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	f := w.start(p.env...)
 	to, status := f.url, http.StatusOK
 	if how == "source" {

@@ -17,7 +17,7 @@ import (
 
 func TestAnEndingFunctionSendsWhatItCountedAndDid(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	var mu sync.Mutex
 	bodies := map[string]string{}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -42,7 +42,7 @@ func TestAnEndingFunctionSendsWhatItCountedAndDid(t *testing.T) {
 
 func TestACollectorThatNeverAnswersHarmsNoAlert(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mapping.Schema202601)
+	w := newWorld(t, mapping.Schema202608)
 	release := make(chan struct{})
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // Only then is a client's end noticed.

@@ -92,7 +92,7 @@ func (c *collector) tree(parent, indent string) string {
 }
 
 func TestOneTraceGoesFromTheWebhookToTheAudit(t *testing.T) {
-	w, c := newWorld(t, mapping.Schema202601), newCollector(t)
+	w, c := newWorld(t, mapping.Schema202608), newCollector(t)
 	f := w.start("OTEL_EXPORTER_OTLP_ENDPOINT=" + c.URL)
 	source := w.serve(w.prepare(sourceBinary, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "K_SINK="+f.url))
 	resp, err := http.Post(source.url+"/alertmanager", "application/json", strings.NewReader(webhook(firing("DiskFull", "db-0"))))

@@ -3,9 +3,9 @@
 // CustomResourceDefinitions and their objects with all that belongs to them:
 // selectable fields, validation rules, status subresource, conflicts, watch.
 // Events are such objects too. Pods and their controllers it stores, as a whole
-// API server does with the same library, but nothing runs them. It has no
-// namespaces resource and no RBAC: any namespace exists, and who has the token
-// may do everything.
+// API server does with the same library, but nothing runs them. It stores Namespaces,
+// Nodes and PersistentVolumes as well, but asks for none: objects can be made in any
+// namespace. It has no RBAC: who has the token may do everything.
 package kubeapi
 
 import (

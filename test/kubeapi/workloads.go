@@ -30,23 +30,28 @@ import (
 var workloads = []struct {
 	group, resource, singular string
 	object, list              runtime.Object
+	clusterScoped             bool
 }{
-	{"", "pods", "pod", &corev1.Pod{}, &corev1.PodList{}},
-	{"apps", "deployments", "deployment", &appsv1.Deployment{}, &appsv1.DeploymentList{}},
-	{"apps", "replicasets", "replicaset", &appsv1.ReplicaSet{}, &appsv1.ReplicaSetList{}},
-	{"apps", "statefulsets", "statefulset", &appsv1.StatefulSet{}, &appsv1.StatefulSetList{}},
-	{"apps", "daemonsets", "daemonset", &appsv1.DaemonSet{}, &appsv1.DaemonSetList{}},
-	{"batch", "jobs", "job", &batchv1.Job{}, &batchv1.JobList{}},
-	{"batch", "cronjobs", "cronjob", &batchv1.CronJob{}, &batchv1.CronJobList{}},
+	{"", "pods", "pod", &corev1.Pod{}, &corev1.PodList{}, false},
+	{"apps", "deployments", "deployment", &appsv1.Deployment{}, &appsv1.DeploymentList{}, false},
+	{"apps", "replicasets", "replicaset", &appsv1.ReplicaSet{}, &appsv1.ReplicaSetList{}, false},
+	{"apps", "statefulsets", "statefulset", &appsv1.StatefulSet{}, &appsv1.StatefulSetList{}, false},
+	{"apps", "daemonsets", "daemonset", &appsv1.DaemonSet{}, &appsv1.DaemonSetList{}, false},
+	{"batch", "jobs", "job", &batchv1.Job{}, &batchv1.JobList{}, false},
+	{"batch", "cronjobs", "cronjob", &batchv1.CronJob{}, &batchv1.CronJobList{}, false},
+	{"", "namespaces", "namespace", &corev1.Namespace{}, &corev1.NamespaceList{}, true},
+	{"", "nodes", "node", &corev1.Node{}, &corev1.NodeList{}, true},
+	{"", "persistentvolumes", "persistentvolume", &corev1.PersistentVolume{}, &corev1.PersistentVolumeList{}, true},
 }
 
 // strategy lets everything be.
 type strategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator
+	clusterScoped bool
 }
 
-func (strategy) NamespaceScoped() bool                                            { return true }
+func (s strategy) NamespaceScoped() bool                                          { return !s.clusterScoped }
 func (strategy) PrepareForCreate(context.Context, runtime.Object)                 {}
 func (strategy) PrepareForUpdate(context.Context, runtime.Object, runtime.Object) {}
 func (strategy) Validate(context.Context, runtime.Object) field.ErrorList         { return nil }
@@ -86,7 +91,7 @@ func serveWorkloads(server *genericapiserver.GenericAPIServer, etcd storagebacke
 	}
 	for _, w := range workloads {
 		kind := schema.GroupResource{Group: w.group, Resource: w.resource}
-		s := strategy{known, names.SimpleNameGenerator}
+		s := strategy{known, names.SimpleNameGenerator, w.clusterScoped}
 		store := &registry.Store{
 			NewFunc:                   func() runtime.Object { return w.object.DeepCopyObject() },
 			NewListFunc:               func() runtime.Object { return w.list.DeepCopyObject() },

@@ -41,7 +41,7 @@ type Settings struct {
 	// State is the directory for kubeconfig, databases and logs.
 	State string `env:"LOCAL_STATE" envDefault:".local"`
 	// Schema is the function's, so that DataStorage asks for the same.
-	Schema mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-01"`
+	Schema mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
 }
 
 // FromEnvironment reads the settings from the environment.

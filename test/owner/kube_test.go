@@ -219,7 +219,7 @@ func TestHowLongOwnersTake(t *testing.T) {
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig(wholekube.Function))
 	require.NoError(t, err)
-	r, err := owner.New(config, "")
+	r, err := owner.New(config, owner.Options{})
 	require.NoError(t, err)
 	measure(t, r, "first pods (3 Gets)", firsts)
 	measure(t, r, "second pods (1 Get)", seconds)
@@ -227,7 +227,7 @@ func TestHowLongOwnersTake(t *testing.T) {
 	for _, s := range firsts {
 		c.end(s.Target.Name)
 	}
-	r, err = owner.New(config, "")
+	r, err = owner.New(config, owner.Options{})
 	require.NoError(t, err)
 	measure(t, r, "pods that are gone (5 Gets)", firsts)
 }

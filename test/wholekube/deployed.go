@@ -98,7 +98,7 @@ func (c *Deployed) Resource(user, group, version, resource string) dynamic.Names
 // adds, until the test ends.
 func (c *Deployed) Serve(user string, environment map[string]string) (f *function.Function, url string) {
 	c.t.Helper()
-	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(c.t.TempDir(), "data.db"), Schema: mapping.Schema202601})
+	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(c.t.TempDir(), "data.db"), Schema: mapping.Schema202608})
 	require.NoError(c.t, err)
 	sink := httptest.NewServer(data)
 	all := map[string]string{

@@ -106,7 +106,7 @@ func TestAuditEventsThatDoNotArriveFireAnAlert(t *testing.T) {
 	for result, broken := range map[string]func(w *world, name string) (mend func()){
 		// DataStorage refuses what is not its schema, for good.
 		"set_aside": func(w *world, name string) func() {
-			w.setEnv("AUDIT_SCHEMA", "2026-08")
+			w.setEnv("AUDIT_SCHEMA", "2026-01")
 			status, err := post(w.t.Context(), name, body(name, "api"))
 			require.NoError(w.t, err)
 			require.Equal(w.t, http.StatusAccepted, status, "the alert is not held up")

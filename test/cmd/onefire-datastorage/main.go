@@ -2,7 +2,7 @@
 // it checks, keeps and gives back audit events (see onefire/test/datastorage).
 //
 // It reads LISTEN_ADDRESS (:8080), DATABASE (/data/datastorage.db, in a folder
-// that can be written), AUDIT_SCHEMA (2026-01) and TOKEN (the bearer token to ask
+// that can be written), AUDIT_SCHEMA (2026-08) and TOKEN (the bearer token to ask
 // for; none when empty), and answers GET /healthz.
 package main
 
@@ -33,7 +33,7 @@ const (
 type settings struct {
 	Listen   string         `env:"LISTEN_ADDRESS" envDefault:":8080"`
 	Database string         `env:"DATABASE" envDefault:"/data/datastorage.db"`
-	Schema   mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-01"`
+	Schema   mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
 	Token    string         `env:"TOKEN"`
 }
 

@@ -120,7 +120,7 @@ const (
 "labels":{"app.kubernetes.io/component":"remediation","app.kubernetes.io/managed-by":"onefire","onefire/fingerprint":"20ac9e1330c3"}},
 "spec":{"firingTime":"2026-01-17T11:00:00Z","receivedTime":"TIME","severity":"unknown","signalFingerprint":"FINGERPRINT","signalName":"Cold",
 "signalAnnotations":{"summary":"It burns."},"signalLabels":{"alertname":"Cold","pod":"api-0"},"signalSource":"prometheus",
-"signalType":"prometheus-alert","targetResource":{"apiVersion":"v1","kind":"Pod","name":"api-0"},"targetType":"kubernetes",
+"signalType":"alert","targetResource":{"apiVersion":"v1","kind":"Pod","name":"api-0"},"targetType":"kubernetes",
 "originalPayload":"{\"annotations\":{\"summary\":\"It burns.\"},\"endsAt\":\"2026-01-17T11:30:00Z\",\"labels\":{\"alertname\":\"Cold\",\"pod\":\"api-0\"},\"startsAt\":\"2026-01-17T11:00:00Z\",\"status\":\"firing\"}"}}`
 
 	received = `{"event_type":"gateway.signal.received","event_action":"received","actor_id":"prometheus","actor_type":"external",
@@ -129,8 +129,8 @@ const (
 "resource_id":"NAMESPACE/NAME","resource_type":"RemediationRequest",` + both + `"event_data":{"event_type":"gateway.crd.created",` + data
 	both = `"version":"1.0","event_timestamp":"TIME","event_category":"gateway","event_outcome":"success","correlation_id":"NAME",
 "namespace":"NAMESPACE","severity":"unknown",`
-	data = `"alert_name":"Cold","deduplication_status":"new","fingerprint":"FINGERPRINT","namespace":"NAMESPACE","occurrence_count":1,
+	data = `"signal_name":"Cold","deduplication_status":"new","fingerprint":"FINGERPRINT","namespace":"NAMESPACE","occurrence_count":1,
 "original_payload":{"annotations":{"summary":"It burns."},"endsAt":"2026-01-17T11:30:00Z","labels":{"alertname":"Cold","pod":"api-0"},"startsAt":"2026-01-17T11:00:00Z","status":"firing"},
 "remediation_request":"NAMESPACE/NAME","resource_kind":"Pod","resource_name":"api-0","severity":"unknown",
-"signal_annotations":{"summary":"It burns."},"signal_labels":{"alertname":"Cold","pod":"api-0"},"signal_type":"prometheus-alert"}}`
+"signal_annotations":{"summary":"It burns."},"signal_labels":{"alertname":"Cold","pod":"api-0"},"signal_type":"alert"}}`
 )

@@ -1,0 +1,111 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/dedup"
+	"onefire/function/owner"
+	"onefire/function/telemetry"
+	"onefire/mapping"
+)
+
+// inScope is a scopes of one function.
+type inScope func(s mapping.Signal) (owner.Scoped, error)
+
+func (f inScope) Scope(_ context.Context, s mapping.Signal) (owner.Scoped, error) { return f(s) }
+
+// onlyShop is the scope of namespace shop.
+func onlyShop(s mapping.Signal) (owner.Scoped, error) {
+	return owner.Scoped{In: s.Target.Namespace == "shop"}, nil
+}
+
+func TestWhatIsNotInTheScopeIsFiltered(t *testing.T) {
+	f := newFixture()
+	address := freeAddress(t)
+	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
+	require.NoError(t, err)
+	f.parts.metrics, err = newMetrics(watch.Meter())
+	require.NoError(t, err)
+	f.parts.scopes = inScope(onlyShop)
+	seen := f.settled()
+	f.dedup.resolve = func(s mapping.Signal, _ time.Time) (dedup.Outcome, error) {
+		require.Equal(t, "shop", s.Target.Namespace, "the end of an alert that made nothing changes nothing")
+		return dedup.Outcome{Reason: mapping.ResolvedActive}, nil
+	}
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(
+		alert("firing", "alertname=A", "namespace=shop", "pod=api-1"), alert("firing", "alertname=A", "namespace=lab", "pod=api-1"),
+		alert("resolved", "alertname=A", "namespace=shop", "pod=api-2"), alert("resolved", "alertname=A", "namespace=lab", "pod=api-2")))))
+	require.Equal(t, map[mapping.Target]int{{APIVersion: "v1", Kind: "Pod", Name: "api-1", Namespace: "shop"}: 1}, seen)
+	require.Contains(t, f.log.String(), `"decision":"filtered","reason":"unmanaged"`)
+	for _, e := range f.sink.events {
+		require.NotContains(t, e.Data.(mapping.AuditRequest).Data.Namespace, "lab")
+	}
+	text := scraped(t, address)
+	require.NoError(t, watch.Stop(t.Context()))
+	require.Contains(t, text, `onefire_alerts_total{decision="filtered",reason="unmanaged"} 2`)
+}
+
+func TestTheScopeIsAskedAboutTheTargetThatWasFound(t *testing.T) {
+	f := newFixture()
+	f.parts.owners = findOwner(controls)
+	f.parts.scopes = inScope(func(s mapping.Signal) (owner.Scoped, error) {
+		return owner.Scoped{In: s.Target.Kind == "Deployment" && s.Target.Name == "api"}, nil
+	})
+	seen := f.settled()
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(
+		alert("firing", "alertname=A", "namespace=shop", "pod=api-1"), alert("firing", "alertname=A", "namespace=shop", "pod=web-1")))))
+	require.Equal(t, map[mapping.Target]int{{APIVersion: "apps/v1", Kind: "Deployment", Name: "api", Namespace: "shop"}: 1}, seen)
+}
+
+func TestAScopeThatCannotBeToldNowComesAgain(t *testing.T) {
+	f := newFixture()
+	down := true
+	f.parts.scopes = inScope(func(s mapping.Signal) (owner.Scoped, error) {
+		if down && s.Target.Name == "api-1" {
+			return owner.Scoped{}, errors.New("the API server is away")
+		}
+		return owner.Scoped{In: true}, nil
+	})
+	seen := f.settled()
+	event := func() *http.Request {
+		return binary("1", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1"), alert("firing", "alertname=A", "namespace=shop", "pod=web-1")))
+	}
+	w := f.serve(event())
+	requireStatus(t, http.StatusServiceUnavailable, w)
+	require.Contains(t, w.Body.String(), "1 of 2 alerts are not settled: the API server is away")
+	require.Len(t, seen, 1, "its neighbour is settled")
+	down = false
+	requireStatus(t, http.StatusOK, f.serve(event()))
+	require.Len(t, seen, 2)
+}
+
+func TestTheScopeIsNotAskedAboutWhatIsLeftOut(t *testing.T) {
+	f := newFixture()
+	f.parts.owners = findOwner(func(context.Context, mapping.Signal) (owner.Found, error) {
+		return owner.Found{}, errors.New("the API server is away")
+	})
+	f.parts.scopes = inScope(func(s mapping.Signal) (owner.Scoped, error) {
+		return owner.Scoped{}, errors.New("this must not be asked: " + s.Name)
+	})
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=Watchdog", "namespace=shop", "pod=api-1"), alert("firing", "pod=a")))))
+	w := f.serve(binary("2", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1"))))
+	requireStatus(t, http.StatusServiceUnavailable, w)
+	require.NotContains(t, w.Body.String(), "must not be asked")
+}
+
+func TestAScopeThatMayNotBeReadIsLoud(t *testing.T) {
+	f := newFixture()
+	f.parts.scopes = inScope(func(mapping.Signal) (owner.Scoped, error) {
+		return owner.Scoped{In: true, Unread: owner.Forbidden}, nil
+	})
+	seen := f.settled()
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1")))))
+	require.Len(t, seen, 1)
+	require.Regexp(t, `"level":"WARN","msg":"alert".*"scope":"forbidden"`, f.log.String())
+}
