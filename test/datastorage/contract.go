@@ -9,7 +9,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/getkin/kin-openapi/routers/legacy"
 
 	"onefire/mapping"
 )
@@ -45,7 +45,7 @@ func newContract(schema mapping.Schema) (*contract, error) {
 	if err := doc.Validate(context.Background()); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document is not valid: %w", err)
 	}
-	routes, err := gorillamux.NewRouter(doc)
+	routes, err := legacy.NewRouter(doc)
 	if err != nil {
 		return nil, fmt.Errorf("routing by the OpenAPI document: %w", err)
 	}

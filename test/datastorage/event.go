@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -72,30 +73,60 @@ type row struct {
 
 // request is an event as a client sends it. Fields that are not here are dropped.
 type request struct {
-	Version         string          `json:"version"`
-	EventType       string          `json:"event_type"`
-	Timestamp       time.Time       `json:"event_timestamp"`
-	Category        string          `json:"event_category"`
-	Action          string          `json:"event_action"`
-	Outcome         string          `json:"event_outcome"`
-	CorrelationID   string          `json:"correlation_id"`
-	ParentEventID   *string         `json:"parent_event_id"`
-	ParentEventDate *time.Time      `json:"parent_event_date"`
-	ResourceType    *string         `json:"resource_type"`
-	ResourceID      *string         `json:"resource_id"`
-	Namespace       string          `json:"namespace"`
-	ClusterName     string          `json:"cluster_name"`
-	ClusterID       string          `json:"cluster_id"`
-	Severity        string          `json:"severity"`
-	DurationMS      int             `json:"duration_ms"`
-	ErrorCode       string          `json:"error_code"`
-	ErrorMessage    string          `json:"error_message"`
-	ActorID         *string         `json:"actor_id"`
-	ActorType       *string         `json:"actor_type"`
-	ActorIP         string          `json:"actor_ip"`
-	RetentionDays   *int            `json:"retention_days"`
-	Sensitive       bool            `json:"is_sensitive"`
-	Data            json.RawMessage `json:"event_data"`
+	Version       string          `json:"version"`
+	EventType     string          `json:"event_type"`
+	Timestamp     time.Time       `json:"event_timestamp"`
+	Category      string          `json:"event_category"`
+	Action        string          `json:"event_action"`
+	Outcome       string          `json:"event_outcome"`
+	CorrelationID string          `json:"correlation_id"`
+	ParentEventID parent          `json:"parent_event_id"`
+	ResourceType  *string         `json:"resource_type"`
+	ResourceID    *string         `json:"resource_id"`
+	Namespace     string          `json:"namespace"`
+	ClusterName   string          `json:"cluster_name"`
+	ClusterID     string          `json:"cluster_id"`
+	Severity      string          `json:"severity"`
+	DurationMS    int             `json:"duration_ms"`
+	ErrorCode     string          `json:"error_code"`
+	ErrorMessage  string          `json:"error_message"`
+	ActorID       *string         `json:"actor_id"`
+	ActorType     *string         `json:"actor_type"`
+	ActorIP       string          `json:"actor_ip"`
+	RetentionDays *int            `json:"retention_days"`
+	Sensitive     bool            `json:"is_sensitive"`
+	Data          json.RawMessage `json:"event_data"`
+}
+
+// knownDetails are the known members of error_details.
+var knownDetails = []string{"message", "code", "component", "retry_possible", "stack_trace"}
+
+// only are the named members of an object.
+func only(members map[string]json.RawMessage, names []string) map[string]json.RawMessage {
+	kept := map[string]json.RawMessage{}
+	for _, name := range names {
+		if v, ok := members[name]; ok {
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+// parent is the id of an event's parent. A client that says null has named one
+// too, and it does not exist.
+type parent struct{ *string }
+
+// UnmarshalJSON reads a UUID or null.
+func (p *parent) UnmarshalJSON(raw []byte) error {
+	id := uuid.Nil
+	if string(raw) != "null" {
+		if err := json.Unmarshal(raw, &id); err != nil {
+			return fmt.Errorf("parent_event_id: %w", err)
+		}
+	}
+	text := id.String()
+	p.string = &text
+	return nil
 }
 
 // known are the members of event_data that the real server's types have. It
@@ -127,12 +158,15 @@ func (c *contract) newRow(ctx context.Context, q request) (*row, error) {
 	e := &row{
 		EventID: uuid.NewString(), Timestamp: timestamp, Date: timestamp.Format(time.DateOnly), EventType: q.EventType,
 		Version: q.Version, Category: q.Category, Action: q.Action, Outcome: q.Outcome, CorrelationID: q.CorrelationID,
-		ParentEventID: q.ParentEventID, ParentEventDate: q.ParentEventDate,
-		ResourceType: or(q.ResourceType, q.Category), ResourceID: or(q.ResourceID, q.CorrelationID),
+		ParentEventID: q.ParentEventID.string,
+		ResourceType:  or(q.ResourceType, q.Category), ResourceID: or(q.ResourceID, q.CorrelationID),
 		Namespace: q.Namespace, ClusterName: q.ClusterName, ClusterID: q.ClusterID, Severity: q.Severity, DurationMS: q.DurationMS,
 		ErrorCode: q.ErrorCode, ErrorMessage: q.ErrorMessage,
 		ActorID: or(q.ActorID, q.Category+"-service"), ActorType: or(q.ActorType, "service"), ActorIP: q.ActorIP,
 		RetentionDays: or(q.RetentionDays, retentionDays), Sensitive: q.Sensitive, Data: data,
+	}
+	if e.RetentionDays == 0 {
+		e.RetentionDays = retentionDays
 	}
 	if name := person(ctx); name != "" {
 		e.ActorType, e.ActorID = "user", name
@@ -149,15 +183,19 @@ func or[T any](v *T, otherwise T) T {
 
 // gatewayData keeps the named members of event_data and checks their size and
 // depth.
-func gatewayData(raw json.RawMessage, names []string) (map[string]any, error) {
+func gatewayData(raw json.RawMessage, names []string) (data map[string]any, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return nil, fmt.Errorf("event_data: %w", err)
 	}
-	kept := map[string]json.RawMessage{}
-	for _, name := range names {
-		if v, ok := members[name]; ok {
-			kept[name] = v
+	kept := only(members, names)
+	if details, ok := kept["error_details"]; ok {
+		var of map[string]json.RawMessage
+		if err := json.Unmarshal(details, &of); err != nil {
+			return nil, fmt.Errorf("error_details: %w", err)
+		}
+		if kept["error_details"], err = json.Marshal(only(of, knownDetails)); err != nil {
+			return nil, fmt.Errorf("error_details: %w", err)
 		}
 	}
 	out, err := json.Marshal(kept)
@@ -171,7 +209,6 @@ func gatewayData(raw json.RawMessage, names []string) (map[string]any, error) {
 		return nil, fmt.Errorf("%w: it is more than %d levels deep", errDataLimits, maxDataDepth)
 	}
 	// Numbers become floating point numbers, as in the real server.
-	var data map[string]any
 	if err := json.Unmarshal(out, &data); err != nil {
 		return nil, fmt.Errorf("event_data: %w", err)
 	}
@@ -215,8 +252,20 @@ func (e *row) fits() error {
 			return fmt.Errorf("column %s cannot hold a NUL", column)
 		}
 	}
+	if _, err := netip.ParseAddr(e.ActorIP); e.ActorIP != "" && err != nil {
+		return fmt.Errorf("column actor_ip: %w", err)
+	}
 	if hasNUL(e.Data) {
 		return errors.New("column event_data cannot hold a NUL")
+	}
+	return nil
+}
+
+// queueable tells whether the queue takes a row. It checks what nobody checks if
+// the table takes it.
+func (e *row) queueable() error {
+	if e.ActorType == "" || e.ActorID == "" || e.ResourceType == "" || e.ResourceID == "" || e.RetentionDays <= 0 {
+		return errors.New("the queue takes no event without actor, resource or retention")
 	}
 	return nil
 }

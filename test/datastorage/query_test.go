@@ -59,7 +59,7 @@ func TestQuery(t *testing.T) {
 		"by what the data lacks":              {"?detail_key=error_details&detail_value=4", nil, Pagination{100, 0, 0, false}},
 		"not by a part of the data":           {"?detail_key=occurrence_count&detail_value=40", nil, Pagination{100, 0, 0, false}},
 		"since includes its time":             {when("since", 4*µs), []float64{5, 4}, Pagination{100, 0, 2, false}},
-		"since between two microseconds":      {when("since", 4*µs+1), []float64{5}, Pagination{100, 0, 1, false}},
+		"since between two microseconds":      {when("since", 4*µs+999), []float64{5, 4}, Pagination{100, 0, 2, false}},
 		"until includes its time":             {when("until", 1*µs), []float64{1, 0}, Pagination{100, 0, 2, false}},
 		"until just before":                   {when("until", 1*µs-1), []float64{0}, Pagination{100, 0, 1, false}},
 		"since two hours ago":                 {"?since=2h", all, Pagination{100, 0, 6, false}},

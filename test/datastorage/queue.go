@@ -90,6 +90,9 @@ func (q *queue) close() {
 // add queues an event. If the queue is full, it forgets its oldest event and
 // tells nobody.
 func (q *queue) add(e *row) error {
+	if err := e.queueable(); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.stopped {

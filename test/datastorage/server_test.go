@@ -45,6 +45,8 @@ type client struct {
 	t      *testing.T
 	server *Server
 	http   *httptest.Server
+	url    string
+	token  string
 }
 
 // serve opens a server and lets a client talk to it.
@@ -55,7 +57,8 @@ func serve(t *testing.T, o Options) *client {
 	h.Config.ErrorLog = log.New(io.Discard, "", 0)
 	h.Start()
 	t.Cleanup(h.Close)
-	return &client{t: t, server: s, http: h}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	return &client{t: t, server: s, http: h, url: h.URL}
 }
 
 // answer is what the server said.
@@ -68,13 +71,16 @@ type answer struct {
 // do sends a request. headers are names and values by turns; the type of the
 // content is JSON if they do not say.
 func (c *client) do(ctx context.Context, method, path string, body []byte, headers ...string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.http.URL+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	require.NoError(c.t, err)
 	req.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := c.http.Client().Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -27,7 +27,7 @@ func (s *Server) single(w http.ResponseWriter, r *http.Request, body []byte, fau
 		return
 	}
 	e.source, e.id = r.Header.Get("Ce-Source"), r.Header.Get("Ce-Id")
-	if err := s.parents(ctx, []*row{e}); err != nil {
+	if _, err := s.parents(ctx, []*row{e}); err != nil {
 		s.reject(err)
 		problem(w, http.StatusBadRequest, "validation-error", "Validation Error", "parent event does not exist")
 		return
@@ -103,8 +103,8 @@ func (s *Server) batchRows(ctx context.Context, w http.ResponseWriter, body []by
 		}
 		events = append(events, e)
 	}
-	if err := s.parents(ctx, events); err != nil {
-		return refuse("validation-error", "Validation Error", "event at index 0: parent event does not exist", err)
+	if i, err := s.parents(ctx, events); err != nil {
+		return refuse("validation-error", "Validation Error", fmt.Sprintf("event at index %d: parent event does not exist", i), err)
 	}
 	return events, true
 }
@@ -148,19 +148,20 @@ func (s *Server) write(ctx context.Context, events []*row) error {
 }
 
 // parents checks that the parents of events exist, and notes their dates.
-func (s *Server) parents(ctx context.Context, events []*row) error {
-	for _, e := range events {
+// The index is that of the first whose parent does not.
+func (s *Server) parents(ctx context.Context, events []*row) (index int, err error) {
+	for i, e := range events {
 		if e.ParentEventID == nil {
 			continue
 		}
 		if err := s.table.wait(ctx, false, s.options.LockTimeout); err != nil {
-			return err
+			return i, err
 		}
 		date, err := s.store.date(ctx, *e.ParentEventID)
 		if err != nil {
-			return err
+			return i, err
 		}
 		e.ParentEventDate = &date
 	}
-	return nil
+	return 0, nil
 }
