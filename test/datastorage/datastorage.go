@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,8 +145,8 @@ func (s *Server) Close() error {
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// The image's probe asks for /healthz, the real server's clients for /readyz.
-	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+	// The probe of this repository's image; the real server has none here.
+	if r.URL.Path == "/healthz" {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -157,7 +158,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		limited(w)
 		return
 	}
-	if !s.access.may(w, r, "get") {
+	if r.URL.Path == "/readyz" {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/api/v1/") && !s.access.may(w, r, "get") {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
