@@ -160,8 +160,8 @@ func (w *world) requireUniqueAudit() {
 	w.t.Helper()
 	ids := map[string]bool{}
 	for _, e := range w.audit("") {
-		require.False(w.t, ids[e.CEID], "two audit events with the id %s", e.CEID)
-		ids[e.CEID] = true
+		require.False(w.t, ids[e.AuditID], "two audit events with the id %s", e.AuditID)
+		ids[e.AuditID] = true
 	}
 }
 

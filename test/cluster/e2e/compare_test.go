@@ -21,7 +21,7 @@ func TestWhatIsWrongIsSeen(t *testing.T) {
 		}}
 	}
 	event := func(id, kind string) client.AuditEvent {
-		return client.AuditEvent{CEID: id, AuditRequest: mapping.AuditRequest{EventType: kind}}
+		return client.AuditEvent{AuditID: id, AuditRequest: mapping.AuditRequest{EventType: kind}}
 	}
 	good := object(2, map[string]any{"second": int64(2)})
 	made := []client.AuditEvent{event("1", "gateway.signal.received"), event("2", "gateway.crd.created")}
