@@ -3,19 +3,20 @@ package datastorage
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	// queueBatch is how many events the worker stores at once.
+	// queueBatch is how many events the worker looks at, of each kind.
 	queueBatch = 10
 	// drainTimeout bounds how long a server that stops stores what is queued.
 	drainTimeout = 10 * time.Second
 )
 
 // backoff is how many intervals an event waits before each attempt, the first
-// included: 1m, 5m, 15m, 1h, 4h and 24h of the real server's 30s. An event
+// included: 1m, 5m, 15m, 1h, 4h and 24h with the real server's 30s. An event
 // whose last attempt failed is given up.
 var backoff = []time.Duration{2, 10, 30, 120, 480, 2880}
 
@@ -27,15 +28,21 @@ type queued struct {
 	event    *row
 	since    time.Time // The time from which its next attempt counts.
 	attempts int
+	looked   time.Time // When the worker last looked at it; zero if it never did.
 }
 
-// queue keeps events whose write failed, and writes them again.
+// queue keeps events whose write failed, and writes them again. Like the real
+// one it looks at no more than ten new events and ten others in an interval, the
+// oldest first, and looks again at an event after two intervals. Events that wait
+// for their next attempt are looked at as well. Twenty such events at its head
+// therefore hold up all that are behind them.
 type queue struct {
 	interval time.Duration
 	length   int
 	write    func(context.Context, []*row) error
 
 	mu      sync.Mutex
+	now     func() time.Time
 	events  []*queued
 	dead    int
 	stopped bool
@@ -46,20 +53,20 @@ type queue struct {
 
 func startQueue(interval time.Duration, length int, write func(context.Context, []*row) error) *queue {
 	ctx, cancel := context.WithCancel(context.Background())
-	q := &queue{interval: interval, length: length, write: write, cancel: cancel, ended: make(chan struct{})}
+	q := &queue{interval: interval, length: length, write: write, now: time.Now, cancel: cancel, ended: make(chan struct{})}
 	go q.run(ctx)
 	return q
 }
 
-// run stores what is due at each tick.
+// run looks at events at each tick.
 func (q *queue) run(ctx context.Context) {
 	defer close(q.ended)
 	ticker := time.NewTicker(q.interval)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ticker.C:
-			q.store(ctx, time.Now())
+		case now := <-ticker.C:
+			q.tick(ctx, now)
 		case <-ctx.Done():
 			return
 		}
@@ -98,61 +105,69 @@ func (q *queue) add(e *row) error {
 	if q.stopped {
 		return errQueueStopped
 	}
-	q.events = append(q.events, &queued{event: e, since: time.Now()})
-	if surplus := len(q.events) - q.length; surplus > 0 {
-		q.events = q.events[surplus:]
-	}
+	q.append(&queued{event: e, since: q.now()})
 	return nil
 }
 
-// store tries to store the first events that are due.
-func (q *queue) store(ctx context.Context, now time.Time) {
-	for _, e := range q.due(now) {
-		err := q.write(ctx, []*row{e.event})
-		if ctx.Err() != nil {
-			return // The server stops, and stores what is queued a last time.
-		}
-		q.settle(e, err)
+func (q *queue) append(e *queued) {
+	q.events = append(q.events, e)
+	if surplus := len(q.events) - q.length; surplus > 0 {
+		q.events = q.events[surplus:]
 	}
 }
 
-// due are the first events that have waited long enough.
-func (q *queue) due(now time.Time) []*queued {
+// tick looks at some new events and at some others, and tries to store those that
+// have waited long enough.
+func (q *queue) tick(ctx context.Context, now time.Time) {
+	for _, fresh := range []bool{true, false} {
+		for _, e := range q.look(fresh, now) {
+			given := e.attempts == len(backoff)
+			if !given && now.Before(e.since.Add(backoff[e.attempts]*q.interval)) {
+				continue
+			}
+			var err error
+			if !given {
+				err = q.write(ctx, []*row{e.event})
+			}
+			if ctx.Err() != nil {
+				return // The server stops, and stores what is queued a last time.
+			}
+			q.settle(e, given, err, now)
+		}
+	}
+}
+
+// look takes the first events to look at now: new ones, or those at which the
+// worker has not looked for two intervals.
+func (q *queue) look(fresh bool, now time.Time) []*queued {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.stopped {
 		return nil
 	}
-	var due []*queued
+	var some []*queued
 	for _, e := range q.events {
-		if len(due) < queueBatch && now.After(e.since.Add(backoff[e.attempts]*q.interval)) {
-			due = append(due, e)
+		again := !e.looked.IsZero() && !now.Before(e.looked.Add(2*q.interval))
+		if len(some) < queueBatch && (fresh && e.looked.IsZero() || !fresh && again) {
+			e.looked = now
+			some = append(some, e)
 		}
 	}
-	return due
+	return some
 }
 
 // settle takes an event out of the queue that was stored or is given up, and
-// puts another one at its end.
-func (q *queue) settle(e *queued, err error) {
+// puts another one at its end as if it were new.
+func (q *queue) settle(e *queued, given bool, err error, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, other := range q.events {
-		if other == e {
-			q.events = append(q.events[:i:i], q.events[i+1:]...)
-			break
-		}
-	}
-	if err == nil {
-		return
-	}
-	e.attempts++
-	e.since = time.Now()
-	if e.attempts == len(backoff) {
+	q.events = slices.DeleteFunc(q.events, func(other *queued) bool { return other == e })
+	switch {
+	case given:
 		q.dead++
-		return
+	case err != nil:
+		q.append(&queued{event: e.event, since: now, attempts: e.attempts + 1})
 	}
-	q.events = append(q.events, e)
 }
 
 // StopQueue makes the queue take and store nothing until [Server.StartQueue].

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -20,9 +19,17 @@ const (
 	never = time.Hour
 )
 
-// tick lets the queue's worker work as if that many intervals had passed.
+// tick lets the queue's worker work as if that many intervals passed.
 func (c *client) tick(intervals int) {
-	c.server.queue.store(c.t.Context(), time.Now().Add(time.Duration(intervals)*c.server.options.QueueInterval+time.Second))
+	q, interval := c.server.queue, c.server.options.QueueInterval
+	for range intervals {
+		now := c.begun.Add(time.Duration(c.ticks)*interval + interval/2)
+		c.ticks++
+		q.mu.Lock()
+		q.now = func() time.Time { return now.Add(interval / 4) } // Whatever comes now comes between two ticks.
+		q.mu.Unlock()
+		q.tick(c.t.Context(), now)
+	}
 }
 
 // hangUpIn sends a request whose client hangs up once the server has read it.
@@ -84,7 +91,7 @@ func TestClientThatHangsUpAndSendsAgainIsStoredTwice(t *testing.T) {
 			require.Eventually(t, func() bool { return c.server.Queued() == n }, time.Minute, time.Millisecond)
 			require.Equal(t, http.StatusCreated, c.must(http.MethodPost, path, body, "Ce-Id", "one").status)
 			require.Len(t, c.rows(), n, "what is queued cannot be asked for")
-			c.tick(2)
+			c.tick(3)
 			require.Len(t, c.rows(), 2*n)
 			perID, err := c.server.RowsPerCEID(t.Context())
 			require.NoError(t, err)
@@ -93,19 +100,35 @@ func TestClientThatHangsUpAndSendsAgainIsStoredTwice(t *testing.T) {
 	}
 }
 
-func TestQueueStoresTenAtOnceAndTheOldestFirst(t *testing.T) {
-	c := serve(t, Options{QueueInterval: 30 * time.Minute})
+func TestQueueStoresSomeAtOnceAndTheOldestFirst(t *testing.T) {
+	c := serve(t, Options{QueueInterval: never})
 	c.server.Inject(Fault{Times: 1, Status: http.StatusAccepted})
-	require.Equal(t, http.StatusAccepted, c.must(http.MethodPost, batch, array(numbered(t, 25)...)).status)
-	c.tick(1)
-	require.Empty(t, c.rows(), "an event waits for two intervals")
-	for _, want := range []int{10, 20, 25, 25} {
-		c.tick(2)
-		rows := c.rows()
-		require.Len(t, rows, want)
-		require.Equal(t, strconv.Itoa(want-1), rows[want-1].CorrelationID)
-		require.Equal(t, 25-want, c.server.Queued())
+	require.Equal(t, http.StatusAccepted, c.must(http.MethodPost, batch, array(numbered(t, 45)...)).status)
+	// The worker looks at ten events in each of the first two intervals, which is
+	// too early to store them. Then it looks at ten that are new and ten others.
+	for i, want := range []int{0, 0, 20, 40, 45, 45} {
+		c.tick(1)
+		require.Equal(t, want, c.total(), "after interval %d", i+1)
+		require.Equal(t, 45-want, c.server.Queued())
 	}
+	require.Equal(t, "20", c.rows()[0].CorrelationID, "the new ones come first")
+	require.Equal(t, "0", c.rows()[10].CorrelationID)
+}
+
+// Events that can never be stored stay at the head of the queue for a day.
+func TestTwentyPoisonedEventsHoldUpTheQueue(t *testing.T) {
+	c := serve(t, Options{Schema: mapping.Schema202608, QueueInterval: never})
+	good, poison := event(t, mapping.Schema202608), event(t, mapping.Schema202608, set("severity", long(21)))
+	for range 20 {
+		require.Equal(t, http.StatusAccepted, c.post(poison, "").status)
+	}
+	c.tick(4) // All have failed once and wait for five minutes.
+	c.server.Inject(Fault{Times: 1, Status: http.StatusAccepted})
+	require.Equal(t, http.StatusAccepted, c.post(good, "").status)
+	c.tick(11)
+	require.Zero(t, c.total(), "alone it would have been stored after three intervals")
+	c.tick(1)
+	require.Equal(t, 1, c.total())
 }
 
 func TestQueueWorksByItself(t *testing.T) {
@@ -120,12 +143,9 @@ func TestEventThatTheTableRefusesIsNeverStored(t *testing.T) {
 	c := serve(t, Options{Schema: mapping.Schema202608, QueueInterval: never})
 	poison := event(t, mapping.Schema202608, set("severity", long(21)))
 	require.Equal(t, http.StatusAccepted, c.post(poison, "").status)
-	for i, intervals := range []int{2, 10, 30, 120, 480, 2880} {
-		require.Equal(t, []int{1, 0}, []int{c.server.Queued(), c.server.Dead()}, "before attempt %d", i)
-		c.tick(intervals - 1)
-		require.Zero(t, c.server.Dead())
-		c.tick(intervals)
-	}
+	c.tick(2 + 10 + 30 + 120 + 480 + 2880)
+	require.Equal(t, []int{1, 0}, []int{c.server.Queued(), c.server.Dead()}, "it is tried for more than a day")
+	c.tick(30)
 	require.Equal(t, []int{0, 1}, []int{c.server.Queued(), c.server.Dead()})
 	require.Empty(t, c.rows())
 }
@@ -136,7 +156,7 @@ func TestBatchWithAPoisonedEventIsStoredLaterAndWithoutIt(t *testing.T) {
 	a := c.must(http.MethodPost, batch, array(good, event(t, mapping.Schema202608, set("severity", long(21))), good))
 	require.Equal(t, http.StatusAccepted, a.status)
 	require.Empty(t, c.rows())
-	c.tick(2)
+	c.tick(3)
 	require.Len(t, c.rows(), 2)
 	require.Equal(t, 1, c.server.Queued())
 }
@@ -158,7 +178,7 @@ func TestQueueThatIsFullForgetsItsOldest(t *testing.T) {
 	c.server.Inject(Fault{Times: 1, Status: http.StatusAccepted})
 	a := c.must(http.MethodPost, batch, array(numbered(t, 5)...))
 	require.Equal(t, http.StatusAccepted, a.status, "all five were accepted")
-	c.tick(2)
+	c.tick(3)
 	var ids []string
 	for _, e := range c.rows() {
 		ids = append(ids, e.CorrelationID)

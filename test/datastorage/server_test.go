@@ -47,6 +47,8 @@ type client struct {
 	http   *httptest.Server
 	url    string
 	token  string
+	begun  time.Time
+	ticks  int
 }
 
 // serve opens a server and lets a client talk to it.
@@ -58,7 +60,7 @@ func serve(t *testing.T, o Options) *client {
 	h.Start()
 	t.Cleanup(h.Close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	return &client{t: t, server: s, http: h, url: h.URL}
+	return &client{t: t, server: s, http: h, url: h.URL, begun: time.Now()}
 }
 
 // answer is what the server said.
