@@ -110,12 +110,13 @@ type auditPage struct {
 	} `json:"pagination"`
 }
 
-// AuditTrail reads all audit events that match a query, oldest first.
+// AuditTrail reads all of a gateway's audit events that match a query, oldest
+// first.
 func AuditTrail(ctx context.Context, from string, query url.Values) ([]AuditEvent, error) {
 	var all []AuditEvent
 	seen := map[string]bool{}
 	for offset := 0; ; {
-		q := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)}}
+		q := url.Values{"event_category": {"gateway"}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)}}
 		for k, v := range query {
 			q[k] = v
 		}

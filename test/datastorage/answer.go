@@ -52,9 +52,3 @@ func tooLarge(w http.ResponseWriter) {
 	problem(w, http.StatusRequestEntityTooLarge, "request-too-large", "Request Entity Too Large",
 		"Request body exceeds the maximum allowed size.")
 }
-
-func limited(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "1")
-	problem(w, http.StatusTooManyRequests, "rate-limit-exceeded", "Rate Limit Exceeded",
-		"Too many requests from your IP address. Please retry later.")
-}

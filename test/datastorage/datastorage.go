@@ -12,7 +12,8 @@
 //     and is never stored.
 //   - A batch is stored whole or not at all. If it is not, each of its events is
 //     queued on its own.
-//   - A client that sends too fast is answered with 429.
+//   - A client that sends too fast is answered with 429, and each such answer adds
+//     an event of the category "security" to what queries find.
 //   - A query gives the newest events first, and says nothing about the queue.
 //   - A hash chain per correlation id follows the order of writing, and its
 //     verification the order of (event_timestamp, event_id). Events with equal
@@ -155,7 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !s.limits.allow(r) {
-		limited(w)
+		s.deny(w, r)
 		return
 	}
 	if r.URL.Path == "/readyz" {

@@ -5,9 +5,14 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 )
+
+// deniedType is the type of the events that tell of requests over the limit.
+const deniedType = "datastorage.ratelimit.denied"
 
 // limiter allows each client address a rate of requests.
 type limiter struct {
@@ -34,6 +39,22 @@ func (l limiter) allow(r *http.Request) bool {
 		l.clients[address] = rate.NewLimiter(l.rate, l.burst)
 	}
 	return l.clients[address].Allow()
+}
+
+// deny answers a request that is over the limit. Like the real server it also
+// stores an event of its own for each, which a query finds among the others.
+func (s *Server) deny(w http.ResponseWriter, r *http.Request) {
+	now, id, address := time.Now().UTC().Truncate(time.Microsecond), uuid.NewString(), clientAddress(r)
+	// Like the real server's, the write is tried once and nobody is told.
+	_ = s.store.note(r.Context(), &row{
+		EventID: uuid.NewString(), Timestamp: now, Date: now.Format(time.DateOnly), EventType: deniedType, Version: "1.0",
+		Category: "security", Action: "denied", Outcome: "failure", CorrelationID: id, ResourceType: "HTTPRequest", ResourceID: id,
+		ActorType: "external", ActorID: address, RetentionDays: retentionDays,
+		Data: map[string]any{"event_id": id, "event_type": deniedType, "method": r.Method, "path": r.URL.Path, "source_ip": address},
+	})
+	w.Header().Set("Retry-After", "1")
+	problem(w, http.StatusTooManyRequests, "rate-limit-exceeded", "Rate Limit Exceeded",
+		"Too many requests from your IP address. Please retry later.")
 }
 
 // clientAddress is the address that a client has or, as with the real server,

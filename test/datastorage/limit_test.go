@@ -26,6 +26,20 @@ func TestClientThatSendsTooFastIsTold(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.must(http.MethodGet, "/healthz", nil).status, "the probe of our image")
 }
 
+func TestDenialIsAnEventThatQueriesFind(t *testing.T) {
+	c := serve(t, Options{Rate: hardly, Burst: 1})
+	requireStored(t, c.post(event(t, mapping.Schema202601), ""))
+	require.Equal(t, http.StatusTooManyRequests, c.post(event(t, mapping.Schema202601), "").status)
+	all := decode[page](t, c.must(http.MethodGet, events, nil, "X-Real-Ip", "192.0.2.1").body)
+	require.Len(t, all.Data, 2)
+	require.Equal(t, "datastorage.ratelimit.denied", all.Data[0]["event_type"])
+	require.Equal(t, "security", all.Data[0]["event_category"])
+	require.Empty(t, all.Data[0]["event_hash"])
+	ours := decode[page](t, c.must(http.MethodGet, events+"?event_category=gateway", nil, "X-Real-Ip", "192.0.2.2").body)
+	require.Len(t, ours.Data, 1)
+	require.Len(t, c.rows(), 1, "nobody sent it")
+}
+
 func TestLimitIsOfEachAddress(t *testing.T) {
 	c := serve(t, Options{Rate: hardly, Burst: 1})
 	get := func(headers ...string) int { return c.must(http.MethodGet, events, nil, headers...).status }

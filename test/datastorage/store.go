@@ -123,11 +123,18 @@ func (s *store) addOne(ctx context.Context, tx *sql.Tx, e *row, last map[string]
 		return err
 	}
 	last[e.CorrelationID] = e.Hash
+	return s.put(ctx, tx.StmtContext(ctx, s.insert), e)
+}
+
+// note stores one event outside of any chain.
+func (s *store) note(ctx context.Context, e *row) error { return s.put(ctx, s.insert, e) }
+
+func (s *store) put(ctx context.Context, insert *sql.Stmt, e *row) error {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("storing: %w", err)
 	}
-	_, err = tx.StmtContext(ctx, s.insert).ExecContext(ctx, e.EventID, e.Timestamp.UnixMicro(), e.CorrelationID, e.EventType, e.Category,
+	_, err = insert.ExecContext(ctx, e.EventID, e.Timestamp.UnixMicro(), e.CorrelationID, e.EventType, e.Category,
 		e.Outcome, e.Severity, e.Hash, e.auditID(), e.source, e.id, string(body))
 	if err != nil {
 		return fmt.Errorf("storing: %w", err)
@@ -179,7 +186,7 @@ func (s *store) find(ctx context.Context, f filter, limit, offset int) ([]row, i
 // chain returns the first events of a correlation id, in the order in which they
 // are verified.
 func (s *store) chain(ctx context.Context, correlationID string, most int) ([]row, error) {
-	return s.rows(ctx, " WHERE correlation_id = ? ORDER BY micros, event_id LIMIT ?", correlationID, most)
+	return s.rows(ctx, " WHERE correlation_id = ? AND event_hash <> '' ORDER BY micros, event_id LIMIT ?", correlationID, most)
 }
 
 // date is the day of an event.
