@@ -8,7 +8,7 @@ import (
 
 	authentication "k8s.io/api/authentication/v1"
 	authorization "k8s.io/api/authorization/v1"
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -91,7 +91,7 @@ func (a access) may(w http.ResponseWriter, r *http.Request, verb string) bool {
 func (a access) user(ctx context.Context, token string) (string, error) {
 	review, err := a.kube.AuthenticationV1().TokenReviews().Create(ctx, &authentication.TokenReview{
 		Spec: authentication.TokenReviewSpec{Token: token},
-	}, meta.CreateOptions{})
+	}, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("reviewing a token: %w", err)
 	}
@@ -106,7 +106,7 @@ func (a access) allowed(ctx context.Context, user, verb string) (bool, error) {
 		Spec: authorization.SubjectAccessReviewSpec{User: user, ResourceAttributes: &authorization.ResourceAttributes{
 			Namespace: a.namespace, Verb: verb, Resource: "services", Name: "data-storage-service",
 		}},
-	}, meta.CreateOptions{})
+	}, metav1.CreateOptions{})
 	if err != nil {
 		return false, fmt.Errorf("reviewing access: %w", err)
 	}

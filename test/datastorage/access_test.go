@@ -107,7 +107,7 @@ func TestAPIServerSaysWhoMayDoWhat(t *testing.T) {
 			require.Equal(t, "about:blank", decode[map[string]any](t, post.body)["type"])
 		})
 	}
-	require.Equal(t, 1, len(c.rows()))
+	require.Len(t, c.rows(), 1)
 }
 
 func TestAccessIsCheckedBeforeTheContract(t *testing.T) {

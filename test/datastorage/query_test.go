@@ -125,7 +125,7 @@ func TestQueryOutsideTheContractIsRefused(t *testing.T) {
 		"?since=yesterday", "?until=soon", "?since=2026-13-01T00:00:00Z", "?event_outcome=unknown",
 		"?detail_key=occurrence_count", "?detail_value=1", "?detail_key=a.b&detail_value=1", "?detail_key=a%27&detail_value=1",
 	} {
-		t.Run(query, func(t *testing.T) { c.requireRefused(c.must(http.MethodGet, events+query, nil), "") })
+		t.Run(query, func(*testing.T) { c.requireRefused(c.must(http.MethodGet, events+query, nil), "") })
 	}
 }
 

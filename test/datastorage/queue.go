@@ -58,7 +58,8 @@ func startQueue(interval time.Duration, length int, write func(context.Context, 
 	return q
 }
 
-// run looks at events at each tick.
+// run looks at events at each tick, and tries once to store all of them when it is
+// stopped.
 func (q *queue) run(ctx context.Context) {
 	defer close(q.ended)
 	ticker := time.NewTicker(q.interval)
@@ -68,16 +69,21 @@ func (q *queue) run(ctx context.Context) {
 		case now := <-ticker.C:
 			q.tick(ctx, now)
 		case <-ctx.Done():
+			q.drain(context.WithoutCancel(ctx))
 			return
 		}
 	}
 }
 
-// close ends the worker and tries once to store all that is queued.
+// close stops the worker.
 func (q *queue) close() {
 	q.cancel()
 	<-q.ended
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+}
+
+// drain tries once to store all that is queued, and lets no more in.
+func (q *queue) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	q.mu.Lock()
 	defer q.mu.Unlock()

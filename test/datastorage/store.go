@@ -114,6 +114,7 @@ func (s *store) add(ctx context.Context, events []*row) error {
 func (s *store) addOne(ctx context.Context, tx *sql.Tx, e *row, last map[string]string) error {
 	previous, known := last[e.CorrelationID]
 	if !known {
+		//nolint:sqlclosecheck // The transaction closes its statements.
 		err := tx.StmtContext(ctx, s.last).QueryRowContext(ctx, e.CorrelationID).Scan(&previous)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("storing: %w", err)
