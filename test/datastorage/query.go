@@ -41,7 +41,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 	f, page, err := parseQuery(r.URL.Query())
 	if err != nil {
 		s.reject(err)
-		problem(w, http.StatusBadRequest, "validation-error", "Validation Error", "Validation failed for query parameters")
+		problem(w, http.StatusBadRequest, "validation-error", "Validation Error", "Validation failed for query parameters: query - invalid query parameters")
 		return
 	}
 	data, total, err := []row(nil), 0, s.table.wait(ctx, false, s.options.LockTimeout)
