@@ -17,12 +17,12 @@ import (
 
 // ServeSink takes audit events at an address until the context ends. It keeps
 // none, because what DataStorage costs is not the function's; or, if database is
-// not empty, it is a DataStorage with that file.
+// not empty, it is a DataStorage with that file and without a limit of requests.
 func ServeSink(ctx context.Context, address, database string) error {
 	handler := http.Handler(http.HandlerFunc(take))
 	if database != "" {
 		//nolint:contextcheck // Opening a local file needs no deadline.
-		data, err := datastorage.Open(datastorage.Options{Path: database, Schema: mapping.Schema202608})
+		data, err := datastorage.Open(datastorage.Options{Path: database, Schema: mapping.Schema202608, Rate: -1})
 		if err != nil {
 			return err
 		}

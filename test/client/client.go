@@ -9,7 +9,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
@@ -25,10 +27,15 @@ const Source = "/local"
 // pageSize is DataStorage's largest page.
 const pageSize = 1000
 
+// auditIDAnnotation is the entry of signal_annotations that holds Onefire's own id
+// of an audit event.
+const auditIDAnnotation = "onefire/audit-id"
+
 // AuditEvent is an audit event as DataStorage gives it back.
 type AuditEvent struct {
 	EventID string `json:"event_id"`
-	CEID    string `json:"ce_id"`
+	// AuditID is Onefire's id of it. It is empty if the event has none.
+	AuditID string `json:"-"`
 	mapping.AuditRequest
 }
 
@@ -95,39 +102,73 @@ func Post(ctx context.Context, to, id string, data []byte) (status int, answer s
 	return Binary(id, data).Post(ctx, http.DefaultClient, to)
 }
 
-// AuditTrail reads all audit events that match a query, oldest first.
+// auditPage is a page of audit events.
+type auditPage struct {
+	Data       []AuditEvent `json:"data"`
+	Pagination struct {
+		HasMore bool `json:"has_more"`
+	} `json:"pagination"`
+}
+
+// AuditTrail reads all of a gateway's audit events that match a query, oldest
+// first.
 func AuditTrail(ctx context.Context, from string, query url.Values) ([]AuditEvent, error) {
 	var all []AuditEvent
-	for {
-		q := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(len(all))}}
+	seen := map[string]bool{}
+	for offset := 0; ; {
+		q := url.Values{"event_category": {"gateway"}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)}}
 		for k, v := range query {
 			q[k] = v
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, from+"?"+q.Encode(), nil)
+		page, err := askAudit(ctx, from+"?"+q.Encode())
 		if err != nil {
-			return nil, fmt.Errorf("making the query: %w", err)
+			return nil, err
+		}
+		for _, e := range page.Data {
+			// DataStorage gives the newest first. An event that is stored between two
+			// pages moves the others on, and one of them then comes twice.
+			if !seen[e.EventID] {
+				seen[e.EventID] = true
+				e.AuditID = e.Data.SignalAnnotations[auditIDAnnotation]
+				all = append(all, e)
+			}
+		}
+		offset += len(page.Data)
+		if !page.Pagination.HasMore {
+			slices.Reverse(all)
+			return all, nil
+		}
+	}
+}
+
+// askAudit asks DataStorage for a page, and again if it asks too often.
+func askAudit(ctx context.Context, from string) (auditPage, error) {
+	var page auditPage
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+		if err != nil {
+			return page, fmt.Errorf("making the query: %w", err)
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
-			return nil, fmt.Errorf("asking DataStorage: %w", err)
-		}
-		var page struct {
-			Data       []AuditEvent `json:"data"`
-			Pagination struct {
-				HasMore bool `json:"has_more"`
-			} `json:"pagination"`
+			return page, fmt.Errorf("asking DataStorage: %w", err)
 		}
 		err = json.NewDecoder(resp.Body).Decode(&page)
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("asking DataStorage: %s", resp.Status)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading DataStorage's answer: %w", err)
-		}
-		all = append(all, page.Data...)
-		if !page.Pagination.HasMore {
-			return all, nil
+		switch {
+		case resp.StatusCode == http.StatusTooManyRequests:
+			seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+			select {
+			case <-time.After(time.Duration(max(seconds, 1)) * time.Second):
+			case <-ctx.Done():
+				return page, fmt.Errorf("asking DataStorage: %w", ctx.Err())
+			}
+		case resp.StatusCode != http.StatusOK:
+			return page, fmt.Errorf("asking DataStorage: %s", resp.Status)
+		case err != nil:
+			return page, fmt.Errorf("reading DataStorage's answer: %w", err)
+		default:
+			return page, nil
 		}
 	}
 }

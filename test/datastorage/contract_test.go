@@ -25,13 +25,16 @@ func TestWhatOnefireSendsIsStored(t *testing.T) {
 					a := c.post(body, "")
 					id := requireStored(t, a)
 					sent := decode[map[string]any](t, body)
-					require.Equal(t, sent["event_timestamp"], decode[stored](t, a.body).Timestamp)
+					at := request.Timestamp.UTC()
+					require.Equal(t, at.Format(time.RFC3339), decode[created](t, a.body).Timestamp, "without its fraction")
+					sent["event_timestamp"] = at.Truncate(time.Microsecond).Format(time.RFC3339Nano)
 
-					got := c.get("").Data[i]
-					require.Equal(t, id, got["event_id"])
-					delete(got, "event_id")
-					delete(got, "ce_id")
-					require.Equal(t, sent, got, "it comes back as it was sent")
+					got := c.byID(id)
+					require.NotContains(t, got, "ce_id")
+					for name, value := range sent {
+						require.Equal(t, value, got[name], "%s comes back as it was sent", name)
+					}
+					require.Len(t, c.rows(), i+1)
 				}
 			})
 		}
@@ -47,7 +50,7 @@ func TestTheSchemasDiffer(t *testing.T) {
 				if other == schema {
 					requireStored(t, a)
 				} else {
-					requireProblem(t, a, http.StatusBadRequest, "doesn't match schema")
+					c.requireRefused(a, "doesn't match schema")
 				}
 			}
 			require.Equal(t, 1, c.total())
@@ -86,7 +89,6 @@ func TestEventsWithinTheContractAreStored(t *testing.T) {
 		"a pending outcome":                   {both, set("event_outcome", "pending")},
 		"the unknown severity":                {both, set("severity", "unknown")},
 		"a duration":                          {both, set("duration_ms", 12)},
-		"a parent":                            {both, set("parent_event_id", "6e0f5e64-682c-4795-a8dc-4e44bb355b25")},
 		"almost too old":                      {both, old(7*24*time.Hour - time.Minute)},
 		"almost too far ahead":                {both, old(-59 * time.Minute)},
 		"another time zone":                   {both, set("event_timestamp", time.Now().In(time.FixedZone("", 5*3600+1800)))},
@@ -104,6 +106,85 @@ func TestEventsWithinTheContractAreStored(t *testing.T) {
 			for _, schema := range tt.schemas {
 				requireStored(t, serve(t, Options{Schema: schema}).post(event(t, schema, tt.change), ""))
 			}
+		})
+	}
+}
+
+// The first schema refuses what it does not know, and the second drops it.
+func TestUnknownFieldsAreDropped(t *testing.T) {
+	c := serve(t, Options{Schema: mapping.Schema202608})
+	body := event(t, mapping.Schema202608, set("tenant", "x"), set("cluster_name", "west"), set("event_id", "x"), setData("alert_name", "x"),
+		setData("priority", "P1"))
+	got := c.byID(requireStored(t, c.post(body, "")))
+	require.NotContains(t, got, "tenant")
+	require.NotContains(t, got, "cluster_name")
+	require.NotContains(t, got["event_data"], "alert_name")
+	require.NotContains(t, got["event_data"], "priority")
+}
+
+func TestNumbersOfAPayloadLoseWhatFloatsCannotHold(t *testing.T) {
+	c := serve(t, Options{})
+	body := event(t, mapping.Schema202601, setData("original_payload", object{"n": json.Number("12345678901234567890")}))
+	payload := c.byID(requireStored(t, c.post(body, "")))["event_data"].(map[string]any)["original_payload"]
+	require.Equal(t, object{"n": 12345678901234567000.0}, payload)
+}
+
+func TestActorAndResourceHaveDefaults(t *testing.T) {
+	c := serve(t, Options{})
+	got := c.byID(requireStored(t, c.post(event(t, mapping.Schema202601, unset("actor_type"), unset("actor_id"), unset("resource_type"),
+		unset("resource_id"), set("correlation_id", "rr-1")), "")))
+	require.Equal(t, "service", got["actor_type"])
+	require.Equal(t, "gateway-service", got["actor_id"])
+	require.Equal(t, "gateway", got["resource_type"])
+	require.Equal(t, "rr-1", got["resource_id"])
+	require.EqualValues(t, 2555, got["retention_days"])
+}
+
+func TestParentMustExist(t *testing.T) {
+	c := serve(t, Options{})
+	parent := requireStored(t, c.post(event(t, mapping.Schema202601), ""))
+	got := c.byID(requireStored(t, c.post(event(t, mapping.Schema202601, set("parent_event_id", parent)), "")))
+	require.Equal(t, parent, got["parent_event_id"])
+	orphan := event(t, mapping.Schema202601, set("parent_event_id", "6e0f5e64-682c-4795-a8dc-4e44bb355b25"))
+	for path, body := range map[string][]byte{events: orphan, batch: array(orphan)} {
+		requireProblem(t, c.must(http.MethodPost, path, body), http.StatusBadRequest, "parent event does not exist")
+	}
+	require.Equal(t, 2, c.total())
+}
+
+// nested is an object of that many levels.
+func nested(levels int) any {
+	v := any("leaf")
+	for range levels {
+		v = object{"a": v}
+	}
+	return v
+}
+
+func TestEventDataHasLimits(t *testing.T) {
+	tests := map[string]struct {
+		change change
+		stored bool
+	}{
+		// The payload is within event_data, which is a level of its own.
+		"a payload 9 levels deep":  {setData("original_payload", nested(9)), true},
+		"a payload 10 levels deep": {setData("original_payload", nested(10)), false},
+		"almost 256 KiB":           {setData("original_payload", object{"a": long(256<<10 - 2000)}), true},
+		"more than 256 KiB":        {setData("original_payload", object{"a": long(256 << 10)}), false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, Options{})
+			body := event(t, mapping.Schema202601, tt.change)
+			for path, body := range map[string][]byte{events: body, batch: array(event(t, mapping.Schema202601), body)} {
+				a := c.must(http.MethodPost, path, body)
+				if tt.stored {
+					require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+				} else {
+					requireProblem(t, a, http.StatusBadRequest, "event_data exceeds size or nesting depth limits")
+				}
+			}
+			require.Equal(t, tt.stored, c.total() == 3)
 		})
 	}
 }

@@ -1,232 +1,241 @@
-// Package datastorage is a small DataStorage: it takes audit events over HTTP,
-// checks each against the OpenAPI document of the contract, keeps it in SQLite
-// and gives it back. It does what the real one does and two things more: it
-// keeps each CloudEvent once, and it fails on demand (see [Server.Inject]).
+// Package datastorage is a DataStorage for tests. It speaks the part of
+// kubernaut's DataStorage API that a gateway uses, keeps audit events in SQLite,
+// and treats its clients as badly as the real one does:
+//
+//   - It stores a row for each POST. No id, header or content of a request makes
+//     it recognise an event that it already has.
+//   - A write that is interrupted, because its time is up or its client hung up,
+//     goes into a queue. The server answers 202 and stores the event later, at
+//     most ten events every 30 seconds and not before a minute has passed.
+//   - An event that the OpenAPI document allows and the table does not, such as
+//     one with a severity of more than 20 characters, is answered with 202 too,
+//     and is never stored.
+//   - A batch is stored whole or not at all. If it is not, each of its events is
+//     queued on its own.
+//   - A client that sends too fast is answered with 429, and each such answer adds
+//     an event of the category "security" to what queries find.
+//   - A query gives the newest events first, and says nothing about the queue.
+//   - A hash chain per correlation id follows the order of writing, and its
+//     verification the order of (event_timestamp, event_id). Events with equal
+//     timestamps therefore look tampered with in about half of the cases.
+//
+// Tests can make it worse (see [Server.Inject], [Server.LockTable],
+// [Server.SlowDown] and [Server.StopQueue]) and can ask for what the API does not
+// tell (see [Server.Rows], [Server.RowsPerAuditID] and [Server.Rejected]).
 package datastorage
 
 import (
 	"bytes"
-	"context"
-	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"k8s.io/client-go/rest"
 
 	"onefire/mapping"
 )
 
-// AuditPath is where audit events are posted to and queried.
-const AuditPath = "/api/v1/audit/events"
-
+// The paths of the API.
 const (
-	// maxBody is the contract's limit of a batch, 5 MiB.
-	maxBody = 5 << 20
-	// maxAhead and maxBehind bound an event's timestamp.
-	maxAhead  = 60 * time.Minute
-	maxBehind = 7 * 24 * time.Hour
+	// AuditPath is where audit events are posted to and queried.
+	AuditPath = "/api/v1/audit/events"
+	// BatchPath takes arrays of audit events.
+	BatchPath = AuditPath + "/batch"
+	// VerifyPath verifies the hash chain of a correlation id.
+	VerifyPath = "/api/v1/audit/verify-chain"
 )
 
-//go:embed openapi-2026-01.yaml
-var openapi202601 []byte
+// Options say what a server keeps, where, for whom and with which patience. The
+// zero value of a number or a duration stands for the real server's default.
+type Options struct {
+	// Path is the database's file; the server makes it when it is missing.
+	Path string
+	// Schema is the contract's version; empty means 2026-01.
+	Schema mapping.Schema
 
-//go:embed openapi-2026-08.yaml
-var openapi202608 []byte
+	// Token is the bearer token to ask for; empty asks for none.
+	Token string
+	// Reviews is the Kubernetes API server that reviews tokens and permissions.
+	// If it is set, Token has no meaning.
+	Reviews *rest.Config
+	// Namespace is the namespace of the Service data-storage-service, on which
+	// clients need the verbs get and create. It defaults to kubernaut-system.
+	Namespace string
+
+	// Rate is how many requests a client address may make each second, and Burst
+	// how many at once: 50 and 100. A negative Rate turns the limit off.
+	Rate  float64
+	Burst int
+
+	// WriteTimeout bounds the write of a single event (5s), BatchTimeout that of
+	// a batch (30s), and LockTimeout the wait for a lock of the table (10s).
+	WriteTimeout, BatchTimeout, LockTimeout time.Duration
+	// QueueInterval is how often the queue's worker stores events (30s). The
+	// waits before its attempts are multiples of it, the first being twice as long.
+	QueueInterval time.Duration
+	// QueueLength is how many events the queue holds (10,000). A queue that is
+	// full forgets its oldest events.
+	QueueLength int
+}
+
+// orDefault gives *v a value if it has none.
+func orDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+func (o *Options) setDefaults() {
+	orDefault(&o.Schema, mapping.Schema202601)
+	orDefault(&o.Namespace, "kubernaut-system")
+	orDefault(&o.Rate, 50)
+	orDefault(&o.Burst, 100)
+	orDefault(&o.WriteTimeout, 5*time.Second)
+	orDefault(&o.BatchTimeout, 30*time.Second)
+	orDefault(&o.LockTimeout, 10*time.Second)
+	orDefault(&o.QueueInterval, 30*time.Second)
+	orDefault(&o.QueueLength, 10_000)
+}
 
 // Server is a DataStorage. It is an [http.Handler].
 type Server struct {
-	store  *store
-	routes routers.Router
-	token  string
+	options Options
+	store   *store
+	queue   *queue
+	table   table
+	access  access
+	limits  limiter
+	check   *contract
 
-	mu     sync.Mutex
-	faults []Fault
-}
-
-// Options say what a server keeps, where, and for whom.
-type Options struct {
-	// Path is the database's file; it is made when it is not there.
-	Path string
-	// Schema is the contract's version; empty means the first.
-	Schema mapping.Schema
-	// Token is the bearer token to ask for; empty asks for none.
-	Token string
+	mu       sync.Mutex
+	faults   []Fault
+	rejected []string
 }
 
 // Open opens a server.
 func Open(o Options) (*Server, error) {
-	document, ok := map[mapping.Schema][]byte{"": openapi202601, mapping.Schema202601: openapi202601, mapping.Schema202608: openapi202608}[o.Schema]
-	if !ok {
-		return nil, fmt.Errorf("DataStorage knows no schema %q", o.Schema)
-	}
-	doc, err := openapi3.NewLoader().LoadFromData(document)
+	o.setDefaults()
+	check, err := newContract(o.Schema)
 	if err != nil {
-		return nil, fmt.Errorf("reading the OpenAPI document: %w", err)
+		return nil, err
 	}
-	if err := doc.Validate(context.Background()); err != nil {
-		return nil, fmt.Errorf("the OpenAPI document is not valid: %w", err)
-	}
-	routes, err := gorillamux.NewRouter(doc)
+	access, err := newAccess(o)
 	if err != nil {
-		return nil, fmt.Errorf("routing by the OpenAPI document: %w", err)
+		return nil, err
 	}
 	st, err := openStore(o.Path)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{store: st, routes: routes, token: o.Token}, nil
+	s := &Server{options: o, store: st, check: check, access: access, limits: newLimiter(o.Rate, o.Burst)}
+	s.queue = startQueue(o.QueueInterval, o.QueueLength, s.write)
+	return s, nil
 }
 
-// Close closes the database.
-func (s *Server) Close() error { return s.store.Close() }
+// Close stores what is queued, as the real server does when it is stopped, and
+// closes the database.
+func (s *Server) Close() error {
+	s.queue.close()
+	return s.store.Close()
+}
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The probe of this repository's image; the real server has none here.
 	if r.URL.Path == "/healthz" {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	if s.token != "" && r.Header.Get("Authorization") != "Bearer "+s.token {
-		problem(w, http.StatusUnauthorized, "a valid bearer token is needed")
+	if r.Method == http.MethodPost && r.ContentLength > maxBody {
+		tooLarge(w)
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		problem(w, http.StatusRequestEntityTooLarge, err.Error())
+	if !s.limits.allow(r) {
+		s.deny(w, r)
 		return
+	}
+	if r.URL.Path == "/readyz" {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/api/v1/") && !s.access.may(w, r, "get") {
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
+		s.invalid(w, err)
+		return
+	}
+	if err != nil {
+		hangUp() // The client did not send all of it and reads no answer.
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	fault := s.fault(r, body)
 	if done := fault.before(w, r); done {
 		return
 	}
-	route, params, err := s.routes.FindRoute(r)
-	switch {
-	case errors.Is(err, routers.ErrMethodNotAllowed):
-		w.Header().Set("Allow", "GET, POST")
-		problem(w, http.StatusMethodNotAllowed, "use POST or GET")
-		return
-	case err != nil:
-		problem(w, http.StatusNotFound, "no such path: use /api/v1/audit/events")
+	if err := s.check.request(r); err != nil {
+		s.invalid(w, err)
 		return
 	}
-	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
-		Request: r, PathParams: params, Route: route, Options: &openapi3filter.Options{},
-	})
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+	s.route(w, r, body, fault)
+}
+
+func (s *Server) route(w http.ResponseWriter, r *http.Request, body []byte, fault Fault) {
+	methods := map[string]map[string]func(){
+		AuditPath: {
+			http.MethodGet:  func() { s.query(w, r) },
+			http.MethodPost: func() { s.single(w, r, body, fault) },
+		},
+		BatchPath:  {http.MethodPost: func() { s.batch(w, r, body, fault) }},
+		VerifyPath: {http.MethodPost: func() { s.verify(w, r, body) }},
+	}[r.URL.Path]
+	if methods == nil {
+		http.NotFound(w, r)
 		return
 	}
-	switch route.Operation.OperationID {
-	case "queryAuditEvents":
-		s.query(w, r)
-	case "createAuditEvents":
-		var all []json.RawMessage
-		if err := json.Unmarshal(body, &all); err != nil {
-			problem(w, http.StatusBadRequest, err.Error())
-			return
+	handle := methods[r.Method]
+	if handle == nil {
+		for method := range methods {
+			w.Header().Add("Allow", method)
 		}
-		s.create(w, r, all, true, fault)
-	default:
-		s.create(w, r, []json.RawMessage{body}, false, fault)
-	}
-}
-
-// stored is the answer to a stored event.
-type stored struct {
-	EventID   string `json:"event_id"`
-	Timestamp string `json:"event_timestamp"`
-	Message   string `json:"message"`
-}
-
-// create stores all events or none. One that came before, by its CloudEvent
-// source and id, gets the answer that it got then.
-func (s *Server) create(w http.ResponseWriter, r *http.Request, all []json.RawMessage, batch bool, fault Fault) {
-	for _, raw := range all {
-		var e struct {
-			Timestamp time.Time `json:"event_timestamp"`
-		}
-		if err := json.Unmarshal(raw, &e); err != nil {
-			problem(w, http.StatusBadRequest, err.Error())
-			return
-		}
-		if age := time.Since(e.Timestamp); age > maxBehind || age < -maxAhead {
-			problem(w, http.StatusBadRequest, "event_timestamp is more than 7 days old or 60 minutes ahead")
-			return
-		}
-	}
-	answers, err := s.store.add(r.Context(), r.Header.Get("Ce-Source"), r.Header.Get("Ce-Id"), all)
-	if err != nil {
-		problem(w, http.StatusInternalServerError, err.Error())
+		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	if fault.DropAnswer {
-		hangUp()
+	if r.Method == http.MethodPost && !s.access.may(w, r, "create") {
 		return
 	}
-	status := http.StatusCreated
-	if fault.Status == http.StatusAccepted {
-		status = http.StatusAccepted
-	}
-	if batch {
-		reply(w, status, answers)
-		return
-	}
-	reply(w, status, answers[0])
+	handle()
 }
 
-// Pagination says which page of how many events an answer is.
-type Pagination struct {
-	Limit   int  `json:"limit"`
-	Offset  int  `json:"offset"`
-	Total   int  `json:"total"`
-	HasMore bool `json:"has_more"`
+// invalid answers a request that is outside the contract. The real server tells
+// the reason to its log alone, and this one to [Server.Rejected].
+func (s *Server) invalid(w http.ResponseWriter, reason error) {
+	s.reject(reason)
+	problem(w, http.StatusBadRequest, "validation-error", "Validation Error", "The request did not pass OpenAPI schema validation")
 }
 
-func (s *Server) query(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	number := func(name string, otherwise int) int {
-		if n, err := strconv.Atoi(q.Get(name)); err == nil {
-			return n
-		}
-		return otherwise
-	}
-	page := Pagination{Limit: number("limit", 50), Offset: number("offset", 0)}
-	data, total, err := s.store.find(r.Context(), map[string]string{
-		"correlation_id": q.Get("correlation_id"),
-		"event_type":     q.Get("event_type"),
-		"event_category": q.Get("event_category"),
-	}, page.Limit, page.Offset)
-	if err != nil {
-		problem(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	page.Total, page.HasMore = total, page.Offset+len(data) < total
-	reply(w, http.StatusOK, map[string]any{"data": data, "pagination": page})
+// reject keeps the reason for a 400.
+func (s *Server) reject(reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rejected = append(s.rejected, reason.Error())
 }
 
-func reply(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	// A failed write has no reader any more.
-	_ = json.NewEncoder(w).Encode(body)
+// Rejected gives the reasons for the requests that were answered with 400, in
+// their order. A client is never told.
+func (s *Server) Rejected() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.rejected...)
 }
 
-// problem answers as RFC 7807 says.
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail,
-	})
+// errNoSchema says which schema is unknown.
+func errNoSchema(schema mapping.Schema) error {
+	return fmt.Errorf("DataStorage knows no schema %q", schema)
 }

@@ -1,6 +1,7 @@
 package datastorage
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -12,12 +13,14 @@ type Fault struct {
 	Times int
 	// Match selects requests by their body; nil means all.
 	Match func(body []byte) bool
-	// Delay holds the request back, or until its client gives up.
+	// Delay holds the request back before the server writes to its database, or
+	// until its client gives up. The server then goes on: if the client is gone,
+	// the write fails and the event is queued.
 	Delay time.Duration
 	// Refuse hangs up without an answer and stores nothing.
 	Refuse bool
 	// Status is answered instead of storing, with RetryAfter as the header of
-	// that name; 202 is answered after storing.
+	// that name. 202 lets the write fail: the event is queued.
 	Status     int
 	RetryAfter string
 	// DropAnswer stores, and then hangs up.
@@ -76,10 +79,21 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) (done bool) {
 		if f.RetryAfter != "" {
 			w.Header().Set("Retry-After", f.RetryAfter)
 		}
-		problem(w, f.Status, "injected fault")
+		problem(w, f.Status, "about:blank", http.StatusText(f.Status), "injected fault")
 		return true
 	}
 	return false
+}
+
+// errInjected is why a write fails that a fault lets fail.
+var errInjected = errors.New("injected fault")
+
+// write writes, unless the fault is that the write fails.
+func (f Fault) write(write func() error) error {
+	if f.Status == http.StatusAccepted {
+		return errInjected
+	}
+	return write()
 }
 
 // hangUp ends the connection without an answer.

@@ -31,6 +31,9 @@ func open(t *testing.T, o Options) *Server {
 	if o.Path == "" {
 		o.Path = filepath.Join(t.TempDir(), "events.db")
 	}
+	if o.Rate == 0 {
+		o.Rate = -1 // The tests of the limit set one.
+	}
 	s, err := Open(o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
@@ -42,6 +45,10 @@ type client struct {
 	t      *testing.T
 	server *Server
 	http   *httptest.Server
+	url    string
+	token  string
+	begun  time.Time
+	ticks  int
 }
 
 // serve opens a server and lets a client talk to it.
@@ -52,7 +59,8 @@ func serve(t *testing.T, o Options) *client {
 	h.Config.ErrorLog = log.New(io.Discard, "", 0)
 	h.Start()
 	t.Cleanup(h.Close)
-	return &client{t: t, server: s, http: h}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	return &client{t: t, server: s, http: h, url: h.URL, begun: time.Now()}
 }
 
 // answer is what the server said.
@@ -65,13 +73,16 @@ type answer struct {
 // do sends a request. headers are names and values by turns; the type of the
 // content is JSON if they do not say.
 func (c *client) do(ctx context.Context, method, path string, body []byte, headers ...string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.http.URL+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	require.NoError(c.t, err)
 	req.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := c.http.Client().Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -111,6 +122,26 @@ func (c *client) get(query string) page {
 	return decode[page](c.t, a.body)
 }
 
+// rows are all stored rows, in the order in which they were stored.
+func (c *client) rows() []Row {
+	c.t.Helper()
+	rows, err := c.server.Rows(c.t.Context())
+	require.NoError(c.t, err)
+	return rows
+}
+
+// byID is a stored event as a query gives it back.
+func (c *client) byID(id string) map[string]any {
+	c.t.Helper()
+	for _, e := range c.get("?limit=1000").Data {
+		if e["event_id"] == id {
+			return e
+		}
+	}
+	require.Fail(c.t, "not stored", id)
+	return nil
+}
+
 // total is how many events are stored.
 func (c *client) total() int {
 	c.t.Helper()
@@ -129,7 +160,7 @@ func requireStored(t *testing.T, a answer) string {
 	t.Helper()
 	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
 	require.Equal(t, "application/json", a.header.Get("Content-Type"))
-	s := decode[stored](t, a.body)
+	s := decode[created](t, a.body)
 	require.NotEmpty(t, s.EventID)
 	return s.EventID
 }
@@ -141,10 +172,23 @@ func requireProblem(t *testing.T, a answer, status int, says string) {
 	require.Equal(t, status, a.status, "%s", a.body)
 	require.Equal(t, "application/problem+json", a.header.Get("Content-Type"))
 	p := decode[map[string]any](t, a.body)
-	require.Equal(t, "about:blank", p["type"])
-	require.Equal(t, http.StatusText(status), p["title"])
+	require.NotEmpty(t, p["type"])
+	require.NotEmpty(t, p["title"])
 	require.EqualValues(t, status, p["status"])
 	require.Contains(t, p["detail"], says)
+}
+
+// requireRefused checks that an answer is a 400 that does not tell why, and that
+// the server knows why.
+func (c *client) requireRefused(a answer, says string) {
+	c.t.Helper()
+	requireProblem(c.t, a, http.StatusBadRequest, "")
+	rejected := c.server.Rejected()
+	require.NotEmpty(c.t, rejected)
+	require.Contains(c.t, rejected[len(rejected)-1], says)
+	if says != "" {
+		require.NotContains(c.t, string(a.body), says, "the client is not told why")
+	}
 }
 
 // requests are the audit requests that Onefire makes of one decision.

@@ -41,11 +41,17 @@ type world struct {
 	objects   dynamic.ResourceInterface
 }
 
+// queueInterval lets DataStorage store within the time of a test what it answered
+// with 202, and not at once.
+const queueInterval = 100 * time.Millisecond
+
 var worlds atomic.Int64
 
 func newWorld(t testing.TB, schema mapping.Schema) *world {
 	t.Helper()
-	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(t.TempDir(), "data.db"), Schema: schema})
+	data, err := datastorage.Open(datastorage.Options{
+		Path: filepath.Join(t.TempDir(), "data.db"), Schema: schema, QueueInterval: queueInterval,
+	})
 	require.NoError(t, err)
 	server := httptest.NewServer(data)
 	t.Cleanup(func() {
@@ -144,9 +150,11 @@ func (w *world) setStatus(name string, status map[string]any) {
 	require.NoError(w.t, err)
 }
 
-// audit returns the audit events of a type; all of them for an empty type.
+// audit returns the audit events of a type; all of them for an empty type. It
+// waits for those that DataStorage has accepted for later.
 func (w *world) audit(eventType string) []client.AuditEvent {
 	w.t.Helper()
+	require.Eventually(w.t, func() bool { return w.data.Queued() == 0 }, time.Minute, queueInterval, "DataStorage stores all that it accepted")
 	query := url.Values{}
 	if eventType != "" {
 		query.Set("event_type", eventType)
@@ -161,8 +169,8 @@ func (w *world) requireUniqueAudit() {
 	w.t.Helper()
 	ids := map[string]bool{}
 	for _, e := range w.audit("") {
-		require.False(w.t, ids[e.CEID], "two audit events with the id %s", e.CEID)
-		ids[e.CEID] = true
+		require.False(w.t, ids[e.AuditID], "two audit events with the id %s", e.AuditID)
+		ids[e.AuditID] = true
 	}
 }
 

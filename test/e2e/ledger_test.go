@@ -216,8 +216,8 @@ func (l *ledger) closeAudit(w *world, holdings map[string][]holding, logs []stri
 	w.t.Helper()
 	stored := map[string]bool{}
 	for _, e := range w.audit("") {
-		require.False(w.t, stored[e.CEID], "audit event %s is there twice", e.CEID)
-		stored[e.CEID] = true
+		require.False(w.t, stored[e.AuditID], "audit event %s is there twice", e.AuditID)
+		stored[e.AuditID] = true
 	}
 	aside := map[string]bool{}
 	for _, log := range logs {

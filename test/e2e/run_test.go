@@ -70,7 +70,7 @@ func TestSIGTERMAnswersWhatIsUnderWay(t *testing.T) {
 	w := newWorld(t, mapping.Schema202608)
 	f := w.start()
 	reached := make(chan struct{}, 2)
-	w.data.Inject(datastorage.Fault{Times: 1, Delay: time.Second, Match: func([]byte) bool { reached <- struct{}{}; return true }, Status: http.StatusAccepted})
+	w.data.Inject(datastorage.Fault{Times: 1, Delay: time.Second, Match: func([]byte) bool { reached <- struct{}{}; return true }})
 	answer := make(chan int, 1)
 	go func() { answer <- w.post(f, "1", webhook(firing("Drain", "api-0"))) }()
 	<-reached

@@ -22,7 +22,7 @@ func TestWhatIsWrongIsSeen(t *testing.T) {
 		}}
 	}
 	event := func(id, kind string) client.AuditEvent {
-		return client.AuditEvent{CEID: id, AuditRequest: mapping.AuditRequest{EventType: kind}}
+		return client.AuditEvent{AuditID: id, AuditRequest: mapping.AuditRequest{EventType: kind}}
 	}
 	good := object(2, "second")
 	made := []client.AuditEvent{event("1", "gateway.signal.received"), event("2", "gateway.crd.created")}

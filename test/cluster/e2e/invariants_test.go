@@ -85,7 +85,7 @@ func compare(active []unstructured.Unstructured, audit map[string][]client.Audit
 	types, ids := map[string]int{}, map[string]bool{}
 	for _, e := range audit[o.GetName()] {
 		types[e.EventType]++
-		ids[e.CEID] = true
+		ids[e.AuditID] = true
 	}
 	want := map[string]int{"gateway.signal.received": 1, "gateway.crd.created": 1}
 	if events > 1 {

@@ -2,8 +2,9 @@
 // it checks, keeps and gives back audit events (see onefire/test/datastorage).
 //
 // It reads LISTEN_ADDRESS (:8080), DATABASE (/data/datastorage.db, in a folder
-// that can be written), AUDIT_SCHEMA (2026-08) and TOKEN (the bearer token to ask
-// for; none when empty), and answers GET /healthz.
+// that can be written), AUDIT_SCHEMA (2026-08), TOKEN (the bearer token to ask
+// for; none when empty) and RATE_LIMIT (50, the requests that an address may make
+// each second; a negative one turns the limit off), and answers GET /healthz.
 package main
 
 import (
@@ -35,6 +36,7 @@ type settings struct {
 	Database string         `env:"DATABASE" envDefault:"/data/datastorage.db"`
 	Schema   mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
 	Token    string         `env:"TOKEN"`
+	Rate     float64        `env:"RATE_LIMIT"`
 }
 
 func main() {
@@ -53,7 +55,7 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("reading the environment: %w", err)
 	}
 	//nolint:contextcheck // Opening a local file needs no deadline.
-	data, err := datastorage.Open(datastorage.Options{Path: s.Database, Schema: s.Schema, Token: s.Token})
+	data, err := datastorage.Open(datastorage.Options{Path: s.Database, Schema: s.Schema, Token: s.Token, Rate: s.Rate})
 	if err != nil {
 		return err
 	}
