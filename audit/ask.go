@@ -108,8 +108,10 @@ func (q *question) page(query url.Values) (n int, err error) {
 		n, err = q.rows(&io.LimitedReader{R: body, N: maxPage})
 		return err
 	})
-	if err == nil && status != http.StatusOK {
-		err = &unavailableError{status: status, err: fmt.Errorf("%d to a query", status), pause: -1}
+	var refused *RefusedError
+	if err == nil && status != http.StatusOK || errors.As(err, &refused) {
+		// It is the query that was refused, and not an event.
+		err = &unavailableError{status: status, err: fmt.Errorf("%d to a query: %v", status, err), pause: -1} //nolint:errorlint // See above.
 	}
 	return n, err
 }

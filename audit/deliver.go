@@ -64,7 +64,7 @@ func (s *Sink) Deliver(ctx context.Context, events []Event) []error {
 
 // failure says which event was not delivered.
 func failure(it *item, err error) error {
-	return fmt.Errorf("delivering audit event %s (%s): %w", it.id, it.event.Type(), err)
+	return fmt.Errorf("delivering audit event %s (%s): %w", it.id, it.kind, err)
 }
 
 // item makes an item of an event. Its error is a [RefusedError].
@@ -74,7 +74,7 @@ func (s *Sink) item(e Event) (*item, error) {
 		data, _ := json.Marshal(e.Data) // What is no JSON is in the error.
 		return nil, &RefusedError{Answer: err.Error(), Event: data}
 	}
-	it := &item{id: e.id(), event: out, size: len(out.Data()), span: e.Span, doubt: e.Again && s.datastorage}
+	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, doubt: e.Again && s.datastorage}
 	it.correlation = e.Subject
 	if it.correlation == "" {
 		it.correlation = e.PartitionKey

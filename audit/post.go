@@ -129,11 +129,15 @@ func single(url string, e event.Event) request {
 
 // batchOf is the request of several events: an array of what DataStorage takes.
 func batchOf(url string, items []*item) request {
-	bodies := make([][]byte, len(items))
-	for i, it := range items {
-		bodies[i] = it.event.Data()
+	size := 1
+	for _, it := range items {
+		size += it.size + 1
 	}
-	body := slices.Concat([]byte("["), bytes.Join(bodies, []byte(",")), []byte("]"))
+	body := make([]byte, 0, size)
+	for i, it := range items {
+		body = append(append(body, "[,"[min(i, 1)]), it.event.Data()...)
+	}
+	body = append(body, ']')
 	return func(ctx context.Context) (*http.Request, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 		if err != nil {

@@ -13,7 +13,9 @@ import (
 
 // item is an event on its way to the sink. Several calls may wait for it.
 type item struct {
-	id    uuid.UUID
+	id   uuid.UUID
+	kind string // the event's type
+	// event is empty when the item is finished: it may stay in the queue.
 	event event.Event
 	size  int // bytes of the body
 	// key is what only one post at a time may be about: the order of a
@@ -90,6 +92,7 @@ func (s *Sink) finish(it *item, err error) {
 		return
 	}
 	it.finished, it.err = true, err
+	it.event = event.Event{}
 	delete(s.items, it.id)
 	s.size -= it.size
 	switch {
@@ -201,14 +204,14 @@ func (s *Sink) pick(now time.Time) (job []*item, next time.Time) {
 			kept = append(kept, s.pending[i:]...)
 			break
 		}
-		fits := most
+		if it.finished {
+			continue // Nobody waits for it.
+		}
+		fits, second := most, it.event.Time().Unix()
 		if it.most > 0 {
 			fits = min(most, it.most)
 		}
-		second := it.event.Time().Unix()
 		switch {
-		case it.finished:
-			continue // Whoever waited for it is gone.
 		case s.busy[it.key] || skipped[it.key]:
 		case it.after.After(now):
 			if next.IsZero() || it.after.Before(next) {
