@@ -128,7 +128,7 @@ func TestBatchesKeepToTheirSize(t *testing.T) {
 func TestWhatWaitsIsBounded(t *testing.T) {
 	for reason, row := range map[string]struct{ events, bytes, accepted int }{
 		"by count": {maxPending + 500, 0, maxPending},
-		"by size":  {100, 1 << 20, maxPendingBytes/(1<<20) - 1},
+		"by size":  {50, 1 << 20, maxPendingBytes/(1<<20) - 1},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -117,7 +117,7 @@ func TestPostsThatBeganTogetherCountOnce(t *testing.T) {
 // event has one row in the end. Left out is only what no client can prevent: a
 // post that was queued and whose answer was lost.
 func TestOneRowWhateverHappens(t *testing.T) {
-	seeds := 150
+	seeds := 60
 	if testing.Short() {
 		seeds = 20
 	}

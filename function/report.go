@@ -111,7 +111,7 @@ func (p *parts) decided(c cause, r *result) (at time.Time, again bool) {
 			return now, again
 		}
 		return r.at, again
-	case c.undated || c.at.After(now) || now.Sub(c.at) > maxFailureAge:
+	case c.undated || now.Sub(c.at) > maxFailureAge:
 		return now, false
 	}
 	return c.at, true
