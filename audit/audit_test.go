@@ -81,9 +81,9 @@ func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // received is a request as the fake sink saw it.
 type received struct {
-	method, path, proto string
-	header              http.Header
-	body                []byte
+	method, path, query, proto string
+	header                     http.Header
+	body                       []byte
 }
 
 // fake is a sink that gives its answers one by one, and the last for ever.
@@ -107,7 +107,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(f.answers) > 1 {
 		f.answers = f.answers[1:]
 	}
-	f.requests = append(f.requests, received{r.Method, r.URL.Path, r.Proto, r.Header, body})
+	f.requests = append(f.requests, received{r.Method, r.URL.Path, r.URL.RawQuery, r.Proto, r.Header, body})
 	f.mu.Unlock()
 	next(w, r)
 }

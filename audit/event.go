@@ -17,10 +17,11 @@
 //   - asks DataStorage for the rows of an event's time, and looks for the event's id
 //     among them, before it sends an event again.
 //
-// One double remains. DataStorage queues an event that it cannot store in time, and
+// Few doubles remain. DataStorage queues an event that it cannot store in time, and
 // answers 202. If that answer is lost, the row appears up to a minute later, or
 // later still: an event that is sent again before is stored twice. The same holds
-// for a process that is killed while DataStorage queues its event.
+// for a process that is killed while DataStorage queues its event, and for two
+// processes that deliver the same event at the same moment.
 package audit
 
 import (

@@ -69,6 +69,7 @@ func TestDataStorageIsReadyWhenItLetsUsAsk(t *testing.T) {
 			}
 			require.Equal(t, http.MethodGet, sink.seen()[0].method)
 			require.Equal(t, "Bearer t", sink.bearers()[0])
+			require.Equal(t, "correlation_id=onefire-readiness&limit=1", sink.seen()[0].query)
 		})
 	}
 }
