@@ -109,9 +109,11 @@ func (q *question) page(query url.Values) (n int, err error) {
 		return err
 	})
 	var refused *RefusedError
-	if err == nil && status != http.StatusOK || errors.As(err, &refused) {
-		// It is the query that was refused, and not an event.
-		err = &unavailableError{status: status, err: fmt.Errorf("%d to a query: %v", status, err), pause: -1} //nolint:errorlint // See above.
+	switch {
+	case errors.As(err, &refused): // The query, and not an event.
+		err = &unavailableError{status: status, err: fmt.Errorf("%d to a query: %s", status, refused.Answer), pause: -1}
+	case err == nil && status != http.StatusOK:
+		err = &unavailableError{status: status, err: fmt.Errorf("%d to a query", status), pause: -1}
 	}
 	return n, err
 }

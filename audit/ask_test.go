@@ -94,7 +94,7 @@ func TestPagesThatAreTooLargeAreReadInSmallOnes(t *testing.T) {
 		requireAll(t, s.Deliver(t.Context(), again([]Event{events[0], events[59]})))
 		require.Empty(t, d.posts())
 		require.Len(t, d.asked(), 1+60/smallRows)
-		require.EqualValues(t, maxPosts, s.pace.size, "a large answer says nothing of the store")
+		require.Equal(t, maxPosts, int(s.pace.size), "a large answer says nothing of the store")
 	})
 }
 

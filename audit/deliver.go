@@ -45,7 +45,7 @@ func (s *Sink) Deliver(ctx context.Context, events []Event) []error {
 			errs[i] = failure(it, errs[i])
 		}
 	}
-	s.dispatch()
+	s.dispatch() //nolint:contextcheck // A post outlives its callers.
 	s.mu.Unlock()
 	for i, it := range items {
 		if it == nil {

@@ -214,7 +214,7 @@ func TestCloseClosesConnections(t *testing.T) {
 	s.Close()
 	require.ErrorIs(t, one(t.Context(), s, another()), errClosed)
 	require.Len(t, sink.seen(), 1)
-	sink.Server.Close() // It waits for connections that are in use.
+	sink.Close() // It waits for connections that are in use.
 }
 
 func TestManyDeliverAtOnce(t *testing.T) {

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -194,28 +195,26 @@ func TestAMinuteOf429StoresAllOnce(t *testing.T) {
 
 func TestAQuestionThatFailsSendsNothing(t *testing.T) {
 	for reason, row := range map[string]struct {
-		answer *http.Response
+		answer answer
 		asked  int
 	}{
-		"500":               {responded(500, ""), maxAttempts},
-		"429":               {responded(429, "", "Retry-After", "1"), maxAttempts},
-		"403":               {responded(403, ""), 1},
-		"404":               {responded(404, ""), 1},
-		"202 is no answer":  {responded(202, `{"data":[]}`), maxAttempts},
-		"a page of HTML":    {responded(200, "<html>"), maxAttempts},
-		"no rows":           {responded(200, `{"pagination":{}}`), maxAttempts},
-		"half an answer":    {responded(200, `{"data":[{"event_data":{}},`), maxAttempts},
-		"400 to a question": {responded(400, ""), maxAttempts},
+		"500":               {status(500), maxAttempts},
+		"429":               {status(429, "Retry-After", "1"), maxAttempts},
+		"403":               {status(403), 1},
+		"404":               {status(404), 1},
+		"202 is no answer":  {says(202, `{"data":[]}`), maxAttempts},
+		"a page of HTML":    {says(200, "<html>"), maxAttempts},
+		"no rows":           {says(200, `{"pagination":{}}`), maxAttempts},
+		"half an answer":    {says(200, `{"data":[{"event_data":{}},`), maxAttempts},
+		"400 to a question": {status(400), maxAttempts},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &store{t: t}
-				text := make([]byte, 1000)
-				n, _ := row.answer.Body.Read(text)
-				d.before = func(*http.Request, int) *http.Response {
-					resp := responded(row.answer.StatusCode, string(text[:n]))
-					resp.Header = row.answer.Header
-					return resp
+				d.before = func(r *http.Request, _ int) *http.Response {
+					w := httptest.NewRecorder()
+					row.answer(w, r)
+					return w.Result()
 				}
 				for _, err := range d.process().Deliver(t.Context(), again(entries(3))) {
 					require.Equal(t, unavailable, verdictOf(err), "%v", err)

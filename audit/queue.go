@@ -74,7 +74,7 @@ func (s *Sink) add(it *item) (*item, error) {
 	case len(s.items) >= maxPending || s.size+it.size > maxPendingBytes:
 		return nil, errFull
 	}
-	if sent, ok := s.memory.memos.Get(it.id); ok && s.datastorage {
+	if sent, ok := s.memory.memos.Get(it.id); ok {
 		it.doubt, it.until = true, sent.until
 	}
 	if len(s.pending) > len(s.items)+maxFinished {

@@ -60,9 +60,9 @@ type Sink struct {
 	token       token
 	memory      memory
 
-	// ctx ends when Close has waited long enough for the posts under way, which
-	// working counts.
-	ctx     context.Context //nolint:containedctx // A post outlives the call that caused it.
+	// ctx is that of the posts, which outlive their callers. It ends when Close has
+	// waited long enough for those under way, which working counts.
+	ctx     context.Context
 	cancel  context.CancelFunc
 	working sync.WaitGroup
 

@@ -110,7 +110,7 @@ func (d *store) RoundTrip(r *http.Request) (*http.Response, error) {
 		require.NoError(d.t, err)
 	}
 	answered := make(chan *http.Response, 1)
-	go func() { answered <- d.handle(r, body) }()
+	go func() { answered <- d.handle(r, body) }() //nolint:bodyclose // The client does.
 	select {
 	case resp := <-answered:
 		if resp == nil {
