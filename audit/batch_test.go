@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,6 +106,27 @@ func TestAStoreWithoutBatchesGetsEventsOneByOne(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestEventsOfOneRemediationRequestKeepTheirOrderOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &store{t: t}
+		d.before = func(r *http.Request, _ int) *http.Response {
+			if strings.HasSuffix(r.URL.Path, "/batch") {
+				return responded(404, "")
+			}
+			return nil
+		}
+		events := entries(20)
+		for i := range events {
+			events[i].Subject = "rr"
+			events[i] = filled(events[i], false, "")
+		}
+		requireAll(t, d.process().Deliver(t.Context(), events))
+		require.True(t, slices.IsSortedFunc(d.rows, func(a, b stored) int { return a.Time.Compare(b.Time) }))
+		require.Equal(t, 1, d.most)
+		d.requireOnce(events)
+	})
 }
 
 func TestBatchesKeepToTheirSize(t *testing.T) {

@@ -130,6 +130,22 @@ func TestDeliverDoesNotWaitForAnAttemptBeyondItsDeadline(t *testing.T) {
 	})
 }
 
+func TestWhoCannotWaitForTheSinkIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		s := over(t, plays(&times, status(429, "Retry-After", "20"), status(201)))
+		require.ErrorContains(t, one(t.Context(), s, sample()), "429")
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		require.ErrorContains(t, one(ctx, s, another()), "not available until")
+		require.Zero(t, time.Since(begun))
+		require.NoError(t, one(t.Context(), s, another()))
+		require.Len(t, times, 2)
+		require.Equal(t, 20*time.Second, times[1].Sub(times[0]))
+	})
+}
+
 func TestDeliverReturnsWhenCancelledBetweenAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

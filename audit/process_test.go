@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +111,45 @@ func TestPostsThatBeganTogetherCountOnce(t *testing.T) {
 	}
 	require.InDelta(t, 1, p.size, 0)
 	require.True(t, p.free())
+}
+
+// Calls that wait for a sink that takes nothing do not each try it in turn.
+func TestASinkThatIsDownIsGivenUpForAllCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls = 2000
+		var requests atomic.Int64
+		s := over(t, func(*http.Request) (*http.Response, error) {
+			requests.Add(1)
+			time.Sleep(time.Millisecond)
+			return responded(503, ""), nil
+		})
+		begun := time.Now()
+		errs := make(chan error)
+		for range calls {
+			go func() { errs <- one(t.Context(), s, another()) }()
+		}
+		for range calls {
+			require.Equal(t, unavailable, verdictOf(<-errs))
+		}
+		require.Less(t, time.Since(begun), maxElapsed)
+		require.Less(t, requests.Load(), int64(2*maxConnections))
+	})
+}
+
+// What never reached DataStorage need not be asked for.
+func TestARequestThatWasNotSentLeavesNoDoubt(t *testing.T) {
+	sink := serve(t, status(201))
+	sink.Close()
+	s := open(t, Options{URL: sink.URL + "/audit/events"})
+	require.Equal(t, unavailable, verdictOf(one(t.Context(), s, sample())))
+	require.Zero(t, s.memory.memos.Len())
+
+	dropping := serve(t, drop)
+	s = open(t, Options{URL: dropping.URL + "/audit/events"})
+	ctx, cancel := context.WithTimeout(t.Context(), singleTimeout/2)
+	defer cancel()
+	require.Equal(t, unavailable, verdictOf(one(ctx, s, sample())))
+	require.Equal(t, 1, s.memory.memos.Len())
 }
 
 // TestOneRowWhateverHappens sends alerts through several processes that are
