@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,8 +41,23 @@ func open(t *testing.T, o Options) *Sink {
 	s, err := New(o)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
-	s.firstPause, s.client.Timeout = time.Microsecond, time.Minute
+	s.pace.pauses.InitialInterval = time.Microsecond
+	s.pace.pauses.Reset()
 	return s
+}
+
+// one delivers one event.
+func one(ctx context.Context, s *Sink, e Event) error { return s.Deliver(ctx, []Event{e})[0] }
+
+// others counts the events that [another] made.
+var others atomic.Int64
+
+// another is an event like no other before it: an event that was accepted is not
+// sent again.
+func another() Event {
+	e := sample()
+	e.Alert = "another " + strconv.FormatInt(others.Add(1), 10)
+	return e
 }
 
 // answer is one answer of a fake sink.
@@ -65,9 +81,9 @@ func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // received is a request as the fake sink saw it.
 type received struct {
-	method, path, proto string
-	header              http.Header
-	body                []byte
+	method, path, query, proto string
+	header                     http.Header
+	body                       []byte
 }
 
 // fake is a sink that gives its answers one by one, and the last for ever.
@@ -91,7 +107,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(f.answers) > 1 {
 		f.answers = f.answers[1:]
 	}
-	f.requests = append(f.requests, received{r.Method, r.URL.Path, r.Proto, r.Header, body})
+	f.requests = append(f.requests, received{r.Method, r.URL.Path, r.URL.RawQuery, r.Proto, r.Header, body})
 	f.mu.Unlock()
 	next(w, r)
 }
@@ -136,6 +152,7 @@ func over(t *testing.T, network transport) *Sink {
 	s, err := New(Options{URL: "http://sink.test/events"})
 	require.NoError(t, err)
 	s.client.Transport = network
+	t.Cleanup(s.Close)
 	return s
 }
 

@@ -90,7 +90,7 @@ func TestDeliver(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			sink := serve(t, tt.answers...)
-			err := open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample())
+			err := one(t.Context(), open(t, Options{URL: sink.URL}), sample())
 			require.Equal(t, tt.want, verdictOf(err), "%v", err)
 			require.Len(t, sink.seen(), tt.attempts)
 		})
@@ -113,7 +113,7 @@ func TestDeliverFollowsNoRedirect(t *testing.T) {
 	for _, code := range []int{301, 302, 303, 307, 308} {
 		t.Run(strconv.Itoa(code), func(t *testing.T) {
 			sink := serve(t, status(code, "Location", "/elsewhere"), status(201))
-			err := open(t, Options{URL: sink.URL + "/events"}).Deliver(t.Context(), sample())
+			err := one(t.Context(), open(t, Options{URL: sink.URL + "/events"}), sample())
 			require.Equal(t, unavailable, verdictOf(err))
 			require.ErrorContains(t, err, strconv.Itoa(code))
 			require.Len(t, sink.seen(), 1)
@@ -124,7 +124,7 @@ func TestDeliverFollowsNoRedirect(t *testing.T) {
 
 func TestEveryAttemptSendsTheSame(t *testing.T) {
 	sink := serve(t, status(503), drop, status(201))
-	require.NoError(t, open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), open(t, Options{URL: sink.URL}), sample()))
 	require.Len(t, sink.seen(), 3)
 	require.Equal(t, sink.seen()[0], sink.seen()[1])
 	require.Equal(t, sink.seen()[0], sink.seen()[2])
@@ -132,7 +132,7 @@ func TestEveryAttemptSendsTheSame(t *testing.T) {
 
 func TestRefusalCarriesStatusAndAnswer(t *testing.T) {
 	sink := serve(t, says(422, "\n severity is none of the five \n"))
-	err := open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample())
+	err := one(t.Context(), open(t, Options{URL: sink.URL}), sample())
 	var refused *RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, 422, refused.Status)
@@ -145,7 +145,7 @@ func TestRefusalCarriesStatusAndAnswer(t *testing.T) {
 func TestARefusedEventCanBeSentAgain(t *testing.T) {
 	sink := serve(t, status(400), status(201))
 	var refused *RefusedError
-	require.ErrorAs(t, open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample()), &refused)
+	require.ErrorAs(t, one(t.Context(), open(t, Options{URL: sink.URL}), sample()), &refused)
 	var e event.Event
 	require.NoError(t, json.Unmarshal(refused.Event, &e))
 	req, err := cehttp.NewHTTPRequestFromEvent(t.Context(), sink.URL, e)
@@ -160,13 +160,13 @@ func TestARefusedEventCanBeSentAgain(t *testing.T) {
 func TestRefusalIsCut(t *testing.T) {
 	sink := serve(t, says(400, strings.Repeat("x", 10*maxAnswer)))
 	var refused *RefusedError
-	require.ErrorAs(t, open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample()), &refused)
+	require.ErrorAs(t, one(t.Context(), open(t, Options{URL: sink.URL}), sample()), &refused)
 	require.Len(t, refused.Answer, maxAnswer)
 }
 
 func TestGivingUpSaysWhatTheSinkSaidLast(t *testing.T) {
 	sink := serve(t, status(500), says(503, "the database is locked"))
-	err := open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample())
+	err := one(t.Context(), open(t, Options{URL: sink.URL}), sample())
 	require.ErrorContains(t, err, "not available: 503 the database is locked")
 	require.ErrorContains(t, err, "gateway.signal.received")
 }
@@ -174,20 +174,25 @@ func TestGivingUpSaysWhatTheSinkSaidLast(t *testing.T) {
 func TestNoServerIsNotAvailable(t *testing.T) {
 	sink := serve(t, status(201))
 	sink.Close()
-	err := open(t, Options{URL: sink.URL}).Deliver(t.Context(), sample())
+	err := one(t.Context(), open(t, Options{URL: sink.URL}), sample())
 	require.Equal(t, unavailable, verdictOf(err))
 	require.ErrorContains(t, err, "not available")
 }
 
-func TestDeliverReturnsWhenCancelledInAnAttempt(t *testing.T) {
+func TestDeliverReturnsWhenCancelledAndThePostGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	sink := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	let := make(chan struct{})
+	sink := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		cancel()
-		<-r.Context().Done()
+		<-let
+		w.WriteHeader(http.StatusCreated)
 	})
-	err := open(t, Options{URL: sink.URL}).Deliver(ctx, sample())
+	s := open(t, Options{URL: sink.URL})
+	err := one(ctx, s, sample())
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, unavailable, verdictOf(err))
+	close(let)
+	require.NoError(t, one(t.Context(), s, sample()), "the post under way is waited for, or was remembered")
 	require.Len(t, sink.seen(), 1)
 }
 
@@ -195,19 +200,21 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	sink := serve(t, says(201, strings.Repeat("x", maxAnswer/2)))
 	s := open(t, Options{URL: sink.URL})
 	for range 50 {
-		require.NoError(t, s.Deliver(t.Context(), sample()))
+		require.NoError(t, one(t.Context(), s, another()))
 	}
 	require.Len(t, sink.seen(), 50)
 	require.EqualValues(t, 1, sink.connections.Load())
 }
 
-func TestCloseClosesIdleConnections(t *testing.T) {
+func TestCloseClosesConnections(t *testing.T) {
 	sink := serve(t, status(201))
 	s := open(t, Options{URL: sink.URL})
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, sample()))
 	s.Close()
-	require.NoError(t, s.Deliver(t.Context(), sample()))
-	require.EqualValues(t, 2, sink.connections.Load())
+	s.Close()
+	require.ErrorIs(t, one(t.Context(), s, another()), errClosed)
+	require.Len(t, sink.seen(), 1)
+	sink.Close() // It waits for connections that are in use.
 }
 
 func TestManyDeliverAtOnce(t *testing.T) {
@@ -229,7 +236,7 @@ func TestManyDeliverAtOnce(t *testing.T) {
 		wg.Go(func() {
 			e := sample()
 			e.Alert = strconv.Itoa(i)
-			errs[i] = s.Deliver(t.Context(), e)
+			errs[i] = one(t.Context(), s, e)
 		})
 	}
 	wg.Wait()

@@ -1,14 +1,27 @@
-// Package audit makes audit events and delivers them.
+// Package audit makes audit events and delivers them, to kubernaut's DataStorage
+// or to any other sink that takes CloudEvents.
 //
 // An audit event is a CloudEvent in binary mode whose body is what DataStorage
-// asks for, so that one POST serves any CloudEvents sink and DataStorage alike.
-// Its id follows from the event that caused it, so a redelivery sends the same
-// ids and the sink can keep each once.
+// asks for. Its id follows from the event that caused it, so a redelivery has the
+// same ids. Deliver returns nil for an event when the sink has accepted it, so a
+// crash loses nothing that was acknowledged.
 //
-// Delivery blocks until the sink has taken the event, refused it for good, or
-// was not available within the bounds in limits.go. Nothing is queued: when
-// Deliver returns nil the sink has the event, and a crash loses nothing that was
-// acknowledged.
+// A CloudEvents sink keeps each id once, and an event may be sent to it again.
+// DataStorage stores one row for each post, and knows no ids but its own. The sink
+// therefore
+//   - sends the events that wait at the same time as one batch, in the order of
+//     their times, with few posts under way, fewer when DataStorage is slow;
+//   - never hangs up before DataStorage's own time limits have passed, also when
+//     its caller has gone: DataStorage would store the event a minute later;
+//   - remembers which events were accepted;
+//   - asks DataStorage for the rows of an event's time, and looks for the event's id
+//     among them, before it sends an event again.
+//
+// Few doubles remain. DataStorage queues an event that it cannot store in time, and
+// answers 202. If that answer is lost, the row appears up to a minute later, or
+// later still: an event that is sent again before is stored twice. The same holds
+// for a process that is killed while DataStorage queues its event, and for two
+// processes that deliver the same event at the same moment.
 package audit
 
 import (
@@ -19,6 +32,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // idSpace separates our UUIDs from everybody else's: the UUIDv5 of "onefire" in
@@ -46,20 +60,35 @@ type Event struct {
 	PartitionKey string
 	// Traceparent is the incoming event's trace context; may be empty.
 	Traceparent string
-	// Data is the body: DataStorage's AuditEventRequest.
+	// Data is the body: DataStorage's AuditEventRequest. Its timestamp is Time, its
+	// category gateway, and its correlation id Subject, or PartitionKey without
+	// one.
 	Data any
+	// Again tells that the event may have been sent before, here or elsewhere, with
+	// the same Time. DataStorage is then asked for it first: an entry
+	// "onefire/audit-id" of the signal_annotations in its event_data must be its
+	// [EventID].
+	Again bool
+	// Span is the span that tries are noted on; may be nil.
+	Span trace.Span
 }
 
 // EventID is the UUIDv5 of what caused an event and of its type: the same for
 // every delivery of the same event.
 func EventID(source, id, alert, eventType string) string {
-	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%q %q %q %q", source, id, alert, eventType)).String()
+	return eventID(source, id, alert, eventType).String()
 }
+
+func eventID(source, id, alert, eventType string) uuid.UUID {
+	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%q %q %q %q", source, id, alert, eventType))
+}
+
+func (e Event) id() uuid.UUID { return eventID(e.Source, e.ID, e.Alert, e.Type) }
 
 // cloudEvent is the event as it goes out. extensions are added to our own.
 func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	out := event.New()
-	out.SetID(EventID(e.Source, e.ID, e.Alert, e.Type))
+	out.SetID(e.id().String())
 	out.SetSource(source)
 	out.SetType(e.Type)
 	out.SetTime(e.Time)

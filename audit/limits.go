@@ -3,19 +3,75 @@ package audit
 import "time"
 
 const (
-	// attemptTimeout bounds one POST, so that a hanging sink still leaves time
-	// for a second attempt within an event's deadline.
-	attemptTimeout = 5 * time.Second
-	// maxAttempts and maxElapsed bound the delivery of one audit event. Past
-	// them the whole event goes back to the sender, which waits longer.
-	maxAttempts = 4
-	maxElapsed  = 12 * time.Second
-	// firstPause and maxPause bound the jittered back-off between attempts.
-	firstPause = 100 * time.Millisecond
-	maxPause   = 2 * time.Second
-	// maxConnections to the sink, all of them kept open between deliveries.
+	// maxPosts bounds the posts to DataStorage under way at once: it takes 50
+	// requests a second from one client, and a post takes 60 ms (one event) to
+	// 2 s (200).
+	maxPosts = 8
+	// maxConnections to the sink, all of them kept open between deliveries. It
+	// bounds the posts under way to a sink that is not DataStorage.
 	maxConnections = 64
 	idleTimeout    = 90 * time.Second
+	// maxBatch and maxBatchBytes bound the events of one batch. DataStorage takes
+	// 500 events and 5 MiB, and 200 events within 3 s on a busy machine.
+	maxBatch      = 200
+	maxBatchBytes = 4 << 20
+	// splitBatch is how many parts a refused batch is sent again in: one event
+	// that is refused for good costs 30 requests of a batch of 200, and 200 such
+	// events cost 217.
+	splitBatch = 16
+	// unbatchedFor is how long events go one by one after the sink said that it
+	// knows no batches.
+	unbatchedFor = 5 * time.Minute
+	// maxPending and maxPendingBytes bound the events that wait or are under way:
+	// four events of 2,000 new alerts each, a fifth of the function's memory.
+	maxPending      = 16_384
+	maxPendingBytes = 32 << 20
+	// maxFinished is how many events that nobody waits for any more stay in the
+	// queue at most, beside those that wait.
+	maxFinished = 1024
+	// maxRemembered is how many events are remembered as accepted or as sent
+	// without an answer: about 2 MiB.
+	maxRemembered = 16_384
+
+	// attemptTimeout bounds one POST to a sink that is not DataStorage, so that a
+	// hanging sink still leaves time for a second attempt within an event's
+	// deadline.
+	attemptTimeout = 5 * time.Second
+	// singleTimeout and batchTimeout bound one POST to DataStorage. Its handler
+	// has 5 s for the database and 3 s for its queue (a batch: 30 s and 5 s), and
+	// when the client hangs up before, it stores the event a minute later.
+	singleTimeout = 10 * time.Second
+	batchTimeout  = 40 * time.Second
+	// askTimeout bounds one query of DataStorage, which has 10 s for it.
+	askTimeout = 12 * time.Second
+	// slowAnswer is from when on an answer means that the sink has too much to do.
+	slowAnswer = 5 * time.Second
+	// maxAttempts and maxElapsed bound the delivery of one audit event: an attempt
+	// begins no later than maxElapsed after the first. Past them the whole event
+	// goes back to the sender, which waits longer.
+	maxAttempts = 4
+	maxElapsed  = 12 * time.Second
+	// maxWait bounds a delivery whose caller has no deadline.
+	maxWait = time.Minute
+	// firstPause and maxPause bound the jittered back-off between attempts, in
+	// which nothing is posted.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 2 * time.Second
+	// closeWait is how long Close waits for the posts under way.
+	closeWait = 10 * time.Second
+
+	// maxSeconds bounds the queries before one post: each asks for the events of
+	// one second.
+	maxSeconds = 8
+	// pageRows is how many rows one page of a query has, and smallRows how many
+	// where those were more than maxPage bytes: a row may have 256 KiB and more.
+	pageRows  = 250
+	smallRows = 10
+	maxPage   = 8 << 20
+	// maxRows is how many rows of one second, or of one RemediationRequest in it,
+	// are read.
+	maxRows = 4000
+
 	// maxSessions is how many TLS sessions are kept to be resumed: one of the
 	// sink, and one of a proxy on the way to it.
 	maxSessions = 2

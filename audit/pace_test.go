@@ -35,7 +35,7 @@ func TestRetryAfterIsKeptToTheSecond(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var times []time.Time
 				s := over(t, plays(&times, status(tt.code, "Retry-After", tt.header(time.Now())), status(201)))
-				require.NoError(t, s.Deliver(t.Context(), sample()))
+				require.NoError(t, one(t.Context(), s, sample()))
 				require.Len(t, times, 2)
 				pause := times[1].Sub(times[0])
 				if tt.want == usual {
@@ -64,7 +64,7 @@ func TestRetryAfterBeyondTheBoundGivesUpAtOnce(t *testing.T) {
 				var times []time.Time
 				begun := time.Now()
 				s := over(t, plays(&times, says(503, "closed", "Retry-After", header(begun)), status(201)))
-				err := s.Deliver(t.Context(), sample())
+				err := one(t.Context(), s, sample())
 				require.Equal(t, unavailable, verdictOf(err))
 				require.ErrorContains(t, err, "503 closed")
 				require.Len(t, times, 1)
@@ -77,7 +77,7 @@ func TestRetryAfterBeyondTheBoundGivesUpAtOnce(t *testing.T) {
 func TestPausesGrowWithinTheirBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var times []time.Time
-		require.Error(t, over(t, plays(&times, status(503))).Deliver(t.Context(), sample()))
+		require.Error(t, one(t.Context(), over(t, plays(&times, status(503))), sample()))
 		require.Len(t, times, maxAttempts)
 		expected := firstPause
 		for i := range times[1:] {
@@ -100,7 +100,7 @@ func TestHangingSinkLeavesTimeForAnotherAttempt(t *testing.T) {
 			}
 			return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody}, nil
 		})
-		require.NoError(t, s.Deliver(t.Context(), sample()))
+		require.NoError(t, one(t.Context(), s, sample()))
 		require.Equal(t, 2, attempts)
 		require.Less(t, time.Since(begun), attemptTimeout+2*firstPause)
 	})
@@ -109,34 +109,65 @@ func TestHangingSinkLeavesTimeForAnotherAttempt(t *testing.T) {
 func TestSinkThatHangsForEverIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		err := over(t, hangs).Deliver(t.Context(), sample())
+		err := one(t.Context(), over(t, hangs), sample())
 		require.Equal(t, unavailable, verdictOf(err))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, maxElapsed, time.Since(begun), "an attempt begun before the bound ends there")
 	})
 }
 
-func TestDeliverReturnsWhenCancelledBetweenAttempts(t *testing.T) {
+func TestDeliverDoesNotWaitForAnAttemptBeyondItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		var times []time.Time
-		err := over(t, plays(&times, says(503, "busy", "Retry-After", "10"))).Deliver(ctx, sample())
+		err := one(ctx, over(t, plays(&times, says(503, "busy", "Retry-After", "10"))), sample())
 		require.Equal(t, unavailable, verdictOf(err))
 		require.ErrorContains(t, err, "503 busy", "the sink's words say more than that time ran out")
+		require.Len(t, times, 1)
+		require.Zero(t, time.Since(begun))
+	})
+}
+
+func TestWhoCannotWaitForTheSinkIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		s := over(t, plays(&times, status(429, "Retry-After", "20"), status(201)))
+		require.ErrorContains(t, one(t.Context(), s, sample()), "429")
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		require.ErrorContains(t, one(ctx, s, another()), "not available until")
+		require.Zero(t, time.Since(begun))
+		require.NoError(t, one(t.Context(), s, another()))
+		require.Len(t, times, 2)
+		require.Equal(t, 20*time.Second, times[1].Sub(times[0]))
+	})
+}
+
+func TestDeliverReturnsWhenCancelledBetweenAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var times []time.Time
+		s := over(t, plays(&times, says(503, "busy", "Retry-After", "10")))
+		time.AfterFunc(time.Second, cancel)
+		begun := time.Now()
+		require.ErrorContains(t, one(ctx, s, sample()), "503 busy")
 		require.Len(t, times, 1)
 		require.Equal(t, time.Second, time.Since(begun))
 	})
 }
 
-func TestDeliverWithNoTimeLeftDoesNotTryAgain(t *testing.T) {
+func TestDeliverWithNoTimeLeftDoesNotTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		err := over(t, hangs).Deliver(ctx, sample())
+		var times []time.Time
+		err := one(ctx, over(t, plays(&times, status(201))), sample())
 		require.ErrorIs(t, err, context.Canceled)
+		require.Empty(t, times)
 		require.Zero(t, time.Since(begun))
 	})
 }

@@ -26,7 +26,7 @@ func TestASecondConnectionResumesTheFirst(t *testing.T) {
 			sink.StartTLS()
 			s := open(t, Options{URL: sink.URL, CACerts: inPEM(sink.Certificate().Raw)})
 			for range 2 {
-				require.NoError(t, s.Deliver(t.Context(), sample()))
+				require.NoError(t, one(t.Context(), s, another()))
 				// From the server's side: the client may not have noticed yet
 				// that an HTTP/2 connection has nothing under way.
 				sink.CloseClientConnections()

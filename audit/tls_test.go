@@ -69,7 +69,7 @@ func TestTrustedSinkIsDeliveredTo(t *testing.T) {
 			o.URL = sink.URL
 			s := open(t, o)
 			require.NoError(t, s.Ready(t.Context()))
-			require.NoError(t, s.Deliver(t.Context(), sample()))
+			require.NoError(t, one(t.Context(), s, sample()))
 			require.Equal(t, sample().ID, sink.seen()[1].header.Get("Ce-Causationid"))
 			require.Equal(t, tt.http2, sink.seen()[1].proto == "HTTP/2.0")
 			require.EqualValues(t, 1, sink.connections.Load())
@@ -92,7 +92,7 @@ func TestUntrustedSinkIsNotDeliveredTo(t *testing.T) {
 			sink, _ := secure(t, false)
 			o.URL = sink.URL
 			s := open(t, o)
-			err := s.Deliver(t.Context(), sample())
+			err := one(t.Context(), s, sample())
 			var unknown x509.UnknownAuthorityError
 			require.ErrorAs(t, err, &unknown)
 			require.Equal(t, unavailable, verdictOf(err), "an operator can put it right")

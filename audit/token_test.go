@@ -46,7 +46,7 @@ func (f *fake) bearers() []string {
 func TestTokenIsSentWithoutItsLineBreak(t *testing.T) {
 	sink := serve(t, wants("first"))
 	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, " first\n")})
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	require.Equal(t, []string{"Bearer first"}, sink.bearers())
 }
 
@@ -54,17 +54,17 @@ func TestRefusedTokenIsReadAgain(t *testing.T) {
 	sink := serve(t, wants("first"), wants("second"))
 	path := tokenFile(t, "first")
 	s := open(t, Options{URL: sink.URL, TokenFile: path})
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	write(t, path, "second")
-	require.NoError(t, s.Deliver(t.Context(), sample()))
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
+	require.NoError(t, one(t.Context(), s, another()))
 	require.Equal(t, []string{"Bearer first", "Bearer first", "Bearer second", "Bearer second"}, sink.bearers())
 }
 
 func TestTokenThatStaysRefusedIsAnOperators(t *testing.T) {
 	sink := serve(t, wants("another"))
 	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, "first")})
-	err := s.Deliver(t.Context(), sample())
+	err := one(t.Context(), s, another())
 	require.Equal(t, unavailable, verdictOf(err))
 	require.ErrorContains(t, err, "401")
 	require.Len(t, sink.seen(), 2, "one with the token, one with the token read again")
@@ -73,14 +73,14 @@ func TestTokenThatStaysRefusedIsAnOperators(t *testing.T) {
 func TestSecondTryAfterRotationIsRetriedLikeAny(t *testing.T) {
 	sink := serve(t, status(401), status(503), status(201))
 	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, "first")})
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	require.Len(t, sink.seen(), 3)
 }
 
 func TestSecondTryAfterRotationMayBeRefused(t *testing.T) {
 	sink := serve(t, status(401), status(422))
 	s := open(t, Options{URL: sink.URL, TokenFile: tokenFile(t, "first")})
-	require.Equal(t, refused, verdictOf(s.Deliver(t.Context(), sample())))
+	require.Equal(t, refused, verdictOf(one(t.Context(), s, another())))
 	require.Len(t, sink.seen(), 2)
 }
 
@@ -88,11 +88,11 @@ func TestTokenIsReadAgainWhenItIsOld(t *testing.T) {
 	sink := serve(t, status(201))
 	path := tokenFile(t, "first")
 	s := open(t, Options{URL: sink.URL, TokenFile: path})
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	write(t, path, "second")
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	s.token.since = s.token.since.Add(-tokenAge)
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	require.Equal(t, []string{"Bearer first", "Bearer first", "Bearer second"}, sink.bearers())
 }
 
@@ -100,13 +100,13 @@ func TestTokenFileThatIsMissingSendsNothing(t *testing.T) {
 	sink := serve(t, status(201))
 	path := filepath.Join(t.TempDir(), "token")
 	s := open(t, Options{URL: sink.URL, TokenFile: path})
-	err := s.Deliver(t.Context(), sample())
+	err := one(t.Context(), s, another())
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.Equal(t, unavailable, verdictOf(err))
 	require.Empty(t, sink.seen())
 
 	write(t, path, "late")
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	require.Equal(t, []string{"Bearer late"}, sink.bearers())
 }
 
@@ -116,13 +116,13 @@ func TestEmptyTokenFileSendsNothing(t *testing.T) {
 	sink := serve(t, status(201))
 	path := tokenFile(t, " \n")
 	s := open(t, Options{URL: sink.URL, TokenFile: path})
-	err := s.Deliver(t.Context(), sample())
+	err := one(t.Context(), s, another())
 	require.Equal(t, unavailable, verdictOf(err))
 	require.ErrorContains(t, err, path+" is empty")
 	require.Empty(t, sink.seen())
 
 	write(t, path, "late")
-	require.NoError(t, s.Deliver(t.Context(), sample()))
+	require.NoError(t, one(t.Context(), s, another()))
 	require.Equal(t, []string{"Bearer late"}, sink.bearers())
 }
 
@@ -131,12 +131,12 @@ func TestTokenIsRotatedUnderManyDeliveries(t *testing.T) {
 	path := tokenFile(t, "first")
 	sink := serve(t, wants("second"))
 	s := open(t, Options{URL: sink.URL, TokenFile: path})
-	require.Equal(t, unavailable, verdictOf(s.Deliver(t.Context(), sample())))
+	require.Equal(t, unavailable, verdictOf(one(t.Context(), s, another())))
 	write(t, path, "second")
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { errs[i] = s.Deliver(t.Context(), sample()) })
+		wg.Go(func() { errs[i] = one(t.Context(), s, another()) })
 	}
 	wg.Wait()
 	for _, err := range errs {

@@ -1,17 +1,14 @@
 package audit
 
 import (
-	"context"
-
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// note notes one try on the span that the context carries, if that is recorded.
-// status is the sink's, 0 where there was no answer.
-func note(ctx context.Context, attempt, status int, err error) {
-	span := trace.SpanFromContext(ctx)
-	if !span.IsRecording() {
+// note notes one try on the span of an event, if that is recorded. status is the
+// sink's, 0 where there was no answer.
+func note(span trace.Span, attempt, status int, err error) {
+	if span == nil || !span.IsRecording() {
 		return
 	}
 	attributes := []attribute.KeyValue{attribute.Int("onefire.attempt", attempt)}

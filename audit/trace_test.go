@@ -20,9 +20,10 @@ func TestTriesAreNotedOnTheSpanOfTheDelivery(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			spans := tracetest.NewInMemoryExporter()
-			ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("onefire").Start(t.Context(), "send")
-			_ = open(t, Options{URL: serve(t, row.answers...).URL}).Deliver(ctx, sample()) // The notes say how it went.
-			span.End()
+			e := sample()
+			_, e.Span = sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("onefire").Start(t.Context(), "send")
+			_ = one(t.Context(), open(t, Options{URL: serve(t, row.answers...).URL}), e) // The notes say how it went.
+			e.Span.End()
 			var got []string
 			for _, e := range spans.GetSpans()[0].Events {
 				text := e.Name
@@ -43,9 +44,9 @@ func TestARequestNamesTheTraceOfItsEvent(t *testing.T) {
 	sink := serve(t, status(http.StatusCreated))
 	s := open(t, Options{URL: sink.URL})
 	for i, parent := range []string{"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", ""} {
-		e := sample()
+		e := another()
 		e.Traceparent = parent
-		require.NoError(t, s.Deliver(t.Context(), e))
+		require.NoError(t, one(t.Context(), s, e))
 		require.Equal(t, parent, sink.seen()[i].header.Get("Traceparent"))
 	}
 }

@@ -74,23 +74,31 @@ func (f *fakeDedup) Ready(context.Context, string) error {
 
 // fakeSink keeps what is delivered, unless fail says otherwise.
 type fakeSink struct {
-	fail  func(e audit.Event) error
-	ready func() error
+	fail func(e audit.Event) error
+	// before is called once for each delivery.
+	before func()
+	ready  func() error
 
 	mu     sync.Mutex
 	events []audit.Event
 }
 
-func (f *fakeSink) Deliver(_ context.Context, e audit.Event) error {
-	if f.fail != nil {
-		if err := f.fail(e); err != nil {
-			return err
+func (f *fakeSink) Deliver(_ context.Context, events []audit.Event) []error {
+	if f.before != nil {
+		f.before()
+	}
+	errs := make([]error, len(events))
+	for i, e := range events {
+		if f.fail != nil {
+			errs[i] = f.fail(e)
+		}
+		if errs[i] == nil {
+			f.mu.Lock()
+			f.events = append(f.events, e)
+			f.mu.Unlock()
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.events = append(f.events, e)
-	return nil
+	return errs
 }
 
 func (f *fakeSink) Ready(context.Context) error {

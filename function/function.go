@@ -47,7 +47,7 @@ type deduplicator interface {
 
 // sink is what a function needs of [audit.Sink].
 type sink interface {
-	Deliver(ctx context.Context, e audit.Event) error
+	Deliver(ctx context.Context, events []audit.Event) []error
 	Ready(ctx context.Context) error
 	Close()
 }

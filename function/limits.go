@@ -41,8 +41,7 @@ const (
 	// maxRequests bounds the requests under way at once.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at
-	// once, and the alerts whose audit events are sent at once: so many share a
-	// List. maxPlaces bounds them over all events, by the memory of a goroutine
+	// once: so many share a List. maxPlaces bounds them over all events, by the memory of a goroutine
 	// that waits for an answer, 20 KiB; an event with one alert needs no other
 	// than its request's.
 	maxParallel = 128
@@ -56,6 +55,9 @@ const (
 	// aimTimeout bounds finding the targets of all of an event's alerts, so that
 	// time is left to settle those that were found.
 	aimTimeout = 10 * time.Second
+	// maxFailureAge is how old an event may be whose time the audit of a failure
+	// has: DataStorage refuses what is older than seven days.
+	maxFailureAge = 6 * 24 * time.Hour
 	// stuckAfter is when a request under way means that the process is stuck:
 	// no bound above lets one last this long.
 	stuckAfter = 60 * time.Second

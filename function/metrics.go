@@ -60,7 +60,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	}{
 		{&m.durations, "onefire.request.duration", "How long requests take until their answer is sent, by its status."},
 		{&m.calls, "onefire.api.duration", "How long calls of the Kubernetes API take until their answer begins, by verb, resource and code (none: no answer). Each try counts."},
-		{&m.deliveries, "onefire.audit.duration", "How long the delivery of an audit event takes, its retries included, by what became of it."},
+		{&m.deliveries, "onefire.audit.duration", "How long the delivery of the audit events of an event takes, its retries included, for each by what became of it."},
 	} {
 		var err error
 		if *h.histogram, err = meter.Float64Histogram(h.name, metric.WithDescription(h.description), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...)); err != nil {
@@ -90,14 +90,14 @@ func (m *metrics) call(ctx context.Context, c call, code string, took time.Durat
 	seconds(ctx, m.calls, took, "verb", c.verb, "resource", c.resource, "code", code)
 }
 
-func (m *metrics) delivery(ctx context.Context, what delivered, took time.Duration) {
+func (m *metrics) delivery(ctx context.Context, result delivered, took time.Duration) {
 	if m.deliveries.Enabled(ctx) {
-		seconds(ctx, m.deliveries, took, "result", string(what))
+		seconds(ctx, m.deliveries, took, "result", string(result))
 	}
 }
 
-func (m *metrics) audit(ctx context.Context, what delivered) {
-	m.audits.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(what))))
+func (m *metrics) audit(ctx context.Context, result delivered) {
+	m.audits.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(result))))
 }
 
 func (m *metrics) event(what events.Result) {

@@ -99,7 +99,7 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 		`onefire_alerts_total{decision="unsettled",reason="unavailable"} 2`,
 		`onefire_audit_events_total{result="set_aside"} 1`,
 		`onefire_audit_events_total{result="stored"} 1`,
-		`onefire_audit_events_total{result="unavailable"} 2`,
+		`onefire_audit_events_total{result="unavailable"} 4`,
 	} {
 		require.Contains(t, text, line+"\n")
 	}

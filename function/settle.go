@@ -7,14 +7,11 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 
-	"onefire/audit"
-	"onefire/config"
 	"onefire/dedup"
 	"onefire/function/owner"
 	"onefire/mapping"
@@ -45,10 +42,12 @@ type result struct {
 	// they were.
 	unread owner.Result
 	// name is the RemediationRequest's, count its occurrence count with this
-	// alert, uid its UID where it was counted; all empty where there is none.
+	// alert, uid its UID where it was counted, at when that was; all empty where
+	// there is none.
 	name  string
 	count int32
 	uid   types.UID
+	at    time.Time
 	// err says why the alert is invalid or not settled.
 	err error
 	// code is the audit contract's error code of an invalid alert.
@@ -103,20 +102,7 @@ func (p *parts) settleAlerts(ctx context.Context, c cause, alerts []mapping.Aler
 		defer p.guard(results, slices.Concat(g.firing, g.resolved)...)
 		p.settleGroup(ctx, g, results)
 	})
-	var reports []int
-	reported := map[string]bool{}
-	for i, r := range results {
-		if !r.audited() || reported[r.key] {
-			continue // A body that repeats an alert says one thing.
-		}
-		reported[r.key] = true
-		reports = append(reports, i)
-	}
-	sink := &delivery{}
-	p.spread(ctx, len(reports), func(i int) {
-		defer p.guard(results, reports[i])
-		p.report(ctx, c, &results[reports[i]], sink)
-	})
+	p.report(ctx, c, results)
 	return results
 }
 
@@ -139,15 +125,6 @@ func (p *parts) spread(ctx context.Context, n int, do func(i int)) {
 	}
 	// What goes wrong is in the results: one must not hide the others.
 	_ = working.Wait()
-}
-
-// audited tells whether a decision has audit events.
-func (r result) audited() bool {
-	switch r.reason.Decision() {
-	case mapping.New, mapping.Duplicate, mapping.Invalid:
-		return true
-	}
-	return false
 }
 
 // guard keeps a panic in the handling of alerts from ending the process.
@@ -270,7 +247,7 @@ func (p *parts) count(ctx context.Context, firing []int, results []result) {
 			r.reason, r.err = mapping.Unavailable, err
 		default:
 			o := outcomes[place[r.key]]
-			r.reason, r.name, r.count, r.uid = o.Reason, o.Name, o.Count, o.UID
+			r.reason, r.name, r.count, r.uid, r.at = o.Reason, o.Name, o.Count, o.UID, o.At
 		}
 	}
 }
@@ -283,74 +260,4 @@ func (p *parts) rejected(s mapping.Signal, err error) *dedup.RejectedError {
 		return nil
 	}
 	return rejected
-}
-
-// delivery is what the audit events of one event share.
-type delivery struct {
-	mu sync.Mutex
-	// down is why the sink was not available; then it is not tried again.
-	down error
-}
-
-func (d *delivery) state() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.down
-}
-
-func (d *delivery) fail(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.down = err
-}
-
-// report sends the audit events of one decision. When the sink is not available
-// the alert is not settled, unless audit is best effort.
-func (p *parts) report(ctx context.Context, c cause, r *result, sink *delivery) {
-	d := mapping.Record{Decision: r.reason.Decision(), Request: r.name, Count: r.count}
-	if d.Decision == mapping.Invalid {
-		d.Failure = &mapping.Failure{Code: r.code, Message: r.err.Error()}
-	}
-	for _, request := range p.rules.Audit(r.signal, d, p.now()) {
-		what, err := unavailable, sink.state()
-		if err == nil {
-			what, err = p.deliver(ctx, c, r, request)
-		}
-		if err != nil {
-			sink.fail(err)
-			if p.config.AuditMode != config.AuditBestEffort {
-				p.metrics.audit(ctx, what)
-				r.reason, r.err = mapping.Unavailable, err
-				return
-			}
-			what = lost
-			p.log.Warn("audit event lost: AUDIT_MODE is best-effort", "error", err, "type", request.EventType, "correlation_id", request.CorrelationID)
-		}
-		p.metrics.audit(ctx, what)
-	}
-}
-
-// send sends one audit event. What the sink refuses for good is set aside in
-// the log, whole: no redelivery would change its mind.
-func (p *parts) send(ctx context.Context, c cause, r *result, request mapping.AuditRequest) (delivered, error) {
-	err := p.sink.Deliver(ctx, audit.Event{
-		Source:       c.source,
-		ID:           c.id,
-		Alert:        r.key,
-		Type:         request.EventType,
-		Time:         request.Timestamp,
-		Subject:      r.name,
-		PartitionKey: r.signal.Fingerprint,
-		Traceparent:  c.traceparent,
-		Data:         request,
-	})
-	var refused *audit.RefusedError
-	switch {
-	case errors.As(err, &refused):
-		p.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
-		return setAside, nil
-	case err != nil:
-		return unavailable, err
-	}
-	return stored, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"go.opentelemetry.io/otel/attribute"
@@ -119,29 +118,32 @@ func (g *group) settled(span trace.Span, results []result) {
 	}
 }
 
-// deliver sends one audit event under a span of its own, which is what the event
-// then names as its cause.
-func (p *parts) deliver(ctx context.Context, c cause, r *result, request mapping.AuditRequest) (delivered, error) {
-	span := tracing.None
-	if p.tracer != nil {
-		about := tracing.Event{Operation: "send", ID: audit.EventID(c.source, c.id, r.key, request.EventType), Source: "onefire",
-			SpecVersion: event.CloudEventsVersionV1, Type: request.EventType, Subject: r.name}
-		ctx, span = p.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
-		defer span.End()
-		c.traceparent = tracing.Outgoing(span, c.traceparent)
+// sending starts the span of an audit event, which is what the event then names as
+// its cause.
+func (p *parts) sending(ctx context.Context, s *sending) {
+	s.span = tracing.None
+	if p.tracer == nil {
+		return
 	}
-	begun := time.Now()
-	what, err := p.send(ctx, c, r, request)
-	p.metrics.delivery(ctx, what, time.Since(begun))
-	if span.IsRecording() {
-		span.SetAttributes(attribute.String(tracing.Result, string(what)))
-		if what != stored {
-			reason := "refused for good: see the log"
-			if err != nil {
-				reason = err.Error()
-			}
-			tracing.Fail(span, string(what), reason)
+	e := &s.event
+	about := tracing.Event{Operation: "send", ID: audit.EventID(e.Source, e.ID, e.Alert, e.Type), Source: "onefire",
+		SpecVersion: event.CloudEventsVersionV1, Type: e.Type, Subject: e.Subject}
+	_, s.span = p.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
+	e.Traceparent, e.Span = tracing.Outgoing(s.span, e.Traceparent), s.span
+}
+
+// sent ends that span.
+func sent(span trace.Span, result delivered, err error) {
+	defer span.End()
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(attribute.String(tracing.Result, string(result)))
+	if result != stored {
+		reason := "refused for good: see the log"
+		if result != setAside {
+			reason = err.Error()
 		}
+		tracing.Fail(span, string(result), reason)
 	}
-	return what, err
 }

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"time"
 )
@@ -46,7 +47,15 @@ type Record struct {
 	Count int32
 	// Failure is set when the decision is [Invalid].
 	Failure *Failure
+	// ID gives the id of the audit event of a type, which then is an entry
+	// [AuditIDKey] of its signal_annotations; nil for none.
+	ID func(eventType string) string
 }
+
+// AuditIDKey names the entry of signal_annotations that holds the audit event's
+// id: DataStorage gives each row an id of its own and returns annotations
+// unchanged.
+const AuditIDKey = "onefire/audit-id"
 
 // Failure is why an alert can never become a RemediationRequest.
 type Failure struct {
@@ -118,20 +127,25 @@ var (
 // Audit gives the audit requests that a decision calls for: two for a new
 // RemediationRequest, one for a duplicate and one for a failure. at is when the
 // decision was made.
+//
+// DataStorage orders the events of one RemediationRequest by their times, so no
+// two have the same: the first event of a decision with count n is 2n-1
+// microseconds after at, and the second is a microsecond later.
 func (r Rules) Audit(s Signal, d Record, at time.Time) []AuditRequest {
-	switch {
-	case d.Failure != nil:
+	at = at.UTC().Truncate(time.Microsecond)
+	if d.Failure != nil {
 		return []AuditRequest{r.audit(failed, s, d, at)}
-	case d.Decision == New:
-		return []AuditRequest{r.audit(received, s, d, at), r.audit(created, s, d, at)}
-	default:
-		return []AuditRequest{r.audit(deduplicated, s, d, at)}
 	}
+	at = at.Add(min(2*time.Duration(max(d.Count, 1))-1, maxAuditOffset) * time.Microsecond)
+	if d.Decision == New {
+		return []AuditRequest{r.audit(received, s, d, at), r.audit(created, s, d, at.Add(time.Microsecond))}
+	}
+	return []AuditRequest{r.audit(deduplicated, s, d, at)}
 }
 
 func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 	a := AuditRequest{
-		Version: "1.0", Timestamp: at.UTC(), Category: "gateway",
+		Version: "1.0", Timestamp: at, Category: "gateway",
 		EventType: k.eventType, Action: k.action, Outcome: k.outcome,
 		ActorType: k.actorType, ActorID: k.actorID,
 		CorrelationID: d.Request, ResourceType: k.resourceType, ResourceID: s.Fingerprint,
@@ -141,8 +155,14 @@ func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 			Namespace: s.Target.Namespace, Fingerprint: s.Fingerprint, Severity: s.Severity,
 			ResourceKind: s.Target.Kind, ResourceName: s.Target.Name,
 			OccurrenceCount: d.Count,
-			SignalLabels:    s.Labels, SignalAnnotations: s.Annotations, OriginalPayload: s.Payload,
+			SignalLabels:    s.Labels, SignalAnnotations: s.Annotations,
+			OriginalPayload: flatten(s.Payload, maxAuditDepth),
 		},
+	}
+	if d.ID != nil {
+		a.Data.SignalAnnotations = make(map[string]string, len(s.Annotations)+1)
+		maps.Copy(a.Data.SignalAnnotations, s.Annotations)
+		a.Data.SignalAnnotations[AuditIDKey] = d.ID(k.eventType)
 	}
 	name := s.Name
 	if strings.TrimSpace(name) == "" {

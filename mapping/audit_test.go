@@ -56,6 +56,7 @@ func TestAuditPayloads(t *testing.T) {
 				rules := Rules{Schema: schema, Namespace: "remediation", ClusterLabel: "cluster"}
 				s, err := rules.Signal(row.alert, now)
 				require.Equal(t, row.record.Failure != nil, err != nil)
+				row.record.ID = func(eventType string) string { return "id of " + eventType }
 				requireGolden(t, string(schema)+"-"+name, rules.Audit(s, row.record, decided))
 			})
 		}

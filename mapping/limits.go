@@ -32,6 +32,14 @@ const (
 	maxPayload = 16 << 10
 	// maxPayloadDepth is the nesting up to which it is kept; a real alert has two.
 	maxPayloadDepth = 16
+	// maxAuditDepth is the nesting of the payload in an audit event: DataStorage
+	// refuses an event_data that nests more than ten levels in all. Deeper values
+	// become texts.
+	maxAuditDepth = 8
+	// maxAuditOffset is how far, in microseconds, the first audit event of a
+	// decision is from the second in which the alert was counted; another one
+	// still fits behind it.
+	maxAuditOffset = 999_998
 	// maxErrorText is the size of an error message in an audit event.
 	maxErrorText = 1 << 10
 )

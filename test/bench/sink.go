@@ -51,7 +51,7 @@ func take(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		w.WriteHeader(http.StatusCreated)
 	}
-	fmt.Fprint(w, "{}")
+	fmt.Fprint(w, `{"data":[]}`) // It has none, whatever is asked.
 }
 
 // startSink starts a sink as a process of its own from this very binary.

@@ -147,10 +147,10 @@ func fromAudit(t *testing.T, url string) outcome {
 	s, err := audit.New(audit.Options{URL: url})
 	require.NoError(t, err)
 	defer s.Close()
-	err = s.Deliver(t.Context(), audit.Event{
+	err = s.Deliver(t.Context(), []audit.Event{{
 		Source: "urn:onefire:alertmanager:r", ID: "1", Alert: "0f3a", Type: "gateway.signal.received", Time: time.Now(),
 		Subject: "rr-0123456789ab-01234567", PartitionKey: "0123456789abcdef", Data: map[string]any{"alert": "Café"},
-	})
+	}})[0]
 	var no *audit.RefusedError
 	switch {
 	case err == nil:

@@ -1,0 +1,167 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Deliver sends events until the sink has them, within the bounds of limits.go and
+// the context. It returns one result for each event, nil when the sink has it. A
+// [RefusedError] means that trying again is of no use; after any other error it
+// is. Events that wait at the same time, of this call or of others, go together.
+//
+// When the context ends, a post that is under way goes on. A later call with the
+// same event waits for that post, or learns from its result.
+func (s *Sink) Deliver(ctx context.Context, events []Event) []error {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	by, _ := ctx.Deadline()
+	errs, items := make([]error, len(events)), make([]*item, len(events))
+	one := &call{}
+	for i, e := range events {
+		if s.memory.accepted(e.id()) {
+			continue
+		}
+		if items[i], errs[i] = s.item(e); items[i] != nil {
+			items[i].call, items[i].by = one, by
+		}
+	}
+	s.mu.Lock()
+	for i, it := range items {
+		if it == nil {
+			continue
+		}
+		switch {
+		case s.memory.accepted(it.id): // Since it was looked for.
+			items[i] = nil
+			continue
+		case ctx.Err() != nil:
+			items[i], errs[i] = nil, failure(it, context.Cause(ctx))
+			continue
+		}
+		if items[i], errs[i] = s.add(it); errs[i] != nil {
+			errs[i] = failure(it, errs[i])
+		}
+	}
+	s.dispatch() //nolint:contextcheck // A post outlives its callers.
+	s.mu.Unlock()
+	for i, it := range items {
+		if it == nil {
+			continue
+		}
+		select {
+		case <-it.done:
+		case <-ctx.Done():
+		}
+		if err := s.leave(ctx, it); err != nil {
+			errs[i] = failure(it, err)
+		}
+	}
+	return errs
+}
+
+// failure says which event was not delivered.
+func failure(it *item, err error) error {
+	return fmt.Errorf("delivering audit event %s (%s): %w", it.id, it.kind, err)
+}
+
+// item makes an item of an event. Its error is a [RefusedError].
+func (s *Sink) item(e Event) (*item, error) {
+	out, err := e.cloudEvent(s.extensions)
+	if err != nil {
+		data, _ := json.Marshal(e.Data) // What is no JSON is in the error.
+		return nil, &RefusedError{Answer: err.Error(), Event: data}
+	}
+	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, doubt: e.Again && s.datastorage}
+	it.correlation = e.Subject
+	if it.correlation == "" {
+		it.correlation = e.PartitionKey
+	}
+	it.key = e.Alert // The two events of one decision are in order.
+	if s.datastorage {
+		it.key = it.correlation
+	}
+	if it.key == "" {
+		it.key = out.ID()
+	}
+	return it, nil
+}
+
+// leave stops waiting for an item and says what became of it.
+func (s *Sink) leave(ctx context.Context, it *item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it.waiters--
+	switch {
+	case it.finished:
+		return it.err
+	case it.underWay:
+		return fmt.Errorf("the audit sink has not answered yet: %w", context.Cause(ctx))
+	}
+	err := fmt.Errorf("the audit event was not sent in time: %w", context.Cause(ctx))
+	if it.last != nil {
+		err = it.last // It says more.
+	}
+	if it.waiters == 0 {
+		s.finish(it, err)
+	}
+	return err
+}
+
+// run posts items, asking first for those that the sink may have.
+func (s *Sink) run(job []*item) {
+	var asking, sending []*item
+	for _, it := range job {
+		if it.doubt {
+			asking = append(asking, it)
+		} else {
+			sending = append(sending, it)
+		}
+	}
+	if len(asking) > 0 {
+		sending = append(sending, s.resolve(asking)...)
+	}
+	if len(sending) > 0 {
+		s.send(sending)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range job {
+		delete(s.busy, it.key)
+	}
+	s.pace.used--
+	s.dispatch()
+}
+
+// resolve asks for items that the sink may have, and returns those that it has
+// not.
+func (s *Sink) resolve(asking []*item) (absent []*item) {
+	found, err := s.ask(asking)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for i := len(asking) - 1; i >= 0; i-- {
+		switch it := asking[i]; {
+		case found[it.id]:
+			s.finish(it, nil)
+		case err != nil:
+			it.underWay = false
+			it.tries++
+			s.retry(it, fmt.Errorf("asking whether the audit sink has the event: %w", err))
+		case now.Before(it.until):
+			it.underWay, it.after = false, it.until
+			it.last = fmt.Errorf("the audit sink may still store what it was sent, until %s", it.until.UTC().Format(time.RFC3339))
+			if it.waiters == 0 || it.until.After(it.by) {
+				s.finish(it, it.last)
+			} else {
+				s.back(it)
+			}
+		default:
+			it.doubt = false
+			absent = append(absent, it)
+		}
+	}
+	return absent
+}
