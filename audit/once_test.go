@@ -246,6 +246,28 @@ func TestCallsWithTheSameEventShareOnePost(t *testing.T) {
 	})
 }
 
+// A call may learn that an event that still waits here was sent elsewhere.
+func TestAnEventThatWaitsIsAskedForWhenAnotherCallSaysAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &store{t: t, took: time.Second}
+		events := entries(1)
+		requireAll(t, d.process().Deliver(t.Context(), events))
+		s := d.process()
+		first := entry(7, base())
+		first.Subject = events[0].Subject // It goes first, and the other one waits.
+		errs := make(chan []error)
+		go func() { errs <- s.Deliver(t.Context(), []Event{filled(first, false, "")}) }()
+		synctest.Wait()
+		go func() { errs <- s.Deliver(t.Context(), events) }()
+		synctest.Wait()
+		go func() { errs <- s.Deliver(t.Context(), again(events)) }()
+		for range 3 {
+			requireAll(t, <-errs)
+		}
+		d.requireOnce(append(events, first))
+	})
+}
+
 func TestManyEventsOfOneCallAreFewRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &store{t: t, took: time.Second}

@@ -5,7 +5,8 @@
 // objects, their counts and the audit events. Anything less is a 503, and the
 // event's redelivery finishes the work. Each request is handled in its own
 // goroutine and its event is finished even when the client hangs up, within a
-// deadline; nothing is queued, and nothing outlives the deadline.
+// deadline. Nothing is acknowledged that is not done. One thing may outlive the
+// deadline: a post of audit events that is under way ([audit.Sink]).
 //
 // The same [Function] serves under Knative's func middleware and under the
 // Functions Framework.
@@ -201,7 +202,8 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 }
 
 // Stop waits until every request under way is answered or the context ends, and
-// lets go of connections. Requests that come later are answered 503.
+// then, for ten seconds at most, for posts of audit events; it lets go of
+// connections. Requests that come later are answered 503.
 func (f *Function) Stop(ctx context.Context) error {
 	err := f.receiver.Close(ctx)
 	if p := f.parts.Load(); p != nil {
