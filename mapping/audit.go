@@ -149,7 +149,7 @@ func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 		EventType: k.eventType, Action: k.action, Outcome: k.outcome,
 		ActorType: k.actorType, ActorID: k.actorID,
 		CorrelationID: d.Request, ResourceType: k.resourceType, ResourceID: s.Fingerprint,
-		Namespace: s.Namespace, Severity: s.Severity, ClusterName: s.Cluster,
+		Namespace: s.Namespace, Severity: s.Severity.within(maxAuditSeverity), ClusterName: s.Cluster,
 		Data: AuditEventData{
 			EventType: k.eventType, SignalType: r.Schema.SignalType(),
 			Namespace: s.Target.Namespace, Fingerprint: s.Fingerprint, Severity: s.Severity,

@@ -148,3 +148,15 @@ func TestSignalType(t *testing.T) {
 	require.Equal(t, "prometheus-alert", Schema202601.SignalType())
 	require.Equal(t, "alert", Schema202608.SignalType())
 }
+
+// DataStorage accepts an event whose severity is longer than its column, and never
+// stores it.
+func TestASeverityFitsTheColumnOfDataStorage(t *testing.T) {
+	rules := Rules{Schema: Schema202608, Namespace: "remediation", Severity: SeverityRaw}
+	s, err := rules.Signal(parseOne(t, `{"labels":{"alertname":"A","severity":"wake up the colleagues in élysée"}}`), now)
+	require.NoError(t, err)
+	a := rules.Audit(s, Record{Decision: Duplicate, Request: request, Count: 2}, decided)[0]
+	require.EqualValues(t, "wake up the colleagu", a.Severity)
+	require.EqualValues(t, "wake up the colleagues in élysée", a.Data.Severity)
+	require.EqualValues(t, "é", Severity("éé").within(3), "cut at a whole character")
+}

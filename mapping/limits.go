@@ -16,6 +16,10 @@ const (
 	// maxSeverity is the CRD's maxLength of a severity, in bytes: no text has more
 	// characters than bytes.
 	maxSeverity = 50
+	// maxAuditSeverity is what DataStorage's column for severities holds. It answers
+	// 202 to an event with a longer one, and never stores it. The event's data have
+	// the whole text.
+	maxAuditSeverity = 20
 	// maxKey is the longest label or annotation name kept whole.
 	maxKey = 253
 	// maxLabels and maxAnnotations are entries kept per alert, beside the one

@@ -110,17 +110,21 @@ func (r Rules) severity(label string) Severity {
 // clean, without spaces around it, and cut at a whole character.
 func rawSeverity(label string) Severity {
 	text := strings.TrimSpace(clean(label))
-	if len(text) > maxSeverity {
-		end := maxSeverity
-		for !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = strings.TrimSpace(text[:end])
-	}
 	if text == "" {
 		return Unknown
 	}
-	return Severity(text)
+	return Severity(text).within(maxSeverity)
+}
+
+// within is a severity of at most limit bytes, cut at a whole character.
+func (s Severity) within(limit int) Severity {
+	if len(s) <= limit {
+		return s
+	}
+	for !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return Severity(strings.TrimSpace(string(s[:limit])))
 }
 
 // severity maps the text of a severity label; over goes before the built-in table.
