@@ -38,10 +38,12 @@ func (s *Sink) Deliver(ctx context.Context, events []Event) []error {
 			items[i] = nil
 			continue
 		case ctx.Err() != nil:
-			items[i], errs[i] = nil, failure(it, context.Cause(ctx))
-			continue
+			items[i], errs[i] = nil, context.Cause(ctx)
+		default:
+			items[i], errs[i] = s.add(it)
 		}
-		if items[i], errs[i] = s.add(it); errs[i] != nil {
+		if errs[i] != nil {
+			s.memory.left(it)
 			errs[i] = failure(it, errs[i])
 		}
 	}
@@ -75,6 +77,9 @@ func (s *Sink) item(e Event) (*item, error) {
 		return nil, &RefusedError{Answer: err.Error(), Event: data}
 	}
 	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, doubt: e.Again && s.datastorage}
+	if it.doubt && !e.Since.IsZero() {
+		it.until = e.Since.Add(firstDelivery)
+	}
 	it.correlation = e.Subject
 	if it.correlation == "" {
 		it.correlation = e.PartitionKey

@@ -69,6 +69,10 @@ type Event struct {
 	// "onefire/audit-id" of the signal_annotations in its event_data must be its
 	// [EventID].
 	Again bool
+	// Since is when the first delivery of what is sent again can have begun; zero
+	// where nobody knows. That delivery may be under way in another process: for
+	// firstDelivery it proves nothing that DataStorage has no such event.
+	Since time.Time
 	// Span is the span that tries are noted on; may be nil.
 	Span trace.Span
 }

@@ -42,6 +42,12 @@ const (
 	// when the client hangs up before, it stores the event a minute later.
 	singleTimeout = 10 * time.Second
 	batchTimeout  = 40 * time.Second
+	// firstDelivery is how long after its decision an audit event counts as being
+	// posted for the first time: until then what DataStorage does not show is not sent
+	// by another delivery of the same alert's event. A decision is posted when its
+	// event's other alerts are settled, mostly within a second, and clocks differ by
+	// less than one. Longer would hold up what a process left that was killed.
+	firstDelivery = 10 * time.Second
 	// askTimeout bounds one query of DataStorage, which has 10 s for it.
 	askTimeout = 12 * time.Second
 	// slowAnswer is from when on an answer means that the sink has too much to do.

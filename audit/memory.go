@@ -14,11 +14,11 @@ type memory struct{ memos *lru.Cache[uuid.UUID, memo] }
 
 // memo is what became of an event.
 type memo struct {
-	// accepted tells that the sink has it. If not, it was sent and may have been
-	// stored.
-	accepted bool
+	// accepted tells that the sink has it. If not, doubt tells that it may have it.
+	accepted, doubt bool
 	// until is when a row that the sink does not show was never stored, but for
-	// what the sink keeps in a queue.
+	// what the sink keeps in a queue. It is zero where this process had the event
+	// first, and did not send it.
 	until time.Time
 }
 
@@ -28,6 +28,11 @@ func newMemory() (memory, error) {
 		return memory{}, fmt.Errorf("making the memory of audit events: %w", err)
 	}
 	return memory{memos}, nil
+}
+
+// left notes that an item's delivery ended and that the sink may not have it.
+func (m memory) left(it *item) {
+	m.memos.Add(it.id, memo{doubt: it.doubt, until: it.until})
 }
 
 func (m memory) accepted(id uuid.UUID) bool {

@@ -142,14 +142,16 @@ func TestARequestThatWasNotSentLeavesNoDoubt(t *testing.T) {
 	sink.Close()
 	s := open(t, Options{URL: sink.URL + "/audit/events"})
 	require.Equal(t, unavailable, verdictOf(one(t.Context(), s, sample())))
-	require.Zero(t, s.memory.memos.Len())
+	known, _ := s.memory.memos.Get(sample().id())
+	require.False(t, known.doubt)
 
 	dropping := serve(t, drop)
 	s = open(t, Options{URL: dropping.URL + "/audit/events"})
 	ctx, cancel := context.WithTimeout(t.Context(), singleTimeout/2)
 	defer cancel()
 	require.Equal(t, unavailable, verdictOf(one(ctx, s, sample())))
-	require.Equal(t, 1, s.memory.memos.Len())
+	known, _ = s.memory.memos.Get(sample().id())
+	require.True(t, known.doubt)
 }
 
 // TestOneRowWhateverHappens sends alerts through several processes that are

@@ -75,8 +75,8 @@ func (s *Sink) add(it *item) (*item, error) {
 	case len(s.items) >= maxPending || s.size+it.size > maxPendingBytes:
 		return nil, errFull
 	}
-	if sent, ok := s.memory.memos.Get(it.id); ok {
-		it.doubt, it.until = true, sent.until
+	if known, ok := s.memory.memos.Get(it.id); ok {
+		it.doubt, it.until = it.doubt || known.doubt, known.until
 	}
 	if len(s.pending) > len(s.items)+maxFinished {
 		s.pending = slices.DeleteFunc(s.pending, func(it *item) bool { return it.finished })
@@ -96,11 +96,10 @@ func (s *Sink) finish(it *item, err error) {
 	it.event = event.Event{}
 	delete(s.items, it.id)
 	s.size -= it.size
-	switch {
-	case err == nil:
+	if err == nil {
 		s.memory.memos.Add(it.id, memo{accepted: true})
-	case it.doubt:
-		s.memory.memos.Add(it.id, memo{until: it.until})
+	} else {
+		s.memory.left(it)
 	}
 	close(it.done)
 }

@@ -69,7 +69,7 @@ func (p *parts) sendingsOf(ctx context.Context, c cause, results []result, i int
 	if d.Decision == mapping.Invalid {
 		d.Failure = &mapping.Failure{Code: r.code, Message: r.err.Error()}
 	}
-	at, again := p.decided(c, r)
+	at, since, again := p.decided(c, r)
 	for _, request := range p.rules.Audit(r.signal, d, at) {
 		s := sending{result: i, request: request, event: audit.Event{
 			Source:       c.source,
@@ -82,6 +82,7 @@ func (p *parts) sendingsOf(ctx context.Context, c cause, results []result, i int
 			Traceparent:  c.traceparent,
 			Data:         request,
 			Again:        again,
+			Since:        since,
 		}}
 		p.sending(ctx, &s)
 		all = append(all, s)
@@ -99,22 +100,22 @@ func (r result) audited() bool {
 }
 
 // decided is the time of a decision, the same for each delivery of its event where
-// it can be, and whether its audit events may have been sent before. A failure
-// leaves nothing behind that could tell, so one with a time to look for is
+// it can be, and whether its audit events may have been sent before, since when. A
+// failure leaves nothing behind that could tell, so one with a time to look for is
 // looked for.
-func (p *parts) decided(c cause, r *result) (at time.Time, again bool) {
+func (p *parts) decided(c cause, r *result) (at, since time.Time, again bool) {
 	now := p.now()
 	switch {
 	case r.reason.Decision() != mapping.Invalid:
 		again = r.reason == mapping.ReplayedNew || r.reason == mapping.ReplayedDuplicate
 		if r.at.IsZero() {
-			return now, again
+			return now, time.Time{}, again
 		}
-		return r.at, again
+		return r.at, r.at, again
 	case c.undated || now.Sub(c.at) > maxFailureAge:
-		return now, false
+		return now, time.Time{}, false
 	}
-	return c.at, true
+	return c.at, time.Time{}, true
 }
 
 // became notes on a result what became of one of its audit events. What the sink

@@ -44,7 +44,7 @@ func TestEveryCallFails(t *testing.T) {
 	var turn atomic.Int64
 	s.broker = &broker{
 		route: func() string { return functions[int(turn.Add(1))%len(functions)].url },
-		pause: 20 * time.Millisecond, longest: 200 * time.Millisecond,
+		pause: 20 * time.Millisecond, longest: time.Second,
 	}
 
 	kinds := append(kubefault.Kinds(), kubefault.Hang)

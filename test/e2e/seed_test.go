@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/mapping"
+	"onefire/test/client"
 )
 
 // The four failures of the gateway that Onefire replaces, under their names.
@@ -54,21 +56,27 @@ func TestDDGateway009StateBasedDeduplication(t *testing.T) {
 			w.t = t
 			name, pod := fmt.Sprintf("Phase%d", i), "api-0"
 			require.Equal(t, http.StatusOK, w.post(f, "first-"+name, webhook(firing(name, pod))))
-			created := w.audit(mapping.SignalReceived)
-			request := created[len(created)-1].CorrelationID
+			request := w.latest(mapping.SignalReceived, name).CorrelationID
 			if phase != "" {
 				w.setStatus(request, map[string]any{"overallPhase": phase})
 			}
 			require.Equal(t, http.StatusOK, w.post(f, "again-"+name, webhook(firing(name, pod))))
-			duplicates := w.audit(mapping.SignalDeduplicated)
-			last := duplicates[len(duplicates)-1]
-			require.Len(t, duplicates, i+1)
+			last := w.latest(mapping.SignalDeduplicated, name)
+			require.Len(t, w.audit(mapping.SignalDeduplicated), i+1)
 			require.Equal(t, request, last.CorrelationID)
 			require.Equal(t, string(mapping.Duplicate), last.Data.DeduplicationStatus)
 			require.EqualValues(t, 2, last.Data.OccurrenceCount)
 			require.Len(t, w.list(), i+1)
 		})
 	}
+}
+
+// latest is the only audit event of a type about alerts of a name.
+func (w *world) latest(eventType, alertname string) client.AuditEvent {
+	w.t.Helper()
+	all := slices.DeleteFunc(w.audit(eventType), func(e client.AuditEvent) bool { return e.Data.AlertName != alertname })
+	require.Len(w.t, all, 1)
+	return all[0]
 }
 
 // GW-DEDUP-002: five concurrent first alerts made five objects.
