@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -78,7 +79,12 @@ func (s *Sink) item(e Event) (*item, error) {
 	}
 	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, doubt: e.Again && s.datastorage}
 	if it.doubt && !e.Since.IsZero() {
-		it.until = e.Since.Add(firstDelivery)
+		it.until = e.Since
+		if now := time.Now(); now.Before(it.until) { // Its clock is ahead of ours.
+			it.until = now
+		}
+		// Two processes that wait for each other do not end at once.
+		it.until = it.until.Add(firstDelivery + rand.N(firstDelivery/2))
 	}
 	it.correlation = e.Subject
 	if it.correlation == "" {

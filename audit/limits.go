@@ -46,7 +46,8 @@ const (
 	// posted for the first time: until then what DataStorage does not show is not sent
 	// by another delivery of the same alert's event. A decision is posted when its
 	// event's other alerts are settled, mostly within a second, and clocks differ by
-	// less than one. Longer would hold up what a process left that was killed.
+	// less than one. Longer would hold up what a process left that was killed. Up to
+	// half of it more is drawn for each event.
 	firstDelivery = 10 * time.Second
 	// askTimeout bounds one query of DataStorage, which has 10 s for it.
 	askTimeout = 12 * time.Second

@@ -192,7 +192,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 	case o.fingerprint != h.signal.Fingerprint:
 		h.held[name] = true
 	case !o.terminal():
-		h.objects, h.memo = []object{o}, memo{} // No List showed it.
+		h.objects = []object{o}
 		h.lost = false
 	}
 	return nil

@@ -382,8 +382,6 @@ func (r *run) undisturbed() bool {
 // different seconds one can end before anybody looks, and an event that is delivered
 // twice at once can have been told of the one that is healed away.
 func (r *run) repeatable() bool {
-	later := r.left.Wait < r.Budget.Wait || r.left.Tick < r.Budget.Tick
-	ended := r.left.Complete < r.Budget.Complete || r.left.Review < r.Budget.Review
-	return len(r.deleted) == 0 && !(later && (ended || r.healed)) && r.objects["foreign"] == nil && !r.forgetful &&
+	return len(r.deleted) == 0 && !r.twins && r.objects["foreign"] == nil && !r.forgetful &&
 		(r.left.Wait == r.Budget.Wait || !strings.Contains(r.Setup, "back-off"))
 }

@@ -127,7 +127,7 @@ func (r *run) state() [sha256.Size]byte {
 		b.WriteString(name)
 		b.WriteString(strconv.Itoa(r.made[name]))
 	}
-	fmt.Fprint(&b, r.created, r.healed, r.now.Unix(), r.left, r.memos)
+	fmt.Fprint(&b, r.created, r.twins, r.now.Unix(), r.left, r.memos)
 	deliveries := slices.Clone(r.deliveries)
 	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
@@ -172,7 +172,7 @@ func (r *run) steps() []step {
 	}
 	for _, o := range r.all() {
 		if r.seen[o.name].label != "" {
-			may(&r.left.Unlabel, "label off "+o.name, func(r *run) { r.left.Unlabel--; r.unlabel(o.name) })
+			may(&r.left.Unlabel, "label off "+o.name, func(r *run) { r.left.Unlabel--; r.relabel(o.name, "") })
 		}
 		switch {
 		case o.deleting:

@@ -57,8 +57,8 @@ type store struct {
 	// prunes makes it a CRD that is not ours: of status.deduplication it knows three
 	// fields, and no default count. If it is forgetful it keeps no conditions either.
 	prunes, forgetful bool
-	// healed tells that a handler deleted an object.
-	healed bool
+	// twins tells that two objects were made on one past.
+	twins bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
 	// memos are what replicas remember; at is the one whose handler is next.
@@ -151,6 +151,9 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 	if _, ok := s.objects[name]; ok {
 		return "", apierrors.NewAlreadyExists(resource, name)
 	}
+	for _, other := range s.seen {
+		s.twins = s.twins || other.ours && other.fingerprint == signal.Fingerprint && string(other.follows) == o.GetAnnotations()[followsAnnotation]
+	}
 	if s.made[name]++; s.made[name] == 1 {
 		s.named[name] = s.now
 	}
@@ -237,7 +240,6 @@ func (s *store) delete(_ context.Context, _, name string, uid types.UID, resourc
 	if uid != "" && o.GetUID() != uid || resourceVersion != "" && o.GetResourceVersion() != resourceVersion {
 		return apierrors.NewConflict(resource, name, errors.New("it has changed"))
 	}
-	s.healed = true
 	s.end(name)
 	return nil
 }
@@ -298,11 +300,13 @@ func (s *store) remove(name string) {
 	s.end(name)
 }
 
-// unlabel has somebody take off an object's label.
-func (s *store) unlabel(name string) {
+// relabel has somebody change an object's label, or take it off.
+func (s *store) relabel(name, label string) {
 	s.put(s.objects[name], func(o *unstructured.Unstructured) {
 		labels := o.GetLabels()
-		delete(labels, fingerprintLabel)
+		if labels[fingerprintLabel] = label; label == "" {
+			delete(labels, fingerprintLabel)
+		}
 		o.SetLabels(labels)
 	})
 }

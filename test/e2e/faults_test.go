@@ -62,6 +62,9 @@ func TestEveryCallFails(t *testing.T) {
 		}
 	}
 	require.NoError(t, runs.Wait())
+	// Of two processes that get one event at once, neither may be told that it counted
+	// the alert.
+	s.doubles = 10
 	t.Log(s.close(w))
 	operations := 0
 	for _, h := range s.histories {

@@ -31,6 +31,8 @@ type ledger struct {
 	invalid map[string]bool
 	// removed are the objects that somebody deleted, as they were at the end.
 	removed []removal
+	// doubles is how many audit events may be stored twice.
+	doubles int
 }
 
 // entry is one alert of one event.
@@ -215,10 +217,15 @@ func (e *entry) decided(key string, made int32) []string {
 func (l *ledger) closeAudit(w *world, holdings map[string][]holding, logs []string) (audited, setAside int) {
 	w.t.Helper()
 	stored := map[string]bool{}
+	var twice []string
 	for _, e := range w.audit("") {
-		require.False(w.t, stored[e.AuditID], "audit event %s is there twice", e.AuditID)
+		if stored[e.AuditID] {
+			twice = append(twice, e.AuditID)
+		}
 		stored[e.AuditID] = true
 	}
+	require.LessOrEqual(w.t, len(twice), l.doubles, "audit events are there twice: %v", twice)
+	w.t.Logf("%d audit events are there twice", len(twice))
 	aside := map[string]bool{}
 	for _, log := range logs {
 		for _, e := range asideIn(w.t, log) {

@@ -254,8 +254,6 @@ func TestExplainFindsTheControllerToo(t *testing.T) {
 
 	f := w.start("TARGET=owner")
 	require.Equal(t, http.StatusOK, w.post(f, "1", body))
-	known, whole := strings.CutSuffix(all[0].Object, "…")
-	require.True(t, whole, "the end of a new name follows from when it is made")
-	require.True(t, strings.HasPrefix(w.namespace+"/"+w.only().GetName(), known))
+	w.requireForecast(all[0].Object, w.only().GetName())
 	require.Equal(t, all[0].Fingerprint, field(w.only(), "spec", "signalFingerprint"))
 }

@@ -276,9 +276,6 @@ var mutations = map[string]mutation{
 	"a resolved alert believes what is remembered": {edits: []edit{
 		{"resolve.go", "			if h.hinted {\n", "			if h.hinted && h.held == nil {\n"},
 	}},
-	"what a name's holder shows is remembered": {edits: []edit{
-		{"handler.go", "h.objects, h.memo = []object{o}, memo{} // No List showed it.\n", "h.objects = []object{o}\n"},
-	}},
 	"a gathered List leaves out what others made": {edits: []edit{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
 	}},
