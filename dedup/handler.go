@@ -164,7 +164,7 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
+	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
 		h.fresh = uid
@@ -192,7 +192,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 	case o.fingerprint != h.signal.Fingerprint:
 		h.held[name] = true
 	case !o.terminal():
-		h.objects = []object{o}
+		h.objects, h.memo = []object{o}, memo{} // No List showed it.
 		h.lost = false
 	}
 	return nil

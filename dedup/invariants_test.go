@@ -40,7 +40,7 @@ func quietAsked(objects []object, now time.Time) (surely, maybe bool) {
 }
 
 // checkWrite judges a write that took effect by what its handler had seen.
-func (r *run) checkWrite(p *progress) error {
+func checkWrite(p *progress) error {
 	verb, name, _ := strings.Cut(p.call, " ")
 	if verb != "create" && verb != "patch" {
 		return nil
@@ -53,8 +53,6 @@ func (r *run) checkWrite(p *progress) error {
 	switch {
 	case verb == "create" && slices.ContainsFunc(saw, active):
 		return fmt.Errorf("I1: %s was made while another is active", name)
-	case verb == "create" && now.After(r.named[name]):
-		return fmt.Errorf("I1: the name %s came again", name)
 	case verb == "create" && surely:
 		return fmt.Errorf("I1: %s was made while the last one asks for quiet", name)
 	case verb == "patch" && !active(target) && !maybe:
@@ -357,12 +355,9 @@ func (r *run) checkAccepted(same []object) error {
 	return nil
 }
 
-// where are the objects that a key is counted on. A twin that ended before it could
-// be deleted keeps what was taken over from it.
 func where(objects []object, key string) (names []string) {
 	for _, o := range objects {
-		taken := slices.ContainsFunc(objects, func(by object) bool { return by.absorbed[string(o.uid)] > 0 })
-		if _, ok := o.events[key]; ok && !taken {
+		if _, ok := o.events[key]; ok {
 			names = append(names, o.name)
 		}
 	}
@@ -378,10 +373,8 @@ func (r *run) undisturbed() bool {
 // repeatable tells that a redelivery must get the first answer. A deletion can
 // make it the first one again, a key that moved to a foreign object was never
 // answered as new, without a record nobody knows, and the end of a back-off is
-// no write that the other delivery could lose against. Of twins that were made in
-// different seconds one can end before anybody looks, and an event that is delivered
-// twice at once can have been told of the one that is healed away.
+// no write that the other delivery could lose against.
 func (r *run) repeatable() bool {
-	return len(r.deleted) == 0 && !r.twins && r.objects["foreign"] == nil && !r.forgetful &&
+	return len(r.deleted) == 0 && r.objects["foreign"] == nil && !r.forgetful &&
 		(r.left.Wait == r.Budget.Wait || !strings.Contains(r.Setup, "back-off"))
 }

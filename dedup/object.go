@@ -26,8 +26,6 @@ const (
 	// timeAnnotation holds that event's time, which no clock of the API server's
 	// can stand in for: see state.go.
 	timeAnnotation = "onefire/event-time"
-	// followsAnnotation holds the UID of the object that came before, if any did.
-	followsAnnotation = "onefire/follows"
 	// manualReview is the outcome that asks for a person.
 	manualReview = "ManualReviewRequired"
 )
@@ -55,8 +53,6 @@ type object struct {
 	count        int32
 	firstSeen    time.Time
 	lastSeen     time.Time
-	// follows is the UID of the last object of the past that this one was made on.
-	follows types.UID
 	// maker is the key that made the object. It stands in an annotation.
 	maker string
 	// events maps each key on record to what it did: the count 1 is that of a key
@@ -111,48 +107,41 @@ func Key(source, id, alert, startsAt string) string {
 // nearly always, and short where a List asks for hundreds.
 func label(fingerprint string) string { return fingerprint[:12] }
 
-// name is the name of the object that follows a predecessor, a UID or empty, and is
-// made on a past that was listed at a time. Its second is part of the name, so that
-// a name never comes again when its object was deleted: others may still know what
-// belonged to that one. salt is zero unless another fingerprint holds the name.
-//
-// All who see the same past in the same second choose the same name. Two who see it
-// in different seconds can make twins, which their look afterwards heals.
-func name(fingerprint string, predecessor types.UID, listed time.Time, salt int) string {
-	text := fmt.Sprintf("%s:%s:%s", fingerprint, predecessor, stamp(listed))
+// name is the name of the object that follows the predecessor, a UID or empty.
+// salt is zero unless another fingerprint holds the name already.
+func name(fingerprint string, predecessor types.UID, salt int) string {
+	text := fingerprint + ":" + string(predecessor)
 	if salt > 0 {
 		text = fmt.Sprintf("%s:%d", text, salt)
 	}
 	return "rr-" + label(fingerprint) + "-" + digest(text)[:8]
 }
 
-// last finds the last object of a past in which all is terminal; empty where there
-// is none. The newest by creation time is not always the last one made, because
-// creation times have whole seconds; so the walk goes on to what followed it.
-func last(past []object) (last object) {
-	if len(past) == 0 {
-		return object{}
+// follow finds the last object of a past in which all is terminal, and the name
+// of the one to follow it: the first that no other fingerprint is known to hold.
+// The newest by creation time is not always the last one made, because creation
+// times have whole seconds; so the walk goes on while the next name is in that
+// past.
+func follow(past []object, fingerprint string, held map[string]bool) (last object, next string) {
+	byName := make(map[string]object, len(past))
+	for _, o := range past {
+		byName[o.name] = o
 	}
-	last = slices.MaxFunc(past, byAge)
-	left := slices.Clone(past)
+	if len(past) > 0 {
+		last = slices.MaxFunc(past, byAge)
+	}
 	for {
-		left = slices.DeleteFunc(left, func(o object) bool { return o.uid == last.uid })
-		next := slices.DeleteFunc(slices.Clone(left), func(o object) bool { return o.follows != last.uid })
-		if len(next) == 0 {
-			return last
+		next = name(fingerprint, last.uid, 0)
+		for salt := 1; held[next]; salt++ {
+			next = name(fingerprint, last.uid, salt)
 		}
-		last = slices.MaxFunc(next, byAge)
+		o, taken := byName[next]
+		if !taken {
+			return last, next
+		}
+		last = o
+		delete(byName, next)
 	}
-}
-
-// nameAfter is the name of the object to follow a past: the first that no other
-// fingerprint is known to hold.
-func nameAfter(last object, fingerprint string, listed time.Time, held map[string]bool) string {
-	next := name(fingerprint, last.uid, listed, 0)
-	for salt := 1; held[next]; salt++ {
-		next = name(fingerprint, last.uid, listed, salt)
-	}
-	return next
 }
 
 func digest(s string) string {

@@ -56,7 +56,6 @@ type budget struct {
 	Foreign    int `json:"foreign,omitempty"`    // somebody else makes an active object
 	Unlabel    int `json:"unlabel,omitempty"`    // an object's label is taken off
 	Rewrite    int `json:"rewrite,omitempty"`    // a controller writes an active object's whole status
-	Tick       int `json:"tick,omitempty"`       // a second passes
 	Wait       int `json:"wait,omitempty"`       // an hour passes
 }
 
@@ -127,7 +126,7 @@ func (r *run) state() [sha256.Size]byte {
 		b.WriteString(name)
 		b.WriteString(strconv.Itoa(r.made[name]))
 	}
-	fmt.Fprint(&b, r.created, r.twins, r.now.Unix(), r.left, r.memos)
+	fmt.Fprint(&b, r.created, r.now.Unix(), r.left, r.memos)
 	deliveries := slices.Clone(r.deliveries)
 	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
@@ -189,7 +188,6 @@ func (r *run) steps() []step {
 	if _, ok := r.objects["foreign"]; !ok {
 		may(&r.left.Foreign, "foreign object", func(r *run) { r.left.Foreign--; r.addForeign(signal.Fingerprint, "foreign") })
 	}
-	may(&r.left.Tick, "a second passes", func(r *run) { r.left.Tick--; r.now = r.now.Add(time.Second) })
 	if r.Replicas == 0 || !slices.ContainsFunc(r.deliveries, func(d delivery) bool { return strings.HasPrefix(d.call, "create") }) {
 		// Nobody is that late with a create: see settledAge.
 		may(&r.left.Wait, "an hour passes", func(r *run) { r.left.Wait--; r.now = r.now.Add(time.Hour) })
@@ -226,7 +224,7 @@ func (r *run) proceed(i int, a answer) {
 		d.replica = (d.replica + 1) % max(1, r.Replicas)
 	case a.err == nil:
 		answers := append(slices.Clip(before.answers), a)
-		r.broken = cmp.Or(r.checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
+		r.broken = cmp.Or(checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
 	}
 }
 

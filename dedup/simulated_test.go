@@ -46,9 +46,7 @@ type store struct {
 	// name depend on what happens to other names, and runs that differ only in
 	// that reach the same states.
 	made, writes map[string]int
-	// named is when each name was first used.
-	named   map[string]time.Time
-	created int
+	created      int
 	// perSecond is how many creates fall into one second.
 	perSecond int
 	now       time.Time
@@ -57,8 +55,6 @@ type store struct {
 	// prunes makes it a CRD that is not ours: of status.deduplication it knows three
 	// fields, and no default count. If it is forgetful it keeps no conditions either.
 	prunes, forgetful bool
-	// twins tells that two objects were made on one past.
-	twins bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
 	// memos are what replicas remember; at is the one whose handler is next.
@@ -89,7 +85,7 @@ func wire(u *unstructured.Unstructured) object {
 func newStore() *store {
 	return &store{
 		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
-		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, memos: map[int]memo{},
+		made: map[string]int{}, writes: map[string]int{}, perSecond: 3, now: epoch, memos: map[int]memo{},
 	}
 }
 
@@ -97,7 +93,7 @@ func (s *store) clone() *store {
 	c := *s
 	c.objects, c.seen = maps.Clone(s.objects), maps.Clone(s.seen)
 	c.made, c.writes, c.memos = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.memos)
-	c.named, c.deleted = maps.Clone(s.named), slices.Clip(s.deleted)
+	c.deleted = slices.Clip(s.deleted)
 	return &c
 }
 
@@ -151,12 +147,7 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 	if _, ok := s.objects[name]; ok {
 		return "", apierrors.NewAlreadyExists(resource, name)
 	}
-	for _, other := range s.seen {
-		s.twins = s.twins || other.ours && other.fingerprint == signal.Fingerprint && string(other.follows) == o.GetAnnotations()[followsAnnotation]
-	}
-	if s.made[name]++; s.made[name] == 1 {
-		s.named[name] = s.now
-	}
+	s.made[name]++
 	at := s.now.Add(time.Duration(s.created/s.perSecond) * time.Second)
 	s.created++
 	s.put(o, func(o *unstructured.Unstructured) {

@@ -20,16 +20,16 @@ var mutations = map[string]mutation{
 		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
-		{"handler.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
+		{"handler.go", "newRequest(v.name, h.of", "newRequest(v.name+v.missing[0], h.of"},
 	}},
 	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
 		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
 	}},
 	"the predecessor is the newest by creation time": {kept: "recurrences of one second", edits: []edit{
-		{"object.go", "		if len(next) == 0 {\n", "		if len(next) == 0 || next[0].name != \"\" {\n"},
+		{"object.go", "		if !taken {\n", "		if !taken || o.name != \"\" {\n"},
 	}},
 	"the predecessor is the last by name": {kept: "a wish for quiet after a gap", edits: []edit{
-		{"object.go", "	last = slices.MaxFunc(past, byAge)\n", "	last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
+		{"object.go", "		last = slices.MaxFunc(past, byAge)\n", "		last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
 	}},
 	"a name that another fingerprint holds is taken for ours": {edits: []edit{
 		{"handler.go", "	case o.fingerprint != h.signal.Fingerprint:\n		h.held[name] = true\n	case !o.terminal():", "	case !o.terminal():"},
@@ -39,7 +39,7 @@ var mutations = map[string]mutation{
 	}},
 
 	"a salt outlives the name that it was for": {kept: "a hash collision in an older past", edits: []edit{
-		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
+		{"object.go", "		for salt := 1; held[next]; salt++ {\n			next = name(fingerprint, last.uid, salt)\n		}\n", "		next = name(fingerprint, last.uid, len(held))\n"},
 	}},
 
 	// What lets a new object be made.
@@ -53,10 +53,10 @@ var mutations = map[string]mutation{
 		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting || o.phase == \"\" || terminalPhases[o.phase] }"},
 	}},
 	"a wish for quiet is not heard": {edits: []edit{
-		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	if reason, ok := before.quiet(p.now); ok && p.keys == nil {"},
+		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	if reason, ok := last.quiet(p.now); ok && p.keys == nil {"},
 	}},
 	"any terminal object may ask for quiet": {kept: "an old wish for quiet", edits: []edit{
-		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := before.quiet(p.now); ok {"},
+		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := last.quiet(p.now); ok {"},
 	}},
 	"what is being deleted may ask for quiet": {edits: []edit{
 		{"object.go", "	case o.deleting:\n		return 0, false\n", ""},
@@ -74,7 +74,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
 	}},
 	"a resolved alert makes an object": {edits: []edit{
-		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", h.now, 0), \"\", h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
+		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", 0), h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
 	}},
 
 	// Counting.
@@ -262,9 +262,6 @@ var mutations = map[string]mutation{
 	"a redelivery is told another time": {edits: []edit{
 		{"handler.go", "h.done[key] = outcome(h.reason(key, o, m.count), o, m)", "h.done[key] = outcome(h.reason(key, o, m.count), o, markAt(m.count, h.now))"},
 	}},
-	"a name comes again": {edits: []edit{
-		{"object.go", "	text := fmt.Sprintf(\"%s:%s:%s\", fingerprint, predecessor, stamp(listed))\n", "	text := fmt.Sprintf(\"%s:%s:%d\", fingerprint, predecessor, listed.Year())\n"},
-	}},
 
 	// What saves calls.
 	"a fresh object is remembered": {edits: []edit{
@@ -275,6 +272,9 @@ var mutations = map[string]mutation{
 	}},
 	"a resolved alert believes what is remembered": {edits: []edit{
 		{"resolve.go", "			if h.hinted {\n", "			if h.hinted && h.held == nil {\n"},
+	}},
+	"what a name's holder shows is remembered": {edits: []edit{
+		{"handler.go", "h.objects, h.memo = []object{o}, memo{} // No List showed it.\n", "h.objects = []object{o}\n"},
 	}},
 	"a gathered List leaves out what others made": {edits: []edit{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
