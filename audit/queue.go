@@ -63,7 +63,9 @@ var errFull = errors.New("too many audit events wait for the audit sink")
 func (s *Sink) add(it *item) (*item, error) {
 	if known := s.items[it.id]; known != nil {
 		known.waiters++
-		known.doubt = known.doubt || it.doubt && !known.underWay
+		if it.doubt && !known.underWay { // A post reads it without the lock.
+			known.doubt = true
+		}
 		if it.by.After(known.by) {
 			known.by = it.by
 		}

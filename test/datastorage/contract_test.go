@@ -31,6 +31,9 @@ func TestWhatOnefireSendsIsStored(t *testing.T) {
 
 					got := c.byID(id)
 					require.NotContains(t, got, "ce_id")
+					if schema == mapping.Schema202608 {
+						delete(sent, "cluster_name") // It is for older servers; this one drops what it does not know.
+					}
 					for name, value := range sent {
 						require.Equal(t, value, got[name], "%s comes back as it was sent", name)
 					}
