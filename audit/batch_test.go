@@ -207,15 +207,19 @@ func TestWhatNobodyWaitsForIsNotKept(t *testing.T) {
 				require.Equal(t, unavailable, verdictOf(err))
 			}
 			cancel()
+			s.mu.Lock()
 			require.Len(t, s.items, 2*maxPosts)
 			require.LessOrEqual(t, len(s.pending), len(s.items)+maxFinished+len(events))
 			for _, it := range s.pending {
 				require.Empty(t, it.event.Data())
 			}
+			s.mu.Unlock()
 		}
 		for range maxPosts {
 			requireAll(t, <-busy)
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		require.Empty(t, s.pending)
 		require.Len(t, d.posts(), maxPosts)
 	})

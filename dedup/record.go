@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,10 +35,11 @@ const (
 	resolved = "Resolved"
 )
 
-// KeepsNoRecord tells that the API server warned, in the header of an answer, that
-// the CRD drops the record of what was just counted. A redelivery counts again then.
-func KeepsNoRecord(h http.Header) bool {
-	return slices.ContainsFunc(h.Values("Warning"), func(w string) bool { return strings.Contains(w, `"status.conditions`) })
+// KeepsNoRecord tells that one of the warnings of an answer, the values of its header
+// Warning, says that the CRD drops the record of what was just counted. A redelivery
+// counts again then.
+func KeepsNoRecord(warnings []string) bool {
+	return slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "status.conditions") })
 }
 
 // mark is what a key on record stands for: the count that it made, and when that

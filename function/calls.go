@@ -89,7 +89,7 @@ func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // heed says what an answer warns of. An answer can be nil.
 func (c *calls) heed(ctx context.Context, resp *http.Response) {
-	if resp == nil || !dedup.KeepsNoRecord(resp.Header) {
+	if resp == nil || !dedup.KeepsNoRecord(resp.Header.Values("Warning")) {
 		return
 	}
 	if c.metrics != nil {

@@ -69,7 +69,7 @@ func (p *place) process(g *gate) deliver {
 				arrived.Do(func() { g.wait(r.Context()) })
 			}
 			resp, err := next.RoundTrip(r)
-			if err == nil && dedup.KeepsNoRecord(resp.Header) {
+			if err == nil && dedup.KeepsNoRecord(resp.Header.Values("Warning")) {
 				p.unrecorded.Add(1)
 			}
 			return resp, err
