@@ -143,6 +143,14 @@ func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 	}
 }
 
+// Who lost the race for a name counts on an object that is newer than its own List.
+func TestNothingIsSeenBeforeItsObjectWasMade(t *testing.T) {
+	o := lone()
+	_, _, changed := countPatch(o, []string{"k"}, saying("b"), epoch.Add(-time.Second))
+	require.Equal(t, epoch, changed.lastSeen)
+	require.Equal(t, epoch, changed.others[0].firstSeen)
+}
+
 func TestCountsSaturate(t *testing.T) {
 	o := object{count: 1<<31 - 1, events: map[string]int32{}}
 	_, made, _ := countPatch(o, []string{"a", "b"}, nil, epoch)

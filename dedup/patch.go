@@ -29,6 +29,8 @@ func countPatch(o object, keys []string, said []statement, now time.Time) (patch
 		changed.count = plus(changed.count, 1)
 		made[key] = changed.count
 	}
+	// The List can be from the second before the one in which the object was made.
+	now = later(o.createdAt, now)
 	changed.lastSeen = later(o.lastSeen, now)
 	events := recordPatch(o, made, patchesKept*len(made))
 	d := map[string]any{
