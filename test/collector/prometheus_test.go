@@ -87,7 +87,7 @@ func TestAnyMetricsReadAsThoseOfOpenTelemetrysOwnExporter(t *testing.T) {
 func values(all []attribute.KeyValue) string {
 	var texts []string
 	for _, a := range all {
-		texts = append(texts, a.Value.Emit())
+		texts = append(texts, a.Value.String())
 	}
 	slices.Sort(texts)
 	return strings.Join(texts, ";")
