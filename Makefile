@@ -35,7 +35,7 @@ record: ## Record docs/session.svg anew: make run, alerts, and what comes of the
 docs: ## Write the tables of limits.md and targets.md anew, from the code.
 	cd test && go test ./docs -run 'TestTheTable' -update
 
-test: ## Run all tests, with the race detector where it helps (10 minutes; the first time 25).
+test: ## Run all tests, with the race detector where it helps (20 minutes; the first time 35).
 	go test -race ./...
 	go test ./dedup
 	cd test && go vet ./... && go test -count=1 -race -timeout 20m $(TEST_PACKAGES)
