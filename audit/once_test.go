@@ -22,7 +22,7 @@ func TestAnAnswerThatIsLostAfterTheWriteMakesOneRow(t *testing.T) {
 		"a proxy's 502":       func(*http.Response) *http.Response { return responded(502, "") },
 		"a proxy's 504":       func(*http.Response) *http.Response { return responded(504, "") },
 		"503 and a wait":      func(*http.Response) *http.Response { return responded(503, "", "Retry-After", "2") },
-		"an answer too late":  func(r *http.Response) *http.Response { time.Sleep(2 * batchTimeout); return r },
+		"an answer too late":  func(r *http.Response) *http.Response { pass(2 * batchTimeout); return r },
 	} {
 		for size, n := range sizes {
 			t.Run(reason+" to "+size, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestAnAnswerThatIsLostAfterTheWriteMakesOneRow(t *testing.T) {
 					d.requireOnce(events)
 					requireAll(t, s.Deliver(t.Context(), again(events)))
 					require.Len(t, d.seen(), 2, "an accepted event is remembered")
-					time.Sleep(2 * batchTimeout) // The store's handler ends.
+					pass(2 * batchTimeout) // The store's handler ends.
 				})
 			})
 		}
@@ -125,7 +125,7 @@ func TestWhatAnotherProcessMayBeSendingIsWaitedFor(t *testing.T) {
 		first, second := d.process(), d.process()
 		done := make(chan []error)
 		go func() {
-			time.Sleep(time.Second) // It still settles the event's other alerts.
+			pass(time.Second) // It still settles the event's other alerts.
 			done <- first.Deliver(t.Context(), events)
 		}()
 		short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -153,7 +153,7 @@ func TestWhatNobodySentIsSentInTheEnd(t *testing.T) {
 			return s.Deliver(ctx, seen)[0]
 		}
 		for deliver() != nil {
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		require.WithinDuration(t, seen[0].Since.Add(firstDelivery), time.Now(), firstDelivery)
 		d.requireOnce(seen)
@@ -190,7 +190,7 @@ func TestATableThatIsLockedMakesNoDouble(t *testing.T) {
 								break
 							}
 							require.Equal(t, unavailable, verdictOf(errs[n-1]))
-							time.Sleep(time.Second)
+							pass(time.Second)
 						}
 						require.Len(t, d.seen(), 1)
 						d.requireOnce(events)
@@ -237,7 +237,7 @@ func TestAMinuteOf429StoresAllOnce(t *testing.T) {
 						done <- nil
 						return
 					}
-					time.Sleep(2 * time.Second)
+					pass(2 * time.Second)
 				}
 			}()
 		}
@@ -292,7 +292,7 @@ func TestCallsWithTheSameEventShareOnePost(t *testing.T) {
 		errs := make(chan error)
 		for i := range 10 {
 			go func() {
-				time.Sleep(time.Duration(i) * 50 * time.Millisecond)
+				pass(time.Duration(i) * 50 * time.Millisecond)
 				errs <- s.Deliver(t.Context(), append(again(events), events...))[i%2]
 			}()
 		}

@@ -72,7 +72,7 @@ func TestASlowStoreGetsFewerPosts(t *testing.T) {
 				row.answer(d)
 				s := d.process()
 				for range 5 {
-					time.Sleep(time.Millisecond)
+					pass(time.Millisecond)
 					events := []Event{another(), another()}
 					for i := range events {
 						events[i].Subject = events[i].Alert
@@ -120,7 +120,7 @@ func TestASinkThatIsDownIsGivenUpForAllCalls(t *testing.T) {
 		var requests atomic.Int64
 		s := over(t, func(*http.Request) (*http.Response, error) {
 			requests.Add(1)
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 			return responded(503, ""), nil
 		})
 		begun := time.Now()
@@ -198,7 +198,7 @@ func storm(t *testing.T, seed uint64) int {
 		case chance(5):
 			return responded(503, "")
 		case chance(3):
-			time.Sleep(time.Duration(number(5000)) * time.Millisecond)
+			pass(time.Duration(number(5000)) * time.Millisecond)
 		}
 		return nil
 	}
@@ -214,7 +214,7 @@ func storm(t *testing.T, seed uint64) int {
 		case chance(6):
 			return responded(504, "")
 		case chance(3):
-			time.Sleep(2 * batchTimeout)
+			pass(2 * batchTimeout)
 		}
 		return resp
 	}
@@ -248,13 +248,13 @@ func storm(t *testing.T, seed uint64) int {
 					require.NotEqual(t, refused, verdictOf(err))
 				}
 				// It is delivered again when the other delivery has ended, posts and all.
-				time.Sleep(batchTimeout + 2*time.Second)
+				pass(batchTimeout + 2*time.Second)
 				mine = again(mine)
 			}
 		})
 	}
 	senders.Wait()
-	time.Sleep(3 * batchTimeout)
+	pass(3 * batchTimeout)
 	d.requireOnce(events)
 	return len(d.seen())
 }
