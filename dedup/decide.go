@@ -20,12 +20,15 @@ const (
 	create
 	// heal: move the twin's record to the object and delete the twin.
 	heal
+	// wait: look again when no older object can appear beside the object.
+	wait
 )
 
 // verdict is what to do next, and why.
 type verdict struct {
-	action  action
-	reason  mapping.Reason
+	action action
+	reason mapping.Reason
+	// object is the one to change, or to follow.
 	object  object
 	twin    object
 	name    string
@@ -53,6 +56,9 @@ func decide(fingerprint string, p past) verdict {
 	if survivor, twin, ok := twins(active, p.fresh); ok {
 		return verdict{action: heal, object: survivor, twin: twin}
 	}
+	if i := slices.IndexFunc(active, func(o object) bool { return o.unsure(p.now) }); i >= 0 {
+		return verdict{action: wait, object: active[i]}
+	}
 	missing := slices.DeleteFunc(slices.Clone(p.keys), func(key string) bool {
 		_, _, ok := recorded(p.objects, key)
 		return ok
@@ -68,15 +74,15 @@ func decide(fingerprint string, p past) verdict {
 		}
 		return verdict{action: count, reason: reason, object: oldest, missing: missing}
 	}
-	last, next := follow(terminal, fingerprint, p.held)
-	if reason, ok := last.quiet(p.now); ok {
-		return verdict{action: count, reason: reason, object: last, missing: missing}
+	before := last(terminal)
+	if reason, ok := before.quiet(p.now); ok {
+		return verdict{action: count, reason: reason, object: before, missing: missing}
 	}
 	reason := mapping.FirstSeen
 	if len(terminal) > 0 {
 		reason = mapping.Recurred
 	}
-	return verdict{action: create, reason: reason, name: next, missing: missing}
+	return verdict{action: create, reason: reason, object: before, name: nameAfter(before, fingerprint, p.now, p.held), missing: missing}
 }
 
 func split(objects []object) (active, terminal []object) {
@@ -116,9 +122,8 @@ func twins(active []object, fresh types.UID) (survivor, twin object, ok bool) {
 	return ours[0], ours[1], true
 }
 
-// recorded finds the object that has a key on record, and what the key did there.
-// Where there are two, one may be a twin whose record was merged: it is not the
-// active one, and it is on its way out.
+// recorded finds the object that has a key on record, and what the key did there. Where there are two, one may be a twin whose record was merged: it
+// is not the active one, and it is on its way out.
 func recorded(objects []object, key string) (found object, did mark, ok bool) {
 	for _, o := range objects {
 		if m, has := o.events[key]; has && (!ok || !o.terminal() || found.deleting) {

@@ -19,13 +19,15 @@
 //     older, then the younger is deleted, each under a precondition.
 //   - An active object, or a last one that is terminal and asks for quiet:
 //     count, with one conditional status patch that adds keys and count together.
-//   - Otherwise: create, under a name that follows from the fingerprint and its
-//     newest terminal object. All who see the same past choose the same name, so
-//     the API server itself decides who was first.
+//   - Otherwise: create, under a name that follows from the fingerprint, its last
+//     terminal object and the span of time of the List. All who see the same past in
+//     the same span choose the same name, so the API server itself decides who was
+//     first, and a name does not come again when its object was deleted.
 //
 // The look after a create is the next round's List: two handlers can hold
 // different pasts when somebody deletes the last terminal object between their
-// Lists, and would otherwise leave two active objects behind.
+// Lists, or list in different spans, and would otherwise leave two active
+// objects behind.
 //
 // What was counted is on record in a status condition: see record.go. The patch
 // that counts an alert also names it, if its labels are not the object's own: see

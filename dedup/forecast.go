@@ -11,7 +11,8 @@ import (
 
 // Forecast says what one more alert of the signal's fingerprint would come to
 // now, a firing or a resolved one: the outcome that [Deduplicator.Settle] or
-// [Deduplicator.Resolve] would give. It only reads, and promises nothing.
+// [Deduplicator.Resolve] would give, but for the end of a new object's name, which
+// follows from when it is made. It only reads, and promises nothing.
 func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, resolved bool) (Outcome, error) {
 	objects, now, err := d.api.list(ctx, s.Namespace, selector{fingerprint: s.Fingerprint})
 	if err != nil {
@@ -38,8 +39,8 @@ func forecast(s mapping.Signal, objects []object, now time.Time, resolved bool) 
 	// No event has an empty key.
 	switch v := decide(s.Fingerprint, past{objects: objects, keys: []string{""}, now: now}); v.action {
 	case create:
-		return Outcome{Reason: v.reason, Name: v.name, Count: 1}
-	case heal:
+		return Outcome{Reason: v.reason, Name: "rr-" + label(s.Fingerprint) + "-…", Count: 1}
+	case heal, wait:
 		return Outcome{Reason: mapping.Active, Name: v.object.name, Count: plus(v.object.count, 1)}
 	default:
 		return Outcome{Reason: v.reason, Name: v.object.name, Count: plus(v.object.count, 1)}

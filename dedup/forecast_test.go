@@ -29,8 +29,8 @@ func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
 		objects          []object
 		firing, resolved Outcome
 	}{
-		"nothing":   {nil, Outcome{Reason: mapping.FirstSeen, Name: name(fingerprint, "", 0), Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
-		"an end":    {[]object{done}, Outcome{Reason: mapping.Recurred, Name: name(fingerprint, "rr-1", 0), Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"nothing":   {nil, Outcome{Reason: mapping.FirstSeen, Name: "rr-" + fingerprint[:12] + "-…", Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"an end":    {[]object{done}, Outcome{Reason: mapping.Recurred, Name: "rr-" + fingerprint[:12] + "-…", Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
 		"a review":  {[]object{review}, Outcome{Reason: mapping.ManualReview, Name: "rr-1", Count: 5}, Outcome{Reason: mapping.ResolvedNothing}},
 		"active":    {[]object{done, made("rr-2", "Analyzing", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
 		"a foreign": {[]object{made("x", "", 1, false)}, Outcome{Reason: mapping.ActiveForeign, Name: "x", Count: 2}, Outcome{Reason: mapping.ResolvedActive, Name: "x", Count: 1}},

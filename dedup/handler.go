@@ -93,8 +93,12 @@ func (h *handler) list(ctx context.Context) (objects []object, now time.Time, er
 // act makes the one change that a verdict asks for. Unless that settled all
 // open keys, the next round looks again.
 func (h *handler) act(ctx context.Context, v verdict, open []string) error {
-	if v.action == heal {
+	switch v.action {
+	case heal:
 		return h.heal(ctx, v)
+	case wait:
+		h.objects = nil
+		return h.settles(ctx, v.object.createdAt.Add(lateSettles).Sub(h.now))
 	}
 	for _, key := range open {
 		if o, m, ok := recorded(h.objects, key); ok {
@@ -164,7 +168,7 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
+	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
 	switch {
 	case err == nil:
 		h.fresh = uid
@@ -192,7 +196,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 	case o.fingerprint != h.signal.Fingerprint:
 		h.held[name] = true
 	case !o.terminal():
-		h.objects, h.memo = []object{o}, memo{} // No List showed it.
+		h.objects = []object{o}
 		h.lost = false
 	}
 	return nil

@@ -144,7 +144,7 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 	s := &script{answers: answers, doubts: by.Doubtful}
 	c := core{
 		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
-		pause: func(context.Context, int) error { return nil },
+		pause: func(context.Context, int) error { return nil }, settles: s.settles,
 		clock: func() time.Time { return epoch },
 	}
 	if by.Gathered {
@@ -228,6 +228,7 @@ const (
 	listLabelled = "list labelled"
 	listOthers   = "list others"
 	recall       = "recall"
+	waiting      = "wait"
 )
 
 func (s *script) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
@@ -243,6 +244,15 @@ func (s *script) list(ctx context.Context, ns string, by selector) ([]object, ti
 		return answered(st, err, objects...).at(now)
 	})
 	return a.seen, a.now, a.err
+}
+
+// settles waits until an object has the age after which it is sure: no other one is
+// made in its second any more.
+func (s *script) settles(_ context.Context, after time.Duration) error {
+	return s.answer(waiting, func(st *store) answer {
+		st.now = st.now.Add(after)
+		return answered(st, nil)
+	}).err
 }
 
 func (s *script) get(ctx context.Context, ns, name string) (object, error) {

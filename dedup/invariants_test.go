@@ -40,7 +40,7 @@ func quietAsked(objects []object, now time.Time) (surely, maybe bool) {
 }
 
 // checkWrite judges a write that took effect by what its handler had seen.
-func checkWrite(p *progress) error {
+func (r *run) checkWrite(p *progress) error {
 	verb, name, _ := strings.Cut(p.call, " ")
 	if verb != "create" && verb != "patch" {
 		return nil
@@ -53,6 +53,8 @@ func checkWrite(p *progress) error {
 	switch {
 	case verb == "create" && slices.ContainsFunc(saw, active):
 		return fmt.Errorf("I1: %s was made while another is active", name)
+	case verb == "create" && now.Truncate(nameSpan).After(r.named[name]):
+		return fmt.Errorf("I1: the name %s came again", name)
 	case verb == "create" && surely:
 		return fmt.Errorf("I1: %s was made while the last one asks for quiet", name)
 	case verb == "patch" && !active(target) && !maybe:
@@ -319,7 +321,7 @@ func (r *run) checkAccepted(same []object) error {
 	for _, o := range r.deleted {
 		record = append(record, o.object)
 	}
-	first := map[string]Outcome{}
+	first, makers := map[string]Outcome{}, map[string]string{}
 	for i, d := range r.deliveries {
 		switch {
 		case d.err != nil:
@@ -341,6 +343,12 @@ func (r *run) checkAccepted(same []object) error {
 			}
 			if o := d.outcomes[j]; o.Reason.Decision() == mapping.New && r.objects[o.Name] != nil && !r.seen[o.Name].ours {
 				return fmt.Errorf("I4: %s was told that it made %s, which is foreign", key, o.Name)
+			}
+			if o, _, ok := recorded(record, key); ok && r.repeatable() && d.outcomes[j].Reason.Decision() == mapping.New {
+				if other, two := makers[o.name]; two && other != key {
+					return fmt.Errorf("I4: both %s and %s were told that they made %s", other, key, o.name)
+				}
+				makers[o.name] = key
 			}
 			before, ok := first[key]
 			if ok && r.repeatable() && (before.Count != d.outcomes[j].Count || !before.At.Equal(d.outcomes[j].At) || before.Reason.Decision() != d.outcomes[j].Reason.Decision()) {
@@ -373,8 +381,10 @@ func (r *run) undisturbed() bool {
 // repeatable tells that a redelivery must get the first answer. A deletion can
 // make it the first one again, a key that moved to a foreign object was never
 // answered as new, without a record nobody knows, and the end of a back-off is
-// no write that the other delivery could lose against.
+// no write that the other delivery could lose against. An object that ends
+// before another handler, which is about to make one, could see it, has counted its
+// alerts all the same.
 func (r *run) repeatable() bool {
-	return len(r.deleted) == 0 && r.objects["foreign"] == nil && !r.forgetful &&
+	return len(r.deleted) == 0 && !r.raced && r.objects["foreign"] == nil && !r.forgetful &&
 		(r.left.Wait == r.Budget.Wait || !strings.Contains(r.Setup, "back-off"))
 }

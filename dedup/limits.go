@@ -34,6 +34,14 @@ const (
 	// maxRounds bounds the rounds of one settlement. Each lost round means
 	// that another writer won it; a hundred losses in a row is an outage.
 	maxRounds = 100
+	// nameSpan is the span of time in which all who see the same past choose the
+	// same name. A name can come again within it: an object that is made, deleted and
+	// made again. At its edges twins are made and healed, so it is long beside an
+	// event's way from its List to its create, which takes milliseconds.
+	nameSpan = 10 * time.Second
+	// lateSettles is the age at which nothing older than a late object can appear any
+	// more: its second has passed, and one for a List that began in it.
+	lateSettles = 2 * time.Second
 	// maxLooks bounds the attempts to look after a create.
 	maxLooks = 4
 	// minPause and maxPause bound the wait after a lost round. The shortest

@@ -26,6 +26,8 @@ const (
 	// timeAnnotation holds that event's time, which no clock of the API server's
 	// can stand in for: see state.go.
 	timeAnnotation = "onefire/event-time"
+	// followsAnnotation holds the UID of the object that came before, if any did.
+	followsAnnotation = "onefire/follows"
 	// manualReview is the outcome that asks for a person.
 	manualReview = "ManualReviewRequired"
 )
@@ -53,6 +55,8 @@ type object struct {
 	count        int32
 	firstSeen    time.Time
 	lastSeen     time.Time
+	// follows is the UID of the last object of the past that this one was made on.
+	follows types.UID
 	// maker is the key that made the object. It stands in an annotation.
 	maker string
 	// events maps each key on record to what it did: the count 1 is that of a key
@@ -90,10 +94,33 @@ func (o object) quiet(now time.Time) (mapping.Reason, bool) {
 	return 0, false
 }
 
-// byAge orders objects from the oldest to the newest, the same for everyone:
-// creation times have whole seconds, so names break the ties.
+// byAge orders objects from the oldest to the newest, the same for everyone.
+// Creation times have whole seconds: of one second, those that were late come last,
+// and names break what ties are left.
 func byAge(a, b object) int {
-	return cmp.Or(a.createdAt.Compare(b.createdAt), cmp.Compare(a.name, b.name))
+	if order := a.createdAt.Compare(b.createdAt); order != 0 {
+		return order
+	}
+	if a.late() != b.late() {
+		if a.late() {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Compare(a.name, b.name)
+}
+
+// late tells that an object was made in another span of time than its name says.
+// Two handlers that look at the same past and make different names do so in
+// different spans, so in the second in which both create, one at least is late.
+func (o object) late() bool {
+	return o.name != name(o.fingerprint, o.follows, o.createdAt, 0)
+}
+
+// unsure tells that an older object can still appear: one of this object's second
+// that no List has shown yet. Nobody may be told of this one so early.
+func (o object) unsure(now time.Time) bool {
+	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()
 }
 
 // Key identifies one occurrence of an alert: the CloudEvent's source and id,
@@ -105,43 +132,55 @@ func Key(source, id, alert, startsAt string) string {
 
 // label is the value of [fingerprintLabel]: enough to tell fingerprints apart
 // nearly always, and short where a List asks for hundreds.
-func label(fingerprint string) string { return fingerprint[:12] }
+func label(fingerprint string) string { return fingerprint[:min(12, len(fingerprint))] }
 
-// name is the name of the object that follows the predecessor, a UID or empty.
-// salt is zero unless another fingerprint holds the name already.
-func name(fingerprint string, predecessor types.UID, salt int) string {
-	text := fingerprint + ":" + string(predecessor)
+// name is the name of the object that follows a predecessor, a UID or empty, and is
+// made on a past that was listed at a time. The span of that time is part of it, so
+// that a name never comes again when its object was deleted: others may still know
+// what belonged to that one. salt is zero unless another fingerprint holds the name.
+//
+// All who see the same past in the same span choose the same name. Two who see it
+// in different spans can make twins, which their look afterwards heals.
+func name(fingerprint string, predecessor types.UID, listed time.Time, salt int) string {
+	text := fmt.Sprintf("%s:%s:%d", fingerprint, predecessor, listed.Truncate(nameSpan).Unix())
 	if salt > 0 {
 		text = fmt.Sprintf("%s:%d", text, salt)
 	}
 	return "rr-" + label(fingerprint) + "-" + digest(text)[:8]
 }
 
-// follow finds the last object of a past in which all is terminal, and the name
-// of the one to follow it: the first that no other fingerprint is known to hold.
-// The newest by creation time is not always the last one made, because creation
-// times have whole seconds; so the walk goes on while the next name is in that
-// past.
-func follow(past []object, fingerprint string, held map[string]bool) (last object, next string) {
-	byName := make(map[string]object, len(past))
+// last finds the last object of a past in which all is terminal; empty where there
+// is none. The newest by creation time is not always the last one made, because
+// creation times have whole seconds; so the walk goes on to what followed it.
+func last(past []object) (last object) {
+	if len(past) == 0 {
+		return object{}
+	}
+	after := map[types.UID]object{}
 	for _, o := range past {
-		byName[o.name] = o
+		if other, ok := after[o.follows]; o.follows != "" && (!ok || byAge(o, other) > 0) {
+			after[o.follows] = o
+		}
 	}
-	if len(past) > 0 {
-		last = slices.MaxFunc(past, byAge)
-	}
+	last = slices.MaxFunc(past, byAge)
 	for {
-		next = name(fingerprint, last.uid, 0)
-		for salt := 1; held[next]; salt++ {
-			next = name(fingerprint, last.uid, salt)
+		next, ok := after[last.uid]
+		if !ok {
+			return last
 		}
-		o, taken := byName[next]
-		if !taken {
-			return last, next
-		}
-		last = o
-		delete(byName, next)
+		delete(after, last.uid)
+		last = next
 	}
+}
+
+// nameAfter is the name of the object to follow a past: the first that no other
+// fingerprint is known to hold.
+func nameAfter(last object, fingerprint string, listed time.Time, held map[string]bool) string {
+	next := name(fingerprint, last.uid, listed, 0)
+	for salt := 1; held[next]; salt++ {
+		next = name(fingerprint, last.uid, listed, salt)
+	}
+	return next
 }
 
 func digest(s string) string {

@@ -72,23 +72,29 @@ func TestKeysAreUnambiguous(t *testing.T) {
 
 func TestNamesFollowFromThePast(t *testing.T) {
 	fingerprint := digest("f")
-	_, first := follow(nil, fingerprint, nil)
+	first := nameAfter(object{}, fingerprint, epoch, nil)
 	require.Regexp(t, `^rr-`+fingerprint[:12]+`-[0-9a-f]{8}$`, first)
-	_, salted := follow(nil, fingerprint, map[string]bool{first: true})
-	require.NotEqual(t, first, salted, "a name that another fingerprint holds is salted")
+	require.NotEqual(t, first, nameAfter(object{}, fingerprint, epoch, map[string]bool{first: true}), "a name that another fingerprint holds is salted")
+	require.Equal(t, first, nameAfter(object{}, fingerprint, epoch.Add(999*time.Millisecond), nil), "all who look in one second choose one name")
+	require.NotEqual(t, first, nameAfter(object{}, fingerprint, epoch.Add(time.Second), nil), "it does not come again when its object was deleted")
+	before := object{uid: "before"}
+	after := nameAfter(before, fingerprint, epoch, nil)
+	require.NotEqual(t, first, after)
+	require.NotEqual(t, after, nameAfter(before, fingerprint, epoch.Add(time.Second), nil), "nor where only the newest was deleted")
 
 	// Objects that were made one after the other within one second: whatever
-	// their names' order, the next name is new.
+	// their names' order, the last one made is found, and the next name is new.
 	var chain []object
 	for i := range 20 {
-		last, next := follow(chain, fingerprint, nil)
+		before := last(chain)
 		if i > 0 {
-			require.Equal(t, chain[i-1].name, last.name, "the last one made, though all are of one age")
+			require.Equal(t, chain[i-1].name, before.name, "the last one made, though all are of one age")
 		}
+		next := nameAfter(before, fingerprint, epoch, nil)
 		for _, o := range chain {
 			require.NotEqual(t, o.name, next)
 		}
-		chain = append(chain, object{name: next, uid: types.UID(fmt.Sprint("uid-", i)), createdAt: epoch})
+		chain = append(chain, object{name: next, uid: types.UID(fmt.Sprint("uid-", i)), follows: before.uid, createdAt: epoch})
 	}
 }
 

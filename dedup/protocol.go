@@ -30,6 +30,7 @@ type core struct {
 	memory     memory
 	signalType string
 	pause      func(ctx context.Context, losses int) error
+	settles    func(ctx context.Context, after time.Duration) error
 	clock      func() time.Time
 }
 
@@ -48,7 +49,7 @@ func newDeduplicator(a api, signalType string) (*Deduplicator, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := core{api: a, lists: newGatherer(a), memory: m, signalType: signalType, pause: pause, clock: time.Now}
+	c := core{api: a, lists: newGatherer(a), memory: m, signalType: signalType, pause: pause, settles: sleep, clock: time.Now}
 	return &Deduplicator{core: c, sharing: newSharing(c.settle)}, nil
 }
 
@@ -123,7 +124,11 @@ func (c core) Ready(ctx context.Context, namespace string) error {
 // pause waits after a lost round, longer and with more jitter the more rounds
 // were lost, so that writers of one object do not march in step.
 func pause(ctx context.Context, losses int) error {
-	timer := time.NewTimer(rand.N(min(maxPause, minPause<<min(losses, 10))))
+	return sleep(ctx, rand.N(min(maxPause, minPause<<min(losses, 10))))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

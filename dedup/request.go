@@ -3,12 +3,14 @@ package dedup
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"onefire/mapping"
 )
 
-// newRequest is a RemediationRequest as it is created. Its status is for the
-// CRD's defaults and for later.
-func newRequest(name string, s mapping.Signal, signalType, key string, now time.Time) map[string]any {
+// newRequest is a RemediationRequest as it is created, after another one or none.
+// Its status is for the CRD's defaults and for later.
+func newRequest(name string, follows types.UID, s mapping.Signal, signalType, key string, now time.Time) map[string]any {
 	target := map[string]string{"kind": s.Target.Kind, "name": s.Target.Name}
 	for field, value := range map[string]string{"namespace": s.Target.Namespace, "apiVersion": s.Target.APIVersion} {
 		if value != "" {
@@ -30,6 +32,9 @@ func newRequest(name string, s mapping.Signal, signalType, key string, now time.
 		"originalPayload":   string(s.Payload),
 	}
 	annotations := map[string]string{eventAnnotation: key}
+	if follows != "" {
+		annotations[followsAnnotation] = string(follows)
+	}
 	if !s.SaidAt.IsZero() {
 		annotations[timeAnnotation] = s.SaidAt.UTC().Format(time.RFC3339Nano)
 	}

@@ -56,6 +56,7 @@ type budget struct {
 	Foreign    int `json:"foreign,omitempty"`    // somebody else makes an active object
 	Unlabel    int `json:"unlabel,omitempty"`    // an object's label is taken off
 	Rewrite    int `json:"rewrite,omitempty"`    // a controller writes an active object's whole status
+	Edge       int `json:"edge,omitempty"`       // the next span of names begins
 	Wait       int `json:"wait,omitempty"`       // an hour passes
 }
 
@@ -75,6 +76,9 @@ type run struct {
 	left       budget
 	handlers   handlers
 	deliveries []delivery
+	// raced tells that an object ended before all who were about to make another one,
+	// or had made one, could see it.
+	raced bool
 	// broken is an invariant that did not hold on the way.
 	broken error
 }
@@ -126,7 +130,7 @@ func (r *run) state() [sha256.Size]byte {
 		b.WriteString(name)
 		b.WriteString(strconv.Itoa(r.made[name]))
 	}
-	fmt.Fprint(&b, r.created, r.now.Unix(), r.left, r.memos)
+	fmt.Fprint(&b, r.created, r.raced, r.now.Unix(), r.left, r.memos)
 	deliveries := slices.Clone(r.deliveries)
 	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
@@ -149,7 +153,7 @@ func (r *run) steps() []step {
 		}
 		label := fmt.Sprintf("h%d(%s) %s", i, d.event, d.call)
 		steps = append(steps, step{label, func(r *run) { r.proceed(i, r.make(d)) }})
-		if d.call == recall {
+		if d.call == recall || d.call == waiting {
 			continue // It cannot fail, and a crash here is one before the next call.
 		}
 		may(&r.left.FailBefore, label+" fails before", func(r *run) { r.left.FailBefore--; r.proceed(i, fault) })
@@ -179,8 +183,8 @@ func (r *run) steps() []step {
 		case o.terminal():
 			may(&r.left.Retain, "retention deletes "+o.name, func(r *run) { r.left.Retain--; r.remove(o.name) })
 		default:
-			may(&r.left.Complete, "completes "+o.name, func(r *run) { r.left.Complete--; r.complete(o.name) })
-			may(&r.left.Review, "completes for review "+o.name, func(r *run) { r.left.Review--; r.review(o.name) })
+			may(&r.left.Complete, "completes "+o.name, func(r *run) { r.left.Complete--; r.ends(o.name); r.complete(o.name) })
+			may(&r.left.Review, "completes for review "+o.name, func(r *run) { r.left.Review--; r.ends(o.name); r.review(o.name) })
 			may(&r.left.Rewrite, "rewrites "+o.name, func(r *run) { r.left.Rewrite--; r.rewrite(o.name) })
 			may(&r.left.UserDelete, "user deletes "+o.name, func(r *run) { r.left.UserDelete--; r.remove(o.name) })
 		}
@@ -188,11 +192,25 @@ func (r *run) steps() []step {
 	if _, ok := r.objects["foreign"]; !ok {
 		may(&r.left.Foreign, "foreign object", func(r *run) { r.left.Foreign--; r.addForeign(signal.Fingerprint, "foreign") })
 	}
+	may(&r.left.Edge, "the next span of names begins", func(r *run) { r.left.Edge--; r.now = r.now.Truncate(nameSpan).Add(nameSpan) })
 	if r.Replicas == 0 || !slices.ContainsFunc(r.deliveries, func(d delivery) bool { return strings.HasPrefix(d.call, "create") }) {
 		// Nobody is that late with a create: see settledAge.
 		may(&r.left.Wait, "an hour passes", func(r *run) { r.left.Wait--; r.now = r.now.Add(time.Hour) })
 	}
 	return steps
+}
+
+// ends notes that an object is about to end. Only where time went by can another
+// handler be about to make one of another name.
+func (r *run) ends(name string) {
+	timed := r.left.Edge+r.left.Wait < r.Budget.Edge+r.Budget.Wait
+	for _, o := range r.seen {
+		r.raced = r.raced || o.name != name && o.ours && o.fingerprint == signal.Fingerprint && active(o.object)
+	}
+	for _, d := range r.deliveries {
+		creates := strings.HasPrefix(d.call, "create ") && d.call != "create "+name || d.call == listOthers
+		r.raced = r.raced || timed && creates
+	}
 }
 
 func (r *run) faultless() bool {
@@ -224,7 +242,7 @@ func (r *run) proceed(i int, a answer) {
 		d.replica = (d.replica + 1) % max(1, r.Replicas)
 	case a.err == nil:
 		answers := append(slices.Clip(before.answers), a)
-		r.broken = cmp.Or(checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
+		r.broken = cmp.Or(r.checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
 	}
 }
 

@@ -46,7 +46,9 @@ type store struct {
 	// name depend on what happens to other names, and runs that differ only in
 	// that reach the same states.
 	made, writes map[string]int
-	created      int
+	// named is when each name was first used.
+	named   map[string]time.Time
+	created int
 	// perSecond is how many creates fall into one second.
 	perSecond int
 	now       time.Time
@@ -85,7 +87,7 @@ func wire(u *unstructured.Unstructured) object {
 func newStore() *store {
 	return &store{
 		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
-		made: map[string]int{}, writes: map[string]int{}, perSecond: 3, now: epoch, memos: map[int]memo{},
+		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, memos: map[int]memo{},
 	}
 }
 
@@ -93,7 +95,7 @@ func (s *store) clone() *store {
 	c := *s
 	c.objects, c.seen = maps.Clone(s.objects), maps.Clone(s.seen)
 	c.made, c.writes, c.memos = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.memos)
-	c.deleted = slices.Clip(s.deleted)
+	c.named, c.deleted = maps.Clone(s.named), slices.Clip(s.deleted)
 	return &c
 }
 
@@ -147,7 +149,9 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 	if _, ok := s.objects[name]; ok {
 		return "", apierrors.NewAlreadyExists(resource, name)
 	}
-	s.made[name]++
+	if s.made[name]++; s.made[name] == 1 {
+		s.named[name] = s.now
+	}
 	at := s.now.Add(time.Duration(s.created/s.perSecond) * time.Second)
 	s.created++
 	s.put(o, func(o *unstructured.Unstructured) {

@@ -116,6 +116,7 @@ func (w *wireObject) observe() object {
 		alert:    alert{name: w.Spec.SignalName, severity: w.Spec.Severity},
 		labels:   string(w.Spec.SignalLabels),
 		firing:   w.firing(),
+		follows:  types.UID(m.Annotations[followsAnnotation]),
 		maker:    m.Annotations[eventAnnotation],
 		old:      len(d.Events)+len(d.Absorbed)+len(d.AlertStates) > 0,
 	}

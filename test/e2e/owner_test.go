@@ -254,6 +254,6 @@ func TestExplainFindsTheControllerToo(t *testing.T) {
 
 	f := w.start("TARGET=owner")
 	require.Equal(t, http.StatusOK, w.post(f, "1", body))
-	require.Equal(t, all[0].Object, w.namespace+"/"+w.only().GetName())
+	w.requireForecast(all[0].Object, w.only().GetName())
 	require.Equal(t, all[0].Fingerprint, field(w.only(), "spec", "signalFingerprint"))
 }

@@ -20,16 +20,16 @@ var mutations = map[string]mutation{
 		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {edits: []edit{
-		{"handler.go", "newRequest(v.name, h.of", "newRequest(v.name+v.missing[0], h.of"},
+		{"handler.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
 	}},
 	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
 		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
 	}},
 	"the predecessor is the newest by creation time": {kept: "recurrences of one second", edits: []edit{
-		{"object.go", "		if !taken {\n", "		if !taken || o.name != \"\" {\n"},
+		{"object.go", "		if !ok {\n			return last\n", "		if !ok || next.name != \"\" {\n			return last\n"},
 	}},
 	"the predecessor is the last by name": {kept: "a wish for quiet after a gap", edits: []edit{
-		{"object.go", "		last = slices.MaxFunc(past, byAge)\n", "		last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
+		{"object.go", "	last = slices.MaxFunc(past, byAge)\n", "	last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
 	}},
 	"a name that another fingerprint holds is taken for ours": {edits: []edit{
 		{"handler.go", "	case o.fingerprint != h.signal.Fingerprint:\n		h.held[name] = true\n	case !o.terminal():", "	case !o.terminal():"},
@@ -39,7 +39,7 @@ var mutations = map[string]mutation{
 	}},
 
 	"a salt outlives the name that it was for": {kept: "a hash collision in an older past", edits: []edit{
-		{"object.go", "		for salt := 1; held[next]; salt++ {\n			next = name(fingerprint, last.uid, salt)\n		}\n", "		next = name(fingerprint, last.uid, len(held))\n"},
+		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
 	}},
 
 	// What lets a new object be made.
@@ -53,10 +53,10 @@ var mutations = map[string]mutation{
 		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting || o.phase == \"\" || terminalPhases[o.phase] }"},
 	}},
 	"a wish for quiet is not heard": {edits: []edit{
-		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	if reason, ok := last.quiet(p.now); ok && p.keys == nil {"},
+		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	if reason, ok := before.quiet(p.now); ok && p.keys == nil {"},
 	}},
 	"any terminal object may ask for quiet": {kept: "an old wish for quiet", edits: []edit{
-		{"decide.go", "	if reason, ok := last.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := last.quiet(p.now); ok {"},
+		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := before.quiet(p.now); ok {"},
 	}},
 	"what is being deleted may ask for quiet": {edits: []edit{
 		{"object.go", "	case o.deleting:\n		return 0, false\n", ""},
@@ -74,7 +74,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
 	}},
 	"a resolved alert makes an object": {edits: []edit{
-		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", 0), h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
+		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", h.now, 0), \"\", h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
 	}},
 
 	// Counting.
@@ -228,7 +228,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "	if o.absorbed[string(twin.uid)] >= twin.count {\n", "	if o.absorbed == nil {\n"},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
-		{"patch.go", "		if twin.uid == own && fresh[key].count == 1 {", "		if twin.uid == own && !o.ours {"},
+		{"patch.go", "(twin.uid == own || o.ours &&", "(o.ours &&"},
 	}},
 	"the survivor is who is seen first, not the oldest": {edits: []edit{
 		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
@@ -262,6 +262,24 @@ var mutations = map[string]mutation{
 	"a redelivery is told another time": {edits: []edit{
 		{"handler.go", "h.done[key] = outcome(h.reason(key, o, m.count), o, m)", "h.done[key] = outcome(h.reason(key, o, m.count), o, markAt(m.count, h.now))"},
 	}},
+	"a name comes again": {edits: []edit{
+		{"object.go", "listed.Truncate(nameSpan).Unix()", "listed.Year()"},
+	}},
+	"of twins of one second the first by name stays": {edits: []edit{
+		{"object.go", "	if a.late() != b.late() {", "	if a.late() != b.late() && a.name == b.name {"},
+	}},
+	"an object that was made late is trusted at once": {edits: []edit{
+		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.IsZero()\n"},
+	}},
+	"it is trusted while others can be made in its second": {edits: []edit{
+		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.Before(o.createdAt) && o.late()\n"},
+	}},
+	"two alerts made one object": {edits: []edit{
+		{"patch.go", "(twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late()))", "twin.uid == own"},
+	}},
+	"an alert that was told that it made an object is told another thing": {edits: []edit{
+		{"patch.go", "(twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late()))", "(twin.uid == own || o.ours)"},
+	}},
 
 	// What saves calls.
 	"a fresh object is remembered": {edits: []edit{
@@ -272,9 +290,6 @@ var mutations = map[string]mutation{
 	}},
 	"a resolved alert believes what is remembered": {edits: []edit{
 		{"resolve.go", "			if h.hinted {\n", "			if h.hinted && h.held == nil {\n"},
-	}},
-	"what a name's holder shows is remembered": {edits: []edit{
-		{"handler.go", "h.objects, h.memo = []object{o}, memo{} // No List showed it.\n", "h.objects = []object{o}\n"},
 	}},
 	"a gathered List leaves out what others made": {edits: []edit{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
