@@ -32,6 +32,9 @@ type handler struct {
 	fresh types.UID
 	// held are the names that other fingerprints hold.
 	held map[string]bool
+	// sure are the objects that it has waited for: nothing older than those can
+	// appear, whatever the clocks say.
+	sure map[types.UID]bool
 	// losses counts the rounds that other writers won; lost is set when they
 	// won the last one.
 	losses int
@@ -97,8 +100,8 @@ func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	case heal:
 		return h.heal(ctx, v)
 	case wait:
-		h.objects = nil
-		return h.settles(ctx, v.object.createdAt.Add(lateSettles).Sub(h.now))
+		h.objects, h.sure[v.object.uid] = nil, true
+		return h.settles(ctx, min(lateSettles, v.object.createdAt.Add(lateSettles).Sub(h.now)))
 	}
 	for _, key := range open {
 		if o, m, ok := recorded(h.objects, key); ok {

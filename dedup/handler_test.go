@@ -73,6 +73,8 @@ type means struct {
 	Replicas int `json:"replicas,omitempty"`
 	// Doubtful ones read what they remember before they patch it.
 	Doubtful bool `json:"doubtful,omitempty"`
+	// History is the limit of the history; 0 is none.
+	History int `json:"history,omitempty"`
 }
 
 // handlers are all progresses that were met, by what tells them apart.
@@ -141,10 +143,10 @@ func (p *progress) text(gathered bool) string {
 // rerun runs the real protocol for as long as there are answers. It also returns
 // what is remembered because of the last one.
 func rerun(event string, by means, answers []answer) (*progress, *memo) {
-	s := &script{answers: answers, doubts: by.Doubtful}
+	s := &script{answers: answers, doubts: by.Doubtful, history: by.History}
 	c := core{
 		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
-		pause: func(context.Context, int) error { return nil }, settles: s.settles,
+		pause: func(context.Context, int) error { return nil }, settles: s.settles, shorten: s.shorten,
 		clock: func() time.Time { return epoch },
 	}
 	if by.Gathered {
@@ -208,6 +210,7 @@ type script struct {
 	make      func(*store) answer
 	remembers *memo
 	doubts    bool
+	history   int
 }
 
 func (s *script) answer(call string, make func(*store) answer) answer {
@@ -231,6 +234,9 @@ const (
 	waiting      = "wait"
 )
 
+// outdated comes before the name of an object that is deleted for the history's sake.
+const outdated = "outdated "
+
 func (s *script) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
 	call := list
 	switch {
@@ -253,6 +259,14 @@ func (s *script) settles(_ context.Context, after time.Duration) error {
 		st.now = st.now.Add(after)
 		return answered(st, nil)
 	}).err
+}
+
+// shorten deletes at once what the history does behind the handler's back. A fault is
+// its own affair.
+func (s *script) shorten(ctx context.Context, ns string, past []object, now time.Time) {
+	for _, o := range surplus(past, s.history, now) {
+		s.answer(outdated+o.name, func(st *store) answer { return answered(st, st.delete(ctx, ns, o.name, o.uid, o.resourceVersion)) })
+	}
 }
 
 func (s *script) get(ctx context.Context, ns, name string) (object, error) {

@@ -42,6 +42,15 @@ const (
 	// lateSettles is the age at which nothing older than a late object can appear any
 	// more: its second has passed, and one for a List that began in it.
 	lateSettles = 2 * time.Second
+	// maxSurplus is how many ended objects are deleted after one was made: a long past
+	// that was there before the limit goes by and by.
+	maxSurplus = 32
+	// maxShortened is how many pasts are shortened at a time. They take calls that
+	// alerts could have.
+	maxShortened = 4
+	// shortenTimeout bounds that for one past: [maxSurplus] deletions of a slow API
+	// server.
+	shortenTimeout = 20 * time.Second
 	// maxLooks bounds the attempts to look after a create.
 	maxLooks = 4
 	// minPause and maxPause bound the wait after a lost round. The shortest

@@ -79,6 +79,9 @@ var setups = map[string]func(*store){
 	"pruning":     func(s *store) { s.prunes = true },
 	"forgetful":   func(s *store) { s.prunes, s.forgetful = true, true },
 	"finalizers":  func(s *store) { s.finalizers = true },
+	// More ended objects than a short history has.
+	"old":        func(s *store) { old(s, 3) },
+	"old-review": func(s *store) { s.review(old(s, 3)[0]) },
 }
 
 type named struct {
@@ -103,9 +106,15 @@ var scenarios = []named{
 	{"one that does so where things are remembered", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 2}, Budget: budget{Rewrite: 1, FailAfter: 1}}},
 	{"an object of an earlier version", scenario{Events: "b a -b", Setup: "earlier", Budget: budget{FailAfter: 1, Complete: 1}}},
 	{"first alerts at an edge", scenario{Events: "a b c", Budget: budget{Edge: 1}}},
-	{"first alerts at an edge, and a user deletes", scenario{Events: "a b", Budget: budget{Edge: 2, UserDelete: 1, FailAfter: 1}}},
+	{"first alerts at an edge, and a user deletes", scenario{Events: "a b", Budget: budget{Edge: 1, UserDelete: 1, FailAfter: 1}}},
 	{"recurrences at an edge, and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{Edge: 1, Retain: 1, Complete: 1}}},
 	{"one event at an edge", scenario{Events: "a a", Setup: "terminal", Budget: budget{Edge: 1, FailAfter: 1, Crash: 1}}},
+	{"a history", scenario{Events: "a b", Setup: "old", PerSecond: 1, means: means{History: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a history of one second", scenario{Events: "a b", Setup: "old", means: means{History: 1}, Budget: budget{Complete: 2}}},
+	{"a history, twice the same event, and a crash", scenario{Events: "a a b", Setup: "old", PerSecond: 2, means: means{History: 1}, Budget: budget{Complete: 1, Crash: 1}}},
+	{"a history with one that asks for quiet", scenario{Events: "a b", Setup: "old-review", PerSecond: 1, means: means{History: 1}, Budget: budget{Complete: 1, Review: 1, FailAfter: 1}}},
+	{"a history, retention and a foreign object", scenario{Events: "a b", Setup: "old", PerSecond: 1, means: means{History: 2}, Budget: budget{Complete: 1, Retain: 1, Foreign: 1}}},
+	{"a history that a user and finalizers shorten too", scenario{Events: "a b", Setup: "finalizers old", PerSecond: 1, means: means{History: 1}, Budget: budget{UserDelete: 1}}},
 	{"alerts of more kinds than an object names", scenario{Events: "a,b c", Setup: "crowded", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
 	{"alerts that are remembered", scenario{Events: "b c", Setup: "aged", means: means{Replicas: 1}, Budget: budget{FailAfter: 1}}},
 	{"an alert that ends and fires again", scenario{Events: "a -a a2", Budget: budget{FailAfter: 1}}},
@@ -232,7 +241,7 @@ func drawn(t *rapid.T, setup string) scenario {
 		Setup:     rapid.SampledFrom([]string{setup, "finalizers " + setup, "pruning " + setup}).Draw(t, "setup"),
 		PerSecond: 1 + upTo(2, "perSecond"),
 		// Who changes a label hides the object from gathered Lists: a limit of the promise.
-		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful")},
+		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful"), History: upTo(2, "history")},
 		Budget: budget{
 			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
 			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),

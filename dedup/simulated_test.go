@@ -431,7 +431,7 @@ func signalsOf(keys []string) map[string]mapping.Signal {
 
 // made makes an object of ours, or counts on the active one.
 func made(s *store, keys ...string) (name string) {
-	d, err := newDeduplicator(s, "alert")
+	d, err := newDeduplicator(s, Options{SignalType: "alert"})
 	if err != nil {
 		panic(err)
 	}

@@ -44,6 +44,7 @@ type deduplicator interface {
 	Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]dedup.Outcome, error)
 	Resolve(ctx context.Context, signals []mapping.Signal) ([]dedup.Outcome, error)
 	Ready(ctx context.Context, namespace string) error
+	Close()
 }
 
 // sink is what a function needs of [audit.Sink].
@@ -146,7 +147,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	}
 	watch := &calls{log: log}
 	client.Wrap(watch.wrap)
-	d, err := dedup.New(client, c.AuditSchema.SignalType())
+	d, err := dedup.New(client, dedup.Options{SignalType: c.AuditSchema.SignalType(), HistoryLimit: c.HistoryLimit, Deleted: watch.deleted})
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +211,7 @@ func (f *Function) Stop(ctx context.Context) error {
 		if p.cool != nil {
 			p.cool()
 		}
+		p.dedup.Close()
 		p.events.Close(ctx)
 		err = errors.Join(err, p.telemetry.Stop(ctx))
 		p.sink.Close()

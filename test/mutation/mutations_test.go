@@ -274,6 +274,18 @@ var mutations = map[string]mutation{
 	"it is trusted while others can be made in its second": {edits: []edit{
 		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.Before(o.createdAt) && o.late()\n"},
 	}},
+	"the history takes the last one too": {edits: []edit{
+		{"history.go", "		return quiet || !o.createdAt.Before(end.createdAt)\n", "		return quiet || end.name == \"\"\n"},
+	}},
+	"the history takes what asks for quiet": {edits: []edit{
+		{"history.go", "		return quiet || !o.createdAt.Before(end.createdAt)\n", "		return quiet && o.name == \"\" || !o.createdAt.Before(end.createdAt)\n"},
+	}},
+	"the history takes the objects of others": {edits: []edit{
+		{"history.go", "return !o.ours || o.deleting })\n", "return o.deleting })\n"},
+	}},
+	"the history is one shorter than its limit": {edits: []edit{
+		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
+	}},
 	"two alerts made one object": {edits: []edit{
 		{"patch.go", "(twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late()))", "twin.uid == own"},
 	}},
