@@ -112,7 +112,8 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			}
 			t.Logf("%d events, %d of them admitted: all answered within %s, the others within %s; %d goroutines held, bound %d, peak %d",
 				events, admitted, slowest.Round(time.Millisecond), slowestRefusal.Round(time.Millisecond), held, bound, peak)
-			require.Equal(t, maxRequests, admitted)
+			// On a busy machine the first are answered before the last are sent.
+			require.GreaterOrEqual(t, admitted, maxRequests)
 			require.Less(t, slowest, tooLate)
 			require.Less(t, slowestRefusal, atOnce)
 			require.LessOrEqual(t, held, bound)
