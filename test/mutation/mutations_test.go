@@ -228,7 +228,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "	if o.absorbed[string(twin.uid)] >= twin.count {\n", "	if o.absorbed == nil {\n"},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
-		{"patch.go", "(twin.uid == own || o.ours &&", "(o.ours &&"},
+		{"patch.go", "(twin.uid == own || o.ours)", "o.ours"},
 	}},
 	"the survivor is who is seen first, not the oldest": {edits: []edit{
 		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
@@ -287,10 +287,7 @@ var mutations = map[string]mutation{
 		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
 	}},
 	"two alerts made one object": {edits: []edit{
-		{"patch.go", "(twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late()))", "twin.uid == own"},
-	}},
-	"an alert that was told that it made an object is told another thing": {edits: []edit{
-		{"patch.go", "(twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late()))", "(twin.uid == own || o.ours)"},
+		{"patch.go", "(twin.uid == own || o.ours)", "twin.uid == own"},
 	}},
 
 	// What saves calls.
