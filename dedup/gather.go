@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -15,9 +16,10 @@ import (
 
 // lister makes the Lists of handlers.
 type lister interface {
-	// list returns all objects of a fingerprint as they were at a moment after
-	// the call. now is the API server's clock.
-	list(ctx context.Context, namespace, fingerprint string) (objects []object, now time.Time, err error)
+	// list returns the objects of a fingerprint as they were at a moment after the
+	// call; keys are those that the caller wants to settle: see [api]. now is the API
+	// server's clock.
+	list(ctx context.Context, namespace, fingerprint string, keys []string) (objects []object, now time.Time, err error)
 }
 
 // gatherer is a lister that makes one List of many. An API server reads all of
@@ -33,17 +35,26 @@ type gatherer struct {
 	// crowded are the namespaces with too much in them that has no label, and
 	// empty those with nothing such, each until when that is believed.
 	crowded, empty map[string]time.Time
+	// long are the subjects that are too large for a List of several, by namespace
+	// and fingerprint.
+	long map[string]time.Time
 }
 
 type space struct{ next *wave }
 
 // wave is a List of some fingerprints that are asked for together.
 type wave struct {
-	fingerprints map[string]bool
-	ctx          context.Context // the first one's, for what comes with it
-	deadline     time.Time
-	done         chan struct{}
+	wanted
+	ctx      context.Context // the first one's, for what comes with it
+	deadline time.Time
+	done     chan struct{}
 	listed
+}
+
+// wanted is what Lists are asked for: fingerprints, and the keys to settle on them.
+type wanted struct {
+	fingerprints map[string]bool
+	keys         []string
 }
 
 // listed is what Lists of several fingerprints came to.
@@ -53,14 +64,16 @@ type listed struct {
 	// errs are those of single fingerprints, err is that of all.
 	errs map[string]error
 	err  error
+	// large are the fingerprints that were asked for alone after all.
+	large []string
 }
 
 func newGatherer(a api) *gatherer {
-	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}}
+	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}, long: map[string]time.Time{}}
 }
 
-func (g *gatherer) list(ctx context.Context, namespace, fingerprint string) ([]object, time.Time, error) {
-	w, first := g.join(ctx, namespace, fingerprint)
+func (g *gatherer) list(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	w, first := g.join(ctx, namespace, fingerprint, keys)
 	if first {
 		g.run(ctx, namespace, w)
 	}
@@ -75,7 +88,7 @@ func (g *gatherer) list(ctx context.Context, namespace, fingerprint string) ([]o
 
 // join adds a fingerprint to the next wave. The first in a namespace without a
 // List under way runs its wave at once.
-func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *wave, first bool) {
+func (g *gatherer) join(ctx context.Context, namespace, fingerprint string, keys []string) (w *wave, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.spaces[namespace]
@@ -84,12 +97,13 @@ func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *
 		g.spaces[namespace] = s
 	}
 	if w = s.next; w == nil {
-		w = &wave{fingerprints: map[string]bool{}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+		w = &wave{wanted: wanted{fingerprints: map[string]bool{}}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
 	}
 	if !first {
 		s.next = w
 	}
 	w.fingerprints[fingerprint] = true
+	w.keys = append(w.keys, keys...)
 	w.deadline = later(w.deadline, deadline(ctx))
 	return w, first
 }
@@ -107,7 +121,7 @@ func (g *gatherer) run(ctx context.Context, namespace string, w *wave) {
 		late.Stop()
 		follow()
 	}()
-	w.listed = g.lists(ctx, namespace, w.fingerprints)
+	w.listed = g.lists(ctx, namespace, w.wanted)
 }
 
 // follow starts the wave that waits, in a goroutine that ends by the latest
@@ -129,20 +143,46 @@ func (g *gatherer) follow(namespace string) {
 }
 
 // lists makes Lists of all fingerprints, together where that is cheaper.
-func (g *gatherer) lists(ctx context.Context, namespace string, fingerprints map[string]bool) listed {
-	if len(fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
-		return each(ctx, g.api, namespace, fingerprints)
+func (g *gatherer) lists(ctx context.Context, namespace string, w wanted) listed {
+	short, long := wanted{map[string]bool{}, w.keys}, wanted{map[string]bool{}, w.keys}
+	for fingerprint := range w.fingerprints {
+		if g.believe(g.long, namespace+"/"+fingerprint) {
+			long.fingerprints[fingerprint] = true
+		} else {
+			short.fingerprints[fingerprint] = true
+		}
+	}
+	if len(short.fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
+		return each(ctx, g.api, namespace, w)
 	}
 	begun, nobody := time.Now(), g.believe(g.empty, namespace)
-	all, others := together(ctx, g.api, namespace, fingerprints, !nobody)
+	var apart sync.WaitGroup
+	var those listed
+	apart.Go(func() { those = each(ctx, g.api, namespace, long) })
+	defer apart.Wait()
+	all, others := together(ctx, g.api, namespace, short, !nobody)
 	switch {
 	case errors.Is(all.err, errTooLarge):
 		g.until(g.crowded, namespace, time.Now().Add(crowdedFor))
-		return each(ctx, g.api, namespace, fingerprints)
+		all = each(ctx, g.api, namespace, short)
 	case all.err == nil && !nobody && others == 0:
 		g.until(g.empty, namespace, begun.Add(emptyFor))
 	}
-	return all
+	for _, fingerprint := range all.large {
+		g.until(g.long, namespace+"/"+fingerprint, time.Now().Add(crowdedFor))
+	}
+	apart.Wait()
+	return all.and(those)
+}
+
+// and adds what Lists of other fingerprints came to.
+func (l listed) and(other listed) listed {
+	if l.err != nil {
+		return l
+	}
+	maps.Copy(l.objects, other.objects)
+	maps.Copy(l.errs, other.errs)
+	return l
 }
 
 // believe tells whether something is still held true of a namespace, which
@@ -175,14 +215,14 @@ func deadline(ctx context.Context) time.Time {
 func panicked(cause any) error { return fmt.Errorf("panic: %v\n%s", cause, debug.Stack()) }
 
 // each makes a List for each fingerprint; one that fails touches no other.
-func each(ctx context.Context, a api, namespace string, fingerprints map[string]bool) listed {
+func each(ctx context.Context, a api, namespace string, w wanted) listed {
 	var mu sync.Mutex
 	all := listed{objects: map[string][]object{}, errs: map[string]error{}}
 	var lists errgroup.Group
 	lists.SetLimit(maxLists)
-	for fingerprint := range fingerprints {
+	for fingerprint := range w.fingerprints {
 		lists.Go(func() error {
-			objects, now, err := one(ctx, a, namespace, fingerprint)
+			objects, now, err := one(ctx, a, namespace, selector{fingerprint: fingerprint, keys: w.keys})
 			mu.Lock()
 			defer mu.Unlock()
 			all.objects[fingerprint], all.errs[fingerprint] = objects, err
@@ -196,36 +236,36 @@ func each(ctx context.Context, a api, namespace string, fingerprints map[string]
 	return all
 }
 
-func one(ctx context.Context, a api, namespace, fingerprint string) (objects []object, now time.Time, err error) {
+func one(ctx context.Context, a api, namespace string, s selector) (objects []object, now time.Time, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = panicked(cause)
 		}
 	}()
-	return a.list(ctx, namespace, selector{fingerprint: fingerprint})
+	return a.list(ctx, namespace, s)
 }
 
 // together asks for the objects of all fingerprints by label, and then for those
 // that have no label because somebody else made them or took it off, if asked
 // to; it tells how many there are. In this order nothing is missed that loses its
 // label in between.
-func together(ctx context.Context, a api, namespace string, fingerprints map[string]bool, others bool) (all listed, unlabelled int) {
-	all.objects = map[string][]object{}
+func together(ctx context.Context, a api, namespace string, w wanted, others bool) (all listed, unlabelled int) {
+	all.objects, all.errs = map[string][]object{}, map[string]error{}
 	add := func(objects []object) {
 		for _, o := range objects {
 			same := func(other object) bool { return other.uid == o.uid }
-			if known := all.objects[o.fingerprint]; fingerprints[o.fingerprint] && !slices.ContainsFunc(known, same) {
+			if known := all.objects[o.fingerprint]; w.fingerprints[o.fingerprint] && !slices.ContainsFunc(known, same) {
 				all.objects[o.fingerprint] = append(known, o)
 			}
 		}
 	}
 	var labels []string
-	for fingerprint := range fingerprints {
+	for fingerprint := range w.fingerprints {
 		labels = append(labels, label(fingerprint))
 	}
 	slices.Sort(labels)
 	for some := range slices.Chunk(slices.Compact(labels), maxLabels) {
-		objects, now, err := labelled(ctx, a, namespace, some)
+		objects, now, err := all.labelled(ctx, a, namespace, w, some)
 		if err != nil {
 			return listed{err: err}, 0
 		}
@@ -237,7 +277,7 @@ func together(ctx context.Context, a api, namespace string, fingerprints map[str
 	if !others {
 		return all, 0
 	}
-	objects, _, err := a.list(ctx, namespace, selector{})
+	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})
 	if err != nil {
 		return listed{err: err}, 0
 	}
@@ -246,16 +286,28 @@ func together(ctx context.Context, a api, namespace string, fingerprints map[str
 }
 
 // labelled asks for the objects with one of the labels, in as many Lists as that
-// takes.
-func labelled(ctx context.Context, a api, namespace string, labels []string) ([]object, time.Time, error) {
-	objects, now, err := a.list(ctx, namespace, selector{labels: labels})
-	if half := len(labels) / 2; half > 0 && errors.Is(err, errTooLarge) {
-		if objects, now, err = labelled(ctx, a, namespace, labels[:half]); err != nil {
+// takes. Where those with a single label are too many, their fingerprint is asked for
+// alone: that has no limit, and where it fails it touches no other.
+func (l *listed) labelled(ctx context.Context, a api, namespace string, w wanted, labels []string) ([]object, time.Time, error) {
+	objects, now, err := a.list(ctx, namespace, selector{labels: labels, keys: w.keys})
+	if !errors.Is(err, errTooLarge) {
+		return objects, now, err
+	}
+	if half := len(labels) / 2; half > 0 {
+		if objects, now, err = l.labelled(ctx, a, namespace, w, labels[:half]); err != nil {
 			return nil, now, err
 		}
-		var rest []object
-		rest, _, err = labelled(ctx, a, namespace, labels[half:])
-		objects = append(objects, rest...)
+		rest, _, err := l.labelled(ctx, a, namespace, w, labels[half:])
+		return append(objects, rest...), now, err
 	}
-	return objects, now, err
+	objects = nil
+	for fingerprint := range w.fingerprints {
+		if label(fingerprint) == labels[0] {
+			l.large = append(l.large, fingerprint)
+			own, at, err := one(ctx, a, namespace, selector{fingerprint: fingerprint, keys: w.keys})
+			objects, now = append(objects, own...), at
+			l.errs[fingerprint] = err
+		}
+	}
+	return objects, now, nil
 }

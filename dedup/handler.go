@@ -17,6 +17,7 @@ type handler struct {
 	core
 	signal  mapping.Signal
 	signals map[string]mapping.Signal // of keys that are another alert's
+	keys    []string                  // to settle
 	subject subject
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object
@@ -82,9 +83,9 @@ func (h *handler) look(ctx context.Context) error {
 func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
 	listed := h.clock()
 	if h.losses > 0 {
-		objects, now, err = h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint})
+		objects, now, err = h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint, keys: h.keys})
 	} else {
-		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint)
+		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint, h.keys)
 	}
 	h.memo = memo{listed: listed, skew: now.Sub(h.clock())}
 	return objects, now, err

@@ -3,6 +3,7 @@
 package dedup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,8 +178,8 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 // alone and gathered are the ways to make a List.
 type alone struct{ api }
 
-func (a alone) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	return a.api.list(ctx, ns, selector{fingerprint: fp})
+func (a alone) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	return a.api.list(ctx, ns, selector{fingerprint: fp, keys: keys})
 }
 
 type gathered struct {
@@ -186,9 +187,9 @@ type gathered struct {
 	blind bool
 }
 
-func (g gathered) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	all, _ := together(ctx, g.api, ns, map[string]bool{fp: true}, !g.blind)
-	return all.objects[fp], all.now, all.err
+func (g gathered) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	all, _ := together(ctx, g.api, ns, wanted{map[string]bool{fp: true}, keys}, !g.blind)
+	return all.objects[fp], all.now, cmp.Or(all.err, all.errs[fp])
 }
 
 // forgetful is a memory that keeps nothing.

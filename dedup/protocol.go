@@ -89,7 +89,7 @@ func (c core) handler(s mapping.Signal) handler {
 // settle settles keys by themselves.
 func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	h := c.handler(s)
-	h.signals = signals
+	h.signals, h.keys = signals, keys
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {

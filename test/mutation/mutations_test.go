@@ -280,8 +280,23 @@ var mutations = map[string]mutation{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
 	}},
 	"a gathered List asks for what has no label first": {edits: []edit{
-		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
-		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
+		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+	}},
+	"of a long past no key is kept": {edits: []edit{
+		{"keep.go", "		if k.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
+	}},
+	"of a long past only the newest objects are kept": {edits: []edit{
+		{"keep.go", "			if k.keys[key] {\n				return false\n", "			if false {\n				return false\n"},
+	}},
+	"what is kept whole of a long past has no other keys": {edits: []edit{
+		{"keep.go", "	o.partial = true\n	if o.writable() {\n", "	o.partial = true\n	if false {\n"},
+	}},
+	"a long past is remembered": {edits: []edit{
+		{"memory.go", "return o.partial })", "return false })"},
+	}},
+	"a List is not told the keys": {edits: []edit{
+		{"protocol.go", "h.signals, h.keys = signals, keys", "h.signals = signals"},
 	}},
 	"a List after a lost round is gathered": {edits: []edit{
 		{"handler.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
