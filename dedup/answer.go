@@ -30,37 +30,41 @@ var needed = &part{fields: map[string]*part{
 // errBusy means that the Lists under way hold all the memory that they may have.
 var errBusy = errors.New("too much is being read from the API server already")
 
-// reading is the memory that all Lists under way share. Each waits for its first
-// piece before it begins, and never for more while it holds some: two Lists that
-// wait for each other would wait for ever.
+// reading is the memory that all Lists under way share. A List waits for its first
+// piece before it begins, and never for more while it holds some: two Lists that wait
+// for each other would wait for ever.
 type reading struct{ left *semaphore.Weighted }
 
 func newReading() reading { return reading{semaphore.NewWeighted(maxReading)} }
 
-// held is one List's share of that memory.
+// held is one List's share of that memory, of which some is spare.
 type held struct {
 	reading
-	bytes int64
+	bytes, spare int
 }
 
-// begin waits for the memory that a List needs.
-func (r reading) begin(ctx context.Context) (*held, error) {
-	if err := r.left.Acquire(ctx, listMemory); err != nil {
+// begin waits for the memory that a List begins with.
+func (r reading) begin(ctx context.Context, bytes int) (*held, error) {
+	if err := r.left.Acquire(ctx, int64(bytes)); err != nil {
 		return nil, fmt.Errorf("waiting for memory for a List: %w", err)
 	}
-	return &held{r, listMemory}, nil
+	return &held{r, bytes, bytes}, nil
 }
 
 // more takes more memory, if there is some.
 func (h *held) more(bytes int) error {
+	if bytes <= h.spare {
+		h.spare -= bytes
+		return nil
+	}
 	if !h.left.TryAcquire(int64(bytes)) {
 		return errBusy
 	}
-	h.bytes += int64(bytes)
+	h.bytes += bytes
 	return nil
 }
 
-func (h *held) end() { h.left.Release(h.bytes) }
+func (h *held) end() { h.left.Release(int64(h.bytes)) }
 
 // bounded reads no more than left bytes.
 type bounded struct {

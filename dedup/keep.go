@@ -26,8 +26,8 @@ type keeper struct {
 	// most is how many objects, and how many keys of theirs, a past may have and be
 	// kept as it is; newest is how many ended ones are kept of a longer one.
 	most, newest int
-	// more is asked for the memory of objects that are kept whole; bytes is what
-	// these take now, and taken how much was asked for.
+	// more is asked for the memory of what is kept; bytes is what that takes now, and
+	// taken how much was asked for.
 	more         func(bytes int) error
 	bytes, taken int
 }
@@ -57,24 +57,27 @@ func (k *keeper) add(o object) error {
 		k.pasts[o.fingerprint] = p
 	}
 	p.all++
-	if err := k.weigh(o); err != nil {
-		return err
-	}
 	if !o.terminal() {
 		p.active = append(p.active, o)
-		return nil
+		return k.weigh(o)
 	}
 	p.keys += len(o.events)
 	if !p.long && max(p.all, p.keys) > k.most {
 		p.long = true
 		for i := range p.ended {
+			k.bytes -= p.ended[i].weight()
 			p.ended[i] = k.asked(p.ended[i])
+			k.bytes += p.ended[i].weight()
 		}
 	}
 	if p.long {
 		o = k.asked(o)
 	}
-	p.ended = append(p.ended, o.ended())
+	o = o.ended()
+	if err := k.weigh(o); err != nil {
+		return err
+	}
+	p.ended = append(p.ended, o)
 	if p.long && len(p.ended) >= p.full {
 		k.trim(p)
 		p.full = len(p.ended) + k.newest
@@ -82,8 +85,7 @@ func (k *keeper) add(o object) error {
 	return nil
 }
 
-// weigh takes the memory for an object that is kept whole. Of others there are few
-// and they are small.
+// weigh takes the memory for an object.
 func (k *keeper) weigh(o object) error {
 	if k.bytes += o.weight(); k.bytes <= k.taken {
 		return nil
@@ -93,14 +95,8 @@ func (k *keeper) weigh(o object) error {
 	return k.more(piece)
 }
 
-// weight is about how many bytes an object that is kept whole takes; of those that
-// are not it is zero.
-func (o object) weight() int {
-	if o.terminal() && !o.writable() {
-		return 0
-	}
-	return 1024 + o.texts() + 64*len(o.events) + 256*len(o.others)
-}
+// weight is about how many bytes an object takes.
+func (o object) weight() int { return 1024 + o.texts() + 64*len(o.events) + 256*len(o.others) }
 
 // ended is an object without what only a count on it needs. No count is made on an
 // ended object that never asks for quiet.

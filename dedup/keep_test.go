@@ -114,10 +114,16 @@ func TestPastsOfSeveralFingerprintsAreKeptApart(t *testing.T) {
 	require.False(t, k.objects()[i].partial)
 }
 
-func TestWhatIsKeptWholeTakesMemoryThatCanRunOut(t *testing.T) {
+func TestWhatIsKeptTakesMemoryThatCanRunOut(t *testing.T) {
 	k := newKeeper(nil, func(int) error { return errBusy })
-	require.NoError(t, k.add(nth(1, false)), "an ended object needs none")
-	require.ErrorIs(t, k.add(nth(2, true)), errBusy)
+	require.ErrorIs(t, k.add(nth(1, true)), errBusy)
+	asked := 0
+	k = newKeeper(nil, func(n int) error { asked += n; return nil })
+	for i := range 100 * maxPast {
+		require.NoError(t, k.add(nth(i, false)))
+	}
+	require.Less(t, asked, longMemory, "what is dropped is given back")
+	require.Greater(t, asked, listMemory)
 }
 
 // Whatever the past and the keys, the decision on what is kept is the one on all of it.

@@ -85,11 +85,13 @@ const (
 	// creation times cannot tell apart.
 	maxPast  = maxMemoKeys
 	maxEnded = 128
-	// maxReading bounds what all Lists under way hold of their answers, in bytes, of
-	// which each has listMemory from its beginning: its window, one object without
-	// its payload, and a long past as it is kept. 64 Lists fit in twice.
-	maxReading = 32 << 20
-	listMemory = 256 << 10
+	// maxReading bounds what all Lists under way hold of their answers, in bytes. Each
+	// begins with listMemory: its window, an object without its payload, and a short
+	// past. One that needs more, and finds that others have it, begins again with
+	// longMemory: a long past as it is kept.
+	maxReading = 24 << 20
+	listMemory = 128 << 10
+	longMemory = 1 << 20
 	// scanWindow is how much of an answer is read at once, in bytes. Larger ones are
 	// no faster.
 	scanWindow = 32 << 10

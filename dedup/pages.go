@@ -31,14 +31,28 @@ type LongPast struct {
 // is in it. When the API server has forgotten that state it says 410, and the reading
 // begins again with a new one. So now, too, is the time of the first page.
 func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
-	share := &held{reading: k.reading}
-	if !s.urgent {
-		var err error
-		if share, err = k.reading.begin(ctx); err != nil {
-			return nil, time.Time{}, err
-		}
+	if s.urgent {
+		return k.within(ctx, namespace, s, &held{reading: k.reading, spare: listMemory})
+	}
+	share, err := k.reading.begin(ctx, listMemory)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	objects, now, err := k.within(ctx, namespace, s, share)
+	share.end()
+	if !errors.Is(err, errBusy) {
+		return objects, now, err
+	}
+	// It holds nothing now, so it may wait for more.
+	if share, err = k.reading.begin(ctx, longMemory); err != nil {
+		return nil, time.Time{}, err
 	}
 	defer share.end()
+	return k.within(ctx, namespace, s, share)
+}
+
+// within makes a List in a share of the memory.
+func (k *kube) within(ctx context.Context, namespace string, s selector, share *held) ([]object, time.Time, error) {
 	about := subject{namespace, s.fingerprint}
 	limit := int64(maxList)
 	if s.fingerprint == "" {
@@ -47,11 +61,12 @@ func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object
 	kept := newKeeper(s.keys, share.more)
 	var now time.Time
 	err := errTooLarge
-	paged := k.long.Contains(about)
-	if !paged {
+	if !k.long.Contains(about) {
 		now, _, err = k.page(ctx, about, s, nil, limit, kept, share)
 	}
-	if paged = errors.Is(err, errTooLarge) && s.fingerprint != ""; paged {
+	paged := errors.Is(err, errTooLarge) && s.fingerprint != ""
+	if paged {
+		share.spare = share.bytes // What was kept until now is dropped.
 		kept, now, err = k.pages(ctx, about, s, share)
 	}
 	if err != nil {
@@ -83,6 +98,7 @@ func (k *kube) pages(ctx context.Context, about subject, s selector, share *held
 		case err == nil:
 			k.long.Remove(about)
 		case apierrors.IsResourceExpired(err) && try < maxPagings:
+			share.spare = share.bytes
 			continue
 		}
 		return kept, now, err

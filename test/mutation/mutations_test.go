@@ -287,10 +287,7 @@ var mutations = map[string]mutation{
 		{"keep.go", "		if k.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
 	}},
 	"of a long past only the newest objects are kept": {edits: []edit{
-		{"keep.go", "			if k.keys[key] {\n				return false\n", "			if false {\n				return false\n"},
-	}},
-	"what is kept whole of a long past has no other keys": {edits: []edit{
-		{"keep.go", "	o.partial = true\n	if o.writable() {\n", "	o.partial = true\n	if false {\n"},
+		{"keep.go", "			if k.keys[key] {\n				return false\n", "			if k.keys[key] && k.keys == nil {\n				return false\n"},
 	}},
 	"a long past is remembered": {edits: []edit{
 		{"memory.go", "return o.partial })", "return false })"},
