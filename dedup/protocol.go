@@ -21,6 +21,9 @@ var ErrContended = errors.New("other writers changed the object in every round")
 type Deduplicator struct {
 	core
 	*sharing
+	// LongPast is called, if it is set, with each List of a fingerprint that has more
+	// objects than are kept of it. It must be set before the first call.
+	LongPast func(LongPast)
 }
 
 // core is the protocol.
@@ -40,7 +43,16 @@ func New(config *rest.Config, signalType string) (*Deduplicator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDeduplicator(k, signalType)
+	d, err := newDeduplicator(k, signalType)
+	if err != nil {
+		return nil, err
+	}
+	k.told = func(p LongPast) {
+		if d.LongPast != nil {
+			d.LongPast(p)
+		}
+	}
+	return d, nil
 }
 
 func newDeduplicator(a api, signalType string) (*Deduplicator, error) {

@@ -79,6 +79,8 @@ type parts struct {
 	// refusals are of those who may not send, faults of those who cannot be
 	// told.
 	refusals, faults refusals
+	// history tells of fingerprints with a long past.
+	history history
 	// cool ends the warming up; nil when there is none.
 	cool func()
 }
@@ -194,6 +196,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		now:       time.Now,
 		places:    semaphore.NewWeighted(maxPlaces),
 	}
+	d.LongPast = p.longPast
 	if c.KubernetesEvents == config.On {
 		p.events = events.New(client, instance(), log, m.event)
 		p.self = self(c, kube)
