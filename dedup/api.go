@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -44,6 +47,8 @@ type api interface {
 type selector struct {
 	fingerprint string
 	labels      []string
+	// active leaves out, of one fingerprint, objects in a phase that is terminal.
+	active bool
 	// urgent waits for no place among the calls under way.
 	urgent bool
 	// keys are those that the caller wants to settle. Of a long past, the answer
@@ -53,6 +58,8 @@ type selector struct {
 
 func (s selector) param() (name, value string) {
 	switch {
+	case s.active:
+		return "fieldSelector", "spec.signalFingerprint=" + s.fingerprint + notEnded
 	case s.fingerprint != "":
 		// A field selector, because labels can be changed.
 		return "fieldSelector", "spec.signalFingerprint=" + s.fingerprint
@@ -62,6 +69,14 @@ func (s selector) param() (name, value string) {
 		return "labelSelector", "!" + fingerprintLabel
 	}
 }
+
+// notEnded is the part of a field selector that leaves ended objects out.
+var notEnded = func() (selector string) {
+	for _, phase := range slices.Sorted(maps.Keys(terminalPhases)) {
+		selector += ",status.overallPhase!=" + phase
+	}
+	return selector
+}()
 
 // errTooLarge means that a List has more to say than is read of it.
 var errTooLarge = errors.New("the List is larger than its limit")
@@ -73,6 +88,8 @@ type kube struct {
 	reading reading
 	// long are the subjects whose last List took several pages.
 	long *lru.Cache[subject, struct{}]
+	// noPhases is set where the CRD lets nobody select by phase.
+	noPhases atomic.Bool
 	// told is called with each past that is not kept whole.
 	told func(LongPast)
 }

@@ -74,6 +74,8 @@ type means struct {
 	Replicas int `json:"replicas,omitempty"`
 	// Doubtful ones read what they remember before they patch it.
 	Doubtful bool `json:"doubtful,omitempty"`
+	// Apart has a look after a create ask for active objects alone.
+	Apart bool `json:"apart,omitempty"`
 }
 
 // handlers are all progresses that were met, by what tells them apart.
@@ -147,6 +149,10 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
 		pause: func(context.Context, int) error { return nil },
 		clock: func() time.Time { return epoch },
+		many:  1000,
+	}
+	if by.Apart {
+		c.many = 1
 	}
 	if by.Gathered {
 		c.lists = gathered{s, by.Blind}
@@ -228,12 +234,15 @@ const (
 	list         = "list"
 	listLabelled = "list labelled"
 	listOthers   = "list others"
+	listActive   = "list active"
 	recall       = "recall"
 )
 
 func (s *script) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
 	call := list
 	switch {
+	case by.active:
+		call = listActive
 	case by.labels != nil:
 		call = listLabelled
 	case by.fingerprint == "":

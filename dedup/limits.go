@@ -85,6 +85,9 @@ const (
 	// creation times cannot tell apart.
 	maxPast  = maxMemoKeys
 	maxEnded = 128
+	// manyEnded is from how many ended objects on a look after a create leaves them out.
+	// Fewer cost less than what is lost when that look shares no List with others.
+	manyEnded = 16
 	// maxReading bounds what all Lists under way hold of their answers, in bytes. Each
 	// begins with listMemory: its window, an object without its payload, and a short
 	// past. One that needs more, and finds that others have it, begins again with

@@ -31,6 +31,20 @@ type LongPast struct {
 // is in it. When the API server has forgotten that state it says 410, and the reading
 // begins again with a new one. So now, too, is the time of the first page.
 func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
+	if s.active = s.active && !k.noPhases.Load(); s.active {
+		objects, now, err := k.listed(ctx, namespace, s)
+		if !apierrors.IsBadRequest(err) {
+			return objects, now, err
+		}
+		// Kubernaut's CRD does not let the phase be selected by.
+		k.noPhases.Store(true)
+		s.active = false
+	}
+	return k.listed(ctx, namespace, s)
+}
+
+// listed makes a List, for which it waits until there is memory.
+func (k *kube) listed(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.urgent {
 		return k.within(ctx, namespace, s, &held{reading: k.reading, spare: listMemory})
 	}
@@ -61,7 +75,7 @@ func (k *kube) within(ctx context.Context, namespace string, s selector, share *
 	kept := newKeeper(s.keys, share.more)
 	var now time.Time
 	err := errTooLarge
-	if !k.long.Contains(about) {
+	if s.active || !k.long.Contains(about) {
 		now, _, err = k.page(ctx, about, s, nil, limit, kept, share)
 	}
 	paged := errors.Is(err, errTooLarge) && s.fingerprint != ""
@@ -93,6 +107,7 @@ func (k *kube) pages(ctx context.Context, about subject, s selector, share *held
 			}
 		}
 		switch {
+		case s.active && err == nil:
 		case err == nil && pages > 1:
 			k.long.Add(about, struct{}{})
 		case err == nil:

@@ -25,6 +25,8 @@ import (
 type server struct {
 	// objects is how many ended ones there are, payload how large each is.
 	objects, payload int
+	// noPhases makes it a CRD whose phase is not selectable.
+	noPhases bool
 	// expire ends that many readings at their second page.
 	expire atomic.Int64
 	// asked are the limits that were asked for, pages those after the first.
@@ -56,6 +58,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.asked = append(s.asked, q.Get("limit"))
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
+	if s.noPhases && strings.Contains(q.Get("fieldSelector"), "status.overallPhase") {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","code":400}`)
+		return
+	}
 	first, limit := 0, s.objects+1
 	if text := q.Get("limit"); text != "" {
 		limit, _ = strconv.Atoi(text)
@@ -201,4 +208,17 @@ func TestListsWaitForMemory(t *testing.T) {
 	require.NoError(t, err, "a probe does not wait")
 	k.reading.left.Release(maxReading)
 	require.NoError(t, s.check(t.Context(), k, digest("a")))
+}
+
+// A CRD that lets nobody select by phase answers 400, and is not asked again.
+func TestWhereThePhaseCannotBeSelectedAllIsRead(t *testing.T) {
+	s := newServer(t, 3, 10)
+	s.noPhases = true
+	k := s.connect(t)
+	for range 2 {
+		objects, _, err := k.list(t.Context(), "ns", selector{fingerprint: digest("a"), active: true})
+		require.NoError(t, err)
+		require.Len(t, objects, 4)
+	}
+	require.Len(t, s.asked, 3)
 }

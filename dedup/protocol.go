@@ -34,6 +34,8 @@ type core struct {
 	signalType string
 	pause      func(ctx context.Context, losses int) error
 	clock      func() time.Time
+	// many is from how many ended objects on a look after a create leaves them out.
+	many int
 }
 
 // New makes a Deduplicator of a client configuration, which it copies. It opens
@@ -60,7 +62,7 @@ func newDeduplicator(a api, signalType string) (*Deduplicator, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := core{api: a, lists: newGatherer(a), memory: m, signalType: signalType, pause: pause, clock: time.Now}
+	c := core{api: a, lists: newGatherer(a), memory: m, signalType: signalType, pause: pause, clock: time.Now, many: manyEnded}
 	return &Deduplicator{core: c, sharing: newSharing(c.settle)}, nil
 }
 

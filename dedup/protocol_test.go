@@ -203,6 +203,13 @@ var scenarios = []named{
 	{"a long past that is remembered", scenario{Events: "a then b", Setup: "long aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
 	{"a long past and gathered Lists", scenario{Events: "a then", Setup: "long", means: means{Gathered: true}, Budget: budget{Retain: 1, FailAfter: 1}}},
 	{"a long past and a review", scenario{Events: "a b old0", Setup: "long", Budget: budget{Complete: 1, Review: 1, Retain: 1}}},
+	{"a look for active objects alone", scenario{Events: "a b c", Setup: "terminal", means: means{Apart: true}, Budget: budget{Retain: 1}}},
+	{"a look for active objects alone, and a crash", scenario{Events: "a a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Retain: 1, Crash: 1}}},
+	{"a look for active objects alone, and completion", scenario{Events: "a a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1}}},
+	{"a look for active objects alone, of a long past", scenario{Events: "a old0 b", Setup: "long", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1}}},
+	{"a look for active objects alone, several keys", scenario{Events: "a,b b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1, FailAfter: 1}}},
+	{"a look for active objects alone, and a foreign one", scenario{Events: "a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Foreign: 1, Complete: 1, FailAfter: 1}}},
+	{"a look for active objects alone, and a user deletes", scenario{Events: "a b", Setup: "finalizers terminal", means: means{Apart: true, Replicas: 1}, Budget: budget{UserDelete: 1, Wait: 1, FailAfter: 1}}},
 	{"everything at once", scenario{Events: "a b a c", Setup: "terminal", Budget: budget{
 		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Rewrite: 1, Wait: 1,
 	}}},

@@ -123,6 +123,7 @@ func (s *store) list(_ context.Context, _ string, by selector) ([]object, time.T
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		o := s.seen[name]
 		switch {
+		case by.active && terminalPhases[o.phase]:
 		case by.fingerprint != "" && o.fingerprint == by.fingerprint,
 			by.fingerprint == "" && by.labels != nil && slices.Contains(by.labels, o.label),
 			by.fingerprint == "" && by.labels == nil && o.label == "":
