@@ -298,9 +298,6 @@ var mutations = map[string]mutation{
 	"a look for active objects alone is believed where its own is gone": {edits: []edit{
 		{"handler.go", "	if err != nil || !slices.ContainsFunc(objects, own) {\n", "	if err != nil || len(objects) == 0 && own == nil {\n"},
 	}},
-	"a look for active objects alone settles several keys": {edits: []edit{
-		{"handler.go", "h.fresh != \"\" && len(h.keys) == 1 {", "h.fresh != \"\" {"},
-	}},
 	"a List after a lost round is gathered": {edits: []edit{
 		{"handler.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
 	}},
