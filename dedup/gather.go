@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // lister makes the Lists of handlers.
@@ -35,9 +35,11 @@ type gatherer struct {
 	// crowded are the namespaces with too much in them that has no label, and
 	// empty those with nothing such, each until when that is believed.
 	crowded, empty map[string]time.Time
-	// long are the subjects that are too large for a List of several, by namespace
+	// long are the fingerprints that are too large for a List of several, by namespace
 	// and fingerprint.
 	long map[string]time.Time
+	// slow bounds their Lists under way.
+	slow *semaphore.Weighted
 }
 
 type space struct{ next *wave }
@@ -64,15 +66,16 @@ type listed struct {
 	// errs are those of single fingerprints, err is that of all.
 	errs map[string]error
 	err  error
-	// large are the fingerprints that were asked for alone after all.
-	large []string
 }
 
 func newGatherer(a api) *gatherer {
-	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}, long: map[string]time.Time{}}
+	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}, long: map[string]time.Time{}, slow: semaphore.NewWeighted(maxLong)}
 }
 
 func (g *gatherer) list(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if g.believe(g.long, namespace+"/"+fingerprint) {
+		return g.alone(ctx, namespace, fingerprint, keys)
+	}
 	w, first := g.join(ctx, namespace, fingerprint, keys)
 	if first {
 		g.run(ctx, namespace, w)
@@ -80,9 +83,32 @@ func (g *gatherer) list(ctx context.Context, namespace, fingerprint string, keys
 	select {
 	case <-w.done:
 		joined(ctx, w.ctx, "list")
+		if errors.Is(w.errs[fingerprint], errTooLarge) {
+			return g.alone(ctx, namespace, fingerprint, keys)
+		}
+		g.note(namespace, fingerprint, w.objects[fingerprint])
 		return slices.Clone(w.objects[fingerprint]), w.now, cmp.Or(w.err, w.errs[fingerprint])
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()
+	}
+}
+
+// alone makes a List of one fingerprint. One with a long past keeps to itself for a
+// while: others would wait for it.
+func (g *gatherer) alone(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if err := g.slow.Acquire(ctx, 1); err != nil {
+		return nil, time.Time{}, fmt.Errorf("waiting for Lists of other long pasts: %w", err)
+	}
+	defer g.slow.Release(1)
+	objects, now, err := one(ctx, g.api, namespace, selector{fingerprint: fingerprint, keys: keys})
+	g.note(namespace, fingerprint, objects)
+	return objects, now, err
+}
+
+// note remembers that a past was long.
+func (g *gatherer) note(namespace, fingerprint string, past []object) {
+	if slices.ContainsFunc(past, func(o object) bool { return o.partial }) {
+		g.until(g.long, namespace+"/"+fingerprint, time.Now().Add(crowdedFor))
 	}
 }
 
@@ -144,45 +170,19 @@ func (g *gatherer) follow(namespace string) {
 
 // lists makes Lists of all fingerprints, together where that is cheaper.
 func (g *gatherer) lists(ctx context.Context, namespace string, w wanted) listed {
-	short, long := wanted{map[string]bool{}, w.keys}, wanted{map[string]bool{}, w.keys}
-	for fingerprint := range w.fingerprints {
-		if g.believe(g.long, namespace+"/"+fingerprint) {
-			long.fingerprints[fingerprint] = true
-		} else {
-			short.fingerprints[fingerprint] = true
-		}
-	}
-	if len(short.fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
+	if len(w.fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
 		return each(ctx, g.api, namespace, w)
 	}
 	begun, nobody := time.Now(), g.believe(g.empty, namespace)
-	var apart sync.WaitGroup
-	var those listed
-	apart.Go(func() { those = each(ctx, g.api, namespace, long) })
-	defer apart.Wait()
-	all, others := together(ctx, g.api, namespace, short, !nobody)
+	all, others := together(ctx, g.api, namespace, w, !nobody)
 	switch {
 	case errors.Is(all.err, errTooLarge):
 		g.until(g.crowded, namespace, time.Now().Add(crowdedFor))
-		all = each(ctx, g.api, namespace, short)
+		return each(ctx, g.api, namespace, w)
 	case all.err == nil && !nobody && others == 0:
 		g.until(g.empty, namespace, begun.Add(emptyFor))
 	}
-	for _, fingerprint := range all.large {
-		g.until(g.long, namespace+"/"+fingerprint, time.Now().Add(crowdedFor))
-	}
-	apart.Wait()
-	return all.and(those)
-}
-
-// and adds what Lists of other fingerprints came to.
-func (l listed) and(other listed) listed {
-	if l.err != nil {
-		return l
-	}
-	maps.Copy(l.objects, other.objects)
-	maps.Copy(l.errs, other.errs)
-	return l
+	return all
 }
 
 // believe tells whether something is still held true of a namespace, which
@@ -248,7 +248,8 @@ func one(ctx context.Context, a api, namespace string, s selector) (objects []ob
 // together asks for the objects of all fingerprints by label, and then for those
 // that have no label because somebody else made them or took it off, if asked
 // to; it tells how many there are. In this order nothing is missed that loses its
-// label in between.
+// label in between. Where there is too much with some labels, each of their
+// fingerprints is to be asked for alone.
 func together(ctx context.Context, a api, namespace string, w wanted, others bool) (all listed, unlabelled int) {
 	all.objects, all.errs = map[string][]object{}, map[string]error{}
 	add := func(objects []object) {
@@ -265,7 +266,15 @@ func together(ctx context.Context, a api, namespace string, w wanted, others boo
 	}
 	slices.Sort(labels)
 	for some := range slices.Chunk(slices.Compact(labels), maxLabels) {
-		objects, now, err := all.labelled(ctx, a, namespace, w, some)
+		objects, now, err := a.list(ctx, namespace, selector{labels: some, keys: w.keys})
+		if errors.Is(err, errTooLarge) {
+			for fingerprint := range w.fingerprints {
+				if slices.Contains(some, label(fingerprint)) {
+					all.errs[fingerprint] = err
+				}
+			}
+			continue
+		}
 		if err != nil {
 			return listed{err: err}, 0
 		}
@@ -283,31 +292,4 @@ func together(ctx context.Context, a api, namespace string, w wanted, others boo
 	}
 	add(objects)
 	return all, len(objects)
-}
-
-// labelled asks for the objects with one of the labels, in as many Lists as that
-// takes. Where those with a single label are too many, their fingerprint is asked for
-// alone: that has no limit, and where it fails it touches no other.
-func (l *listed) labelled(ctx context.Context, a api, namespace string, w wanted, labels []string) ([]object, time.Time, error) {
-	objects, now, err := a.list(ctx, namespace, selector{labels: labels, keys: w.keys})
-	if !errors.Is(err, errTooLarge) {
-		return objects, now, err
-	}
-	if half := len(labels) / 2; half > 0 {
-		if objects, now, err = l.labelled(ctx, a, namespace, w, labels[:half]); err != nil {
-			return nil, now, err
-		}
-		rest, _, err := l.labelled(ctx, a, namespace, w, labels[half:])
-		return append(objects, rest...), now, err
-	}
-	objects = nil
-	for fingerprint := range w.fingerprints {
-		if label(fingerprint) == labels[0] {
-			l.large = append(l.large, fingerprint)
-			own, at, err := one(ctx, a, namespace, selector{fingerprint: fingerprint, keys: w.keys})
-			objects, now = append(objects, own...), at
-			l.errs[fingerprint] = err
-		}
-	}
-	return objects, now, nil
 }

@@ -88,6 +88,9 @@ const (
 	// manyEnded is from how many ended objects on a look after a create leaves them out.
 	// Fewer cost less than what is lost when that look shares no List with others.
 	manyEnded = 16
+	// maxLong bounds the Lists of long pasts under way at once. Each can take seconds:
+	// all of them at once would all come too late, and again with each redelivery.
+	maxLong = 4
 	// maxReading bounds what all Lists under way hold of their answers, in bytes. Each
 	// begins with listMemory: its window, an object without its payload, and a short
 	// past. One that needs more, and finds that others have it, begins again with
@@ -95,8 +98,7 @@ const (
 	maxReading = 24 << 20
 	listMemory = 128 << 10
 	longMemory = 1 << 20
-	// scanWindow is how much of an answer is read at once, in bytes. Larger ones are
-	// no faster.
+	// scanWindow is how much of an answer is read at once, in bytes.
 	scanWindow = 32 << 10
 	// crowdedFor is how long a namespace is not asked for several fingerprints
 	// at once after it had too much in it for that.
