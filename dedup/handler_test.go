@@ -3,6 +3,7 @@
 package dedup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,8 @@ type means struct {
 	Doubtful bool `json:"doubtful,omitempty"`
 	// History is the limit of the history; 0 is none.
 	History int `json:"history,omitempty"`
+	// Apart has a look after a create ask for active objects alone.
+	Apart bool `json:"apart,omitempty"`
 }
 
 // handlers are all progresses that were met, by what tells them apart.
@@ -95,7 +98,7 @@ func (hs handlers) proceed(p *progress, by means, a answer) transition {
 
 func (hs handlers) reach(event string, by means, answers []answer) transition {
 	p, remembers := rerun(event, by, answers)
-	text := fmt.Sprint(by) + p.text(by.Gathered)
+	text := fmt.Sprint(by) + p.text(by)
 	if known, ok := hs[text]; ok {
 		if known.call != p.call {
 			panic(fmt.Sprintf("what %s forgets decides between %q and %q", event, known.call, p.call))
@@ -110,7 +113,7 @@ func (hs handlers) reach(event string, by means, answers []answer) transition {
 // text is all that the rest of a handler's work depends on. One that has ended
 // knows how it ended. One of a single key keeps nothing of what it saw before a
 // List, but that it made an object and that names were taken.
-func (p *progress) text(gathered bool) string {
+func (p *progress) text(by means) string {
 	if p.call == "" {
 		return fmt.Sprint(p.event, " ended ", p.outcomes, p.err)
 	}
@@ -128,11 +131,16 @@ func (p *progress) text(gathered bool) string {
 	fmt.Fprint(&b, p.event)
 	lost := false
 	for i, a := range p.answers {
+		// The history is shortened by what a handler saw before it made an object.
+		before := func(i int) bool { return i < len(p.answers) && strings.HasPrefix(p.answers[i].call, "create") }
+		if by.History > 0 && i < last && strings.HasPrefix(a.call, list) && (before(i+1) || before(i+2)) {
+			fmt.Fprint(&b, "\n", a.call, " ", a.text)
+		}
 		if i >= last || strings.HasPrefix(a.call, "create") || strings.HasPrefix(a.call, "get") {
 			fmt.Fprint(&b, "\n", a.call, " ", a.text)
 		}
 		// After a lost round a List is not gathered.
-		lost = lost || gathered && i < last && a.err != nil
+		lost = lost || by.Gathered && i < last && a.err != nil
 	}
 	if lost {
 		b.WriteString("\nlost")
@@ -148,6 +156,10 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
 		pause: func(context.Context, int) error { return nil }, settles: s.settles, shorten: s.shorten,
 		clock: func() time.Time { return epoch },
+		many:  1000,
+	}
+	if by.Apart {
+		c.many = 1
 	}
 	if by.Gathered {
 		c.lists = gathered{s, by.Blind}
@@ -179,8 +191,8 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 // alone and gathered are the ways to make a List.
 type alone struct{ api }
 
-func (a alone) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	return a.api.list(ctx, ns, selector{fingerprint: fp})
+func (a alone) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	return a.api.list(ctx, ns, selector{fingerprint: fp, keys: keys})
 }
 
 type gathered struct {
@@ -188,9 +200,9 @@ type gathered struct {
 	blind bool
 }
 
-func (g gathered) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	all, _ := together(ctx, g.api, ns, map[string]bool{fp: true}, !g.blind)
-	return all.objects[fp], all.now, all.err
+func (g gathered) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	all, _ := together(ctx, g.api, ns, wanted{map[string]bool{fp: true}, keys}, !g.blind)
+	return all.objects[fp], all.now, cmp.Or(all.err, all.errs[fp])
 }
 
 // forgetful is a memory that keeps nothing.
@@ -230,6 +242,7 @@ const (
 	list         = "list"
 	listLabelled = "list labelled"
 	listOthers   = "list others"
+	listActive   = "list active"
 	recall       = "recall"
 	waiting      = "wait"
 )
@@ -240,6 +253,8 @@ const outdated = "outdated "
 func (s *script) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
 	call := list
 	switch {
+	case by.active:
+		call = listActive
 	case by.labels != nil:
 		call = listLabelled
 	case by.fingerprint == "":

@@ -32,8 +32,8 @@ func newHistory(a api, limit int, deleted func(namespace, name string)) *history
 	return h
 }
 
-// shorten deletes what is beyond the limit in a past in which an object was just
-// made, in a goroutine that ends within [shortenTimeout] or with close.
+// shorten deletes what is beyond the limit in a past that somebody has just made an
+// object on, in a goroutine that ends within [shortenTimeout] or with close.
 func (h *history) shorten(_ context.Context, namespace string, past []object, now time.Time) {
 	beyond := surplus(past, h.limit, now)
 	if len(beyond) == 0 {

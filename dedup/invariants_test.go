@@ -91,7 +91,7 @@ func sawLast(answers []answer, name string) (saw []object, target object, now ti
 	for _, a := range answers {
 		switch {
 		case a.err != nil:
-		case a.call == list || a.call == listLabelled || a.call == recall:
+		case a.call == list || a.call == listActive || a.call == listLabelled || a.call == recall:
 			saw, now = a.seen, a.now
 		case a.call == listOthers:
 			// What both Lists show counts as the first one showed it.

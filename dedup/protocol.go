@@ -33,8 +33,10 @@ type core struct {
 	pause      func(ctx context.Context, losses int) error
 	settles    func(ctx context.Context, after time.Duration) error
 	clock      func() time.Time
-	// shorten is told of each past in which an object was just made.
+	// shorten is told of each past that an object was just made on.
 	shorten func(ctx context.Context, namespace string, past []object, now time.Time)
+	// many is from how many ended objects on a look after a create leaves them out.
+	many int
 }
 
 // Options are what a Deduplicator does.
@@ -47,6 +49,9 @@ type Options struct {
 	// Deleted is told of each object that was deleted because of the limit; it may
 	// be nil.
 	Deleted func(namespace, name string)
+	// LongPast is called with each List of a fingerprint that has more objects than
+	// are kept of it; it may be nil.
+	LongPast func(LongPast)
 }
 
 // New makes a Deduplicator of a client configuration, which it copies. It opens
@@ -55,6 +60,9 @@ func New(config *rest.Config, o Options) (*Deduplicator, error) {
 	k, err := connect(config)
 	if err != nil {
 		return nil, err
+	}
+	if o.LongPast != nil {
+		k.told = o.LongPast
 	}
 	return newDeduplicator(k, o)
 }
@@ -70,7 +78,7 @@ func newDeduplicator(a api, o Options) (*Deduplicator, error) {
 	past := newHistory(a, o.HistoryLimit, o.Deleted)
 	c := core{
 		api: a, lists: newGatherer(a), memory: m, signalType: o.SignalType,
-		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten,
+		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, many: manyEnded,
 	}
 	return &Deduplicator{core: c, sharing: newSharing(c.settle), history: past}, nil
 }
@@ -112,24 +120,26 @@ func (c core) handler(s mapping.Signal) handler {
 // settle settles keys by themselves.
 func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	h := c.handler(s)
-	h.signals = signals
-	var made []object // the past in which this handler saw what it had made
+	h.signals, h.keys = signals, keys
+	var before []object // what there was before this handler made an object
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {
-			c.shorten(ctx, s.Namespace, made, h.now)
+			if h.fresh != "" {
+				c.shorten(ctx, s.Namespace, before, h.now)
+			}
 			return h.outcomes(keys), nil
 		}
 		if err := h.look(ctx); err != nil {
 			return nil, err
 		}
-		if h.fresh != "" {
-			made = h.objects
-		}
 		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, sure: h.sure, now: h.now})
 		if h.hinted && v.reason != mapping.Active {
 			h.giveUp() // Only a count on our active object is verified by its write.
 			continue
+		}
+		if v.action == create {
+			before = h.objects
 		}
 		if err := h.act(ctx, v, open); err != nil {
 			return nil, err

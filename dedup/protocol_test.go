@@ -76,9 +76,18 @@ var setups = map[string]func(*store){
 	},
 	"mislabelled": func(s *store) { s.relabel(made(s, "old"), "changed") },
 	"earlier":     func(s *store) { s.earlier(made(s, "old", "b")); s.now = s.now.Add(time.Hour) },
-	"pruning":     func(s *store) { s.prunes = true },
-	"forgetful":   func(s *store) { s.prunes, s.forgetful = true, true },
-	"finalizers":  func(s *store) { s.finalizers = true },
+	// More ended objects than a List keeps of a past.
+	"long": func(s *store) {
+		s.perSecond, s.long = 2, 1
+		old(s, 2)
+		made(s, "past", "then")
+		s.complete(s.all()[2].name)
+		old(s, 3)
+		s.now = s.now.Add(time.Hour)
+	},
+	"pruning":    func(s *store) { s.prunes = true },
+	"forgetful":  func(s *store) { s.prunes, s.forgetful = true, true },
+	"finalizers": func(s *store) { s.finalizers = true },
 	// More ended objects than a short history has.
 	"old":        func(s *store) { old(s, 3) },
 	"old-review": func(s *store) { s.review(old(s, 3)[0]) },
@@ -195,6 +204,18 @@ var scenarios = []named{
 	{"memory and a foreign object", scenario{Events: "a b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Foreign: 1, Complete: 1}}},
 	{"memory and a resolved alert", scenario{Events: "a -a b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
 	{"memory and gathered Lists", scenario{Events: "a b", Setup: "aged", means: means{Gathered: true, Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a long past", scenario{Events: "a b old0", Setup: "long", Budget: budget{FailAfter: 1, Retain: 1}}},
+	{"a long past and its keys", scenario{Events: "a,then old1 a", Setup: "long", Budget: budget{FailBefore: 1, Complete: 1}}},
+	{"a long past that is remembered", scenario{Events: "a then b", Setup: "long aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a long past and gathered Lists", scenario{Events: "a then", Setup: "long", means: means{Gathered: true}, Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"a long past and a review", scenario{Events: "a b old0", Setup: "long", Budget: budget{Complete: 1, Review: 1, Retain: 1}}},
+	{"a look for active objects alone", scenario{Events: "a b c", Setup: "terminal", means: means{Apart: true}, Budget: budget{Retain: 1}}},
+	{"a look for active objects alone, and a crash", scenario{Events: "a a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Retain: 1, Crash: 1}}},
+	{"a look for active objects alone, and completion", scenario{Events: "a a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1}}},
+	{"a look for active objects alone, of a long past", scenario{Events: "a old0 b", Setup: "long", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1}}},
+	{"a look for active objects alone, several keys", scenario{Events: "a,b b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1, FailAfter: 1}}},
+	{"a look for active objects alone, and a foreign one", scenario{Events: "a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Foreign: 1, Complete: 1, FailAfter: 1}}},
+	{"a look for active objects alone, and a user deletes", scenario{Events: "a b", Setup: "finalizers terminal", means: means{Apart: true, Replicas: 1}, Budget: budget{UserDelete: 1, Wait: 1, FailAfter: 1}}},
 	{"everything at once", scenario{Events: "a b a c", Setup: "terminal", Budget: budget{
 		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Rewrite: 1, Edge: 1, Wait: 1,
 	}}},

@@ -33,14 +33,6 @@ type calls struct {
 	tries sync.Map // <-chan struct{} to int
 }
 
-// deleted is told of each object that went because of the limit of the history.
-func (c *calls) deleted(namespace, name string) {
-	c.log.Info("deleted an ended object: HISTORY_LIMIT newer ones are there", "object", namespace+"/"+name)
-	if c.metrics != nil {
-		c.metrics.outdated.Add(context.Background(), 1)
-	}
-}
-
 // wrap puts the watch around a transport.
 func (c *calls) wrap(next http.RoundTripper) http.RoundTripper { return watched{next, c} }
 

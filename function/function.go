@@ -80,6 +80,8 @@ type parts struct {
 	// refusals are of those who may not send, faults of those who cannot be
 	// told.
 	refusals, faults refusals
+	// history tells of fingerprints with a long past.
+	history history
 	// cool ends the warming up; nil when there is none.
 	cool func()
 }
@@ -147,7 +149,13 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	}
 	watch := &calls{log: log}
 	client.Wrap(watch.wrap)
-	d, err := dedup.New(client, dedup.Options{SignalType: c.AuditSchema.SignalType(), HistoryLimit: c.HistoryLimit, Deleted: watch.deleted})
+	var p *parts
+	d, err := dedup.New(client, dedup.Options{
+		SignalType:   c.AuditSchema.SignalType(),
+		HistoryLimit: c.HistoryLimit,
+		Deleted:      func(namespace, name string) { p.outdated(namespace, name) },
+		LongPast:     func(past dedup.LongPast) { p.longPast(past) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +188,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		return nil, errors.Join(err, t.Stop(ctx))
 	}
 	watch.tracer, watch.metrics = tracing.Live(t.Tracer()), m
-	p := &parts{
+	p = &parts{
 		config:    c,
 		rules:     c.Rules(),
 		dedup:     d,

@@ -304,8 +304,23 @@ var mutations = map[string]mutation{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
 	}},
 	"a gathered List asks for what has no label first": {edits: []edit{
-		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
-		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
+		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+	}},
+	"of a long past no key is kept": {edits: []edit{
+		{"keep.go", "		if k.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
+	}},
+	"of a long past only the newest objects are kept": {edits: []edit{
+		{"keep.go", "			if k.keys[key] {\n				return false\n", "			if k.keys[key] && k.keys == nil {\n				return false\n"},
+	}},
+	"a long past is remembered": {edits: []edit{
+		{"memory.go", "return o.partial })", "return false })"},
+	}},
+	"a List is not told the keys": {edits: []edit{
+		{"protocol.go", "h.signals, h.keys = signals, keys", "h.signals = signals"},
+	}},
+	"a look for active objects alone is believed where its own is gone": {edits: []edit{
+		{"handler.go", "	if err != nil || !slices.ContainsFunc(objects, own) {\n", "	if err != nil || len(objects) == 0 && own == nil {\n"},
 	}},
 	"a List after a lost round is gathered": {edits: []edit{
 		{"handler.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
