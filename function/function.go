@@ -168,6 +168,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		TokenFile:  c.AuditTokenFile,
 		CAFile:     c.AuditCAFile,
 		CACerts:    c.CACerts,
+		Trial:      c.Rules().Trial(),
 		Extensions: c.Overrides.Extensions,
 	})
 	if err != nil {
