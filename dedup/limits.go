@@ -75,6 +75,13 @@ const (
 	// cheaper to ask for each fingerprint alone.
 	maxList       = 32 << 20
 	maxSharedList = 4 << 20
+	// maxPage bounds the answer to one page of a List of ended objects, in bytes: the
+	// reader asks for a smaller page where it has more. No object has so much, since
+	// etcd takes 1.5 MiB at most.
+	maxPage = 8 << 20
+	// redelivered is how long an event may be delivered again after it was counted.
+	// The Broker tries for a quarter of an hour at most.
+	redelivered = time.Hour
 	// crowdedFor is how long a namespace is not asked for several fingerprints
 	// at once after it had too much in it for that.
 	crowdedFor = time.Minute
