@@ -156,7 +156,7 @@ func (e *wireEnd) times(o object) endTimes {
 		t.ended = later(t.ended, instant(e.Status.TimeoutTime))
 	}
 	if t.ended.IsZero() {
-		t.ended = later(later(o.lastSeen, o.lastResolved), instant(e.Status.Deduplication.LastResolvedAt))
+		t.ended = later(later(o.createdAt, o.lastSeen), later(o.lastResolved, instant(e.Status.Deduplication.LastResolvedAt)))
 		for _, c := range e.Status.Conditions {
 			t.ended = later(t.ended, instant(c.LastTransitionTime))
 		}
@@ -164,8 +164,6 @@ func (e *wireEnd) times(o object) endTimes {
 			t.ended = later(t.ended, instant(f.Time))
 		}
 	}
-	// No object ended before it was made.
-	t.ended = later(t.ended, o.createdAt)
 	return t
 }
 
