@@ -70,7 +70,7 @@ func (r *runner) run(ctx context.Context, kube *rest.Config, c config.Prune) err
 		}
 		problems = append(problems, err)
 		failed += did.failed
-		counted = append(counted, did.attr(s.name))
+		counted = append(counted, did.attr(s.name, r.dry))
 	}
 	r.shown.end()
 	if failed > 0 {

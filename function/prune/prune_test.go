@@ -153,7 +153,9 @@ func TestADryRunDeletesNothing(t *testing.T) {
 	require.Zero(t, f.count("delete"))
 	require.Len(t, f.said(t, "request would be deleted"), 1)
 	require.Len(t, f.said(t, "dead letter would be deleted"), 1)
-	require.Equal(t, true, f.said(t, "prune finished")[0]["dry_run"])
+	last := f.said(t, "prune finished")[0]
+	require.Equal(t, true, last["dry_run"])
+	require.Equal(t, map[string]any{"read": 1.0, "would_be_deleted": 1.0}, last["requests"])
 }
 
 func TestWhereItLooks(t *testing.T) {

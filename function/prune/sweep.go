@@ -51,7 +51,10 @@ type counts struct {
 	gone, changed, failed int
 }
 
-func (c counts) attr(name string) slog.Attr {
+func (c counts) attr(name string, dry bool) slog.Attr {
+	if dry {
+		return slog.Group(name, slog.Int("read", c.read), slog.Int("would_be_deleted", c.deleted))
+	}
 	return slog.Group(name, slog.Int("read", c.read), slog.Int("deleted", c.deleted), slog.Int("gone", c.gone),
 		slog.Int("changed", c.changed), slog.Int("failed", c.failed))
 }
