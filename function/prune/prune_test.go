@@ -365,6 +365,18 @@ func TestManyThatCannotBeDeletedEndTheRun(t *testing.T) {
 	require.Equal(t, maxFailures, f.count("delete"))
 }
 
+func TestFailuresThatAreNotInARowDoNotEndTheRun(t *testing.T) {
+	f := fix(t, Options{}, map[string]string{"DEAD_LETTER_TTL": "0"})
+	f.many(2*maxFailures, 1)
+	f.meet = func(verb, _ string) {
+		if verb == "delete" && f.count("delete")%2 == 0 {
+			f.fail("delete", fault{status: 403, reason: metav1.StatusReasonForbidden})
+		}
+	}
+	require.EqualError(t, f.prune(t), fmt.Sprintf("%d could not be deleted: the log says why", maxFailures))
+	require.Len(t, f.left("remediationrequests"), maxFailures)
+}
+
 // A kind that cannot be read does not keep the other.
 func TestWithoutRightsOnConfigMapsRequestsArePruned(t *testing.T) {
 	f := fix(t, Options{}, nil)
