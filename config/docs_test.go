@@ -4,6 +4,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,19 +33,21 @@ func documented(t *testing.T, path string) map[string]string {
 }
 
 func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
-	for path, of := range map[string]reflect.Type{
-		"../docs/configuration.md": reflect.TypeFor[Config](),
-		"../docs/source.md":        reflect.TypeFor[Source](),
-		"../docs/deadletters.md":   reflect.TypeFor[DeadLetters](),
+	for path, of := range map[string][]reflect.Type{
+		"../docs/configuration.md": {reflect.TypeFor[Config](), reflect.TypeFor[Prune]()},
+		"../docs/source.md":        {reflect.TypeFor[Source]()},
+		"../docs/deadletters.md":   {reflect.TypeFor[DeadLetters]()},
 	} {
 		t.Run(path, func(t *testing.T) {
 			left := documented(t, path)
-			for _, field := range reflect.VisibleFields(of) {
+			seen := map[string]bool{}
+			for _, field := range slices.Concat(reflect.VisibleFields(of[0]), reflect.VisibleFields(of[len(of)-1])) {
 				tag := field.Tag
 				name := tag.Get("env")
-				if name == "" || len(field.Index) > 1 && of != reflect.TypeFor[Config]() {
+				if name == "" || seen[name] || len(field.Index) > 1 && of[0] != reflect.TypeFor[Config]() {
 					continue // What the three have in common stands in one document.
 				}
+				seen[name] = true
 				require.Contains(t, left, name)
 				if value, ok := tag.Lookup("envDefault"); ok {
 					require.Equal(t, value, left[name], "the default of %s", name)

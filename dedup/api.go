@@ -209,10 +209,13 @@ func (k *kube) delete(ctx context.Context, namespace, name string, uid types.UID
 	if err != nil {
 		return fmt.Errorf("encoding a deletion: %w", err)
 	}
-	return k.do(ctx, k.request(k.client.Delete(), namespace).Name(name).Body(text), func(answer io.Reader) error {
-		_, err := io.Copy(io.Discard, io.LimitReader(answer, maxAnswer)) // So that the connection is used again.
-		return err
-	})
+	return k.do(ctx, k.request(k.client.Delete(), namespace).Name(name).Body(text), discard)
+}
+
+// discard reads an answer that says nothing, so that the connection is used again.
+func discard(answer io.Reader) error {
+	_, err := io.Copy(io.Discard, io.LimitReader(answer, maxAnswer))
+	return err
 }
 
 // NamespaceNotFound is the code of a [RejectedError] for a namespace that does

@@ -68,8 +68,9 @@ func (h *history) close() {
 
 // surplus are the ended objects of a past beyond a limit, the oldest first; none if
 // the limit is zero. It leaves the objects of others, what is being deleted, what
-// still asks for quiet, and all that is as old as the last one: among those the order
-// in which they were made is not in their times.
+// still asks for quiet, what counted an alert so late that its event may be delivered
+// again, and all that is as old as the last one: among those the order in which they
+// were made is not in their times.
 func surplus(past []object, limit int, now time.Time) []object {
 	_, ended := split(past)
 	end := last(ended)
@@ -81,7 +82,8 @@ func surplus(past []object, limit int, now time.Time) []object {
 	slices.SortFunc(ended, byAge)
 	ended = slices.DeleteFunc(ended, func(o object) bool {
 		_, quiet := o.quiet(now)
-		return quiet || !o.createdAt.Before(end.createdAt)
+		young := now.Sub(later(o.createdAt, o.lastSeen)) <= redelivered
+		return quiet || young || !o.createdAt.Before(end.createdAt)
 	})
 	return ended[:min(n, len(ended), maxSurplus)]
 }

@@ -39,18 +39,21 @@ func TestWhatIsBeyondTheLimitOfTheHistory(t *testing.T) {
 		limit int
 		goes  []string
 	}{
-		"no limit":               {five, 0, nil},
-		"fewer than the limit":   {five, 6, nil},
-		"as many as the limit":   {five, 5, nil},
-		"the oldest go first":    {five, 3, []string{"a", "b"}},
-		"the last stays":         {five, 1, []string{"a", "b", "c", "d"}},
-		"an active one":          {others(func(o *object) { o.phase = "" }), 4, []string{"a"}},
-		"one of others":          {others(func(o *object) { o.ours = false }), 4, []string{"a"}},
-		"one that is going":      {others(func(o *object) { o.deleting = true }), 4, []string{"a"}},
-		"one that asks for one":  {others(func(o *object) { o.manualReview = true }), 4, []string{"a", "b"}},
-		"one that backs off":     {others(func(o *object) { o.nextAllowed = now.Add(time.Second) }), 4, []string{"a", "b"}},
-		"one that backed off":    {others(func(o *object) { o.nextAllowed = now }), 4, []string{"0", "a"}},
-		"of one second all stay": {[]object{ended("a", 1), ended("b", 1), ended("c", 1), ended("0", 0)}, 1, []string{"0"}},
+		"no limit":                {five, 0, nil},
+		"fewer than the limit":    {five, 6, nil},
+		"as many as the limit":    {five, 5, nil},
+		"the oldest go first":     {five, 3, []string{"a", "b"}},
+		"the last stays":          {five, 1, []string{"a", "b", "c", "d"}},
+		"an active one":           {others(func(o *object) { o.phase = "" }), 4, []string{"a"}},
+		"one of others":           {others(func(o *object) { o.ours = false }), 4, []string{"a"}},
+		"one that is going":       {others(func(o *object) { o.deleting = true }), 4, []string{"a"}},
+		"one that asks for one":   {others(func(o *object) { o.manualReview = true }), 4, []string{"a", "b"}},
+		"one that backs off":      {others(func(o *object) { o.nextAllowed = now.Add(time.Second) }), 4, []string{"a", "b"}},
+		"one that backed off":     {others(func(o *object) { o.nextAllowed = now }), 4, []string{"0", "a"}},
+		"one that was made late":  {append(slices.Clone(five), ended("0", 3600-int(redelivered/time.Second))), 4, []string{"a", "b"}},
+		"one that counted late":   {others(func(o *object) { o.lastSeen = now.Add(-redelivered) }), 4, []string{"a", "b"}},
+		"one that counted before": {others(func(o *object) { o.lastSeen = now.Add(-redelivered - time.Second) }), 4, []string{"0", "a"}},
+		"of one second all stay":  {[]object{ended("a", 1), ended("b", 1), ended("c", 1), ended("0", 0)}, 1, []string{"0"}},
 		"the last is not the newest by name": {[]object{
 			changedBy(ended("z", 1), func(o *object) { o.follows = "0" }), ended("0", 0), changedBy(ended("a", 1), func(o *object) { o.follows = "z" }),
 		}, 2, []string{"0"}},
@@ -95,7 +98,7 @@ func TestAHistoryStaysShort(t *testing.T) {
 			synctest.Wait()
 			require.Len(t, s.all(), min(i+1, 4))
 			s.complete(outcomes[0].Name)
-			s.now = s.now.Add(time.Second)
+			s.now = s.now.Add(redelivered + time.Second)
 		}
 		d.Close()
 		require.Equal(t, 96, gone)
@@ -140,6 +143,7 @@ func TestNoAlertWaitsForTheHistory(t *testing.T) {
 		for i := range 5 {
 			s.complete(made(s.store, fmt.Sprint("old", i)))
 		}
+		s.now = s.now.Add(time.Hour)
 		d, err := newDeduplicator(s, Options{HistoryLimit: 1})
 		require.NoError(t, err)
 		begun := time.Now()
@@ -149,7 +153,7 @@ func TestNoAlertWaitsForTheHistory(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, s.tried, 1, "it waits for the API server")
 		for range 2 * maxShortened {
-			d.history.shorten(t.Context(), "ns", []object{ended("a", 1), ended("b", 2)}, epoch)
+			d.history.shorten(t.Context(), "ns", []object{ended("a", 1), ended("b", 2)}, epoch.Add(time.Hour))
 		}
 		synctest.Wait()
 		require.Len(t, s.tried, maxShortened, "who finds no place leaves it to the next one")
@@ -158,7 +162,7 @@ func TestNoAlertWaitsForTheHistory(t *testing.T) {
 
 		d, err = newDeduplicator(s, Options{HistoryLimit: 1})
 		require.NoError(t, err)
-		d.history.shorten(t.Context(), "ns", []object{ended("a", 1), ended("b", 2)}, epoch)
+		d.history.shorten(t.Context(), "ns", []object{ended("a", 1), ended("b", 2)}, epoch.Add(time.Hour))
 		d.history.done.Wait()
 		require.Equal(t, shortenTimeout, time.Since(begun), "and it has an end")
 	})
@@ -178,7 +182,7 @@ func TestAFaultEndsTheShortening(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &locked{store: newStore(), refuse: func(context.Context) error { return row.err }}
 			h := newHistory(s, 1, func(string, string) { t.Error("nothing was deleted") })
-			h.shorten(t.Context(), "ns", past, epoch)
+			h.shorten(t.Context(), "ns", past, epoch.Add(time.Hour))
 			h.done.Wait()
 			require.Equal(t, row.tried, s.tried)
 		})

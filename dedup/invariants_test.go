@@ -77,10 +77,14 @@ func (r *run) checkOutdated(o object) error {
 	for _, other := range r.all() {
 		see(other, false)
 	}
-	for _, other := range r.deleted {
+	for _, other := range append(slices.Clip(r.deleted), r.outdated...) {
 		see(other.object, true)
 	}
-	if active(o) || !o.ours || asksForQuiet(o, r.now) || len(newer) < r.History || !ended {
+	counted := o.createdAt
+	for _, m := range o.events {
+		counted = later(counted, m.time())
+	}
+	if active(o) || r.now.Sub(counted) <= redelivered || !o.ours || asksForQuiet(o, r.now) || len(newer) < r.History || !ended {
 		return fmt.Errorf("I1: %s was deleted as outdated, of a limit of %d with %d newer ones", o.name, r.History, len(newer))
 	}
 	return nil
@@ -217,7 +221,7 @@ func checkUnmarked(o object) error {
 // checkNoted judges an end that was noted: it is not forgotten. What others deleted
 // knew it until then.
 func (r *run) checkNoted(same []object, d delivery) error {
-	for _, o := range r.deleted {
+	for _, o := range append(slices.Clip(r.deleted), r.outdated...) {
 		same = append(slices.Clip(same), o.object)
 	}
 	for i, end := range keysOf(d.event) {
@@ -341,7 +345,7 @@ func (r *run) checkAccepted(same []object) error {
 	// What is being deleted keeps no record for long; what others deleted had
 	// its record until then.
 	record := slices.DeleteFunc(slices.Clone(same), func(o object) bool { return o.deleting })
-	for _, o := range r.deleted {
+	for _, o := range append(slices.Clip(r.deleted), r.outdated...) {
 		record = append(record, o.object)
 	}
 	first, makers := map[string]Outcome{}, map[string]string{}
@@ -408,6 +412,6 @@ func (r *run) undisturbed() bool {
 // before another handler, which is about to make one, could see it, has counted its
 // alerts all the same.
 func (r *run) repeatable() bool {
-	return len(r.deleted) == 0 && !r.raced && r.objects["foreign"] == nil && !r.forgetful &&
+	return len(r.deleted) == 0 && (len(r.outdated) == 0 || r.left.Wait == r.Budget.Wait) && !r.raced && r.objects["foreign"] == nil && !r.forgetful &&
 		(r.left.Wait == r.Budget.Wait || !strings.Contains(r.Setup, "back-off"))
 }

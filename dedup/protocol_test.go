@@ -89,8 +89,14 @@ var setups = map[string]func(*store){
 	"forgetful":  func(s *store) { s.prunes, s.forgetful = true, true },
 	"finalizers": func(s *store) { s.finalizers = true },
 	// More ended objects than a short history has.
-	"old":        func(s *store) { old(s, 3) },
-	"old-review": func(s *store) { s.review(old(s, 3)[0]) },
+	"old": func(s *store) { old(s, 3); s.now = s.now.Add(time.Hour) },
+	"old-foreign": func(s *store) {
+		s.addForeign(signal.Fingerprint, "foreign")
+		s.complete("foreign")
+		old(s, 2)
+		s.now = s.now.Add(time.Hour)
+	},
+	"old-review": func(s *store) { s.review(old(s, 3)[0]); s.now = s.now.Add(time.Hour) },
 }
 
 type named struct {
@@ -119,6 +125,8 @@ var scenarios = []named{
 	{"recurrences at an edge, and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{Edge: 1, Retain: 1, Complete: 1}}},
 	{"one event at an edge", scenario{Events: "a a", Setup: "terminal", Budget: budget{Edge: 1, FailAfter: 1, Crash: 1}}},
 	{"a history", scenario{Events: "a b", Setup: "old", PerSecond: 1, means: means{History: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a history of what was just counted", scenario{Events: "a b c", PerSecond: 1, means: means{History: 1}, Budget: budget{Complete: 2}}},
+	{"a history with one of others", scenario{Events: "a", Setup: "old-foreign", PerSecond: 1, means: means{History: 1}, Budget: budget{FailAfter: 1}}},
 	{"a history of one second", scenario{Events: "a b", Setup: "old", means: means{History: 1}, Budget: budget{Complete: 2}}},
 	{"a history, twice the same event, and a crash", scenario{Events: "a a b", Setup: "old", PerSecond: 2, means: means{History: 1}, Budget: budget{Complete: 1, Crash: 1}}},
 	{"a history with one that asks for quiet", scenario{Events: "a b", Setup: "old-review", PerSecond: 1, means: means{History: 1}, Budget: budget{Complete: 1, Review: 1, FailAfter: 1}}},

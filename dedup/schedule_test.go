@@ -79,6 +79,8 @@ type run struct {
 	// raced tells that an object ended before all who were about to make another one,
 	// or had made one, could see it.
 	raced bool
+	// outdated are the objects that were deleted because the past was too long.
+	outdated []seen
 	// broken is an invariant that did not hold on the way.
 	broken error
 }
@@ -123,7 +125,7 @@ func (r *run) state() [sha256.Size]byte {
 	for _, o := range r.all() {
 		b.WriteString(r.seen[o.name].text)
 	}
-	for _, o := range r.deleted {
+	for _, o := range append(slices.Clip(r.deleted), r.outdated...) {
 		b.WriteString(o.text)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.made)) {
@@ -231,7 +233,7 @@ func (r *run) make(d delivery) answer {
 	a := d.make(r.store)
 	if old && was && a.err == nil {
 		r.broken = r.checkOutdated(o.object)
-		r.deleted = append(r.deleted, o)
+		r.outdated = append(slices.Clip(r.outdated), o)
 	}
 	return a
 }

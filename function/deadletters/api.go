@@ -90,10 +90,7 @@ func (a *api) list(ctx context.Context) ([]metav1.PartialObjectMetadata, error) 
 	var all []metav1.PartialObjectMetadata
 	var next string
 	for range maxPages {
-		var page metav1.PartialObjectMetadataList
-		err := a.do(ctx, a.client.Get().SetHeader("Accept", listMetadataOnly).
-			Param("labelSelector", deadLetterLabel+"=true").
-			Param("limit", strconv.Itoa(pageSize)).Param("continue", next), &page)
+		page, err := a.page(ctx, pageSize, next)
 		if err != nil {
 			return nil, err
 		}
@@ -103,6 +100,14 @@ func (a *api) list(ctx context.Context) ([]metav1.PartialObjectMetadata, error) 
 		}
 	}
 	return nil, errors.New("there are more dead letters than can be read: delete some with kubectl")
+}
+
+// page returns the metadata of some dead letters, in the order of their names.
+func (a *api) page(ctx context.Context, size int, next string) (page metav1.PartialObjectMetadataList, err error) {
+	err = a.do(ctx, a.client.Get().SetHeader("Accept", listMetadataOnly).
+		Param("labelSelector", deadLetterLabel+"=true").
+		Param("limit", strconv.Itoa(size)).Param("continue", next), &page)
+	return page, err
 }
 
 // delete deletes that very revision of an object, or fails with a conflict.

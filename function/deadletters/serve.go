@@ -8,36 +8,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/config"
+	"onefire/dedup/client"
 	"onefire/function/telemetry"
 )
 
-// clientConfig finds the API server: by kubeconfig, else by the pod's own
-// service account.
-func clientConfig(kubeconfig string) (*rest.Config, error) {
-	loading := clientcmd.NewDefaultClientConfigLoadingRules()
-	if kubeconfig != "" {
-		loading.Precedence = filepath.SplitList(kubeconfig)
-	}
-	client, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
-	}
-	return client, nil
-}
-
 func open(c config.DeadLetters) (*api, error) {
-	client, err := clientConfig(c.Kubeconfig)
+	config, err := client.Load(c.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	return connect(client, c.Namespace)
+	return connect(config, c.Namespace)
 }
 
 // Serve takes dead letters until the context ends; then it answers those under

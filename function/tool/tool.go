@@ -1,6 +1,6 @@
 // Package tool is what the function's binary does for people: it explains what
-// would become of alerts, and prints the configuration. Nothing of it runs when
-// the binary serves.
+// would become of alerts, prints the configuration, and deletes what is old.
+// Nothing of it runs when the binary serves.
 package tool
 
 import (
@@ -13,12 +13,14 @@ import (
 	"text/tabwriter"
 
 	"onefire/config"
+	"onefire/function/prune"
 )
 
 const usage = `usage: onefire                                 serve, as the environment says
        onefire explain [flags] FILE|-          say what would become of the alerts in a webhook or CloudEvent
        onefire explain -prometheus URL [flags] say what would have become of the alerts that fired there (-h lists the flags)
        onefire config [-o json]                print the configuration that the environment makes
+       onefire prune [-dry-run]                delete ended requests and dead letters that are old
 `
 
 // errUsage means that the arguments were wrong; what is wrong has been said.
@@ -37,6 +39,7 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 	commands := map[string]func(context.Context, []string, map[string]string, Streams) error{
 		"explain": explain,
 		"config":  settings,
+		"prune":   pruned,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
@@ -101,6 +104,22 @@ func settings(_ context.Context, args []string, environment map[string]string, s
 		}
 	})
 	return errors.Join(err, problem)
+}
+
+// pruned deletes what is old, or says what that would be.
+func pruned(ctx context.Context, args []string, environment map[string]string, s Streams) error {
+	f := flag.NewFlagSet("onefire prune", flag.ContinueOnError)
+	f.SetOutput(s.Err)
+	dry := f.Bool("dry-run", false, "say what would be deleted, and delete nothing")
+	if f.Parse(args) != nil || f.NArg() > 0 {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	c, err := config.LoadPrune(environment)
+	if err != nil {
+		return err
+	}
+	return prune.Run(ctx, c, prune.Options{DryRun: *dry, Log: s.Out, Notes: s.Err})
 }
 
 func dash(s string) string {

@@ -42,6 +42,8 @@ type variant struct {
 	on, off []string
 	// storage is DATASTORAGE_NAMESPACE, where it is not [site]'s.
 	storage string
+	// unpruned is set where nothing is pruned.
+	unpruned bool
 }
 
 var variants = map[string]variant{
@@ -192,6 +194,7 @@ func problems(t *testing.T, dir string, v variant) []string {
 		"network":     networkProblems,
 		"monitoring":  monitoringProblems,
 		"senders":     senderProblems,
+		"prune":       pruneProblems,
 	} {
 		for _, problem := range check(all, v) {
 			found = append(found, name+": "+problem)

@@ -25,6 +25,7 @@ var sources = map[string][]string{
 	"broker.yaml":          {"base/broker.yaml"},
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
+	"prune.yaml":           {"base/prune.yaml", "components/placement-signal/prune.yaml", "components/kubernaut/prune.yaml"},
 	"networkpolicies.yaml": {"base/networkpolicies.yaml"},
 	"otlp.yaml":            {"components/otlp/networkpolicy.yaml"},
 	"kubernaut.yaml":       {"components/kubernaut/rights.yaml", "components/kubernaut/networkpolicies.yaml"},
@@ -45,6 +46,7 @@ const (
 	owned         = `or (eq .Values.target "owner") .Values.kubernaut.enabled`
 	scoped        = `or .Values.scope .Values.kubernaut.enabled`
 	preset        = ".Values.kubernaut.enabled"
+	pruning       = ".Values.prune.enabled"
 	watching      = ".Values.observability.enabled"
 	authenticated = `.Values.oidc.enabled`
 )
@@ -132,6 +134,26 @@ var choices = map[string]choice{
 		replace("              args: [replay, all]\n", "              args: [replay, all]\n"+mount),
 		replace("          containers:\n", volume+"          containers:\n"),
 		within("resources", false, quantities("replay")),
+	}},
+	"ServiceAccount onefire-prune": {when: pruning},
+	"Role onefire-prune": {when: pruning, changes: []change{
+		replace("  - apiGroups: [kubernaut.ai]\n    resources: [remediationrequests]\n    verbs: [list, delete]\n",
+			"  {{- if and ("+fixed+") (not "+preset+") }}\n  - apiGroups: [kubernaut.ai]\n    resources: [remediationrequests]\n    verbs: [list, delete]\n  {{- end }}\n"),
+	}},
+	"RoleBinding onefire-prune":           {when: pruning},
+	"ClusterRole onefire-prune":           {when: "and " + pruning + " (" + signaled + ")"},
+	"ClusterRoleBinding onefire-prune":    {when: "and " + pruning + " (" + signaled + ")"},
+	"Role onefire-kubernaut-prune":        {when: "and " + pruning + " " + preset, changes: []change{theirs}},
+	"RoleBinding onefire-kubernaut-prune": {when: "and " + pruning + " " + preset, changes: []change{theirs}},
+	"CronJob onefire-prune": {when: pruning, changes: []change{
+		replace(`schedule: "17 * * * *"`, "schedule: {{ .Values.prune.schedule | quote }}"),
+		replace("image: onefire\n", `image: {{ include "onefire.image" (list $ "function") }}`+"\n"),
+		replace("value: onefire\n", "value: {{ ternary .Values.kubernaut.namespace .Release.Namespace "+preset+" }}\n"),
+		replace("value: fixed\n", "value: {{ .Values.placement }}\n"),
+		replace("value: 168h\n", "value: {{ .Values.prune.ttl | quote }}\n"),
+		replace("value: 720h\n", "value: {{ .Values.prune.deadLetterTTL | quote }}\n"),
+		within("env", true, variables("prune")),
+		within("resources", false, quantities("prune")),
 	}},
 	"NetworkPolicy onefire":             {changes: []change{monitoring}},
 	"NetworkPolicy onefire-source":      {changes: []change{monitoring}},

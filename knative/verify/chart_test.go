@@ -42,6 +42,7 @@ var sets = map[string]same{
 	"operator":  {variant: variants["the Prometheus Operator"]},
 	"oidc":      {variant: variants["OIDC"]},
 	"all":       {variant: variants["all that goes together"]},
+	"no-prune":  {variant: variant{unpruned: true}, edits: [][3]string{{"base/kustomization.yaml", "  - prune.yaml\n", ""}}},
 	"site": {variant: watched, edits: [][3]string{
 		{"kustomization.yaml", "newName: dev.local/onefire, newTag: dev", "newName: registry.example/team/onefire, digest: sha256:" + digest},
 		{"kustomization.yaml", "newName: dev.local/onefire-source, newTag: dev", "newName: registry.example/team/alerts, newTag: v1"},
@@ -58,6 +59,10 @@ var sets = map[string]same{
 		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
 		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
 		{"base/networkpolicies.yaml", "metadata.name: monitoring\n", "metadata.name: observers\n"},
+		{"base/prune.yaml", "17 * * * *", "5 3 * * *"},
+		{"base/prune.yaml", "value: 168h", "value: 24h"},
+		{"base/prune.yaml", "value: 720h\n", "value: \"0\"\n                - {name: LOG_LEVEL, value: debug}\n"},
+		{"base/prune.yaml", "memory: 128Mi", "memory: 64Mi"},
 		{"base/networkpolicies.yaml", "kourier-system, istio-system, contour-internal", "envoy-internal"},
 		{"observability/podmonitor.yaml", "onefire-knative\n  namespace: onefire\n", "onefire-knative\n  namespace: onefire\n  labels: {release: prometheus}\n"},
 		{"observability/podmonitor.yaml", "  namespace: onefire\n", "  namespace: onefire\n  labels: {release: prometheus}\n"},

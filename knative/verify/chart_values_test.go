@@ -48,6 +48,9 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		"kubernaut sees one place":    {"kubernaut: {enabled: true}\nplacement: signal", []string{"/placement"}},
 		"kubernaut nowhere":           {"kubernaut: {enabled: true, namespace: ''}", []string{"/kubernaut/namespace"}},
 		"a setting of the preset":     {"kubernaut: {enabled: true}\nfunction: {env: {SEVERITY: map}}", []string{"/function/env/SEVERITY"}},
+		"days of a TTL":               {sink + "prune: {ttl: 7d}", []string{"/prune/ttl"}},
+		"a number for a TTL":          {sink + "prune: {deadLetterTTL: 720}", []string{"/prune/deadLetterTTL"}},
+		"a TTL past the chart":        {sink + "prune: {env: {TTL: 24h}}", []string{"/prune/env/TTL"}},
 		"a scope past the chart":      {sink + "function: {env: {SCOPE: x}}", []string{"/function/env/SCOPE"}},
 		"more than a pod takes":       {sink + "function: {scale: {target: 1000}}", []string{"/function/scale/target", "256"}},
 	} {

@@ -24,6 +24,7 @@ var programs = map[string]struct {
 	"onefire-source":      {config.Source{}, func(e map[string]string) error { _, err := config.LoadSource(e); return err }},
 	"onefire-deadletters": {config.DeadLetters{}, func(e map[string]string) error { _, err := config.LoadDeadLetters(e); return err }},
 	"onefire-replay":      {config.DeadLetters{}, func(e map[string]string) error { _, err := config.LoadDeadLetters(e); return err }},
+	"onefire-prune":       {config.Prune{}, func(e map[string]string) error { _, err := config.LoadPrune(e); return err }},
 }
 
 // known tells whether a configuration has a variable.

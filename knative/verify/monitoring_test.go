@@ -35,13 +35,13 @@ func monitoringProblems(all objects, v variant) []string {
 	}
 	for name, p := range running {
 		endpoint := environment(all, p)["OTEL_EXPORTER_OTLP_ENDPOINT"]
-		if (endpoint == "http://collector.telemetry:4318") != (v.has(otlp) && name != "onefire-replay") {
+		if (endpoint == "http://collector.telemetry:4318") != (v.has(otlp) && !endsByItself(name)) {
 			wrong("%s sends telemetry to %q", name, endpoint)
 		}
 		_, port, err := net.SplitHostPort(environment(all, p)["METRICS_ADDRESS"])
 		switch {
-		case name == "onefire-replay":
-			continue // It ends by itself, and says in its log what it did.
+		case endsByItself(name):
+			continue
 		case err != nil:
 			wrong("%s serves no metrics: %v", name, err)
 			continue

@@ -223,6 +223,29 @@ func TestMistakesAreFound(t *testing.T) {
 			file: "../components/otlp/networkpolicy.yaml", from: "port: 4318", to: "port: 4317",
 			v: variants["an OpenTelemetry Collector"], want: "network: Egress of onefire with telemetry at port 4318",
 		},
+		"a prune that may do more than it does": {
+			file: "prune.yaml", from: "verbs: [list, delete]", to: "verbs: [list, delete, patch]", want: "rights: onefire-prune may",
+		},
+		"a prune that looks elsewhere than the function writes": {
+			file: "prune.yaml", from: "value: onefire\n", to: "value: onefire-requests\n", want: "prune: it looks for requests in onefire-requests (fixed)",
+		},
+		"a prune that looks in one namespace of all": {
+			file: "../components/placement-signal/kustomization.yaml", from: "containers/0/env/2/value, value: signal", to: "containers/0/env/2/value, value: fixed",
+			v: variants["objects in alert namespaces"], want: "prune: it looks for requests in onefire (fixed)",
+		},
+		"a prune without rights where kubernaut looks": {
+			file: "../components/kubernaut/prune.yaml", from: "  - kind: ServiceAccount\n    name: onefire-prune", to: "  - kind: ServiceAccount\n    name: onefire",
+			v: variants["kubernaut"], want: "rights: onefire-prune may",
+		},
+		"a prune that is killed on its way": {
+			file: "prune.yaml", from: "activeDeadlineSeconds: 3060", to: "activeDeadlineSeconds: 600", want: "prune: the Job does not end",
+		},
+		"two prunes at once": {
+			file: "prune.yaml", from: "concurrencyPolicy: Forbid", to: "concurrencyPolicy: Allow", want: "prune: it runs twice",
+		},
+		"a prune that reaches no API server": {
+			file: "networkpolicies.yaml", from: ", onefire-prune]", to: "]", want: "network: Egress of onefire-prune",
+		},
 		"an alert about a Trigger that is not there": {
 			file: "broker.yaml", from: "kind: Trigger\nmetadata:\n  name: onefire\n", to: "kind: Trigger\nmetadata:\n  name: alerts\n", v: watched,
 			want: "monitoring: there is no trigger:onefire.onefire",

@@ -77,11 +77,20 @@ var flows = []flow{
 	{out, "onefire-replay", "knative-serving", networking.BackendHTTPPort, true},
 	{out, "onefire-replay", "tenant", 8080, false},
 
+	{in, "onefire-prune", "monitoring", listen, false},
+	{out, "onefire-prune", "kube-system", 53, true},
+	{out, "onefire-prune", apiServer, 443, true},
+	{out, "onefire-prune", apiServer, 6443, true},
+	{out, "onefire-prune", internet, 80, false},
+	{out, "onefire-prune", "storage", 8080, false},
+	{out, "onefire-prune", "knative-serving", networking.BackendHTTPPort, false},
+
 	// Where the component is chosen, and only then.
 	{out, "onefire", "telemetry", 4318, true},
 	{out, "onefire-source", "telemetry", 4318, true},
 	{out, "onefire-deadletters", "telemetry", 4318, true},
 	{out, "onefire-replay", "telemetry", 4318, false},
+	{out, "onefire-prune", "telemetry", 4318, false},
 	{out, "onefire", "telemetry", 4317, false},
 
 	// A pod that is none of ours gets nothing.
@@ -107,6 +116,9 @@ func networkProblems(all objects, v variant) []string {
 			f.peer = storage
 		case "telemetry":
 			f.free = f.free && v.has(otlp)
+		}
+		if _, there := running[f.pod]; !there && f.pod == "onefire-prune" && v.unpruned {
+			continue
 		}
 		free, err := allowed(every[*networkingv1.NetworkPolicy](all), running[f.pod], f)
 		if err != nil {

@@ -79,6 +79,9 @@ func podProblems(all objects, _ variant) []string {
 	return found
 }
 
+// endsByItself tells whether a pod does something once, and says in its log what.
+func endsByItself(name string) bool { return name == "onefire-replay" || name == "onefire-prune" }
+
 // containerProblems are those of a container as its manifest has it.
 func containerProblems(name string, c corev1.Container) []string {
 	var found []string
@@ -89,8 +92,8 @@ func containerProblems(name string, c corev1.Container) []string {
 	if !c.Resources.Limits.Cpu().IsZero() {
 		wrong("a limit of processor time slows the start")
 	}
-	if name == "onefire-replay" {
-		return found // It ends by itself, and nobody asks it anything.
+	if endsByItself(name) {
+		return found // Nobody asks it anything.
 	}
 	if len(c.Ports) == 0 || c.Ports[0].ContainerPort != listen {
 		wrong("the first port is not %d, where it listens", listen)

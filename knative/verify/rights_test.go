@@ -27,6 +27,7 @@ var rights = map[string]map[string][]string{
 	},
 	"onefire-deadletters": {"/configmaps": {"create", "get", "list"}},
 	"onefire-replay":      {"/configmaps": {"delete", "get", "list"}},
+	"onefire-prune":       {"/configmaps": {"delete", "list"}, dedup.Resource.Group + "/" + dedup.Resource.Resource: {"delete", "list"}},
 	"onefire-source":      {},
 }
 
@@ -34,6 +35,9 @@ var rights = map[string]map[string][]string{
 func wanted(v variant) map[string]map[string][]string {
 	all := maps.Clone(rights)
 	all["onefire"] = maps.Clone(rights["onefire"])
+	if v.unpruned {
+		all["onefire-prune"] = nil
+	}
 	if v.has(oidc) {
 		all["onefire"][sender.Resource.Group+"/"+sender.Resource.Resource] = []string{"create"}
 	}
@@ -88,7 +92,7 @@ func rightsProblems(all objects, v variant) []string {
 	}
 	var found []string
 	reach := 0
-	for _, chosen := range []bool{v.has(signal), v.owned(), v.scoped(), v.has(oidc)} {
+	for _, chosen := range []bool{v.has(signal), v.has(signal) && !v.unpruned, v.owned(), v.scoped(), v.has(oidc)} {
 		if chosen {
 			reach++
 		}

@@ -275,10 +275,13 @@ var mutations = map[string]mutation{
 		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.Before(o.createdAt) && o.late()\n"},
 	}},
 	"the history takes the last one too": {edits: []edit{
-		{"history.go", "		return quiet || !o.createdAt.Before(end.createdAt)\n", "		return quiet || end.name == \"\"\n"},
+		{"history.go", "		return quiet || young || !o.createdAt.Before(end.createdAt)\n", "		return quiet || young || end.name == \"\"\n"},
 	}},
 	"the history takes what asks for quiet": {edits: []edit{
-		{"history.go", "		return quiet || !o.createdAt.Before(end.createdAt)\n", "		return quiet && o.name == \"\" || !o.createdAt.Before(end.createdAt)\n"},
+		{"history.go", "		return quiet || young || !o.createdAt.Before(end.createdAt)\n", "		return quiet && o.name == \"\" || young || !o.createdAt.Before(end.createdAt)\n"},
+	}},
+	"the history takes what counted an event that may come again": {edits: []edit{
+		{"history.go", "		return quiet || young ||", "		return quiet || young && o.name == \"\" ||"},
 	}},
 	"the history takes the objects of others": {edits: []edit{
 		{"history.go", "return !o.ours || o.deleting })\n", "return o.deleting })\n"},

@@ -41,6 +41,7 @@ const (
 	Function = "onefire"
 	Store    = "onefire-deadletters"
 	Replay   = "onefire-replay"
+	Prune    = "onefire-prune"
 )
 
 // Deployed is a cluster that has the CRD, and service accounts with the roles
@@ -57,12 +58,12 @@ func Deploy(t *testing.T, binaries string) *Deployed {
 	c := &Deployed{Cluster: Start(t, binaries), token: map[string]string{Admin: ""}}
 	c.Create("", "v1", "namespaces", "", []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"`+Namespace+`"}}`))
 	c.Create("apiextensions.k8s.io", "v1", "customresourcedefinitions", "", crd.YAML)
-	for _, account := range []string{Function, Store, Replay} {
+	for _, account := range []string{Function, Store, Replay, Prune} {
 		c.Create("", "v1", "serviceaccounts", Namespace, []byte(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"`+account+`"}}`))
 		c.token[account] = c.Token(Namespace, account)
 	}
 	applied := 0
-	for _, file := range []string{"function.yaml", "deadletters.yaml"} {
+	for _, file := range []string{"function.yaml", "deadletters.yaml", "prune.yaml"} {
 		manifests, err := os.ReadFile(filepath.Join("..", "..", "knative", "base", file))
 		require.NoError(t, err)
 		for _, text := range bytes.Split(manifests, []byte("\n---\n")) {
@@ -74,7 +75,7 @@ func Deploy(t *testing.T, binaries string) *Deployed {
 			}
 		}
 	}
-	require.Equal(t, 6, applied, "the roles of the function, the dead-letter store and the replay")
+	require.Equal(t, 8, applied, "the roles of the function, the dead-letter store, the replay and the prune")
 	require.Eventually(t, func() bool {
 		_, err := c.Resource(Admin, "kubernaut.ai", "v1alpha1", "remediationrequests").List(t.Context(), metav1.ListOptions{})
 		return err == nil

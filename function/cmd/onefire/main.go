@@ -1,5 +1,5 @@
 // Command onefire hosts the function with the Functions Framework, or, with
-// arguments, explains what it would do.
+// arguments, explains what it would do, or deletes what is old.
 //
 // On SIGTERM or SIGINT it answers what is under way, at most 30 s, and ends.
 package main

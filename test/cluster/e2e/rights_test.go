@@ -58,6 +58,7 @@ func TestServiceAccountsMayDoWhatTheyNeedAndNothingElse(t *testing.T) {
 		"onefire":             {"create events", "create remediationrequests", "delete remediationrequests", "get remediationrequests", "list remediationrequests", "patch remediationrequests/status"},
 		"onefire-deadletters": {"create configmaps", "get configmaps", "list configmaps"},
 		"onefire-replay":      {"delete configmaps", "get configmaps", "list configmaps"},
+		"onefire-prune":       {"delete configmaps", "delete remediationrequests", "list configmaps", "list remediationrequests"},
 		"onefire-source":      nil,
 	} {
 		kube, _ := w.as(account)

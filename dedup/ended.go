@@ -1,0 +1,189 @@
+package dedup
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+)
+
+// ErrTooLarge means that the answer to a List has more bytes than its reader
+// takes.
+var ErrTooLarge = errTooLarge
+
+// Ended is an ended RemediationRequest of ours.
+type Ended struct {
+	Namespace, Name    string
+	Fingerprint, Phase string
+	// At is when the request ended, as far as the object tells.
+	At time.Time
+
+	uid             types.UID
+	resourceVersion string
+}
+
+// EndedPage is what one page of a List showed.
+type EndedPage struct {
+	// Old are the requests that may be deleted, in the order of the List.
+	Old []Ended
+	// Read is how many objects of ours the page had.
+	Read int
+	// Now is the API server's clock.
+	Now time.Time
+	// Next asks for the next page; empty after the last one.
+	Next string
+}
+
+// Past reads and deletes RemediationRequests that ended long ago.
+//
+// It is safe beside any number of handlers. It deletes less than the retention
+// that the explored schedules have (budget.Retain in schedule_test.go), which
+// deletes any ended object between any two calls of a handler. Each delete names
+// the revision that was read, so an object that changed meanwhile stays.
+type Past struct{ kube *kube }
+
+// OpenPast makes a [Past] of a client configuration, which is copied. It opens no
+// connection.
+func OpenPast(config *rest.Config) (*Past, error) {
+	k, err := connect(config)
+	return &Past{k}, err
+}
+
+// Page reads at most size objects of a namespace, or of all namespaces if it is
+// empty, and finds those that ended longer ago than ttl. It makes one call, which
+// it does not repeat.
+func (p *Past) Page(ctx context.Context, namespace string, ttl time.Duration, size int, next string) (EndedPage, error) {
+	// Our own clock, should a proxy on the way take the Date header off.
+	now := time.Now()
+	ctx = context.WithValue(ctx, dateKey{}, &now)
+	r := p.kube.request(p.kube.client.Get(), namespace).MaxRetries(0).
+		Param("labelSelector", managedByLabel+"="+managedBy).
+		Param("limit", strconv.Itoa(size)).Param("continue", next)
+	var body []byte
+	err := p.kube.now(ctx, r, func(answer io.Reader) (err error) {
+		body, err = io.ReadAll(&bounded{answer, maxEndedPage})
+		return err
+	})
+	if err != nil {
+		return EndedPage{}, err
+	}
+	var all struct {
+		Kind     string          `json:"kind"`
+		Metadata metav1.ListMeta `json:"metadata"`
+		Items    []rawText       `json:"items"`
+	}
+	if err := decode(body, &all); err != nil {
+		return EndedPage{}, err
+	}
+	if !strings.HasSuffix(all.Kind, "List") {
+		return EndedPage{}, fmt.Errorf("the API server's answer to a List is a %q", all.Kind)
+	}
+	page := EndedPage{Read: len(all.Items), Now: now, Next: all.Metadata.Continue}
+	for _, text := range all.Items {
+		var w wireObject
+		var e wireEnd
+		if err := decode([]byte(text), &w); err != nil {
+			return EndedPage{}, err
+		}
+		if err := decode([]byte(text), &e); err != nil {
+			return EndedPage{}, err
+		}
+		if o := w.observe(); o.prunable(e.times(o), now, ttl) {
+			page.Old = append(page.Old, Ended{
+				Namespace: e.Metadata.Namespace, Name: o.name, Fingerprint: o.fingerprint, Phase: o.phase,
+				At: e.times(o).ended, uid: o.uid, resourceVersion: o.resourceVersion,
+			})
+		}
+	}
+	return page, nil
+}
+
+// Delete deletes a request in the revision that was read, or fails with a
+// conflict. It makes one call, which it does not repeat.
+func (p *Past) Delete(ctx context.Context, e Ended) error {
+	text, err := json.Marshal(metav1.DeleteOptions{
+		TypeMeta:      metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
+		Preconditions: &metav1.Preconditions{UID: &e.uid, ResourceVersion: &e.resourceVersion},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding a deletion: %w", err)
+	}
+	return p.kube.now(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).MaxRetries(0).Name(e.Name).Body(text), discard)
+}
+
+// wireEnd is what else an object tells of its end.
+type wireEnd struct {
+	Metadata struct {
+		Namespace string `json:"namespace"`
+		// ManagedFields tell when each writer last wrote.
+		ManagedFields []struct {
+			Time string `json:"time"`
+		} `json:"managedFields"`
+	} `json:"metadata"`
+	Status struct {
+		// CompletedAt is what kubernaut writes in each terminal phase, and
+		// TimeoutTime what it writes in TimedOut as well.
+		CompletedAt string `json:"completedAt"`
+		TimeoutTime string `json:"timeoutTime"`
+		// RetentionExpiryTime is until when kubernaut keeps the object.
+		RetentionExpiryTime string `json:"retentionExpiryTime"`
+		Deduplication       struct {
+			LastResolvedAt string `json:"lastResolvedAt"`
+		} `json:"deduplication"`
+		Conditions []struct {
+			LastTransitionTime string `json:"lastTransitionTime"`
+		} `json:"conditions"`
+	} `json:"status"`
+}
+
+// endTimes are the times that decide how long an ended object stays.
+type endTimes struct {
+	// ended is when the object ended.
+	ended time.Time
+	// keptUntil is until when another controller keeps it.
+	keptUntil time.Time
+}
+
+// times reads when an object ended. That is the time of its phase, where a
+// controller says it: not every one does. Without it the newest time in the object
+// stands in. The API server itself notes the time of each write, so that one is not
+// too early where a controller writes nothing but the phase.
+func (e *wireEnd) times(o object) endTimes {
+	t := endTimes{ended: instant(e.Status.CompletedAt), keptUntil: instant(e.Status.RetentionExpiryTime)}
+	if o.phase == "TimedOut" {
+		t.ended = later(t.ended, instant(e.Status.TimeoutTime))
+	}
+	if t.ended.IsZero() {
+		t.ended = later(later(o.createdAt, o.lastSeen), later(o.lastResolved, instant(e.Status.Deduplication.LastResolvedAt)))
+		for _, c := range e.Status.Conditions {
+			t.ended = later(t.ended, instant(c.LastTransitionTime))
+		}
+		for _, f := range e.Metadata.ManagedFields {
+			t.ended = later(t.ended, instant(f.Time))
+		}
+	}
+	return t
+}
+
+// prunable tells whether an object may be deleted because it ended longer ago
+// than ttl. An object that asks for a person (ManualReviewRequired) stays for ever:
+// it asks that no other request is made until somebody has looked, and nothing in
+// it says whether anybody has.
+func (o object) prunable(t endTimes, now time.Time, ttl time.Duration) bool {
+	if !o.ours || o.deleting || !o.terminal() || t.ended.IsZero() {
+		return false
+	}
+	if _, quiet := o.quiet(now); quiet || t.keptUntil.After(now) {
+		return false
+	}
+	// An event that was counted here just now may be delivered again, and its key
+	// is on record here.
+	return now.Sub(t.ended) > ttl && now.Sub(later(o.createdAt, o.lastSeen)) > redelivered
+}
