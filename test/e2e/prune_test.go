@@ -36,7 +36,8 @@ func (w *world) prune(args []string, env ...string) (log []map[string]any, code 
 	command.Stderr = &problems
 	out, err := command.Output()
 	if err != nil {
-		require.IsType(w.t, &exec.ExitError{}, err)
+		var exit *exec.ExitError
+		require.ErrorAs(w.t, err, &exit)
 	}
 	for line := range strings.Lines(string(out)) {
 		var one map[string]any
