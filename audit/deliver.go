@@ -77,7 +77,7 @@ func (s *Sink) item(e Event) (*item, error) {
 		data, _ := json.Marshal(e.Data) // What is no JSON is in the error.
 		return nil, &RefusedError{Answer: err.Error(), Event: data}
 	}
-	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, doubt: e.Again && s.datastorage}
+	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, own: !e.Again, since: e.Since, doubt: e.Again && s.datastorage}
 	if it.doubt && !e.Since.IsZero() {
 		it.until = e.Since
 		if now := time.Now(); now.Before(it.until) { // Its clock is ahead of ours.
@@ -170,7 +170,7 @@ func (s *Sink) resolve(asking []*item) (absent []*item) {
 				s.back(it)
 			}
 		default:
-			it.doubt = false
+			it.doubt, it.asked = false, now
 			absent = append(absent, it)
 		}
 	}

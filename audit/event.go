@@ -17,11 +17,16 @@
 //   - asks DataStorage for the rows of an event's time, and looks for the event's id
 //     among them, before it sends an event again.
 //
+// Several processes can have the same event. The process that counted its alert sends
+// the audit events first: it alone does so in the seconds that follow (ownDelivery), and
+// without a question. The other processes wait until later (firstDelivery). After that,
+// each of them asks right before each post.
+//
 // Few doubles remain. DataStorage queues an event that it cannot store in time, and
 // answers 202. If that answer is lost, the row appears up to a minute later, or
 // later still: an event that is sent again before is stored twice. The same holds
-// for a process that is killed while DataStorage queues its event, and for two
-// processes that deliver the same event at the same moment.
+// for a process that is killed while DataStorage queues its event. And where one
+// process's post takes long, another process that asks meanwhile does not see its rows.
 package audit
 
 import (
@@ -69,9 +74,10 @@ type Event struct {
 	// "onefire/audit-id" of the signal_annotations in its event_data must be its
 	// [EventID].
 	Again bool
-	// Since is when the first delivery of what is sent again can have begun; zero
-	// where nobody knows. That delivery may be under way in another process: for
-	// firstDelivery it proves nothing that DataStorage has no such event.
+	// Since is when the decision was made, by the API server's clock; zero where nobody
+	// knows. The process that made it may be sending the event: for firstDelivery it
+	// proves nothing to others that DataStorage has no such event, and that process
+	// itself asks from ownDelivery on.
 	Since time.Time
 	// Span is the span that tries are noted on; may be nil.
 	Span trace.Span

@@ -42,13 +42,20 @@ const (
 	// when the client hangs up before, it stores the event a minute later.
 	singleTimeout = 10 * time.Second
 	batchTimeout  = 40 * time.Second
-	// firstDelivery is how long after its decision an audit event counts as being
-	// posted for the first time: until then what DataStorage does not show is not sent
-	// by another delivery of the same alert's event. A decision is posted when its
-	// event's other alerts are settled, mostly within a second, and clocks differ by
-	// less than one. Longer would hold up what a process left that was killed. Up to
-	// half of it more is drawn for each event.
+	// firstDelivery is how long after its decision an audit event is left to the process
+	// that made the decision: until then no other process sends what DataStorage does not
+	// show. A decision is posted when its event's other alerts are settled, mostly within a
+	// second. Longer would hold up the events of a process that was killed. Up to half of it
+	// more is drawn for each event.
 	firstDelivery = 10 * time.Second
+	// ownDelivery is how long after its decision the process that made it posts an
+	// audit event without asking DataStorage for it. It is shorter than firstDelivery by as
+	// much as clocks differ and a post takes.
+	ownDelivery = 8 * time.Second
+	// askedFor is how long an answer stands that DataStorage has no such event, while other
+	// processes may be posting it too. A batch that is refused and goes in parts is not
+	// asked for again with each part.
+	askedFor = time.Second
 	// askTimeout bounds one query of DataStorage, which has 10 s for it.
 	askTimeout = 12 * time.Second
 	// slowAnswer is from when on an answer means that the sink has too much to do.

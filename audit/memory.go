@@ -16,9 +16,10 @@ type memory struct{ memos *lru.Cache[uuid.UUID, memo] }
 type memo struct {
 	// accepted tells that the sink has it. If not, doubt tells that it may have it.
 	accepted, doubt bool
+	// own tells that this process made the event's decision.
+	own bool
 	// until is when a row that the sink does not show was never stored, but for
-	// what the sink keeps in a queue. It is zero where this process had the event
-	// first, and did not send it.
+	// what the sink keeps in a queue.
 	until time.Time
 }
 
@@ -32,7 +33,7 @@ func newMemory() (memory, error) {
 
 // left notes that an item's delivery ended and that the sink may not have it.
 func (m memory) left(it *item) {
-	m.memos.Add(it.id, memo{doubt: it.doubt, until: it.until})
+	m.memos.Add(it.id, memo{doubt: it.doubt, own: it.own, until: it.until})
 }
 
 func (m memory) accepted(id uuid.UUID) bool {

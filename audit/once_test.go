@@ -112,64 +112,6 @@ func TestAnotherProcessAsksBeforeItSends(t *testing.T) {
 	}
 }
 
-// An event that is delivered to two processes at once is counted by one of them. The
-// other one can ask before the first has posted, and before its post is a row.
-func TestWhatAnotherProcessMayBeSendingIsWaitedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := &store{t: t, took: 3 * time.Second}
-		events := entries(2)
-		seen := again(events)
-		for i := range seen {
-			seen[i].Since = time.Now().Add(-time.Second)
-		}
-		first, second := d.process(), d.process()
-		done := make(chan []error)
-		go func() {
-			pass(time.Second) // It still settles the event's other alerts.
-			done <- first.Deliver(t.Context(), events)
-		}()
-		short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		require.Equal(t, unavailable, verdictOf(second.Deliver(short, seen)[0]), "not settled, and not sent")
-		requireAll(t, <-done)
-		requireAll(t, second.Deliver(t.Context(), seen))
-		d.requireOnce(events)
-	})
-}
-
-// A process that ended before it sent anything is waited for as long, and one that
-// knows that it sent nothing is not.
-func TestWhatNobodySentIsSentInTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := &store{t: t}
-		seen := again(entries(2))
-		for i := range seen {
-			seen[i].Since = time.Now()
-		}
-		s := d.process()
-		deliver := func() error {
-			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
-			defer cancel()
-			return s.Deliver(ctx, seen)[0]
-		}
-		for deliver() != nil {
-			pass(time.Second)
-		}
-		require.WithinDuration(t, seen[0].Since.Add(firstDelivery), time.Now(), firstDelivery)
-		d.requireOnce(seen)
-
-		s, ended := d.process(), time.Now()
-		late, cancel := context.WithCancel(t.Context())
-		cancel()
-		mine := []Event{entry(7, base().Add(7*time.Microsecond))}
-		require.Error(t, s.Deliver(late, mine)[0])
-		mine = again(mine)
-		mine[0].Since = time.Now()
-		requireAll(t, s.Deliver(t.Context(), mine))
-		require.WithinDuration(t, ended, time.Now(), time.Second)
-	})
-}
-
 func TestATableThatIsLockedMakesNoDouble(t *testing.T) {
 	for _, lock := range []time.Duration{8 * time.Second, 20 * time.Second, 50 * time.Second} {
 		for _, patience := range []time.Duration{3 * time.Second, 25 * time.Second} {

@@ -34,10 +34,15 @@ type item struct {
 	first time.Time
 	tries int
 	last  error
+	// own tells that this process made the decision, and since is when; zero where
+	// nobody knows.
+	own   bool
+	since time.Time
 	// doubt tells that the sink may have it. The sink is asked, and an answer
-	// before until does not prove that it has it not.
-	doubt bool
-	until time.Time
+	// before until does not prove that it has it not. asked is when it last said
+	// that it has it not.
+	doubt        bool
+	until, asked time.Time
 	// after is when it may be tried again.
 	after time.Time
 	// most bounds its next batch; 0 for no other bound than maxBatch.
@@ -78,7 +83,9 @@ func (s *Sink) add(it *item) (*item, error) {
 		return nil, errFull
 	}
 	if known, ok := s.memory.memos.Get(it.id); ok {
-		it.doubt, it.until = it.doubt || known.doubt, known.until
+		it.own = it.own || known.own
+		// An event that this process decided on and did not send is nobody else's yet.
+		it.doubt, it.until = it.doubt && !known.own || known.doubt, known.until
 	}
 	if len(s.pending) > len(s.items)+maxFinished {
 		s.pending = slices.DeleteFunc(s.pending, func(it *item) bool { return it.finished })
@@ -178,6 +185,14 @@ func (s *Sink) dispatch() {
 	}
 }
 
+// suspect has the sink asked for an item if another process may have sent it by now.
+func (it *item) suspect(now time.Time) {
+	mine := it.own && (it.since.IsZero() || now.Before(it.since.Add(ownDelivery)))
+	if !mine && now.Sub(it.asked) > askedFor {
+		it.doubt = true
+	}
+}
+
 // refuseBefore ends the items whose callers do not wait until a time before which
 // nothing is sent.
 func (s *Sink) refuseBefore(held time.Time) {
@@ -208,6 +223,9 @@ func (s *Sink) pick(now time.Time) (job []*item, next time.Time) {
 		}
 		if it.finished {
 			continue // Nobody waits for it.
+		}
+		if s.datastorage {
+			it.suspect(now)
 		}
 		fits, second := most, it.event.Time().Unix()
 		if it.most > 0 {

@@ -87,3 +87,59 @@ func TestReadinessReadsARenewedToken(t *testing.T) {
 	s.token.forget()
 	require.ErrorContains(t, s.Ready(t.Context()), "is empty")
 }
+
+func TestDataStorageIsReadyWhenItTakesTheSchema(t *testing.T) {
+	problem := func(detail string) answer { return says(400, `{"type":"p","status":400,"detail":"`+detail+`"}`) }
+	for reason, row := range map[string]struct {
+		answer answer
+		says   string
+		again  bool
+	}{
+		"it refuses the time":                    {problem("audit event request failed validation"), "", false},
+		"it refuses the parent":                  {problem("parent event does not exist"), "", false},
+		"it refuses the schema":                  {problem("The request did not pass OpenAPI schema validation"), "AUDIT_SCHEMA", true},
+		"it refuses the schema, as v1.0 says it": {problem("request body has an error: doesn't match schema #/components/schemas/AuditEventRequest"), "AUDIT_SCHEMA", true},
+		"another one takes anything":             {status(201), "", false},
+		"403":                                    {status(403), "data-storage-client", true},
+		"401":                                    {status(401), "AUDIT_TOKEN_FILE", true},
+		"405":                                    {status(405), "AUDIT_SINK", true},
+		"429 says nothing":                       {status(429), "", true},
+		"503 says nothing":                       {status(503), "", true},
+		"a lost connection":                      {drop, "no answer", true},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			sink := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					says(200, `{"data":[]}`)(w, r)
+					return
+				}
+				row.answer(w, r)
+			})
+			s := open(t, Options{URL: sink.URL + "/audit/events", TokenFile: tokenFile(t, "t"), Trial: map[string]any{"version": "1.0"}})
+			for range 2 {
+				err := s.Ready(t.Context())
+				if row.says == "" {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, row.says)
+				}
+			}
+			var posts []received
+			for _, r := range sink.seen() {
+				if r.method == http.MethodPost {
+					require.JSONEq(t, `{"version":"1.0"}`, string(r.body))
+					require.Equal(t, "application/json Bearer t", r.header.Get("Content-Type")+" "+r.header.Get("Authorization"))
+					posts = append(posts, r)
+				}
+			}
+			require.Equal(t, row.again, len(posts) > 1, "asked until it is known")
+		})
+	}
+}
+
+func TestOnlyDataStorageIsAskedForTheSchema(t *testing.T) {
+	sink := serve(t, status(200))
+	require.NoError(t, open(t, Options{URL: sink.URL + "/broker", Trial: 1}).Ready(t.Context()))
+	require.Equal(t, http.MethodHead, sink.seen()[0].method)
+	require.Len(t, sink.seen(), 1)
+}

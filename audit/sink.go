@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +46,9 @@ type Options struct {
 	// system's.
 	CAFile  string
 	CACerts string
+	// Trial is the body of an event that DataStorage refuses even where it takes the
+	// schema of our events; nil for none. It tells readiness whether it does.
+	Trial any
 	// Extensions are set on every event.
 	Extensions map[string]string
 }
@@ -55,10 +59,14 @@ type Sink struct {
 	// datastorage tells whether the sink is DataStorage: it makes a row of each
 	// post, so it is asked before an event is sent a second time.
 	datastorage bool
-	client      *http.Client
-	extensions  map[string]string
-	token       token
-	memory      memory
+	// trial is posted until DataStorage has said that it takes the schema, which known
+	// tells.
+	trial      any
+	known      atomic.Bool
+	client     *http.Client
+	extensions map[string]string
+	token      token
+	memory     memory
 
 	// ctx is that of the posts, which outlive their callers. It ends when Close has
 	// waited long enough for those under way, which working counts.
@@ -101,6 +109,7 @@ func New(o Options) (*Sink, error) {
 	}
 	s := &Sink{
 		url:        o.URL,
+		trial:      o.Trial,
 		extensions: o.Extensions,
 		token:      token{file: o.TokenFile},
 		memory:     remembered,

@@ -43,6 +43,7 @@ type Config struct {
 	Severity         mapping.SeverityMode    `env:"SEVERITY" envDefault:"map"`
 	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
 	Scope            Selector                `env:"SCOPE"`
+	HistoryLimit     int                     `env:"HISTORY_LIMIT" envDefault:"10"`
 	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
 	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
 	Matchers         mapping.Matchers        `env:"MATCHERS"`
@@ -226,6 +227,9 @@ func (c *Config) validate() []string {
 	oneOf(wrong, "AUDIT_MODE", c.AuditMode, AuditRequired, AuditBestEffort)
 	oneOf(wrong, "KUBERNETES_EVENTS", c.KubernetesEvents, On, Off)
 	oneOf(wrong, "REPLY", c.Reply, ReplyNone, ReplySummary)
+	if c.HistoryLimit < 0 {
+		wrong("HISTORY_LIMIT: %d is negative (0 keeps all)", c.HistoryLimit)
+	}
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
 		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
 	}

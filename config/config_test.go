@@ -36,6 +36,7 @@ func defaults() Config {
 		Fingerprint:      mapping.ByAlert,
 		Target:           TargetLabels,
 		Severity:         mapping.SeverityMapped,
+		HistoryLimit:     10,
 		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor", "TestAlert"},
 		ClusterLabel:     "cluster",
 		IgnoreSeverities: []string{"none"},
@@ -92,6 +93,7 @@ func TestEveryVariable(t *testing.T) {
 		"IDENTITY_IGNORE_LABELS": {"build, zone,", func(c *Config) { c.IdentityIgnore = []string{"build", "zone"} }},
 		"CLUSTER_LABEL":          {"k8s_cluster", func(c *Config) { c.ClusterLabel = "k8s_cluster" }},
 		"CLUSTER_NAME":           {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
+		"HISTORY_LIMIT":          {"0", func(c *Config) { c.HistoryLimit = 0 }},
 		"SEVERITY":               {"raw", func(c *Config) { c.Severity = mapping.SeverityRaw }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}

@@ -33,6 +33,7 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"IDENTITY_IGNORE_LABELS": {"zone,build", "environment"},
 		"CLUSTER_LABEL":          {"", "environment"},
 		"CLUSTER_NAME":           {"", ""},
+		"HISTORY_LIMIT":          {"10", "default"},
 		"SEVERITY":               {"map", "default"},
 		"SEVERITY_MAP":           {"page=low", "environment"},
 		"SCOPE":                  {"managed=true", "environment"},

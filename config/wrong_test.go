@@ -25,6 +25,7 @@ var wrong = map[string]struct{ value, message string }{
 	"SEVERITY":              {"label", `"label" is not one of ["map" "raw"]`},
 	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
 	"SCOPE":                 {"managed true", `"managed true" is no label selector`},
+	"HISTORY_LIMIT":         {"-1", `-1 is negative`},
 	"MATCHERS":              {"team", `"team" are no matchers of the form`},
 	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},
 	"AUDIT_SCHEMA":          {"2027-01", `"2027-01" is not one of ["2026-01" "2026-08"]`},

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,7 +29,8 @@ var Resource = schema.GroupVersionResource{Group: "kubernaut.ai", Version: "v1al
 // apimachinery's api/errors.
 type api interface {
 	// list returns the objects that a selector names, linearizable: what was
-	// written before the call is in it. now is the API server's clock.
+	// written before the call is in it. Of a long past it returns what a decision
+	// can depend on: see keeper. now is the API server's clock.
 	list(ctx context.Context, namespace string, s selector) (objects []object, now time.Time, err error)
 	get(ctx context.Context, namespace, name string) (object, error)
 	create(ctx context.Context, namespace string, body map[string]any) (types.UID, error)
@@ -42,12 +47,19 @@ type api interface {
 type selector struct {
 	fingerprint string
 	labels      []string
+	// active leaves out, of one fingerprint, objects in a phase that is terminal.
+	active bool
 	// urgent waits for no place among the calls under way.
 	urgent bool
+	// keys are those that the caller wants to settle. Of a long past, the answer
+	// has the keys of ended objects only where they are among these.
+	keys []string
 }
 
 func (s selector) param() (name, value string) {
 	switch {
+	case s.active:
+		return "fieldSelector", "spec.signalFingerprint=" + s.fingerprint + notEnded
 	case s.fingerprint != "":
 		// A field selector, because labels can be changed.
 		return "fieldSelector", "spec.signalFingerprint=" + s.fingerprint
@@ -58,31 +70,41 @@ func (s selector) param() (name, value string) {
 	}
 }
 
-// limit bounds the answer, in bytes.
-func (s selector) limit() int64 {
-	if s.fingerprint == "" {
-		return maxSharedList
+// notEnded is the part of a field selector that leaves ended objects out.
+var notEnded = func() (selector string) {
+	for _, phase := range slices.Sorted(maps.Keys(terminalPhases)) {
+		selector += ",status.overallPhase!=" + phase
 	}
-	return maxList
-}
+	return selector
+}()
 
 // errTooLarge means that a List has more to say than is read of it.
 var errTooLarge = errors.New("the List is larger than its limit")
 
 // kube is the real API.
 type kube struct {
-	client rest.Interface
-	window *window
+	client  rest.Interface
+	window  *window
+	reading reading
+	// long are the subjects whose last List took several pages.
+	long *lru.Cache[subject, struct{}]
+	// noPhases is set where the CRD lets nobody select by phase.
+	noPhases atomic.Bool
+	// told is called with each past that is not kept whole.
+	told func(LongPast)
 }
 
 // connect makes an [api] of a client configuration. It opens no connection. The
 // configuration is copied: its rate limits are replaced by a window of calls
 // under way, which lets the API server's priority and fairness do its work.
 func connect(config *rest.Config) (*kube, error) {
-	k := &kube{window: newWindow(maxCalls)}
+	long, err := lru.New[subject, struct{}](maxMemos)
+	if err != nil {
+		return nil, fmt.Errorf("making the memory of long pasts: %w", err)
+	}
+	k := &kube{window: newWindow(maxCalls), reading: newReading(), long: long, told: func(LongPast) {}}
 	own := rest.CopyConfig(config)
 	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return observed{rt, k.window} })
-	var err error
 	k.client, err = client.New(own, "onefire", Resource.GroupVersion())
 	return k, err
 }
@@ -115,45 +137,36 @@ func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 // WrappedRoundTripper lets client-go find the transport that can cancel calls.
 func (o observed) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
 
-// do makes one call and gives its answer, if it is no longer than limit bytes.
-// client-go keeps to the Retry-After of an answer and tries again; meanwhile the
-// call keeps its place in the window.
-func (k *kube) do(ctx context.Context, r *rest.Request, limit int64) ([]byte, error) {
+// do makes one call and has its answer read. client-go keeps to the Retry-After of
+// an answer and tries again; meanwhile the call keeps its place in the window.
+func (k *kube) do(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
 	leave, err := k.window.enter(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer leave()
-	return k.now(ctx, r, limit)
+	return k.now(ctx, r, read)
 }
 
 // now makes a call without a place in the window.
-func (k *kube) now(ctx context.Context, r *rest.Request, limit int64) ([]byte, error) {
+func (k *kube) now(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	stream, err := r.Timeout(callTimeout).Stream(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer stream.Close()
-	body, err := io.ReadAll(io.LimitReader(stream, limit+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("reading the API server's answer: %w", err)
-	case int64(len(body)) > limit:
-		return nil, errTooLarge
-	}
-	return body, nil
+	return read(stream)
 }
 
 // one makes a call whose answer is an object.
-func (k *kube) one(ctx context.Context, r *rest.Request) (wireObject, error) {
-	var w wireObject
-	body, err := k.do(ctx, r, maxList)
-	if err != nil {
-		return w, err
-	}
-	return w, decode(body, &w)
+func (k *kube) one(ctx context.Context, r *rest.Request) (w wireObject, err error) {
+	err = k.do(ctx, r, func(answer io.Reader) error {
+		w, err = readObject(&bounded{answer, maxAnswer}, func(int) error { return nil })
+		return err
+	})
+	return w, err
 }
 
 // write makes a call whose answer need not repeat what it sent.
@@ -171,36 +184,6 @@ const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=
 
 func (k *kube) request(r *rest.Request, namespace string) *rest.Request {
 	return r.Namespace(namespace).Resource(Resource.Resource)
-}
-
-func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
-	// Our own clock, should a proxy on the way take the Date header off.
-	now := time.Now()
-	ctx = context.WithValue(ctx, dateKey{}, &now)
-	// Without a resourceVersion the answer is the most recent state.
-	call := k.do
-	if s.urgent {
-		call = k.now
-	}
-	body, err := call(ctx, k.request(k.client.Get(), namespace).Param(s.param()), s.limit())
-	if err != nil {
-		return nil, now, err
-	}
-	var all struct {
-		Kind  string       `json:"kind"`
-		Items []wireObject `json:"items"`
-	}
-	if err := decode(body, &all); err != nil {
-		return nil, now, err
-	}
-	if !strings.HasSuffix(all.Kind, "List") {
-		return nil, now, fmt.Errorf("the API server's answer to a List is a %q", all.Kind)
-	}
-	objects := make([]object, len(all.Items))
-	for i := range all.Items {
-		objects[i] = all.Items[i].observe()
-	}
-	return objects, now, nil
 }
 
 func (k *kube) get(ctx context.Context, namespace, name string) (object, error) {
@@ -226,8 +209,10 @@ func (k *kube) delete(ctx context.Context, namespace, name string, uid types.UID
 	if err != nil {
 		return fmt.Errorf("encoding a deletion: %w", err)
 	}
-	_, err = k.do(ctx, k.request(k.client.Delete(), namespace).Name(name).Body(text), maxList)
-	return err
+	return k.do(ctx, k.request(k.client.Delete(), namespace).Name(name).Body(text), func(answer io.Reader) error {
+		_, err := io.Copy(io.Discard, io.LimitReader(answer, maxAnswer)) // So that the connection is used again.
+		return err
+	})
 }
 
 // NamespaceNotFound is the code of a [RejectedError] for a namespace that does

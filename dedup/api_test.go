@@ -77,7 +77,7 @@ func (f *faulty) patchStatus(ctx context.Context, ns, name string, patch map[str
 
 func settle(t *testing.T, a api, keys ...string) ([]Outcome, error) {
 	t.Helper()
-	d, err := newDeduplicator(a, "alert")
+	d, err := newDeduplicator(a, Options{SignalType: "alert"})
 	require.NoError(t, err)
 	return d.Settle(t.Context(), mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}, keys, nil)
 }

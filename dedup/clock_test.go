@@ -50,7 +50,7 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 				w.WriteHeader(http.StatusInternalServerError) // What was asked for is all we want to know.
 			}))
 			defer server.Close()
-			d, err := New(&rest.Config{Host: server.URL}, "alert")
+			d, err := New(&rest.Config{Host: server.URL}, Options{SignalType: "alert"})
 			require.NoError(t, err)
 			_, err = d.Settle(t.Context(), s, []string{"k"}, nil)
 			require.Error(t, err)
@@ -67,7 +67,7 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 func TestARedeliveredEndSaysWhatTheFirstDeliverySaid(t *testing.T) {
 	s := newStore()
 	name := made(s, "a", "b")
-	d, err := newDeduplicator(s, "alert")
+	d, err := newDeduplicator(s, Options{SignalType: "alert"})
 	require.NoError(t, err)
 	for _, want := range []mapping.Reason{mapping.ResolvedPartly, mapping.ResolvedNothing} {
 		o, err := d.Resolve(t.Context(), []mapping.Signal{signalOf("-b")})

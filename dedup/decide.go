@@ -46,6 +46,8 @@ type past struct {
 	fresh types.UID
 	// held are the names that other fingerprints hold.
 	held map[string]bool
+	// sure are the objects that this handler has waited for: see [object.unsure].
+	sure map[types.UID]bool
 	now  time.Time
 }
 
@@ -56,7 +58,7 @@ func decide(fingerprint string, p past) verdict {
 	if survivor, twin, ok := twins(active, p.fresh); ok {
 		return verdict{action: heal, object: survivor, twin: twin}
 	}
-	if i := slices.IndexFunc(active, func(o object) bool { return o.unsure(p.now) }); i >= 0 {
+	if i := slices.IndexFunc(active, func(o object) bool { return !p.sure[o.uid] && o.unsure(p.now) }); i >= 0 {
 		return verdict{action: wait, object: active[i]}
 	}
 	missing := slices.DeleteFunc(slices.Clone(p.keys), func(key string) bool {

@@ -53,6 +53,7 @@
 //
 // Nothing here blocks longer than its context allows or holds a lock across a
 // call. A goroutine is started only for who waits together, and ends by the
-// latest deadline among them. Each fingerprint has at most one such settlement
+// latest deadline among them, and for a history that is too long (history.go), and
+// ends with [Deduplicator.Close]. Each fingerprint has at most one such settlement
 // under way, and each namespace one such List, unless that is stuck.
 package dedup

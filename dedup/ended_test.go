@@ -132,7 +132,7 @@ func TestAPageOfThePast(t *testing.T) {
 
 func TestAPageThatIsTooLargeIsNotRead(t *testing.T) {
 	p := pastOn(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"kind":"RemediationRequestList","items":[` + strings.Repeat(" ", maxPage) + `]}`))
+		_, _ = w.Write([]byte(`{"kind":"RemediationRequestList","items":[` + strings.Repeat(" ", maxEndedPage) + `]}`))
 	})
 	_, err := p.Page(t.Context(), "shop", week, 500, "")
 	require.ErrorIs(t, err, ErrTooLarge)

@@ -230,7 +230,7 @@ func TestAlertsThatAreSettledTogetherAreAllNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
 		slow := &counting{api: s, calls: map[string]int{}}
-		d, err := newDeduplicator(slow, "alert")
+		d, err := newDeduplicator(slow, Options{SignalType: "alert"})
 		require.NoError(t, err)
 		var all sync.WaitGroup
 		for _, keys := range [][]string{{"a"}, {"d", "b"}, {"c"}, {nextEvent}} {
@@ -260,7 +260,7 @@ func TestAMemoHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
 	s.complete(ended)
 	active := made(s, "x", "c")
 	s.now = s.now.Add(settledAge + time.Second)
-	d, err := newDeduplicator(s, "alert")
+	d, err := newDeduplicator(s, Options{SignalType: "alert"})
 	require.NoError(t, err)
 	_, err = d.Settle(t.Context(), signalOf(nextEvent), []string{nextEvent}, nil)
 	require.NoError(t, err)

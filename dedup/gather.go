@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // lister makes the Lists of handlers.
 type lister interface {
-	// list returns all objects of a fingerprint as they were at a moment after
-	// the call. now is the API server's clock.
-	list(ctx context.Context, namespace, fingerprint string) (objects []object, now time.Time, err error)
+	// list returns the objects of a fingerprint as they were at a moment after the
+	// call; keys are those that the caller wants to settle: see [api]. now is the API
+	// server's clock.
+	list(ctx context.Context, namespace, fingerprint string, keys []string) (objects []object, now time.Time, err error)
 }
 
 // gatherer is a lister that makes one List of many. An API server reads all of
@@ -33,17 +35,28 @@ type gatherer struct {
 	// crowded are the namespaces with too much in them that has no label, and
 	// empty those with nothing such, each until when that is believed.
 	crowded, empty map[string]time.Time
+	// long are the fingerprints that are too large for a List of several, by namespace
+	// and fingerprint.
+	long map[string]time.Time
+	// slow bounds their Lists under way.
+	slow *semaphore.Weighted
 }
 
 type space struct{ next *wave }
 
 // wave is a List of some fingerprints that are asked for together.
 type wave struct {
-	fingerprints map[string]bool
-	ctx          context.Context // the first one's, for what comes with it
-	deadline     time.Time
-	done         chan struct{}
+	wanted
+	ctx      context.Context // the first one's, for what comes with it
+	deadline time.Time
+	done     chan struct{}
 	listed
+}
+
+// wanted is what Lists are asked for: fingerprints, and the keys to settle on them.
+type wanted struct {
+	fingerprints map[string]bool
+	keys         []string
 }
 
 // listed is what Lists of several fingerprints came to.
@@ -56,26 +69,52 @@ type listed struct {
 }
 
 func newGatherer(a api) *gatherer {
-	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}}
+	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}, long: map[string]time.Time{}, slow: semaphore.NewWeighted(maxLong)}
 }
 
-func (g *gatherer) list(ctx context.Context, namespace, fingerprint string) ([]object, time.Time, error) {
-	w, first := g.join(ctx, namespace, fingerprint)
+func (g *gatherer) list(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if g.believe(g.long, namespace+"/"+fingerprint) {
+		return g.alone(ctx, namespace, fingerprint, keys)
+	}
+	w, first := g.join(ctx, namespace, fingerprint, keys)
 	if first {
 		g.run(ctx, namespace, w)
 	}
 	select {
 	case <-w.done:
 		joined(ctx, w.ctx, "list")
+		if errors.Is(w.errs[fingerprint], errTooLarge) {
+			return g.alone(ctx, namespace, fingerprint, keys)
+		}
+		g.note(namespace, fingerprint, w.objects[fingerprint])
 		return slices.Clone(w.objects[fingerprint]), w.now, cmp.Or(w.err, w.errs[fingerprint])
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()
 	}
 }
 
+// alone makes a List of one fingerprint. One with a long past keeps to itself for a
+// while: others would wait for it.
+func (g *gatherer) alone(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if err := g.slow.Acquire(ctx, 1); err != nil {
+		return nil, time.Time{}, fmt.Errorf("waiting for Lists of other long pasts: %w", err)
+	}
+	defer g.slow.Release(1)
+	objects, now, err := one(ctx, g.api, namespace, selector{fingerprint: fingerprint, keys: keys})
+	g.note(namespace, fingerprint, objects)
+	return objects, now, err
+}
+
+// note remembers that a past was long.
+func (g *gatherer) note(namespace, fingerprint string, past []object) {
+	if slices.ContainsFunc(past, func(o object) bool { return o.partial }) {
+		g.until(g.long, namespace+"/"+fingerprint, time.Now().Add(crowdedFor))
+	}
+}
+
 // join adds a fingerprint to the next wave. The first in a namespace without a
 // List under way runs its wave at once.
-func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *wave, first bool) {
+func (g *gatherer) join(ctx context.Context, namespace, fingerprint string, keys []string) (w *wave, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.spaces[namespace]
@@ -84,12 +123,13 @@ func (g *gatherer) join(ctx context.Context, namespace, fingerprint string) (w *
 		g.spaces[namespace] = s
 	}
 	if w = s.next; w == nil {
-		w = &wave{fingerprints: map[string]bool{}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+		w = &wave{wanted: wanted{fingerprints: map[string]bool{}}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
 	}
 	if !first {
 		s.next = w
 	}
 	w.fingerprints[fingerprint] = true
+	w.keys = append(w.keys, keys...)
 	w.deadline = later(w.deadline, deadline(ctx))
 	return w, first
 }
@@ -107,7 +147,7 @@ func (g *gatherer) run(ctx context.Context, namespace string, w *wave) {
 		late.Stop()
 		follow()
 	}()
-	w.listed = g.lists(ctx, namespace, w.fingerprints)
+	w.listed = g.lists(ctx, namespace, w.wanted)
 }
 
 // follow starts the wave that waits, in a goroutine that ends by the latest
@@ -129,16 +169,16 @@ func (g *gatherer) follow(namespace string) {
 }
 
 // lists makes Lists of all fingerprints, together where that is cheaper.
-func (g *gatherer) lists(ctx context.Context, namespace string, fingerprints map[string]bool) listed {
-	if len(fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
-		return each(ctx, g.api, namespace, fingerprints)
+func (g *gatherer) lists(ctx context.Context, namespace string, w wanted) listed {
+	if len(w.fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
+		return each(ctx, g.api, namespace, w)
 	}
 	begun, nobody := time.Now(), g.believe(g.empty, namespace)
-	all, others := together(ctx, g.api, namespace, fingerprints, !nobody)
+	all, others := together(ctx, g.api, namespace, w, !nobody)
 	switch {
 	case errors.Is(all.err, errTooLarge):
 		g.until(g.crowded, namespace, time.Now().Add(crowdedFor))
-		return each(ctx, g.api, namespace, fingerprints)
+		return each(ctx, g.api, namespace, w)
 	case all.err == nil && !nobody && others == 0:
 		g.until(g.empty, namespace, begun.Add(emptyFor))
 	}
@@ -175,14 +215,14 @@ func deadline(ctx context.Context) time.Time {
 func panicked(cause any) error { return fmt.Errorf("panic: %v\n%s", cause, debug.Stack()) }
 
 // each makes a List for each fingerprint; one that fails touches no other.
-func each(ctx context.Context, a api, namespace string, fingerprints map[string]bool) listed {
+func each(ctx context.Context, a api, namespace string, w wanted) listed {
 	var mu sync.Mutex
 	all := listed{objects: map[string][]object{}, errs: map[string]error{}}
 	var lists errgroup.Group
 	lists.SetLimit(maxLists)
-	for fingerprint := range fingerprints {
+	for fingerprint := range w.fingerprints {
 		lists.Go(func() error {
-			objects, now, err := one(ctx, a, namespace, fingerprint)
+			objects, now, err := one(ctx, a, namespace, selector{fingerprint: fingerprint, keys: w.keys})
 			mu.Lock()
 			defer mu.Unlock()
 			all.objects[fingerprint], all.errs[fingerprint] = objects, err
@@ -196,36 +236,45 @@ func each(ctx context.Context, a api, namespace string, fingerprints map[string]
 	return all
 }
 
-func one(ctx context.Context, a api, namespace, fingerprint string) (objects []object, now time.Time, err error) {
+func one(ctx context.Context, a api, namespace string, s selector) (objects []object, now time.Time, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = panicked(cause)
 		}
 	}()
-	return a.list(ctx, namespace, selector{fingerprint: fingerprint})
+	return a.list(ctx, namespace, s)
 }
 
 // together asks for the objects of all fingerprints by label, and then for those
 // that have no label because somebody else made them or took it off, if asked
 // to; it tells how many there are. In this order nothing is missed that loses its
-// label in between.
-func together(ctx context.Context, a api, namespace string, fingerprints map[string]bool, others bool) (all listed, unlabelled int) {
-	all.objects = map[string][]object{}
+// label in between. Where there is too much with some labels, each of their
+// fingerprints is to be asked for alone.
+func together(ctx context.Context, a api, namespace string, w wanted, others bool) (all listed, unlabelled int) {
+	all.objects, all.errs = map[string][]object{}, map[string]error{}
 	add := func(objects []object) {
 		for _, o := range objects {
 			same := func(other object) bool { return other.uid == o.uid }
-			if known := all.objects[o.fingerprint]; fingerprints[o.fingerprint] && !slices.ContainsFunc(known, same) {
+			if known := all.objects[o.fingerprint]; w.fingerprints[o.fingerprint] && !slices.ContainsFunc(known, same) {
 				all.objects[o.fingerprint] = append(known, o)
 			}
 		}
 	}
 	var labels []string
-	for fingerprint := range fingerprints {
+	for fingerprint := range w.fingerprints {
 		labels = append(labels, label(fingerprint))
 	}
 	slices.Sort(labels)
 	for some := range slices.Chunk(slices.Compact(labels), maxLabels) {
-		objects, now, err := labelled(ctx, a, namespace, some)
+		objects, now, err := a.list(ctx, namespace, selector{labels: some, keys: w.keys})
+		if errors.Is(err, errTooLarge) {
+			for fingerprint := range w.fingerprints {
+				if slices.Contains(some, label(fingerprint)) {
+					all.errs[fingerprint] = err
+				}
+			}
+			continue
+		}
 		if err != nil {
 			return listed{err: err}, 0
 		}
@@ -237,25 +286,10 @@ func together(ctx context.Context, a api, namespace string, fingerprints map[str
 	if !others {
 		return all, 0
 	}
-	objects, _, err := a.list(ctx, namespace, selector{})
+	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})
 	if err != nil {
 		return listed{err: err}, 0
 	}
 	add(objects)
 	return all, len(objects)
-}
-
-// labelled asks for the objects with one of the labels, in as many Lists as that
-// takes.
-func labelled(ctx context.Context, a api, namespace string, labels []string) ([]object, time.Time, error) {
-	objects, now, err := a.list(ctx, namespace, selector{labels: labels})
-	if half := len(labels) / 2; half > 0 && errors.Is(err, errTooLarge) {
-		if objects, now, err = labelled(ctx, a, namespace, labels[:half]); err != nil {
-			return nil, now, err
-		}
-		var rest []object
-		rest, _, err = labelled(ctx, a, namespace, labels[half:])
-		objects = append(objects, rest...)
-	}
-	return objects, now, err
 }

@@ -72,7 +72,7 @@ func ask(t *testing.T, g *gatherer, fingerprints []string, want []object) []erro
 	var all sync.WaitGroup
 	for i, fp := range fingerprints {
 		all.Go(func() {
-			objects, now, err := g.list(t.Context(), "ns", fp)
+			objects, now, err := g.list(t.Context(), "ns", fp, nil)
 			if errs[i] = err; err == nil {
 				require.Equal(t, []object{want[i]}, objects)
 				require.Equal(t, epoch, now)
@@ -147,14 +147,14 @@ func TestAListBeginsAfterAllWhoShareItAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &listing{}
 		g := newGatherer(l)
-		go func() { _, _, _ = g.list(t.Context(), "ns", digest("a")) }()
+		go func() { _, _, _ = g.list(t.Context(), "ns", digest("a"), nil) }()
 		pass(500 * time.Millisecond) // That List is under way.
 		synctest.Wait()
 		l.mu.Lock()
 		l.objects = []object{{uid: "late", fingerprint: digest("a"), ours: true}}
 		l.mu.Unlock()
 		begun := time.Now()
-		objects, _, err := g.list(t.Context(), "ns", digest("a"))
+		objects, _, err := g.list(t.Context(), "ns", digest("a"), nil)
 		require.NoError(t, err)
 		require.Len(t, objects, 1)
 		require.Equal(t, 1500*time.Millisecond, time.Since(begun), "it waited for the first, and for one of its own")
@@ -260,10 +260,10 @@ func TestAListThatIsStuckHoldsUpNobodyForLong(t *testing.T) {
 			return nil
 		}
 		g := newGatherer(&listing{objects: objects, fail: stuck})
-		go func() { _, _, _ = g.list(t.Context(), "ns", fingerprints[0]) }()
+		go func() { _, _, _ = g.list(t.Context(), "ns", fingerprints[0], nil) }()
 		synctest.Wait()
 		begun := time.Now()
-		_, _, err := g.list(t.Context(), "ns", fingerprints[1])
+		_, _, err := g.list(t.Context(), "ns", fingerprints[1], nil)
 		require.NoError(t, err)
 		require.Equal(t, maxLead+time.Second, time.Since(begun))
 		pass(2 * time.Hour)
@@ -296,7 +296,7 @@ func TestABusyNamespaceKeepsNoContexts(t *testing.T) {
 		g := newGatherer(l)
 		var all sync.WaitGroup
 		for range 100 {
-			all.Go(func() { _, _, _ = g.list(t.Context(), "ns", digest("a")) })
+			all.Go(func() { _, _, _ = g.list(t.Context(), "ns", digest("a"), nil) })
 			pass(900 * time.Millisecond) // Never idle.
 		}
 		all.Wait()
@@ -314,7 +314,7 @@ func TestWhoGivesUpHoldsUpNobody(t *testing.T) {
 		defer cancel()
 		for range 2 { // The one who makes the List, and one who waits for the next.
 			go func() {
-				_, _, err := g.list(hasty, "ns", fingerprints[0])
+				_, _, err := g.list(hasty, "ns", fingerprints[0], nil)
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 			}()
 			synctest.Wait()

@@ -17,6 +17,7 @@ type handler struct {
 	core
 	signal  mapping.Signal
 	signals map[string]mapping.Signal // of keys that are another alert's
+	keys    []string                  // to settle
 	subject subject
 	// objects are what the next decision sees; nil asks for a new List.
 	objects []object
@@ -28,10 +29,15 @@ type handler struct {
 	looked, hinted, unread bool
 	// memo says when and by which clock the last List was made.
 	memo memo
+	// ended is how many ended objects the last List of the whole past had.
+	ended int
 	// fresh is the UID of the object that this handler made.
 	fresh types.UID
 	// held are the names that other fingerprints hold.
 	held map[string]bool
+	// sure are the objects that it has waited for: nothing older than those can
+	// appear, whatever the clocks say.
+	sure map[types.UID]bool
 	// losses counts the rounds that other writers won; lost is set when they
 	// won the last one.
 	losses int
@@ -81,13 +87,35 @@ func (h *handler) look(ctx context.Context) error {
 // a common List could find it by.
 func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
 	listed := h.clock()
+	if h.ended >= h.many && h.fresh != "" && len(h.keys) == 1 {
+		objects, now, err = h.rivals(ctx)
+		if err != nil || objects != nil {
+			return objects, now, err
+		}
+	}
 	if h.losses > 0 {
-		objects, now, err = h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint})
+		objects, now, err = h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint, keys: h.keys})
 	} else {
-		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint)
+		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint, h.keys)
 	}
 	h.memo = memo{listed: listed, skew: now.Sub(h.clock())}
+	_, terminal := split(objects)
+	h.ended = len(terminal)
 	return objects, now, err
+}
+
+// rivals looks after a create for the active objects alone, where the past was long:
+// it has been read before, and a twin is active. While the handler's own object is
+// among them, its key is on record there, whatever ended ones say; a settlement of
+// more keys must know those. Otherwise rivals returns nothing: all must be read.
+func (h *handler) rivals(ctx context.Context) ([]object, time.Time, error) {
+	objects, now, err := h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint, active: true, keys: h.keys})
+	own := func(o object) bool { return o.uid == h.fresh && !o.terminal() }
+	if err != nil || !slices.ContainsFunc(objects, own) {
+		return nil, now, err
+	}
+	h.memo = memo{} // It is not the whole past.
+	return objects, now, nil
 }
 
 // act makes the one change that a verdict asks for. Unless that settled all
@@ -97,8 +125,8 @@ func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	case heal:
 		return h.heal(ctx, v)
 	case wait:
-		h.objects = nil
-		return h.settles(ctx, v.object.createdAt.Add(lateSettles).Sub(h.now))
+		h.objects, h.sure[v.object.uid] = nil, true
+		return h.settles(ctx, min(lateSettles, v.object.createdAt.Add(lateSettles).Sub(h.now)))
 	}
 	for _, key := range open {
 		if o, m, ok := recorded(h.objects, key); ok {

@@ -3,6 +3,7 @@
 package dedup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,10 @@ type means struct {
 	Replicas int `json:"replicas,omitempty"`
 	// Doubtful ones read what they remember before they patch it.
 	Doubtful bool `json:"doubtful,omitempty"`
+	// History is the limit of the history; 0 is none.
+	History int `json:"history,omitempty"`
+	// Apart has a look after a create ask for active objects alone.
+	Apart bool `json:"apart,omitempty"`
 }
 
 // handlers are all progresses that were met, by what tells them apart.
@@ -93,7 +98,7 @@ func (hs handlers) proceed(p *progress, by means, a answer) transition {
 
 func (hs handlers) reach(event string, by means, answers []answer) transition {
 	p, remembers := rerun(event, by, answers)
-	text := fmt.Sprint(by) + p.text(by.Gathered)
+	text := fmt.Sprint(by) + p.text(by)
 	if known, ok := hs[text]; ok {
 		if known.call != p.call {
 			panic(fmt.Sprintf("what %s forgets decides between %q and %q", event, known.call, p.call))
@@ -108,7 +113,7 @@ func (hs handlers) reach(event string, by means, answers []answer) transition {
 // text is all that the rest of a handler's work depends on. One that has ended
 // knows how it ended. One of a single key keeps nothing of what it saw before a
 // List, but that it made an object and that names were taken.
-func (p *progress) text(gathered bool) string {
+func (p *progress) text(by means) string {
 	if p.call == "" {
 		return fmt.Sprint(p.event, " ended ", p.outcomes, p.err)
 	}
@@ -126,11 +131,16 @@ func (p *progress) text(gathered bool) string {
 	fmt.Fprint(&b, p.event)
 	lost := false
 	for i, a := range p.answers {
+		// The history is shortened by what a handler saw before it made an object.
+		before := func(i int) bool { return i < len(p.answers) && strings.HasPrefix(p.answers[i].call, "create") }
+		if by.History > 0 && i < last && strings.HasPrefix(a.call, list) && (before(i+1) || before(i+2)) {
+			fmt.Fprint(&b, "\n", a.call, " ", a.text)
+		}
 		if i >= last || strings.HasPrefix(a.call, "create") || strings.HasPrefix(a.call, "get") {
 			fmt.Fprint(&b, "\n", a.call, " ", a.text)
 		}
 		// After a lost round a List is not gathered.
-		lost = lost || gathered && i < last && a.err != nil
+		lost = lost || by.Gathered && i < last && a.err != nil
 	}
 	if lost {
 		b.WriteString("\nlost")
@@ -141,11 +151,15 @@ func (p *progress) text(gathered bool) string {
 // rerun runs the real protocol for as long as there are answers. It also returns
 // what is remembered because of the last one.
 func rerun(event string, by means, answers []answer) (*progress, *memo) {
-	s := &script{answers: answers, doubts: by.Doubtful}
+	s := &script{answers: answers, doubts: by.Doubtful, history: by.History}
 	c := core{
 		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
-		pause: func(context.Context, int) error { return nil }, settles: s.settles,
+		pause: func(context.Context, int) error { return nil }, settles: s.settles, shorten: s.shorten,
 		clock: func() time.Time { return epoch },
+		many:  1000,
+	}
+	if by.Apart {
+		c.many = 1
 	}
 	if by.Gathered {
 		c.lists = gathered{s, by.Blind}
@@ -177,8 +191,8 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 // alone and gathered are the ways to make a List.
 type alone struct{ api }
 
-func (a alone) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	return a.api.list(ctx, ns, selector{fingerprint: fp})
+func (a alone) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	return a.api.list(ctx, ns, selector{fingerprint: fp, keys: keys})
 }
 
 type gathered struct {
@@ -186,9 +200,9 @@ type gathered struct {
 	blind bool
 }
 
-func (g gathered) list(ctx context.Context, ns, fp string) ([]object, time.Time, error) {
-	all, _ := together(ctx, g.api, ns, map[string]bool{fp: true}, !g.blind)
-	return all.objects[fp], all.now, all.err
+func (g gathered) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	all, _ := together(ctx, g.api, ns, wanted{map[string]bool{fp: true}, keys}, !g.blind)
+	return all.objects[fp], all.now, cmp.Or(all.err, all.errs[fp])
 }
 
 // forgetful is a memory that keeps nothing.
@@ -208,6 +222,7 @@ type script struct {
 	make      func(*store) answer
 	remembers *memo
 	doubts    bool
+	history   int
 }
 
 func (s *script) answer(call string, make func(*store) answer) answer {
@@ -227,13 +242,19 @@ const (
 	list         = "list"
 	listLabelled = "list labelled"
 	listOthers   = "list others"
+	listActive   = "list active"
 	recall       = "recall"
 	waiting      = "wait"
 )
 
+// outdated comes before the name of an object that is deleted for the history's sake.
+const outdated = "outdated "
+
 func (s *script) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
 	call := list
 	switch {
+	case by.active:
+		call = listActive
 	case by.labels != nil:
 		call = listLabelled
 	case by.fingerprint == "":
@@ -253,6 +274,14 @@ func (s *script) settles(_ context.Context, after time.Duration) error {
 		st.now = st.now.Add(after)
 		return answered(st, nil)
 	}).err
+}
+
+// shorten deletes at once what the history does behind the handler's back. A fault is
+// its own affair.
+func (s *script) shorten(ctx context.Context, ns string, past []object, now time.Time) {
+	for _, o := range surplus(past, s.history, now) {
+		s.answer(outdated+o.name, func(st *store) answer { return answered(st, st.delete(ctx, ns, o.name, o.uid, o.resourceVersion)) })
+	}
 }
 
 func (s *script) get(ctx context.Context, ns, name string) (object, error) {

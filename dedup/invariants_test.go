@@ -63,12 +63,35 @@ func (r *run) checkWrite(p *progress) error {
 	return nil
 }
 
+// checkOutdated judges an object that was deleted because the past was too long: as
+// many as the limit came after it, and one of them ended. Others may have deleted some
+// of those since.
+func (r *run) checkOutdated(o object) error {
+	newer, ended := map[types.UID]bool{}, false
+	see := func(other object, gone bool) {
+		if other.fingerprint == o.fingerprint && other.ours && other.uid != o.uid && !other.createdAt.Before(o.createdAt) {
+			newer[other.uid] = true
+			ended = ended || gone || !active(other)
+		}
+	}
+	for _, other := range r.all() {
+		see(other, false)
+	}
+	for _, other := range r.deleted {
+		see(other.object, true)
+	}
+	if active(o) || !o.ours || asksForQuiet(o, r.now) || len(newer) < r.History || !ended {
+		return fmt.Errorf("I1: %s was deleted as outdated, of a limit of %d with %d newer ones", o.name, r.History, len(newer))
+	}
+	return nil
+}
+
 // sawLast is what a handler's last List showed, and an object as it last saw it.
 func sawLast(answers []answer, name string) (saw []object, target object, now time.Time) {
 	for _, a := range answers {
 		switch {
 		case a.err != nil:
-		case a.call == list || a.call == listLabelled || a.call == recall:
+		case a.call == list || a.call == listActive || a.call == listLabelled || a.call == recall:
 			saw, now = a.seen, a.now
 		case a.call == listOthers:
 			// What both Lists show counts as the first one showed it.

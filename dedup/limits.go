@@ -42,6 +42,15 @@ const (
 	// lateSettles is the age at which nothing older than a late object can appear any
 	// more: its second has passed, and one for a List that began in it.
 	lateSettles = 2 * time.Second
+	// maxSurplus is how many ended objects are deleted after one was made: a long past
+	// that was there before the limit goes by and by.
+	maxSurplus = 32
+	// maxShortened is how many pasts are shortened at a time. They take calls that
+	// alerts could have.
+	maxShortened = 4
+	// shortenTimeout bounds that for one past: [maxSurplus] deletions of a slow API
+	// server.
+	shortenTimeout = 20 * time.Second
 	// maxLooks bounds the attempts to look after a create.
 	maxLooks = 4
 	// minPause and maxPause bound the wait after a lost round. The shortest
@@ -70,15 +79,47 @@ const (
 	// maxLabels is how many fingerprints one List asks for: 4 KiB of URL, half
 	// of what proxies take.
 	maxLabels = 256
-	// maxList and maxSharedList bound the answers to a List, in bytes: thousands
-	// of objects of one fingerprint; and so much of what others made that it is
-	// cheaper to ask for each fingerprint alone.
-	maxList       = 32 << 20
+	// maxList is how much of the answer to a fingerprint's List is read before it is
+	// asked for in pages instead, in bytes: thousands of objects as most are. maxPage
+	// bounds a page: pageSize objects as large as they can be. Nothing is held but a
+	// window, so these bound the time that an answer may take.
+	maxList = 32 << 20
+	maxPage = 4 << 30
+	// maxSharedList bounds the answers to a List of several fingerprints, in bytes:
+	// so much of what others made that it is cheaper to ask for each alone.
 	maxSharedList = 4 << 20
-	// maxPage bounds the answer to one page of a List of ended objects, in bytes: the
-	// reader asks for a smaller page where it has more. No object has so much, since
-	// etcd takes 1.5 MiB at most.
-	maxPage = 8 << 20
+	// pageSize is how many objects a page has, and maxPagings how often reading in
+	// pages begins: the API server forgets the state that a first page showed after
+	// five minutes, or sooner where it is short of memory.
+	pageSize   = 500
+	maxPagings = 3
+	// maxAnswer bounds an answer that is one object, in bytes: etcd takes no object
+	// above 1.5 MiB, and each of its bytes can take six in JSON.
+	maxAnswer = 9 << 20
+	// maxPast is how many objects, and keys of ended ones, a past may have and be
+	// kept whole: no longer one is remembered. maxEnded is how many ended objects are
+	// kept of a longer one: more than a fingerprint can have within the second that
+	// creation times cannot tell apart.
+	maxPast  = maxMemoKeys
+	maxEnded = 128
+	// manyEnded is from how many ended objects on a look after a create leaves them out.
+	// Fewer cost less than what is lost when that look shares no List with others.
+	manyEnded = 16
+	// maxLong bounds the Lists of long pasts under way at once. Each can take seconds:
+	// all of them at once would all come too late, and again with each redelivery.
+	maxLong = 4
+	// maxReading bounds what all Lists under way hold of their answers, in bytes. Each
+	// begins with listMemory: its window, an object without its payload, and a short
+	// past. One that needs more, and finds that others have it, begins again with
+	// longMemory: a long past as it is kept.
+	maxReading = 24 << 20
+	listMemory = 128 << 10
+	longMemory = 1 << 20
+	// scanWindow is how much of an answer is read at once, in bytes.
+	scanWindow = 32 << 10
+	// maxEndedPage bounds a page of what prune reads, which is held whole, in bytes: a
+	// reader asks for a smaller page where it has more. One object fits (maxAnswer).
+	maxEndedPage = 10 << 20
 	// redelivered is how long an event may be delivered again after it was counted.
 	// The Broker tries for a quarter of an hour at most.
 	redelivered = time.Hour

@@ -127,7 +127,8 @@ func (h *handler) remember(past []object, changed object) {
 	for _, o := range past {
 		keys += len(o.events)
 	}
-	large := keys > maxMemoKeys || changed.texts() > maxMemoText
+	large := keys > maxMemoKeys || changed.texts() > maxMemoText ||
+		slices.ContainsFunc(past, func(o object) bool { return o.partial })
 	if !settled || others || !changed.ours || changed.terminal() || changed.resourceVersion == "" || large {
 		return
 	}

@@ -17,6 +17,8 @@ const (
 	managedByLabel = "app.kubernetes.io/managed-by"
 	componentLabel = "app.kubernetes.io/component"
 	managedBy      = "onefire"
+	// ownPrefix begins the names of our labels and annotations.
+	ownPrefix = "onefire/"
 	// fingerprintLabel holds the start of the fingerprint, by which one List can
 	// ask for several. The whole of it is in the spec, which decides.
 	fingerprintLabel = "onefire/fingerprint"
@@ -76,6 +78,8 @@ type object struct {
 	// old tells that some of the record is in the form of an earlier version, and
 	// hidden that people see another one in status.deduplication.
 	old, hidden bool
+	// partial tells that the past it is of is not here whole: see keeper.
+	partial bool
 }
 
 // terminal tells whether a new object may follow this one.

@@ -75,12 +75,12 @@ func TestNamesFollowFromThePast(t *testing.T) {
 	first := nameAfter(object{}, fingerprint, epoch, nil)
 	require.Regexp(t, `^rr-`+fingerprint[:12]+`-[0-9a-f]{8}$`, first)
 	require.NotEqual(t, first, nameAfter(object{}, fingerprint, epoch, map[string]bool{first: true}), "a name that another fingerprint holds is salted")
-	require.Equal(t, first, nameAfter(object{}, fingerprint, epoch.Add(999*time.Millisecond), nil), "all who look in one second choose one name")
-	require.NotEqual(t, first, nameAfter(object{}, fingerprint, epoch.Add(time.Second), nil), "it does not come again when its object was deleted")
+	require.Equal(t, first, nameAfter(object{}, fingerprint, epoch.Add(nameSpan-time.Nanosecond), nil), "all who look in one span choose one name")
+	require.NotEqual(t, first, nameAfter(object{}, fingerprint, epoch.Add(nameSpan), nil), "it does not come again when its object was deleted")
 	before := object{uid: "before"}
 	after := nameAfter(before, fingerprint, epoch, nil)
 	require.NotEqual(t, first, after)
-	require.NotEqual(t, after, nameAfter(before, fingerprint, epoch.Add(time.Second), nil), "nor where only the newest was deleted")
+	require.NotEqual(t, after, nameAfter(before, fingerprint, epoch.Add(nameSpan), nil), "nor where only the newest was deleted")
 
 	// Objects that were made one after the other within one second: whatever
 	// their names' order, the last one made is found, and the next name is new.

@@ -71,8 +71,9 @@ func (o object) withKeys(keys []string, said []statement, now time.Time) (made m
 
 // withTwin is an object with a twin's record added: the same where it has all of it
 // already. Keys keep the counts that they were answered with, but for one that
-// nobody was told of: the key that made the twin, where that is this handler's own,
-// fresh one, or where nobody who saw it can have missed the object, which is older.
+// nobody was told of: the key that made the twin. Who saw that saw the older object
+// too. One of others can have come later, so there it is only a handler's own, fresh
+// twin that nobody was told of.
 func (o object) withTwin(twin object, own types.UID) object {
 	changed := o
 	changed.folds = o.absorb(twin)
@@ -93,7 +94,7 @@ func (o object) withTwin(twin object, own types.UID) object {
 	changed.count = plus(o.count, gain)
 	changed.lastSeen = later(later(o.lastSeen, o.createdAt), later(twin.lastSeen, twin.createdAt))
 	for i, key := range newestFirst(fresh) {
-		if fresh[key].count == 1 && (twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late())) {
+		if fresh[key].count == 1 && (twin.uid == own || o.ours) {
 			fresh[key] = markAt(plus(o.count, int32(len(fresh)-i)), changed.lastSeen)
 		}
 	}

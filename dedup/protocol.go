@@ -21,6 +21,7 @@ var ErrContended = errors.New("other writers changed the object in every round")
 type Deduplicator struct {
 	core
 	*sharing
+	history *history
 }
 
 // core is the protocol.
@@ -32,25 +33,54 @@ type core struct {
 	pause      func(ctx context.Context, losses int) error
 	settles    func(ctx context.Context, after time.Duration) error
 	clock      func() time.Time
+	// shorten is told of each past that an object was just made on.
+	shorten func(ctx context.Context, namespace string, past []object, now time.Time)
+	// many is from how many ended objects on a look after a create leaves them out.
+	many int
+}
+
+// Options are what a Deduplicator does.
+type Options struct {
+	// SignalType goes into the objects that it makes.
+	SignalType string
+	// HistoryLimit is how many ended objects of a fingerprint are kept when another
+	// one was made; 0 keeps all.
+	HistoryLimit int
+	// Deleted is told of each object that was deleted because of the limit; it may
+	// be nil.
+	Deleted func(namespace, name string)
+	// LongPast is called with each List of a fingerprint that has more objects than
+	// are kept of it; it may be nil.
+	LongPast func(LongPast)
 }
 
 // New makes a Deduplicator of a client configuration, which it copies. It opens
-// no connection. signalType goes into the objects that it makes.
-func New(config *rest.Config, signalType string) (*Deduplicator, error) {
+// no connection.
+func New(config *rest.Config, o Options) (*Deduplicator, error) {
 	k, err := connect(config)
 	if err != nil {
 		return nil, err
 	}
-	return newDeduplicator(k, signalType)
+	if o.LongPast != nil {
+		k.told = o.LongPast
+	}
+	return newDeduplicator(k, o)
 }
 
-func newDeduplicator(a api, signalType string) (*Deduplicator, error) {
+// Close ends what goes on behind the calls. Call it when none is under way any more.
+func (d *Deduplicator) Close() { d.history.close() }
+
+func newDeduplicator(a api, o Options) (*Deduplicator, error) {
 	m, err := newRecent()
 	if err != nil {
 		return nil, err
 	}
-	c := core{api: a, lists: newGatherer(a), memory: m, signalType: signalType, pause: pause, settles: sleep, clock: time.Now}
-	return &Deduplicator{core: c, sharing: newSharing(c.settle)}, nil
+	past := newHistory(a, o.HistoryLimit, o.Deleted)
+	c := core{
+		api: a, lists: newGatherer(a), memory: m, signalType: o.SignalType,
+		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, many: manyEnded,
+	}
+	return &Deduplicator{core: c, sharing: newSharing(c.settle), history: past}, nil
 }
 
 // Outcome is what became of one key.
@@ -83,26 +113,33 @@ func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []stri
 func (c core) handler(s mapping.Signal) handler {
 	return handler{
 		core: c, signal: s, subject: subject{s.Namespace, s.Fingerprint},
-		done: map[string]Outcome{}, held: map[string]bool{}, reasons: map[string]mapping.Reason{},
+		done: map[string]Outcome{}, held: map[string]bool{}, sure: map[types.UID]bool{}, reasons: map[string]mapping.Reason{},
 	}
 }
 
 // settle settles keys by themselves.
 func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	h := c.handler(s)
-	h.signals = signals
+	h.signals, h.keys = signals, keys
+	var before []object // what there was before this handler made an object
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {
+			if h.fresh != "" {
+				c.shorten(ctx, s.Namespace, before, h.now)
+			}
 			return h.outcomes(keys), nil
 		}
 		if err := h.look(ctx); err != nil {
 			return nil, err
 		}
-		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, now: h.now})
+		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, sure: h.sure, now: h.now})
 		if h.hinted && v.reason != mapping.Active {
 			h.giveUp() // Only a count on our active object is verified by its write.
 			continue
+		}
+		if v.action == create {
+			before = h.objects
 		}
 		if err := h.act(ctx, v, open); err != nil {
 			return nil, err

@@ -76,9 +76,21 @@ var setups = map[string]func(*store){
 	},
 	"mislabelled": func(s *store) { s.relabel(made(s, "old"), "changed") },
 	"earlier":     func(s *store) { s.earlier(made(s, "old", "b")); s.now = s.now.Add(time.Hour) },
-	"pruning":     func(s *store) { s.prunes = true },
-	"forgetful":   func(s *store) { s.prunes, s.forgetful = true, true },
-	"finalizers":  func(s *store) { s.finalizers = true },
+	// More ended objects than a List keeps of a past.
+	"long": func(s *store) {
+		s.perSecond, s.long = 2, 1
+		old(s, 2)
+		made(s, "past", "then")
+		s.complete(s.all()[2].name)
+		old(s, 3)
+		s.now = s.now.Add(time.Hour)
+	},
+	"pruning":    func(s *store) { s.prunes = true },
+	"forgetful":  func(s *store) { s.prunes, s.forgetful = true, true },
+	"finalizers": func(s *store) { s.finalizers = true },
+	// More ended objects than a short history has.
+	"old":        func(s *store) { old(s, 3) },
+	"old-review": func(s *store) { s.review(old(s, 3)[0]) },
 }
 
 type named struct {
@@ -103,9 +115,15 @@ var scenarios = []named{
 	{"one that does so where things are remembered", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 2}, Budget: budget{Rewrite: 1, FailAfter: 1}}},
 	{"an object of an earlier version", scenario{Events: "b a -b", Setup: "earlier", Budget: budget{FailAfter: 1, Complete: 1}}},
 	{"first alerts at an edge", scenario{Events: "a b c", Budget: budget{Edge: 1}}},
-	{"first alerts at an edge, and a user deletes", scenario{Events: "a b", Budget: budget{Edge: 2, UserDelete: 1, FailAfter: 1}}},
+	{"first alerts at an edge, and a user deletes", scenario{Events: "a b", Budget: budget{Edge: 1, UserDelete: 1, FailAfter: 1}}},
 	{"recurrences at an edge, and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{Edge: 1, Retain: 1, Complete: 1}}},
 	{"one event at an edge", scenario{Events: "a a", Setup: "terminal", Budget: budget{Edge: 1, FailAfter: 1, Crash: 1}}},
+	{"a history", scenario{Events: "a b", Setup: "old", PerSecond: 1, means: means{History: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a history of one second", scenario{Events: "a b", Setup: "old", means: means{History: 1}, Budget: budget{Complete: 2}}},
+	{"a history, twice the same event, and a crash", scenario{Events: "a a b", Setup: "old", PerSecond: 2, means: means{History: 1}, Budget: budget{Complete: 1, Crash: 1}}},
+	{"a history with one that asks for quiet", scenario{Events: "a b", Setup: "old-review", PerSecond: 1, means: means{History: 1}, Budget: budget{Complete: 1, Review: 1, FailAfter: 1}}},
+	{"a history, retention and a foreign object", scenario{Events: "a b", Setup: "old", PerSecond: 1, means: means{History: 2}, Budget: budget{Complete: 1, Retain: 1, Foreign: 1}}},
+	{"a history that a user and finalizers shorten too", scenario{Events: "a b", Setup: "finalizers old", PerSecond: 1, means: means{History: 1}, Budget: budget{UserDelete: 1}}},
 	{"alerts of more kinds than an object names", scenario{Events: "a,b c", Setup: "crowded", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
 	{"alerts that are remembered", scenario{Events: "b c", Setup: "aged", means: means{Replicas: 1}, Budget: budget{FailAfter: 1}}},
 	{"an alert that ends and fires again", scenario{Events: "a -a a2", Budget: budget{FailAfter: 1}}},
@@ -186,6 +204,18 @@ var scenarios = []named{
 	{"memory and a foreign object", scenario{Events: "a b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Foreign: 1, Complete: 1}}},
 	{"memory and a resolved alert", scenario{Events: "a -a b", Setup: "aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
 	{"memory and gathered Lists", scenario{Events: "a b", Setup: "aged", means: means{Gathered: true, Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a long past", scenario{Events: "a b old0", Setup: "long", Budget: budget{FailAfter: 1, Retain: 1}}},
+	{"a long past and its keys", scenario{Events: "a,then old1 a", Setup: "long", Budget: budget{FailBefore: 1, Complete: 1}}},
+	{"a long past that is remembered", scenario{Events: "a then b", Setup: "long aged", means: means{Replicas: 1}, Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a long past and gathered Lists", scenario{Events: "a then", Setup: "long", means: means{Gathered: true}, Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"a long past and a review", scenario{Events: "a b old0", Setup: "long", Budget: budget{Complete: 1, Review: 1, Retain: 1}}},
+	{"a look for active objects alone", scenario{Events: "a b c", Setup: "terminal", means: means{Apart: true}, Budget: budget{Retain: 1}}},
+	{"a look for active objects alone, and a crash", scenario{Events: "a a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Retain: 1, Crash: 1}}},
+	{"a look for active objects alone, and completion", scenario{Events: "a a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1}}},
+	{"a look for active objects alone, of a long past", scenario{Events: "a old0 b", Setup: "long", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1}}},
+	{"a look for active objects alone, several keys", scenario{Events: "a,b b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1, FailAfter: 1}}},
+	{"a look for active objects alone, and a foreign one", scenario{Events: "a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Foreign: 1, Complete: 1, FailAfter: 1}}},
+	{"a look for active objects alone, and a user deletes", scenario{Events: "a b", Setup: "finalizers terminal", means: means{Apart: true, Replicas: 1}, Budget: budget{UserDelete: 1, Wait: 1, FailAfter: 1}}},
 	{"everything at once", scenario{Events: "a b a c", Setup: "terminal", Budget: budget{
 		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Rewrite: 1, Edge: 1, Wait: 1,
 	}}},
@@ -232,7 +262,7 @@ func drawn(t *rapid.T, setup string) scenario {
 		Setup:     rapid.SampledFrom([]string{setup, "finalizers " + setup, "pruning " + setup}).Draw(t, "setup"),
 		PerSecond: 1 + upTo(2, "perSecond"),
 		// Who changes a label hides the object from gathered Lists: a limit of the promise.
-		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful")},
+		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful"), History: upTo(2, "history")},
 		Budget: budget{
 			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
 			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),

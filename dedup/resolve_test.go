@@ -55,7 +55,7 @@ func TestAnObjectIsResolvedWhenAllOfItsAlertsAre(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			s := newStore()
-			d, err := newDeduplicator(s, "alert")
+			d, err := newDeduplicator(s, Options{SignalType: "alert"})
 			require.NoError(t, err)
 			for _, step := range timeline {
 				if isEnd(step.event) {
@@ -136,7 +136,7 @@ func TestAnObjectKnowsItsOwnAlert(t *testing.T) {
 			signal, err := mapping.Rules{Namespace: "ns"}.Signal(mapping.Alert{Labels: labels, Start: "x"}, epoch)
 			require.NoError(t, err)
 			s := newStore()
-			d, err := newDeduplicator(s, "alert")
+			d, err := newDeduplicator(s, Options{SignalType: "alert"})
 			require.NoError(t, err)
 			for _, key := range []string{"a", "b"} {
 				_, err = d.Settle(t.Context(), signal, []string{key}, nil)
@@ -154,7 +154,7 @@ func TestAnObjectKnowsItsOwnAlert(t *testing.T) {
 func TestAnEndOfARememberedObjectIsOneCall(t *testing.T) {
 	s := newStore()
 	counted := &counting{api: s, calls: map[string]int{}}
-	d, err := newDeduplicator(counted, "alert")
+	d, err := newDeduplicator(counted, Options{SignalType: "alert"})
 	require.NoError(t, err)
 	made(s, "a", "b")
 	s.now = s.now.Add(settledAge + time.Second)

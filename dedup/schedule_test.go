@@ -226,7 +226,14 @@ func comes(event string) step {
 // make makes the call that a delivery waits for.
 func (r *run) make(d delivery) answer {
 	r.at = d.replica
-	return d.make(r.store)
+	name, old := strings.CutPrefix(d.call, outdated)
+	o, was := r.seen[name]
+	a := d.make(r.store)
+	if old && was && a.err == nil {
+		r.broken = r.checkOutdated(o.object)
+		r.deleted = append(r.deleted, o)
+	}
+	return a
 }
 
 // proceed answers a handler's call. One that ends with a fault gets its event
@@ -242,7 +249,7 @@ func (r *run) proceed(i int, a answer) {
 		d.replica = (d.replica + 1) % max(1, r.Replicas)
 	case a.err == nil:
 		answers := append(slices.Clip(before.answers), a)
-		r.broken = cmp.Or(r.checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
+		r.broken = cmp.Or(r.broken, r.checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
 	}
 }
 

@@ -170,7 +170,7 @@ func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
 func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	s := newStore()
 	s.complete(made(s, "old"))
-	d, err := newDeduplicator(s, "alert")
+	d, err := newDeduplicator(s, Options{SignalType: "alert"})
 	require.NoError(t, err)
 	of := func(pod string) mapping.Signal {
 		own := signal
@@ -210,7 +210,7 @@ func TestAStormIsCountedExactlyInFewCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const deliveries = 500
 		counted := &counting{api: newStore(), calls: map[string]int{}}
-		d, err := newDeduplicator(counted, "alert")
+		d, err := newDeduplicator(counted, Options{SignalType: "alert"})
 		require.NoError(t, err)
 		told := make([]int32, deliveries)
 		var all sync.WaitGroup
@@ -269,7 +269,7 @@ func (c *counting) get(ctx context.Context, ns, name string) (object, error) {
 func TestAKnownRepeatIsOneCall(t *testing.T) {
 	s := newStore()
 	counted := &counting{api: s, calls: map[string]int{}}
-	d, err := newDeduplicator(counted, "alert")
+	d, err := newDeduplicator(counted, Options{SignalType: "alert"})
 	require.NoError(t, err)
 	settle := func(key string, want map[string]int) {
 		t.Helper()
@@ -300,7 +300,7 @@ func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 	counted := &counting{api: s, calls: map[string]int{}}
 	var replicas []*Deduplicator
 	for range 2 {
-		d, err := newDeduplicator(counted, "alert")
+		d, err := newDeduplicator(counted, Options{SignalType: "alert"})
 		require.NoError(t, err)
 		replicas = append(replicas, d)
 	}

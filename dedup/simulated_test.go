@@ -59,6 +59,8 @@ type store struct {
 	prunes, forgetful bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
+	// long, if it is not zero, is from how many objects on a past is not kept whole.
+	long int
 	// memos are what replicas remember; at is the one whose handler is next.
 	memos map[int]memo
 	at    int
@@ -116,17 +118,23 @@ func (s *store) drop(name string) {
 }
 
 func (s *store) list(_ context.Context, _ string, by selector) ([]object, time.Time, error) {
-	var out []object
+	out := newKeeper(by.keys, func(int) error { return nil })
+	if s.long > 0 {
+		out.most, out.newest = s.long, s.perSecond
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		o := s.seen[name]
 		switch {
+		case by.active && terminalPhases[o.phase]:
 		case by.fingerprint != "" && o.fingerprint == by.fingerprint,
 			by.fingerprint == "" && by.labels != nil && slices.Contains(by.labels, o.label),
 			by.fingerprint == "" && by.labels == nil && o.label == "":
-			out = append(out, o.object)
+			if err := out.add(o.object); err != nil {
+				panic(err)
+			}
 		}
 	}
-	return out, s.now, nil
+	return out.objects(), s.now, nil
 }
 
 func (s *store) get(_ context.Context, _, name string) (object, error) {
@@ -431,7 +439,7 @@ func signalsOf(keys []string) map[string]mapping.Signal {
 
 // made makes an object of ours, or counts on the active one.
 func made(s *store, keys ...string) (name string) {
-	d, err := newDeduplicator(s, "alert")
+	d, err := newDeduplicator(s, Options{SignalType: "alert"})
 	if err != nil {
 		panic(err)
 	}

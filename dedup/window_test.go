@@ -1,6 +1,7 @@
 package dedup
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -103,8 +104,9 @@ func TestARefusedCallWaitsAndShrinksTheWindow(t *testing.T) {
 func TestAnAnswerIsBounded(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"items":[],"kind":"RemediationRequestList","more":"`))
 		for range maxSharedList/1024 + 1 {
-			_, _ = w.Write(make([]byte, 1024))
+			_, _ = w.Write(bytes.Repeat([]byte("a"), 1024))
 		}
 	}))
 	defer server.Close()

@@ -110,6 +110,8 @@ func (f *fakeSink) Ready(context.Context) error {
 
 func (f *fakeSink) Close() {}
 
+func (f *fakeDedup) Close() {}
+
 // ids are the ids of the delivered events, as they would go out.
 func (f *fakeSink) ids() map[string]string {
 	f.mu.Lock()

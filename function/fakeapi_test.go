@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // fakeAPI is the part of a Kubernetes API server that keeps RemediationRequests.
@@ -31,7 +32,8 @@ func newFakeAPI() *fakeAPI { return &fakeAPI{objects: map[string]map[string]any{
 // answer is what the API server says.
 func answer(status int, body any, header ...string) *http.Response {
 	text, _ := json.Marshal(body)
-	h := http.Header{"Content-Type": {"application/json"}}
+	// Its clock stands, as that of the objects that it makes.
+	h := http.Header{"Content-Type": {"application/json"}, "Date": {noon.Format(http.TimeFormat)}}
 	for i := 0; i < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
 	}
@@ -94,7 +96,7 @@ func (f *fakeAPI) create(o map[string]any) *http.Response {
 	if f.objects[name] != nil {
 		return failure(http.StatusConflict, "AlreadyExists")
 	}
-	meta["uid"], meta["creationTimestamp"] = "uid-"+name, "2026-01-17T12:00:00Z"
+	meta["uid"], meta["creationTimestamp"] = "uid-"+name, noon.Format(time.RFC3339)
 	f.objects[name] = o
 	f.touch(o)
 	return answer(http.StatusCreated, o)

@@ -44,6 +44,7 @@ type deduplicator interface {
 	Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]dedup.Outcome, error)
 	Resolve(ctx context.Context, signals []mapping.Signal) ([]dedup.Outcome, error)
 	Ready(ctx context.Context, namespace string) error
+	Close()
 }
 
 // sink is what a function needs of [audit.Sink].
@@ -79,6 +80,8 @@ type parts struct {
 	// refusals are of those who may not send, faults of those who cannot be
 	// told.
 	refusals, faults refusals
+	// history tells of fingerprints with a long past.
+	history history
 	// cool ends the warming up; nil when there is none.
 	cool func()
 }
@@ -146,7 +149,13 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	}
 	watch := &calls{log: log}
 	client.Wrap(watch.wrap)
-	d, err := dedup.New(client, c.AuditSchema.SignalType())
+	var p *parts
+	d, err := dedup.New(client, dedup.Options{
+		SignalType:   c.AuditSchema.SignalType(),
+		HistoryLimit: c.HistoryLimit,
+		Deleted:      func(namespace, name string) { p.outdated(namespace, name) },
+		LongPast:     func(past dedup.LongPast) { p.longPast(past) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +168,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		TokenFile:  c.AuditTokenFile,
 		CAFile:     c.AuditCAFile,
 		CACerts:    c.CACerts,
+		Trial:      c.Rules().Trial(),
 		Extensions: c.Overrides.Extensions,
 	})
 	if err != nil {
@@ -179,7 +189,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		return nil, errors.Join(err, t.Stop(ctx))
 	}
 	watch.tracer, watch.metrics = tracing.Live(t.Tracer()), m
-	p := &parts{
+	p = &parts{
 		config:    c,
 		rules:     c.Rules(),
 		dedup:     d,
@@ -210,6 +220,7 @@ func (f *Function) Stop(ctx context.Context) error {
 		if p.cool != nil {
 			p.cool()
 		}
+		p.dedup.Close()
 		p.events.Close(ctx)
 		err = errors.Join(err, p.telemetry.Stop(ctx))
 		p.sink.Close()

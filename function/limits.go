@@ -61,6 +61,10 @@ const (
 	// stuckAfter is when a request under way means that the process is stuck:
 	// no bound above lets one last this long.
 	stuckAfter = 60 * time.Second
+	// historyPause is the least time between two lines in the log about the long past
+	// of one fingerprint, and maxHistories how many are remembered for that.
+	historyPause = time.Hour
+	maxHistories = 1024
 	// refusalPause is the least time between two lines in the log about senders
 	// that are not let in.
 	refusalPause = time.Second

@@ -31,8 +31,8 @@ var buckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 // metrics counts what is decided. Its attributes have few values: names,
 // namespaces and fingerprints of alerts are for the log.
 type metrics struct {
-	requests, alerts, audits, truncated, targets, unrecorded, kubernetesEvents metric.Int64Counter
-	durations, calls, deliveries                                               metric.Float64Histogram
+	requests, alerts, audits, truncated, targets, unrecorded, outdated, longPasts, kubernetesEvents metric.Int64Counter
+	durations, calls, deliveries                                                                    metric.Float64Histogram
 }
 
 func newMetrics(meter metric.Meter) (*metrics, error) {
@@ -46,7 +46,9 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		{&m.targets, "onefire.targets", "With TARGET=owner, targets by how they were found, each time that their alert's event is delivered."},
 		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
 		{&m.truncated, "onefire.truncated", "Alerts that Alertmanager left out, as each event says. They never arrive."},
+		{&m.outdated, "onefire.history.deleted", "Ended RemediationRequests that were deleted because HISTORY_LIMIT newer ones of their fingerprint are there."},
 		{&m.unrecorded, "onefire.unrecorded", "Patches of which the API server said that the CRD keeps no record: a redelivery counts again."},
+		{&m.longPasts, "onefire.history.long", "Lists of a fingerprint that has so many RemediationRequests that only the newest ended ones are kept of it."},
 		{&m.kubernetesEvents, "onefire.kubernetes.events", "Kubernetes Events by what became of them: written, known (the API server had it already), or left_out (too many, or it took none)."},
 	} {
 		var err error

@@ -40,7 +40,7 @@ func newTraced(t *testing.T) *traced {
 func (f *traced) deduplicator(watch *calls) *dedup.Deduplicator {
 	config := &rest.Config{Host: "http://api.test:6443", Transport: f.api}
 	config.Wrap(watch.wrap)
-	d, err := dedup.New(config, "prometheus")
+	d, err := dedup.New(config, dedup.Options{SignalType: "prometheus"})
 	require.NoError(f.t, err)
 	return d
 }

@@ -66,17 +66,19 @@ type Failure struct {
 
 // AuditRequest is DataStorage's AuditEventRequest, in either schema.
 type AuditRequest struct {
-	Version       string         `json:"version"`
-	EventType     string         `json:"event_type"`
-	Timestamp     time.Time      `json:"event_timestamp"`
-	Category      string         `json:"event_category"`
-	Action        string         `json:"event_action"`
-	Outcome       string         `json:"event_outcome"`
-	CorrelationID string         `json:"correlation_id"`
-	ActorType     string         `json:"actor_type"`
-	ActorID       string         `json:"actor_id"`
-	ResourceType  string         `json:"resource_type"`
-	ResourceID    string         `json:"resource_id"`
+	Version       string    `json:"version"`
+	EventType     string    `json:"event_type"`
+	Timestamp     time.Time `json:"event_timestamp"`
+	Category      string    `json:"event_category"`
+	Action        string    `json:"event_action"`
+	Outcome       string    `json:"event_outcome"`
+	CorrelationID string    `json:"correlation_id"`
+	ActorType     string    `json:"actor_type"`
+	ActorID       string    `json:"actor_id"`
+	ResourceType  string    `json:"resource_type"`
+	ResourceID    string    `json:"resource_id"`
+	// ParentEventID is DataStorage's own id of another event; only [Rules.Trial] has one.
+	ParentEventID string         `json:"parent_event_id,omitempty"`
 	Namespace     string         `json:"namespace,omitempty"`
 	Severity      Severity       `json:"severity,omitempty"`
 	ClusterName   string         `json:"cluster_name,omitempty"`
@@ -142,6 +144,23 @@ func (r Rules) Audit(s Signal, d Record, at time.Time) []AuditRequest {
 	}
 	return []AuditRequest{r.audit(deduplicated, s, d, at)}
 }
+
+// Trial is an audit request of the schema that no DataStorage stores: it is of 1970,
+// and its parent does not exist. DataStorage checks the schema before it looks at
+// either, so its answer tells whether it takes this schema.
+func (r Rules) Trial() AuditRequest {
+	s := Signal{
+		Name: "OnefireReadiness", Fingerprint: strings.Repeat("0", 64), Severity: Unknown, Namespace: r.Namespace,
+		Target: Target{Kind: "Unknown", Name: "onefire"},
+	}
+	a := r.audit(failed, s, Record{Decision: Invalid, Failure: &Failure{Code: "ERR_INVALID_ALERT", Message: "a readiness probe: not stored"}}, time.Unix(0, 0).UTC())
+	a.CorrelationID = TrialCorrelation
+	a.ParentEventID = "00000000-0000-4000-8000-000000000000"
+	return a
+}
+
+// TrialCorrelation is the correlation id of [Rules.Trial]: no audit event has it.
+const TrialCorrelation = "onefire-readiness"
 
 func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 	a := AuditRequest{

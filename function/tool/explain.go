@@ -151,7 +151,7 @@ func cluster(kubeconfig string, c config.Config) (forecaster, aimer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
 	}
-	d, err := dedup.New(client, c.AuditSchema.SignalType())
+	d, err := dedup.New(client, dedup.Options{SignalType: c.AuditSchema.SignalType()})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,10 @@
 package alertmanager
 
 import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,4 +118,43 @@ func TestAGroupThatIsCutIsLoud(t *testing.T) {
 	require.Eventually(t, func() bool { return len(to.events("firing")) == 2 }, patience, pollEvery, "%s", am.log)
 	require.Equal(t, 1, source.logged(`"msg":"Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels","truncated":3`))
 	require.Contains(t, string(to.events("firing")[0].Data()), `"truncatedAlerts":3`)
+}
+
+// The wait in our own route is long enough for an alert that inhibits another one of
+// its rule group: Prometheus sends the two together.
+func TestWhatIsInhibitedIsNotSent(t *testing.T) {
+	t.Parallel()
+	const pairs = 50
+	to := newSink(t)
+	source := startSource(t, child.AddressFor(t), to, "1m")
+	route, err := os.ReadFile("../../knative/alertmanager.yml")
+	require.NoError(t, err)
+	require.Contains(t, string(route), "http://onefire-source.onefire/")
+	route = bytes.Replace(route, []byte("http://onefire-source.onefire/"), []byte("http://"+source.address+"/"), 1)
+	route = append(route, `
+inhibit_rules:
+  - source_matchers: ['severity="critical"']
+    target_matchers: ['severity="warning"']
+    equal: [pod]
+`...)
+	am := startWith(t, route)
+	for i := range pairs {
+		var both []map[string]any
+		for _, severity := range []string{"warning", "critical"} {
+			both = append(both, map[string]any{"startsAt": time.Now(), "labels": map[string]string{
+				"alertname": "KubePodCrashLooping", "severity": severity, "namespace": "shop", "pod": fmt.Sprint("api-", i),
+			}})
+		}
+		am.post(t, both)
+	}
+	sent := func(severity string) (n int) {
+		for _, e := range to.events("firing") {
+			if strings.Contains(string(e.Data()), severity) {
+				n++
+			}
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return sent(`"critical"`) == pairs }, patience, pollEvery, "%s", am.log)
+	require.Zero(t, sent(`"warning"`))
 }

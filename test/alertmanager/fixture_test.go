@@ -145,14 +145,20 @@ type times struct {
 // startAlertmanager starts one that sends to a source.
 func startAlertmanager(t *testing.T, source string, is times, arguments ...string) *process {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "alertmanager.yml")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
+	return startWith(t, fmt.Appendf(nil, `
 route: {receiver: onefire, group_by: [alertname], group_wait: 100ms, group_interval: %s, repeat_interval: %s}
 receivers:
   - name: onefire
     webhook_configs: [{url: "http://%s/alertmanager", send_resolved: true, max_alerts: %d}]
-`, is.interval, is.repeat, source, is.maxAlerts), 0o600))
+`, is.interval, is.repeat, source, is.maxAlerts), arguments...)
+}
+
+// startWith starts one with a configuration file.
+func startWith(t *testing.T, text []byte, arguments ...string) *process {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "alertmanager.yml")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
 	address := child.AddressFor(t)
 	if arguments == nil {
 		arguments = []string{"--cluster.listen-address="}
@@ -173,6 +179,12 @@ func (p *process) fire(t *testing.T, began, ends time.Time, pods ...string) {
 		}
 		alerts = append(alerts, a)
 	}
+	p.post(t, alerts)
+}
+
+// post posts alerts to an Alertmanager, as Prometheus does.
+func (p *process) post(t *testing.T, alerts []map[string]any) {
+	t.Helper()
 	body, err := json.Marshal(alerts)
 	require.NoError(t, err)
 	resp, err := http.Post("http://"+p.address+"/api/v2/alerts", "application/json", bytes.NewReader(body))

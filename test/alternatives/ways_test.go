@@ -50,7 +50,7 @@ var ways = []way{
 }
 
 func openOnefire(t *testing.T, config *rest.Config, _ string) deliver {
-	d, err := dedup.New(config, "alert")
+	d, err := dedup.New(config, dedup.Options{SignalType: "alert"})
 	require.NoError(t, err)
 	return func(ctx context.Context, id string, s mapping.Signal) error {
 		_, err := d.Settle(ctx, s, []string{dedup.Key("test", id, s.Fingerprint, s.FiringAt.String())}, nil)

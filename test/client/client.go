@@ -52,6 +52,12 @@ func Binary(id string, data []byte) Message {
 	}, data}
 }
 
+// At gives a CloudEvent in binary mode its time.
+func (m Message) At(t time.Time) Message {
+	m.header["Ce-Time"] = t.UTC().Format(time.RFC3339Nano)
+	return m
+}
+
 // Webhook is a request as Alertmanager makes it, for a source.
 func Webhook(body []byte) Message {
 	return Message{map[string]string{"Content-Type": "application/json"}, body}

@@ -218,6 +218,31 @@ func TestProbeBody(t *testing.T) {
 	}
 }
 
+// The trial of a readiness probe is refused, and its answer tells whether the schema
+// is the right one.
+func TestProbeTrial(t *testing.T) {
+	c := probed(t)
+	for schema, says := range map[mapping.Schema]string{
+		mapping.Schema202601: "The request did not pass OpenAPI schema validation",
+		mapping.Schema202608: "audit event request failed validation",
+	} {
+		body, err := json.Marshal(mapping.Rules{Schema: schema, Namespace: "onefire"}.Trial())
+		require.NoError(t, err)
+		a := c.must(http.MethodPost, events, body)
+		require.Equal(t, 400, a.status)
+		require.Equal(t, says, decode[map[string]any](t, a.body)["detail"])
+		require.Empty(t, c.of(mapping.TrialCorrelation).Data)
+
+		// Its parent is a second reason to refuse it, in case its time was none.
+		trial := decode[map[string]any](t, body)
+		trial["event_timestamp"] = time.Now().UTC().Format(time.RFC3339)
+		body, err = json.Marshal(trial)
+		require.NoError(t, err)
+		require.Equal(t, 400, c.must(http.MethodPost, events, body).status)
+		require.Empty(t, c.of(mapping.TrialCorrelation).Data)
+	}
+}
+
 func TestProbeWhatComesBack(t *testing.T) {
 	c := probed(t)
 	id := "probe-" + uuid.NewString()

@@ -80,7 +80,8 @@ func (s *storm) many(ctx context.Context, id, pod, another string) error {
 	}
 	body := webhook(alerts...)
 	keys, _ := s.enter(s.t, id, body)
-	summary, err := s.deliver(ctx, client.Binary(id, []byte(body)))
+	// The event has a time: DataStorage cannot be asked for the failure of one without.
+	summary, err := s.deliver(ctx, client.Binary(id, []byte(body)).At(time.Now()))
 	if err != nil {
 		return fmt.Errorf("event %s: %w", id, err)
 	}

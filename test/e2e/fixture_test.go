@@ -38,7 +38,9 @@ type world struct {
 	schema    mapping.Schema
 	data      *datastorage.Server
 	dataURL   string
-	objects   dynamic.ResourceInterface
+	// requests counts those to DataStorage.
+	requests *atomic.Int64
+	objects  dynamic.ResourceInterface
 }
 
 // queueInterval lets DataStorage store within the time of a test what it answered
@@ -53,13 +55,17 @@ func newWorld(t testing.TB, schema mapping.Schema) *world {
 		Path: filepath.Join(t.TempDir(), "data.db"), Schema: schema, QueueInterval: queueInterval,
 	})
 	require.NoError(t, err)
-	server := httptest.NewServer(data)
+	requests := &atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		data.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() {
 		server.Close()
 		require.NoError(t, data.Close())
 	})
 	namespace := fmt.Sprintf("test-%d", worlds.Add(1))
-	return &world{t: t, namespace: namespace, schema: schema, data: data, dataURL: server.URL + datastorage.AuditPath, objects: objects.Namespace(namespace)}
+	return &world{t: t, namespace: namespace, schema: schema, data: data, dataURL: server.URL + datastorage.AuditPath, requests: requests, objects: objects.Namespace(namespace)}
 }
 
 // fn is a function process.

@@ -109,3 +109,22 @@ func postTo(t *testing.T, url, file string) string {
 	require.Equal(t, http.StatusOK, resp.StatusCode, "%s", answer)
 	return string(answer)
 }
+
+// A wrong AUDIT_SCHEMA is said before the first event, and nothing is stored for it.
+func TestAWrongAuditSchemaIsSaidAtTheStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mapping.Schema202608)
+	for schema, want := range map[mapping.Schema]int{mapping.Schema202601: http.StatusServiceUnavailable, mapping.Schema202608: http.StatusOK} {
+		f := w.start("AUDIT_SCHEMA=" + string(schema))
+		require.Eventually(t, func() bool {
+			resp, err := http.Get(f.url + "/health/readiness")
+			if err != nil {
+				return false
+			}
+			resp.Body.Close()
+			return resp.StatusCode == want
+		}, patience, pollEvery)
+		require.Equal(t, want != http.StatusOK, strings.Contains(f.log.String(), "set another AUDIT_SCHEMA"))
+	}
+	require.Empty(t, w.audit(""))
+}

@@ -228,7 +228,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "	if o.absorbed[string(twin.uid)] >= twin.count {\n", "	if o.absorbed == nil {\n"},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
-		{"patch.go", "(twin.uid == own || o.ours &&", "(o.ours &&"},
+		{"patch.go", "(twin.uid == own || o.ours)", "o.ours"},
 	}},
 	"the survivor is who is seen first, not the oldest": {edits: []edit{
 		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
@@ -274,11 +274,20 @@ var mutations = map[string]mutation{
 	"it is trusted while others can be made in its second": {edits: []edit{
 		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.Before(o.createdAt) && o.late()\n"},
 	}},
-	"two alerts made one object": {edits: []edit{
-		{"patch.go", "(twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late()))", "twin.uid == own"},
+	"the history takes the last one too": {edits: []edit{
+		{"history.go", "		return quiet || !o.createdAt.Before(end.createdAt)\n", "		return quiet || end.name == \"\"\n"},
 	}},
-	"an alert that was told that it made an object is told another thing": {edits: []edit{
-		{"patch.go", "(twin.uid == own || o.ours && (o.createdAt.Before(twin.createdAt) || twin.late()))", "(twin.uid == own || o.ours)"},
+	"the history takes what asks for quiet": {edits: []edit{
+		{"history.go", "		return quiet || !o.createdAt.Before(end.createdAt)\n", "		return quiet && o.name == \"\" || !o.createdAt.Before(end.createdAt)\n"},
+	}},
+	"the history takes the objects of others": {edits: []edit{
+		{"history.go", "return !o.ours || o.deleting })\n", "return o.deleting })\n"},
+	}},
+	"the history is one shorter than its limit": {edits: []edit{
+		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
+	}},
+	"two alerts made one object": {edits: []edit{
+		{"patch.go", "(twin.uid == own || o.ours)", "twin.uid == own"},
 	}},
 
 	// What saves calls.
@@ -295,8 +304,23 @@ var mutations = map[string]mutation{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
 	}},
 	"a gathered List asks for what has no label first": {edits: []edit{
-		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
-		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
+		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+	}},
+	"of a long past no key is kept": {edits: []edit{
+		{"keep.go", "		if k.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
+	}},
+	"of a long past only the newest objects are kept": {edits: []edit{
+		{"keep.go", "			if k.keys[key] {\n				return false\n", "			if k.keys[key] && k.keys == nil {\n				return false\n"},
+	}},
+	"a long past is remembered": {edits: []edit{
+		{"memory.go", "return o.partial })", "return false })"},
+	}},
+	"a List is not told the keys": {edits: []edit{
+		{"protocol.go", "h.signals, h.keys = signals, keys", "h.signals = signals"},
+	}},
+	"a look for active objects alone is believed where its own is gone": {edits: []edit{
+		{"handler.go", "	if err != nil || !slices.ContainsFunc(objects, own) {\n", "	if err != nil || len(objects) == 0 && own == nil {\n"},
 	}},
 	"a List after a lost round is gathered": {edits: []edit{
 		{"handler.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},

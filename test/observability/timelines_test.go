@@ -69,6 +69,11 @@ var timelines = []row{
 	{reason: "nothing cut off", alert: "OnefireNotificationsTruncated", quiet: []int{5, 30}, load: `onefire_truncated_total 0x30
 			onefire_source_truncated_alerts_total 0x30`},
 
+	{reason: "the first one", alert: "OnefireHistoryTooLong", quiet: []int{4, 70}, firing: []int{5, 30, 64}, load: `onefire_history_long_total _x5 1x90`},
+	{reason: "a recurrence each half hour", alert: "OnefireHistoryTooLong", firing: []int{40, 100, 150}, load: `onefire_history_long_total 1x30 2x30 3x30 4x30 5x30`},
+	{reason: "a pod that lives two minutes", alert: "OnefireHistoryTooLong", quiet: []int{4}, firing: []int{5, 6}, load: `onefire_history_long_total _x5 3 3`},
+	{reason: "no such fingerprint", alert: "OnefireHistoryTooLong", quiet: []int{5, 70}, load: `onefire_history_long_total 0x90`},
+
 	{reason: "nobody replays", alert: "OnefireDeadLettersWaiting", quiet: []int{30, 59}, firing: []int{61}, load: `onefire_deadletters_waiting 1x90`},
 	{reason: "replayed in time", alert: "OnefireDeadLettersWaiting", quiet: []int{30, 61, 90}, load: `onefire_deadletters_waiting 3x50 0x40`},
 
@@ -121,6 +126,9 @@ var mutations = map[string]struct{ alert, old, new string }{
 	"the first of another source's is missed":  {"OnefireNotificationsTruncated", "unless onefire_truncated", "and onefire_truncated"},
 	"later ones of another source's":           {"OnefireNotificationsTruncated", "increase(onefire_truncated", "0 * increase(onefire_truncated"},
 	"later truncation is missed":               {"OnefireNotificationsTruncated", "increase(", "0 * increase("},
+	"the first long past is missed":            {"OnefireHistoryTooLong", "unless", "and"},
+	"later Lists of a long past are missed":    {"OnefireHistoryTooLong", "increase(", "0 * increase("},
+	"a long past is forgotten at once":         {"OnefireHistoryTooLong", "[1h]", "[10m]"},
 	"dead letters complain at once":            {"OnefireDeadLettersWaiting", "for: 1h", "for: 5m"},
 	"a single dead letter is overlooked":       {"OnefireDeadLettersWaiting", "> 0", "> 1"},
 	"a full store is forgotten":                {"OnefireDeadLettersLost", "|full", ""},

@@ -62,7 +62,7 @@ func TestAnAlertRuleBecomesOneObjectAndItsAuditEvents(t *testing.T) {
 		}
 		return false
 	}, settled, look)
-	t.Logf("from a metric to an object, with the function at zero: %.1f s, 5 s of them are group_wait", time.Since(begin).Seconds())
+	t.Logf("from a metric to an object, with the function at zero: %.1f s, 1 s of them is group_wait", time.Since(begin).Seconds())
 	w.settlesFor("Fire", pod, 1)
 
 	f.set(pod, 0)

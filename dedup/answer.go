@@ -1,0 +1,135 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// needed are the parts of an object that the protocol reads: those of [wireObject].
+// A new field of that needs its line here; a test holds the two together.
+var needed = &part{fields: map[string]*part{
+	"metadata": {fields: map[string]*part{
+		"name": nil, "uid": nil, "resourceVersion": nil, "creationTimestamp": nil, "deletionTimestamp": nil,
+		"labels":      {fields: map[string]*part{managedByLabel: nil}, prefix: ownPrefix},
+		"annotations": {prefix: ownPrefix},
+	}},
+	"spec": all("signalFingerprint", "signalName", "severity", "signalLabels", "firingTime", "receivedTime"),
+	"status": {fields: map[string]*part{
+		"overallPhase": nil, "outcome": nil, "nextAllowedExecution": nil, "conditions": nil,
+		"completionStatus": all("outcome"), "routingStatus": all("nextAllowedExecution"),
+		"deduplication": all("firstSeenAt", "lastSeenAt", "lastResolvedAt", "occurrenceCount",
+			"alerts", "alertsOmitted", "events", "absorbed", "alertStates"),
+	}},
+}}
+
+// errBusy means that the Lists under way hold all the memory that they may have.
+var errBusy = errors.New("too much is being read from the API server already")
+
+// reading is the memory that all Lists under way share. A List waits for its first
+// piece before it begins, and never for more while it holds some: two Lists that wait
+// for each other would wait for ever.
+type reading struct{ left *semaphore.Weighted }
+
+func newReading() reading { return reading{semaphore.NewWeighted(maxReading)} }
+
+// held is one List's share of that memory, of which some is spare.
+type held struct {
+	reading
+	bytes, spare int
+}
+
+// begin waits for the memory that a List begins with.
+func (r reading) begin(ctx context.Context, bytes int) (*held, error) {
+	if err := r.left.Acquire(ctx, int64(bytes)); err != nil {
+		return nil, fmt.Errorf("waiting for memory for a List: %w", err)
+	}
+	return &held{r, bytes, bytes}, nil
+}
+
+// more takes more memory, if there is some.
+func (h *held) more(bytes int) error {
+	if bytes <= h.spare {
+		h.spare -= bytes
+		return nil
+	}
+	if !h.left.TryAcquire(int64(bytes)) {
+		return errBusy
+	}
+	h.bytes += bytes
+	return nil
+}
+
+func (h *held) end() { h.left.Release(int64(h.bytes)) }
+
+// bounded reads no more than left bytes.
+type bounded struct {
+	io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.Reader.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// readObject decodes an answer that is an object.
+func readObject(from io.Reader, more func(int) error) (wireObject, error) {
+	var w wireObject
+	s := newScanner(from, more)
+	if err := s.one(needed, &w); err != nil {
+		return w, err
+	}
+	return w, s.over()
+}
+
+// readList decodes an answer to a List, item by item. It returns what asks for the
+// next page: empty after the last one.
+func readList(from io.Reader, more func(int) error, each func(object) error) (next string, err error) {
+	s := newScanner(from, more)
+	var head struct {
+		Kind     string `json:"kind"`
+		Metadata struct {
+			Continue string `json:"continue"`
+		} `json:"metadata"`
+	}
+	s.kept = []byte{}
+	err = s.fields(func(name string) error {
+		switch {
+		case strings.EqualFold(name, "items"):
+			if c, err := s.next(); err != nil || c != '[' {
+				return errors.Join(err, s.value()) // null, where there are none.
+			}
+			return s.list('[', ']', func() error {
+				var w wireObject
+				if err := s.one(needed, &w); err != nil {
+					return err
+				}
+				return each(w.observe())
+			})
+		case strings.EqualFold(name, "kind"):
+			return s.one(nil, &head.Kind)
+		case strings.EqualFold(name, "metadata"):
+			return s.one(all("continue"), &head.Metadata)
+		}
+		return s.value()
+	})
+	if err == nil {
+		err = s.over()
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading the API server's answer to a List: %w", err)
+	case !strings.HasSuffix(head.Kind, "List"):
+		return "", fmt.Errorf("the API server's answer to a List is a %q", head.Kind)
+	}
+	return head.Metadata.Continue, nil
+}

@@ -1,0 +1,39 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A long past is read alone, few of them at once, and nobody else waits for it.
+func TestALongPastKeepsToItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fingerprints, objects := subjects(20)
+		for i := range objects {
+			objects[i].partial = i > 10
+		}
+		g := newGatherer(&listing{objects: objects})
+		require.NoError(t, errors.Join(ask(t, g, fingerprints, objects)...))
+		require.Len(t, g.long, 9)
+		l := &listing{objects: objects}
+		g.api = l
+		require.NoError(t, errors.Join(ask(t, g, fingerprints, objects)...))
+		alone := 0
+		for _, by := range l.lists {
+			if by.fingerprint != "" {
+				alone++
+			}
+			require.LessOrEqual(t, len(by.labels), 10)
+		}
+		require.Equal(t, 10, alone, "the first, and those with a long past")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.True(t, g.slow.TryAcquire(maxLong))
+		_, _, err := g.list(ctx, "ns", fingerprints[19], nil)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
