@@ -63,14 +63,9 @@ func (p *Past) Page(ctx context.Context, namespace string, ttl time.Duration, si
 	// Our own clock, should a proxy on the way take the Date header off.
 	now := time.Now()
 	ctx = context.WithValue(ctx, dateKey{}, &now)
-	r := p.kube.request(p.kube.client.Get(), namespace).MaxRetries(0).
+	body, err := p.call(ctx, p.kube.request(p.kube.client.Get(), namespace).
 		Param("labelSelector", managedByLabel+"="+managedBy).
-		Param("limit", strconv.Itoa(size)).Param("continue", next)
-	var body []byte
-	err := p.kube.now(ctx, r, func(answer io.Reader) (err error) {
-		body, err = io.ReadAll(&bounded{answer, maxEndedPage})
-		return err
-	})
+		Param("limit", strconv.Itoa(size)).Param("continue", next))
 	if err != nil {
 		return EndedPage{}, err
 	}
@@ -115,7 +110,19 @@ func (p *Past) Delete(ctx context.Context, e Ended) error {
 	if err != nil {
 		return fmt.Errorf("encoding a deletion: %w", err)
 	}
-	return p.kube.now(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).MaxRetries(0).Name(e.Name).Body(text), discard)
+	_, err = p.call(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).Name(e.Name).Body(text))
+	return err
+}
+
+// call makes one call, which it does not repeat, and reads its answer.
+func (p *Past) call(ctx context.Context, r *rest.Request) (body []byte, err error) {
+	err = p.kube.now(ctx, r.MaxRetries(0), func(answer io.Reader) error {
+		if body, err = io.ReadAll(&bounded{answer, maxEndedPage}); err != nil {
+			return fmt.Errorf("reading the API server's answer: %w", err)
+		}
+		return nil
+	})
+	return body, err
 }
 
 // wireEnd is what else an object tells of its end.

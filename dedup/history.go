@@ -44,7 +44,7 @@ func (h *history) shorten(_ context.Context, namespace string, past []object, no
 	default:
 		return
 	}
-	h.done.Go(func() {
+	h.done.Go(func() { //nolint:contextcheck // It outlives the call that it comes after.
 		defer func() { <-h.places }()
 		ctx, cancel := context.WithTimeout(h.ctx, shortenTimeout)
 		defer cancel()

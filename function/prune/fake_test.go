@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,6 +38,8 @@ type kube struct {
 	calls   []string                  // Verb and path.
 	limits  []string                  // Of Lists.
 	version int
+	// date is the clock, which stands still.
+	date time.Time
 	// padding is how many bytes each item of a List has beside its text.
 	padding int
 	// meet is called before each call, if there is one, with its verb and path.
@@ -45,7 +48,7 @@ type kube struct {
 
 func startKube(t *testing.T) *kube {
 	t.Helper()
-	k := &kube{objects: map[string]map[string]any{}, faults: map[string][]fault{}}
+	k := &kube{objects: map[string]map[string]any{}, faults: map[string][]fault{}, date: start}
 	k.Server = httptest.NewServer(k)
 	t.Cleanup(k.Close)
 	return k
@@ -57,6 +60,9 @@ func (k *kube) config(t *testing.T) *rest.Config {
 	t.Cleanup(transport.CloseIdleConnections)
 	return &rest.Config{Host: k.URL, Transport: transport}
 }
+
+// start is the time on the API server's clock.
+var start = time.Now().Truncate(time.Second)
 
 const (
 	requestsAPI = "/apis/kubernaut.ai/v1alpha1"
@@ -112,6 +118,7 @@ func (k *kube) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer k.mu.Unlock()
 	k.calls = append(k.calls, verb+" "+r.URL.Path)
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Date", k.date.UTC().Format(http.TimeFormat))
 	var f *fault
 	if all := k.faults[verb]; len(all) > 0 {
 		f, k.faults[verb] = &all[0], all[1:]

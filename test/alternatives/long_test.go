@@ -35,10 +35,9 @@ func TestAPastThatIsLargerThanAnAnswer(t *testing.T) {
 		return err
 	}
 	settle := func(key string) (dedup.Outcome, *dedup.LongPast) {
-		d, err := dedup.New(kube, dedup.Options{SignalType: "alert"})
-		require.NoError(t, err)
 		var told *dedup.LongPast
-		d.LongPast = func(p dedup.LongPast) { told = &p }
+		d, err := dedup.New(kube, dedup.Options{SignalType: "alert", LongPast: func(p dedup.LongPast) { told = &p }})
+		require.NoError(t, err)
 		outcomes, err := d.Settle(t.Context(), signal, []string{key}, nil)
 		require.NoError(t, err)
 		return outcomes[0], told
