@@ -37,7 +37,7 @@ docs: ## Write the tables of limits.md and targets.md anew, from the code.
 
 test: ## Run all tests, with the race detector where it helps (20 minutes; the first time 35).
 	go test -race ./...
-	go test ./dedup
+	go test -timeout 20m ./dedup
 	cd test && go vet ./... && go test -count=1 -race -timeout 20m $(TEST_PACKAGES)
 	cd test && go test -count=1 -timeout 30m ./mutation
 	cd knative/verify && go vet ./... && go test -count=1 ./...

@@ -35,6 +35,8 @@ type handler struct {
 	fresh types.UID
 	// held are the names that other fingerprints hold.
 	held map[string]bool
+	// refused is the name that was refused last.
+	refused string
 	// sure are the objects that it has waited for: nothing older than those can
 	// appear, whatever the clocks say.
 	sure map[types.UID]bool
@@ -209,23 +211,20 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 	return fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, rejected(err))
 }
 
-// taken looks at the object that holds the name. An active one is all that the
-// next decision needs; a terminal one, or none, asks for a new List; another
-// fingerprint's asks for another name.
+// taken notes that somebody holds the name. The next List shows who it is, and twins
+// beside it. Where it shows nobody, and the name is refused again, another fingerprint
+// may have it: then it asks for another name.
 func (h *handler) taken(ctx context.Context, name string) error {
-	o, err := h.api.get(ctx, h.signal.Namespace, name)
-	if apierrors.IsNotFound(err) {
+	if h.refused != name {
+		h.refused = name
 		return nil
 	}
-	if err != nil {
+	o, err := h.api.get(ctx, h.signal.Namespace, name)
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("reading RemediationRequest %s/%s: %w", h.signal.Namespace, name, err)
 	}
-	switch {
-	case o.fingerprint != h.signal.Fingerprint:
+	if err == nil && o.fingerprint != h.signal.Fingerprint {
 		h.held[name] = true
-	case !o.terminal():
-		h.objects = []object{o}
-		h.lost = false
 	}
 	return nil
 }

@@ -73,8 +73,8 @@ func (h *history) close() {
 // were made is not in their times.
 func surplus(past []object, limit int, now time.Time) []object {
 	_, ended := split(past)
-	end := last(ended)
 	ended = slices.DeleteFunc(ended, func(o object) bool { return !o.ours || o.deleting })
+	end := last(ended)
 	n := len(ended) - limit
 	if limit == 0 || n <= 0 {
 		return nil

@@ -64,28 +64,28 @@ func (r *run) checkWrite(p *progress) error {
 }
 
 // checkOutdated judges an object that was deleted because the past was too long: as
-// many as the limit came after it, and one of them ended. Others may have deleted some
-// of those since.
+// many others as the limit have ended, and one of them came after it. Others may have
+// deleted some of those since.
 func (r *run) checkOutdated(o object) error {
-	newer, ended := map[types.UID]bool{}, false
+	others, newer := map[types.UID]bool{}, false
 	see := func(other object, gone bool) {
-		if other.fingerprint == o.fingerprint && other.ours && other.uid != o.uid && !other.createdAt.Before(o.createdAt) {
-			newer[other.uid] = true
-			ended = ended || gone || !active(other)
+		if other.fingerprint == o.fingerprint && other.ours && other.uid != o.uid && (gone || !active(other)) {
+			others[other.uid] = true
+			newer = newer || !other.createdAt.Before(o.createdAt)
 		}
 	}
 	for _, other := range r.all() {
 		see(other, false)
 	}
-	for _, other := range append(slices.Clip(r.deleted), r.outdated...) {
+	for _, other := range r.deleted {
 		see(other.object, true)
 	}
 	counted := o.createdAt
 	for _, m := range o.events {
 		counted = later(counted, m.time())
 	}
-	if active(o) || r.now.Sub(counted) <= redelivered || !o.ours || asksForQuiet(o, r.now) || len(newer) < r.History || !ended {
-		return fmt.Errorf("I1: %s was deleted as outdated, of a limit of %d with %d newer ones", o.name, r.History, len(newer))
+	if active(o) || r.now.Sub(counted) <= redelivered || !o.ours || asksForQuiet(o, r.now) || len(others) < r.History || !newer {
+		return fmt.Errorf("I1: %s was deleted as outdated, of a limit of %d with %d others", o.name, r.History, len(others))
 	}
 	return nil
 }

@@ -49,9 +49,9 @@ var kept = map[string]struct {
 		was:      "a salt outlived the name that it was for, so two that saw the same past chose two names",
 		scenario: scenario{Events: "a b b", Setup: "collision", Budget: budget{Complete: 2}},
 		script: []string{
-			"h1(b) list", "h1(b) create *", "h1(b) get *",
-			"h0(a) list", "h0(a) create *", "h0(a) get *", "h0(a) list", "h0(a) create *", "h0(a) list", "completes *-ef33591d",
-			"h2(b) list", "h1(b) list", "h2(b) create *", "h2(b) list", "h1(b) create *", "completes *-064bdc0b",
+			"h1(b) list", "h1(b) create *", "h1(b) list", "h1(b) create *", "h1(b) get *",
+			"h0(a) list", "h0(a) create *", "h0(a) list", "h0(a) create *", "h0(a) get *", "h0(a) list", "h0(a) create *", "h0(a) list", "completes *-b55aeac5",
+			"h2(b) list", "h1(b) list", "h2(b) create *", "h2(b) list", "h1(b) create *", "completes *-ac679ea9",
 		},
 	},
 	"retention between two Lists": {

@@ -110,7 +110,7 @@ process test 200
 	settle A replayed_new
 		list remediationrequests 200
 		create remediationrequests 409
-		get remediationrequests 200
+		list remediationrequests 200
 	send gateway.signal.received stored
 	send gateway.crd.created stored`)
 }

@@ -32,7 +32,7 @@ var mutations = map[string]mutation{
 		{"object.go", "	last = slices.MaxFunc(past, byAge)\n", "	last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
 	}},
 	"a name that another fingerprint holds is taken for ours": {edits: []edit{
-		{"handler.go", "	case o.fingerprint != h.signal.Fingerprint:\n		h.held[name] = true\n	case !o.terminal():", "	case !o.terminal():"},
+		{"handler.go", "	if err == nil && o.fingerprint != h.signal.Fingerprint {\n", "	if o.fingerprint != h.signal.Fingerprint && err == nil {\n		h.objects = []object{o}\n	} else if err == nil {\n"},
 	}},
 	"a name that another fingerprint holds is tried for ever": {edits: []edit{
 		{"handler.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
@@ -70,9 +70,6 @@ var mutations = map[string]mutation{
 	"a foreign object makes no duplicates": {edits: []edit{
 		{"decide.go", "	if len(active) > 0 {", "	if len(active) > 0 && slices.MinFunc(active, byAge).ours {"},
 	}},
-	"a terminal holder of the name is all that the next decision sees": {edits: []edit{
-		{"handler.go", "	case !o.terminal():\n		h.objects", "	default:\n		h.objects"},
-	}},
 	"a resolved alert makes an object": {edits: []edit{
 		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", h.now, 0), \"\", h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
 	}},
@@ -97,7 +94,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
 	}},
 	"a holder of the name that is gone is an error": {edits: []edit{
-		{"handler.go", "	if apierrors.IsNotFound(err) {\n		return nil\n	}\n", ""},
+		{"handler.go", "	if err != nil && !apierrors.IsNotFound(err) {\n", "	if err != nil {\n"},
 	}},
 
 	// The alerts that are folded into an object.
@@ -288,6 +285,9 @@ var mutations = map[string]mutation{
 	}},
 	"the history is one shorter than its limit": {edits: []edit{
 		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
+	}},
+	"a name's holder is all that the next decision sees": {edits: []edit{
+		{"handler.go", "		h.refused = name\n		return nil\n", "		h.refused = name\n		o, err := h.api.get(ctx, h.signal.Namespace, name)\n		if err == nil && !o.terminal() && o.fingerprint == h.signal.Fingerprint {\n			h.objects, h.lost = []object{o}, false\n		}\n		return nil\n"},
 	}},
 	"two alerts made one object": {edits: []edit{
 		{"patch.go", "(twin.uid == own || o.ours)", "twin.uid == own"},
