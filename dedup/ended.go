@@ -190,7 +190,5 @@ func (o object) prunable(t endTimes, now time.Time, ttl time.Duration) bool {
 	if _, quiet := o.quiet(now); quiet || t.keptUntil.After(now) {
 		return false
 	}
-	// An event that was counted here just now may be delivered again, and its key
-	// is on record here.
-	return now.Sub(t.ended) > ttl && now.Sub(later(o.createdAt, o.lastSeen)) > redelivered
+	return now.Sub(t.ended) > ttl
 }
