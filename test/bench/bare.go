@@ -10,6 +10,8 @@ import (
 const (
 	bareCreate     = "bare create"
 	bareCreateHalf = "bare create, half rate"
+	// bareCreateAlone is what an alert alone is held against.
+	bareCreateAlone = "bare create, one at a time"
 	barePatch      = "bare patch"
 	barePatchHalf  = "bare patch, half rate"
 	barePatchOne   = "bare patch, one object"
@@ -30,6 +32,7 @@ func (b *bench) bare(ctx context.Context, s space, round int, needed []string) (
 		run   func(ctx context.Context, n int) ([]Measurement, error)
 	}{
 		{[]string{bareCreate, bareCreateHalf}, t.creates},
+		{[]string{bareCreateAlone}, t.createsAlone},
 		{[]string{barePatch, barePatchHalf}, t.patches},
 		{[]string{barePatchOne, barePatchTurns}, t.patchesOfOne},
 		{[]string{bareMixture}, t.mixture},
@@ -84,8 +87,17 @@ func (t bareTrial) call(ctx context.Context, run string, l load, created func(n 
 }
 
 func (t bareTrial) creates(ctx context.Context, n int) ([]Measurement, error) {
+	return t.createsUnder(ctx, n, closed(t.options.Workers, t.limit, t.options.duration()))
+}
+
+func (t bareTrial) createsAlone(ctx context.Context, n int) ([]Measurement, error) {
+	return t.createsUnder(ctx, n, closed(1, recurrences, t.options.duration()))
+}
+
+// createsUnder measures creates under a load and, if n is 2, at half the rate that
+// it came to.
+func (t bareTrial) createsUnder(ctx context.Context, n int, l load) ([]Measurement, error) {
 	var all []Measurement
-	l := closed(workers, t.limit, t.options.duration())
 	for range n {
 		run := t.newRun()
 		m, err := t.call(ctx, run, l, func(n int) int { return n }, func(ctx context.Context, i int) error {
@@ -120,7 +132,7 @@ func (t bareTrial) over(ctx context.Context, n int, use func(run string) error) 
 func (t bareTrial) patches(ctx context.Context, n int) ([]Measurement, error) {
 	var all []Measurement
 	err := t.over(ctx, knownObjects, func(run string) error {
-		l, first := closed(workers, maxOperations, t.options.duration()), 0
+		l, first := closed(t.options.Workers, maxOperations, t.options.duration()), 0
 		for range n {
 			m, err := t.call(ctx, run, l, func(int) int { return knownObjects }, t.patch(run, knownObjects, first))
 			if err != nil {
@@ -139,7 +151,7 @@ func (t bareTrial) patchesOfOne(ctx context.Context, n int) ([]Measurement, erro
 	var all []Measurement
 	err := t.over(ctx, 1, func(run string) error {
 		first := 0
-		for _, concurrency := range []int{workers, 1}[:n] {
+		for _, concurrency := range []int{t.options.Workers, 1}[:n] {
 			m, err := t.call(ctx, run, closed(concurrency, maxOperations, t.options.duration()), func(int) int { return 1 }, t.patch(run, 1, first))
 			if err != nil {
 				return err

@@ -24,6 +24,9 @@ type Options struct {
 	Function, Kubernetes, Local string
 	Sizes, Processes            []int
 	Rounds                      int
+	// Workers is how many events are under way at once, where a scenario does not
+	// say otherwise.
+	Workers int
 	// Seconds is how long one measurement takes at most.
 	Seconds float64
 	// Only chooses scenarios by name; nil takes all.
@@ -144,7 +147,7 @@ func (b *bench) try(ctx context.Context, s space, sc scenario, processes int) (m
 			return nil, err
 		}
 	}
-	if t.functions, err = b.startFunctions(ctx, t.in, processes); err != nil {
+	if t.functions, err = b.startFunctions(ctx, t.in, processes, sc.environment...); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stopAll(t.functions.processes())) }()

@@ -19,10 +19,10 @@ type function struct {
 type fleet []*function
 
 // startFunctions starts functions for a namespace and waits until they serve.
-func (b *bench) startFunctions(ctx context.Context, namespace string, n int) (fleet, error) {
+func (b *bench) startFunctions(ctx context.Context, namespace string, n int, environment ...string) (fleet, error) {
 	var all fleet
 	for range n {
-		f, err := b.startFunction(ctx, namespace)
+		f, err := b.startFunction(ctx, namespace, environment)
 		if err != nil {
 			_ = stopAll(all.processes()) // That one did not start is what matters.
 			return nil, err
@@ -32,15 +32,15 @@ func (b *bench) startFunctions(ctx context.Context, namespace string, n int) (fl
 	return all, nil
 }
 
-func (b *bench) startFunction(ctx context.Context, namespace string) (*function, error) {
+func (b *bench) startFunction(ctx context.Context, namespace string, environment []string) (*function, error) {
 	address, err := child.Address(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(b.dir, "function", []string{
+	p, err := start(b.dir, "function", append([]string{
 		"LISTEN_ADDRESS=" + address, "KUBECONFIG=" + b.api.kubeconfig, "AUDIT_SINK=" + b.sinkURL,
 		"REMEDIATION_NAMESPACE=" + namespace, "LOG_LEVEL=error",
-	}, b.function)
+	}, environment...), b.function)
 	if err != nil {
 		return nil, err
 	}

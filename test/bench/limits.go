@@ -31,7 +31,7 @@ const (
 
 // What the scenarios are made of.
 const (
-	// workers is the concurrency of all scenarios but the ones below.
+	// workers is how many operations that are no measurement are under way at once.
 	workers = 64
 	// stormWorkers is the concurrency on one fingerprint.
 	stormWorkers = 256
@@ -56,6 +56,8 @@ const (
 	// addedShare the part of a large one: what it measures must stay that size.
 	minAdded   = 2000
 	addedShare = 4
+	// recurrences is how often an alert with a past recurs in one measurement.
+	recurrences = 30
 	// maxRecord is how many keys the function keeps on an object.
 	maxRecord = 128
 )

@@ -57,6 +57,25 @@ func closed(workers, limit int, atMost time.Duration) load {
 	}
 }
 
+// inTurn does n operations one at a time. What comes after each of them takes no
+// part in the time.
+func inTurn(n int, after func(context.Context) error) load {
+	return func(ctx context.Context, do operation) (s sample, err error) {
+		for i := range n {
+			began := time.Now()
+			if err := do(ctx, i); err != nil {
+				return s, err
+			}
+			s.latencies = append(s.latencies, time.Since(began))
+			s.elapsed += s.latencies[i]
+			if err := after(ctx); err != nil {
+				return s, err
+			}
+		}
+		return s, nil
+	}
+}
+
 // paced starts operations at a fixed rate, whether or not earlier ones are
 // done. A latency counts from the moment that an operation was due.
 func paced(perSecond float64, limit int, atMost time.Duration) load {

@@ -90,6 +90,15 @@ func (a *api) remove(ctx context.Context, namespace, run string) error {
 	})
 }
 
+// removeAll deletes what a run has made, however little, with one call.
+func (a *api) removeAll(ctx context.Context, namespace, run string) error {
+	err := a.objects.Namespace(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "spec.clusterID=" + run})
+	if err != nil {
+		return fmt.Errorf("deleting the objects of %s: %w", run, err)
+	}
+	return nil
+}
+
 // counted checks that a run has one active object for each fingerprint, that
 // terminal ones are as many as expected, and that all of them together count
 // each alert once.

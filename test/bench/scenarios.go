@@ -3,10 +3,14 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
+
+// completed is a status patch that makes an object inactive.
+var completed = []byte(`{"status":{"overallPhase":"Completed"}}`)
 
 // one is the least that can be listed.
 var one = metav1.ListOptions{Limit: 1}
@@ -21,12 +25,15 @@ type scenario struct {
 	// remembered: each function has seen each known fingerprint once before,
 	// when that was old enough to be remembered.
 	remembered bool
-	run        func(trial, context.Context) ([]Measurement, error)
+	// environment is what the functions have beside their usual variables.
+	environment []string
+	run         func(trial, context.Context) ([]Measurement, error)
 }
 
 // scenarios are in the order of their running: those that need old
 // fingerprints come last.
 var scenarios = []scenario{
+	{names: alone, bare: slices.Repeat([]string{bareCreateAlone}, len(alone)), environment: []string{"HISTORY_LIMIT=0"}, run: trial.alone},
 	{names: []string{"new", "new, half rate"}, bare: []string{bareCreate, bareCreateHalf}, run: trial.fresh},
 	{names: []string{fmt.Sprintf("new, %d per event", batchAlerts)}, bare: []string{bareCreate}, run: trial.batches},
 	{names: []string{"storm, one fingerprint"}, bare: []string{barePatchTurns}, run: trial.storm},
@@ -49,7 +56,7 @@ type trial struct {
 // fresh sends new alerts, each an event of its own.
 func (t trial) fresh(ctx context.Context) ([]Measurement, error) {
 	var all []Measurement
-	l := closed(workers, t.limit, t.options.duration())
+	l := closed(t.options.Workers, t.limit, t.options.duration())
 	for range 2 {
 		m, err := t.newAlerts(ctx, l, 1)
 		if err != nil {
@@ -114,7 +121,7 @@ func (t trial) recurrences(ctx context.Context) ([]Measurement, error) {
 	}
 	objects := t.api.objects.Namespace(t.in)
 	err = each(ctx, workers, len(made), func(ctx context.Context, i int) error {
-		if _, err := objects.Patch(ctx, made[i].name, types.MergePatchType, []byte(`{"status":{"overallPhase":"Completed"}}`), metav1.PatchOptions{}, "status"); err != nil {
+		if _, err := objects.Patch(ctx, made[i].name, types.MergePatchType, completed, metav1.PatchOptions{}, "status"); err != nil {
 			return fmt.Errorf("completing %s: %w", made[i].name, err)
 		}
 		return nil
@@ -122,7 +129,7 @@ func (t trial) recurrences(ctx context.Context) ([]Measurement, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := t.measure(ctx, t.functions, 1, closed(workers, recurring, scenarioTimeout), send)
+	m, err := t.measure(ctx, t.functions, 1, closed(t.options.Workers, recurring, scenarioTimeout), send)
 	if err != nil {
 		return nil, err
 	}
@@ -135,14 +142,14 @@ func (t trial) recurrences(ctx context.Context) ([]Measurement, error) {
 // cold sends one repeat of each known fingerprint to functions that have not
 // seen it.
 func (t trial) cold(ctx context.Context) ([]Measurement, error) {
-	m, err := t.onKnown(ctx, closed(workers, knownObjects, scenarioTimeout), t.repeat, func(n int) int { return n })
+	m, err := t.onKnown(ctx, closed(t.options.Workers, knownObjects, scenarioTimeout), t.repeat, func(n int) int { return n })
 	return []Measurement{m}, err
 }
 
 // repeats sends repeats of the known fingerprints in turn.
 func (t trial) repeats(ctx context.Context) ([]Measurement, error) {
 	var all []Measurement
-	l := closed(workers, maxOperations, t.options.duration())
+	l := closed(t.options.Workers, maxOperations, t.options.duration())
 	for range 2 {
 		m, err := t.onKnown(ctx, l, t.repeat, func(n int) int { return n })
 		if err != nil {

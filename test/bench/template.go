@@ -30,6 +30,11 @@ func (b *bench) takeTemplate(ctx context.Context, functions fleet, namespace str
 	if err := b.post(ctx, functions, newAlert(run, 0)); err != nil {
 		return template{}, err
 	}
+	return b.takeAway(ctx, namespace, run)
+}
+
+// takeAway copies the one object of a run and deletes it.
+func (b *bench) takeAway(ctx context.Context, namespace, run string) (template, error) {
 	made, err := b.api.rows(ctx, namespace, run)
 	if err != nil {
 		return template{}, err

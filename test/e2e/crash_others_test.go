@@ -105,14 +105,14 @@ func (s *storm) touch(pod string, o *unstructured.Unstructured) error {
 	case roll < 30:
 		_, err := s.phase("a controller starts", o, "Processing")
 		return err
-	case roll < 60 && h != nil:
+	case roll < 40 && h != nil: // These stay until the history limit deletes them: they are few enough for a long soak.
 		done := h.End(o.GetNamespace() + "/" + o.GetName())
 		ended, err := s.phase("a controller completes", o, "Completed")
 		if ended {
 			done()
 		}
 		return err
-	case roll < 60:
+	case roll < 60 && h == nil:
 		_, err := s.phase("a controller fails", o, "Failed")
 		return err
 	case roll < 70 && h == nil:
@@ -142,6 +142,11 @@ func (s *storm) phase(deed string, o *unstructured.Unstructured, phase string) (
 		unstructured.SetNestedField(o.Object, phase, "status", "overallPhase"),
 	} {
 		if err != nil {
+			return false, err
+		}
+	}
+	if phase == "Failed" && s.roll(2) == 0 {
+		if err := unstructured.SetNestedField(o.Object, longAgo(), "status", "completedAt"); err != nil {
 			return false, err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
 	"onefire/test/history"
@@ -63,6 +64,11 @@ func TestCrashes(t *testing.T) {
 		others.Go(func() error { return s.control(raging) })
 	}
 	others.Go(func() error { s.troubleDataStorage(raging); return nil })
+	others.Go(func() error { return s.prunes(raging) })
+	var following errgroup.Group
+	watched, unwatch := context.WithCancel(t.Context())
+	defer unwatch()
+	following.Go(func() error { return s.follow(watched) })
 	sending := make(chan struct{})
 	begun := time.Now()
 	go func() {
@@ -84,9 +90,17 @@ func TestCrashes(t *testing.T) {
 	}
 	t.Logf("%s: %d events sent, %.0f a second, %d deliveries accepted, %d redelivered; %d processes killed, %d stopped",
 		took.Round(time.Second), s.sent, float64(s.sent)/took.Seconds(), s.accepted.Load(), s.redelivered.Load(), kills, len(s.all)-kills)
+	require.Eventually(t, func() bool { return s.burials.size() == len(s.list()) }, time.Minute, time.Second, "the watch misses something")
+	unwatch()
+	require.NoError(t, following.Wait())
+	buried := s.bury()
+	t.Logf("%d ended objects were deleted by the functions and by onefire prune; objects after every 40th of its runs: %v", buried, s.burials.everyFortieth())
 	s.doubles = func(stored int) int { return stored / oneDouble }
 	b := s.close(s.world, logs...)
 	t.Log(b)
+	if *soak >= time.Minute {
+		require.Positive(t, buried, "pruned")
+	}
 	for what, n := range map[string]int{"kills": kills, "redeliveries": int(s.redelivered.Load()), "deletions": b.removed, "set aside": b.setAside} {
 		require.Positive(t, n, what)
 	}
@@ -114,6 +128,9 @@ type storm struct {
 	// healed says that no more calls are to fail.
 	healed atomic.Bool
 	sent   int
+	// pruning is when onefire prune was started last, in ns since 1970.
+	pruning atomic.Int64
+	burials burials
 	// deeds are what others did to objects, troubles what befell DataStorage.
 	deeds, troubles map[string]int
 
@@ -128,7 +145,8 @@ func newStorm(t *testing.T, dice *rand.Rand) *storm {
 	s := &storm{
 		world: newWorld(t, mapping.Schema202608), ledger: newLedger(), binary: stripped(t), dice: dice,
 		histories: map[string]*history.Recorder{}, fingerprints: map[string]string{},
-		deeds: map[string]int{}, troubles: map[string]int{},
+		burials: burials{gone: map[types.UID]removal{}},
+		deeds:   map[string]int{}, troubles: map[string]int{},
 	}
 	s.broker = &broker{route: s.route, pause: 100 * time.Millisecond, longest: 5 * time.Second}
 	s.way = newFaulty(t, s.choose)

@@ -58,8 +58,9 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.Local, "local", "", "the embedded API server's binary, onefire-local (default: built)")
 	f.Func("sizes", "objects in the namespace (default 0,2000,20000,100000)", list(&o.Sizes, 0))
 	f.Func("processes", "function processes (default 1,3)", list(&o.Processes, 1))
-	f.IntVar(&o.Rounds, "rounds", 3, "rounds, of which the median counts")
-	f.Float64Var(&o.Seconds, "seconds", 5, "seconds of one measurement at most")
+	f.IntVar(&o.Workers, "workers", 64, "events under way at once")
+	f.IntVar(&o.Rounds, "rounds", 2, "rounds, of which the median counts")
+	f.Float64Var(&o.Seconds, "seconds", 3, "seconds of one measurement at most")
 	f.Func("only", "a regular expression for the names of scenarios (default: all)", func(s string) (err error) {
 		o.Only, err = regexp.Compile(s)
 		return err
@@ -74,8 +75,8 @@ func run(ctx context.Context, args []string) error {
 	if o.API == "" {
 		o.API = bench.Full
 	}
-	if f.NArg() > 0 || o.Rounds < 1 || o.Seconds <= 0 {
-		return fmt.Errorf("rounds and seconds must be positive, and there are no arguments: %q", f.Args())
+	if f.NArg() > 0 || o.Rounds < 1 || o.Workers < 1 || o.Seconds <= 0 {
+		return fmt.Errorf("rounds, workers and seconds must be positive, and there are no arguments: %q", f.Args())
 	}
 	var err error
 	if o.Self, err = os.Executable(); err != nil {
