@@ -241,9 +241,9 @@ func (e *RejectedError) Unwrap() error { return e.Err }
 func rejected(err error) error {
 	var code string
 	switch {
-	case apierrors.IsInvalid(err):
+	case client.Invalid(err):
 		code = "ERR_K8S_INVALID"
-	case apierrors.IsRequestEntityTooLargeError(err):
+	case client.TooLarge(err):
 		code = "ERR_K8S_TOO_LARGE"
 	case apierrors.IsNotFound(err) && missingNamespace(err):
 		code = NamespaceNotFound

@@ -2,7 +2,9 @@ package dedup
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +22,14 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 		err  error
 		code string
 	}{
-		"its content is not valid":           {apierrors.NewInvalid(schema.GroupKind{}, "a", nil), "ERR_K8S_INVALID"},
-		"it is too large":                    {apierrors.NewRequestEntityTooLargeError("too large"), "ERR_K8S_TOO_LARGE"},
+		"its content is not valid":           {refusal(t, "schema-pattern"), "ERR_K8S_INVALID"},
+		"it is too large":                    {refusal(t, "too-large-for-the-server"), "ERR_K8S_TOO_LARGE"},
+		"a policy denies it":                 {refusal(t, "policy"), ""},
+		"a policy denies it as too large":    {refusal(t, "policy-too-large"), ""},
+		"a policy has an error":              {refusal(t, "policy-cel-error"), ""},
+		"a policy lacks its parameter":       {refusal(t, "policy-without-its-param"), ""},
+		"a webhook says that it is invalid":  {refusal(t, "webhook-422"), ""},
+		"its namespace has a quota":          {refusal(t, "quota"), ""},
 		"its namespace does not exist":       {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"), NamespaceNotFound},
 		"the CRD is not there yet":           {apierrors.NewNotFound(resource, ""), ""},
 		"permissions are missing":            {apierrors.NewForbidden(resource, "a", errors.New("rbac")), ""},
@@ -41,6 +49,16 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 			}
 		})
 	}
+}
+
+// refusal is what a real API server answered.
+func refusal(t *testing.T, name string) error {
+	t.Helper()
+	text, err := os.ReadFile("client/testdata/refusals/" + name + ".json")
+	require.NoError(t, err)
+	var s apierrors.StatusError
+	require.NoError(t, json.Unmarshal(text, &s.ErrStatus))
+	return &s
 }
 
 // faulty fails the calls for which it has an error.
@@ -83,7 +101,7 @@ func settle(t *testing.T, a api, keys ...string) ([]Outcome, error) {
 }
 
 func TestARefusedPatchIsNotTheAlertsFault(t *testing.T) {
-	f := &faulty{store: newStore(), patch: apierrors.NewInvalid(schema.GroupKind{}, "a", nil)}
+	f := &faulty{store: newStore(), patch: refusal(t, "schema-pattern")}
 	_, err := settle(t, f, "a", "b")
 	require.True(t, apierrors.IsInvalid(err), "%v", err)
 	var r *RejectedError
