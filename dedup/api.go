@@ -234,23 +234,20 @@ func (e *RejectedError) Error() string { return e.Err.Error() }
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// rejected wraps the error of a create that no retry can heal, because of what
-// is in the object. What an operator can put right while the event is
-// redelivered, like missing permissions, a missing CRD or an admission policy,
-// is not among them.
-func rejected(err error) error {
-	var code string
+// rejected is the error of a create that no retry can heal, because of what is in
+// the object; nil for any other. What an operator can put right while the event is
+// redelivered, like missing permissions, a missing CRD or an admission policy, is
+// not among them.
+func rejected(err error) *RejectedError {
 	switch {
 	case client.Invalid(err):
-		code = "ERR_K8S_INVALID"
+		return &RejectedError{Code: "ERR_K8S_INVALID", Err: err}
 	case client.TooLarge(err):
-		code = "ERR_K8S_TOO_LARGE"
+		return &RejectedError{Code: "ERR_K8S_TOO_LARGE", Err: err}
 	case apierrors.IsNotFound(err) && missingNamespace(err):
-		code = NamespaceNotFound
-	default:
-		return err
+		return &RejectedError{Code: NamespaceNotFound, Err: err}
 	}
-	return &RejectedError{Code: code, Err: err}
+	return nil
 }
 
 func missingNamespace(err error) bool {

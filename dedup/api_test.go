@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -40,12 +41,16 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 		"the token is not accepted any more": {apierrors.NewUnauthorized("token"), ""},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			err := rejected(row.err)
-			require.ErrorIs(t, err, row.err)
-			var r *RejectedError
-			require.Equal(t, row.code != "", errors.As(err, &r))
-			if row.code != "" {
-				require.Equal(t, row.code, r.Code)
+			f := &faulty{store: newStore(), refuse: func(map[string]any) error { return row.err }}
+			outcomes, err := settle(t, f, "a", "b")
+			if row.code == "" {
+				require.ErrorIs(t, err, row.err)
+				return
+			}
+			require.NoError(t, err)
+			for _, o := range outcomes {
+				require.Equal(t, row.code, o.Rejected.Code)
+				require.ErrorIs(t, o.Rejected, row.err)
 			}
 		})
 	}
@@ -64,8 +69,9 @@ func refusal(t *testing.T, name string) error {
 // faulty fails the calls for which it has an error.
 type faulty struct {
 	*store
-	refuse, patch error
-	lists         []error // by turns, then none
+	refuse func(body map[string]any) error
+	patch  error
+	lists  []error // by turns, then none
 }
 
 func (f *faulty) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
@@ -81,7 +87,9 @@ func (f *faulty) list(ctx context.Context, ns string, by selector) ([]object, ti
 
 func (f *faulty) create(ctx context.Context, ns string, body map[string]any) (types.UID, error) {
 	if f.refuse != nil {
-		return "", f.refuse
+		if err := f.refuse(body); err != nil {
+			return "", err
+		}
 	}
 	return f.store.create(ctx, ns, body)
 }
@@ -104,13 +112,63 @@ func TestARefusedPatchIsNotTheAlertsFault(t *testing.T) {
 	f := &faulty{store: newStore(), patch: refusal(t, "schema-pattern")}
 	_, err := settle(t, f, "a", "b")
 	require.True(t, apierrors.IsInvalid(err), "%v", err)
-	var r *RejectedError
-	require.NotErrorAs(t, err, &r)
 
 	f.patch = nil
 	outcomes, err := settle(t, f, "a", "b")
 	require.NoError(t, err)
 	require.Equal(t, []int32{1, 2}, []int32{outcomes[0].Count, outcomes[1].Count})
+}
+
+// An alert whose object the API server rejects counts on the object that a neighbour
+// makes, as it does when it comes later. What each one is told depends on no order,
+// and a redelivery is told the same.
+func TestARejectedAlertHarmsNoneOfItsFingerprint(t *testing.T) {
+	invalid := refusal(t, "schema-pattern")
+	for reason, row := range map[string]struct {
+		keys   []string // Those that begin with a b are of the alert that is rejected.
+		counts map[string]int32
+	}{
+		"it comes first":             {[]string{"b", "a", "a2"}, map[string]int32{"b": 2, "a": 1, "a2": 3}},
+		"it comes last":              {[]string{"a", "a2", "b"}, map[string]int32{"a": 1, "a2": 2, "b": 3}},
+		"most of them":               {[]string{"b", "b1", "b2", "a"}, map[string]int32{"a": 1, "b": 2, "b1": 3, "b2": 4}},
+		"there is no other one":      {[]string{"b", "b2"}, nil},
+		"more than there are rounds": {manyKeys("b", 3*maxRounds), nil},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			f := &faulty{store: newStore(), refuse: func(body map[string]any) error {
+				if body["spec"].(map[string]any)["signalName"] == "B" {
+					return invalid
+				}
+				return nil
+			}}
+			d, err := newDeduplicator(f, Options{SignalType: "alert"})
+			require.NoError(t, err)
+			signals := map[string]mapping.Signal{}
+			for _, key := range row.keys {
+				signals[key] = signalOf(key[:1])
+			}
+			for range 2 {
+				outcomes, err := d.Settle(t.Context(), signalOf(row.keys[0][:1]), row.keys, signals)
+				require.NoError(t, err)
+				for i, key := range row.keys {
+					if row.counts == nil {
+						require.Equal(t, "ERR_K8S_INVALID", outcomes[i].Rejected.Code)
+						continue
+					}
+					require.Nil(t, outcomes[i].Rejected)
+					require.Equal(t, row.counts[key], outcomes[i].Count, key)
+				}
+			}
+			require.Len(t, f.all(), min(1, len(row.counts)))
+		})
+	}
+}
+
+func manyKeys(alert string, n int) (keys []string) {
+	for i := range n {
+		keys = append(keys, fmt.Sprint(alert, i))
+	}
+	return keys
 }
 
 func TestTheLookAfterACreateIsTriedAgain(t *testing.T) {

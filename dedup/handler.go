@@ -46,6 +46,8 @@ type handler struct {
 	lost   bool
 	// done are the keys that are on record, by what this handler saw or wrote.
 	done map[string]Outcome
+	// rejected are the keys of alerts that no object can be made of.
+	rejected map[string]*RejectedError
 	// reasons are why keys went into objects that this handler made.
 	reasons map[string]mapping.Reason
 }
@@ -196,19 +198,42 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	return nil
 }
 
+// create makes an object of the first missing key whose alert the API server accepts.
+// The keys of the alerts that it rejects count on that object, as they do when they come
+// later. Only when it rejects all of them are they settled without an object.
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
-	switch {
-	case err == nil:
-		h.fresh = uid
-		h.reasons[v.missing[0]] = v.reason
-		return nil
-	case apierrors.IsAlreadyExists(err):
-		h.lost = true
-		return h.taken(ctx, v.name)
+	for _, key := range v.missing {
+		if h.rejected[key] != nil {
+			continue
+		}
+		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(key), h.signalType, key, h.now))
+		switch {
+		case err == nil:
+			h.fresh = uid
+			h.reasons[key] = v.reason
+			return nil
+		case apierrors.IsAlreadyExists(err):
+			h.lost = true
+			return h.taken(ctx, v.name)
+		}
+		err = fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, err)
+		why := rejected(err)
+		switch {
+		case why == nil:
+			return err
+		case why.Code == NamespaceNotFound: // It is the namespace of all of them.
+			for _, key := range v.missing {
+				h.rejected[key] = why
+			}
+		default:
+			h.rejected[key] = why
+		}
 	}
-	return fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, rejected(err))
+	for _, key := range v.missing {
+		h.done[key] = Outcome{Rejected: h.rejected[key]}
+	}
+	return nil
 }
 
 // taken notes that somebody holds the name. The next List shows who it is, and twins

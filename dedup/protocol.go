@@ -96,6 +96,9 @@ type Outcome struct {
 	// the same for each replay, and never earlier than that of a lower count.
 	// Zero where nothing was counted.
 	At time.Time
+	// Rejected says why the key is on no RemediationRequest and never will be, unless
+	// another alert makes one; nil otherwise. The outcome has nothing else then.
+	Rejected *RejectedError
 }
 
 // Settle makes sure that each key is counted on a RemediationRequest of the
@@ -104,8 +107,8 @@ type Outcome struct {
 // signals, of the same fingerprint and namespace, of those that are not an
 // occurrence of s itself. When it returns
 // an error nothing is lost: calling again with the same keys, here or elsewhere,
-// finishes the work. A [RejectedError] alone will not go away. Calls for the same
-// fingerprint that wait for each other share their API calls.
+// finishes the work. Calls for the same fingerprint that wait for each other share
+// their API calls.
 func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	return d.sharing.Settle(ctx, s, keys, signals)
 }
@@ -113,7 +116,8 @@ func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []stri
 func (c core) handler(s mapping.Signal) handler {
 	return handler{
 		core: c, signal: s, subject: subject{s.Namespace, s.Fingerprint},
-		done: map[string]Outcome{}, held: map[string]bool{}, sure: map[types.UID]bool{}, reasons: map[string]mapping.Reason{},
+		done: map[string]Outcome{}, held: map[string]bool{}, sure: map[types.UID]bool{},
+		rejected: map[string]*RejectedError{}, reasons: map[string]mapping.Reason{},
 	}
 }
 

@@ -309,10 +309,23 @@ func TestAMissingNamespaceIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T) {
 			f := newFixture()
 			f.parts.rules.Placement = mapping.PlacementSignal
 			f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
-				return nil, &dedup.RejectedError{Code: dedup.NamespaceNotFound, Err: errors.New("no such namespace")}
+				return []dedup.Outcome{{Rejected: &dedup.RejectedError{Code: dedup.NamespaceNotFound, Err: errors.New("no such namespace")}}}, nil
 			}
 			requireStatus(t, row.status, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace="+row.namespace)))))
 			require.Equal(t, row.status == http.StatusOK, len(f.types()) == 1)
 		})
 	}
+}
+
+// Alerts of one fingerprint that settle together each have a decision of their own.
+func TestARejectedAlertHasADecisionOfItsOwn(t *testing.T) {
+	f := newFixture()
+	f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+		out, err := (&fakeDedup{}).Settle(ctx, s, keys, nil)
+		out[1] = dedup.Outcome{Rejected: &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("no")}}
+		return out, err
+	}
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A", "pod=p", "container=x"),
+		alert("firing", "alertname=A", "pod=p", "container=y"), alert("firing", "alertname=A", "pod=p", "container=z")))))
+	require.ElementsMatch(t, []string{mapping.SignalReceived, mapping.RequestCreated, mapping.RequestFailed, mapping.SignalDeduplicated}, f.types())
 }
