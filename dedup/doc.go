@@ -45,7 +45,8 @@
 //   - gather.go: Lists of several fingerprints that would wait for each other
 //     are made as one, which began after all had asked.
 //   - share.go: deliveries of one fingerprint that would wait for each other are
-//     settled together, with one patch, and each is answered after it.
+//     settled together, with one patch, and each is answered after it; those of
+//     alerts that fire with each other, and those of alerts that have ended.
 //   - memory.go: what a List showed stands in for the next List, if all that
 //     follows from it is a conditional patch of an active object.
 //   - window.go: calls under way are bounded, and fewer when the API server says

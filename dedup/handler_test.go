@@ -174,7 +174,7 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 		for _, key := range keys {
 			signals = append(signals, signalOf(key))
 		}
-		outcomes, err = c.Resolve(context.Background(), signals)
+		outcomes, err = c.resolve(context.Background(), signals)
 	} else {
 		outcomes, err = c.settle(context.Background(), signalOf(keys[0]), keys, signalsOf(keys))
 	}

@@ -21,6 +21,8 @@ var ErrContended = errors.New("other writers changed the object in every round")
 type Deduplicator struct {
 	core
 	*sharing
+	// ends shares the calls of Resolve.
+	ends    *sharing
 	history *history
 }
 
@@ -80,7 +82,7 @@ func newDeduplicator(a api, o Options) (*Deduplicator, error) {
 		api: a, lists: newGatherer(a), memory: m, signalType: o.SignalType,
 		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, many: manyEnded,
 	}
-	return &Deduplicator{core: c, sharing: newSharing(c.settle), history: past}, nil
+	return &Deduplicator{core: c, sharing: newSharing(c.settle), ends: newSharing(c.resolveAll), history: past}, nil
 }
 
 // Outcome is what became of one key.
