@@ -23,8 +23,8 @@ var errPanic = errors.New("panic")
 // cause is what the alerts of one event have in common.
 type cause struct {
 	source, id string
-	// at is the event's time; undated tells that it has none, and that this is when
-	// it was read.
+	// at is the event's time; undated tells that it has none to believe, and that
+	// this is when it was read.
 	at          time.Time
 	undated     bool
 	traceparent string

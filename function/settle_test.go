@@ -94,6 +94,10 @@ func TestWhatAnEventSaysHasTheSameTimeWhenItIsRedelivered(t *testing.T) {
 	}{
 		"the event's":                     {sent.Format(time.RFC3339), sent, sent},
 		"without a time, the alert's own": {"", start, end},
+		"the year 0, which is none":       {"0000-01-01T00:00:00Z", start, end},
+		"before the year 0 in UTC":        {"0000-01-01T00:00:00+01:00", start, end},
+		"a little ahead of our clock":     {noon.Add(4 * time.Minute).Format(time.RFC3339), noon.Add(4 * time.Minute), noon.Add(4 * time.Minute)},
+		"of next year, which is none":     {noon.AddDate(1, 0, 0).Format(time.RFC3339), start, end},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := newFixture()
