@@ -218,9 +218,12 @@ func discard(answer io.Reader) error {
 	return err
 }
 
-// NamespaceNotFound is the code of a [RejectedError] for a namespace that does
-// not exist.
-const NamespaceNotFound = "ERR_K8S_NAMESPACE_NOT_FOUND"
+// The codes of a [RejectedError] for a namespace that does not exist, or that is being
+// deleted.
+const (
+	NamespaceNotFound    = "ERR_K8S_NAMESPACE_NOT_FOUND"
+	NamespaceTerminating = "ERR_K8S_NAMESPACE_TERMINATING"
+)
 
 // RejectedError means that the API server will never accept the write, however
 // often it is tried.
@@ -234,6 +237,11 @@ func (e *RejectedError) Error() string { return e.Err.Error() }
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
+// OfNamespace tells whether the API server accepts no object at all in the namespace.
+func (e *RejectedError) OfNamespace() bool {
+	return e.Code == NamespaceNotFound || e.Code == NamespaceTerminating
+}
+
 // rejected is the error of a create that no retry can heal, because of what is in
 // the object; nil for any other. What an operator can put right while the event is
 // redelivered, like missing permissions, a missing CRD or an admission policy, is
@@ -246,6 +254,8 @@ func rejected(err error) *RejectedError {
 		return &RejectedError{Code: "ERR_K8S_TOO_LARGE", Err: err}
 	case apierrors.IsNotFound(err) && missingNamespace(err):
 		return &RejectedError{Code: NamespaceNotFound, Err: err}
+	case client.Terminating(err):
+		return &RejectedError{Code: NamespaceTerminating, Err: err}
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 		"a webhook says that it is invalid":  {refusal(t, "webhook-422"), ""},
 		"its namespace has a quota":          {refusal(t, "quota"), ""},
 		"its namespace does not exist":       {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"), NamespaceNotFound},
+		"its namespace is being deleted":     {refusal(t, "namespace-that-ends"), NamespaceTerminating},
 		"the CRD is not there yet":           {apierrors.NewNotFound(resource, ""), ""},
 		"permissions are missing":            {apierrors.NewForbidden(resource, "a", errors.New("rbac")), ""},
 		"a webhook denies it":                {apierrors.NewBadRequest("denied"), ""},
@@ -41,7 +42,8 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 		"the token is not accepted any more": {apierrors.NewUnauthorized("token"), ""},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			f := &faulty{store: newStore(), refuse: func(map[string]any) error { return row.err }}
+			creates := 0
+			f := &faulty{store: newStore(), refuse: func(map[string]any) error { creates++; return row.err }}
 			outcomes, err := settle(t, f, "a", "b")
 			if row.code == "" {
 				require.ErrorIs(t, err, row.err)
@@ -51,6 +53,9 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 			for _, o := range outcomes {
 				require.Equal(t, row.code, o.Rejected.Code)
 				require.ErrorIs(t, o.Rejected, row.err)
+			}
+			if outcomes[0].Rejected.OfNamespace() {
+				require.Equal(t, 1, creates, "no other object is tried where none is accepted")
 			}
 		})
 	}

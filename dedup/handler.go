@@ -222,7 +222,7 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 		switch {
 		case why == nil:
 			return err
-		case why.Code == NamespaceNotFound: // It is the namespace of all of them.
+		case why.OfNamespace(): // It is that of all of them.
 			for _, key := range v.missing {
 				h.rejected[key] = why
 			}

@@ -251,11 +251,12 @@ func (p *parts) count(ctx context.Context, firing []int, results []result) {
 	}
 }
 
-// reject notes that no redelivery can settle an alert. A missing namespace is the
-// alert's own fault only where the alert chose it.
+// reject notes that no redelivery can settle an alert. A namespace that is missing, or
+// goes, is the alert's own only where the alert chose it: its target goes too then. An
+// operator can bring back the configured one.
 func (p *parts) reject(r *result, why *dedup.RejectedError) {
 	r.reason, r.err, r.code = mapping.Rejected, why, why.Code
-	if why.Code == dedup.NamespaceNotFound && r.signal.Namespace == p.rules.Namespace {
+	if why.OfNamespace() && r.signal.Namespace == p.rules.Namespace {
 		r.reason, r.code = mapping.Unavailable, ""
 	}
 }

@@ -301,22 +301,24 @@ func TestASinkThatHangsKeepsNoObjectFromBeingMade(t *testing.T) {
 	})
 }
 
-func TestAMissingNamespaceIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T) {
+func TestANamespaceThatTakesNothingIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T) {
 	for reason, row := range map[string]struct {
-		namespace string
-		status    int
+		namespace, code string
+		status          int
 	}{
-		"the configured one is the operator's": {"ns", http.StatusServiceUnavailable},
-		"the alert's own is the alert's":       {"elsewhere", http.StatusOK},
+		"the configured one is the operator's": {"ns", dedup.NamespaceNotFound, http.StatusServiceUnavailable},
+		"the alert's own is the alert's":       {"elsewhere", dedup.NamespaceNotFound, http.StatusOK},
+		"the configured one goes":              {"ns", dedup.NamespaceTerminating, http.StatusServiceUnavailable},
+		"the alert's own goes":                 {"elsewhere", dedup.NamespaceTerminating, http.StatusOK},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := newFixture()
 			f.parts.rules.Placement = mapping.PlacementSignal
 			f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
-				return []dedup.Outcome{{Rejected: &dedup.RejectedError{Code: dedup.NamespaceNotFound, Err: errors.New("no such namespace")}}}, nil
+				return []dedup.Outcome{{Rejected: &dedup.RejectedError{Code: row.code, Err: errors.New("no such namespace")}}}, nil
 			}
 			requireStatus(t, row.status, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace="+row.namespace)))))
-			require.Equal(t, row.status == http.StatusOK, len(f.types()) == 1)
+			require.Equal(t, row.status == http.StatusOK, len(f.types()) == 1, "it is on record as gateway.crd.failed")
 		})
 	}
 }

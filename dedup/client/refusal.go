@@ -40,6 +40,12 @@ func TooLarge(err error) bool {
 	return s.Details == nil || s.Details.Name == "" || !strings.Contains(s.Message, `" is forbidden: `)
 }
 
+// Terminating tells whether the API server refuses a write because the namespace of
+// the object is being deleted.
+func Terminating(err error) bool {
+	return apierrors.IsForbidden(err) && apierrors.HasStatusCause(err, "NamespaceTerminating")
+}
+
 func status(err error) (metav1.Status, bool) {
 	var s apierrors.APIStatus
 	if !errors.As(err, &s) {

@@ -29,6 +29,7 @@ func TestOnlyABrokenObjectIsRefusedForGood(t *testing.T) {
 			broken := strings.HasPrefix(name, "schema-") || name == "metadata" || strings.HasPrefix(name, "configmap-")
 			require.Equal(t, broken, Invalid(refusal))
 			require.Equal(t, name == "too-large-for-the-server", TooLarge(refusal))
+			require.Equal(t, name == "namespace-that-ends", Terminating(refusal))
 		})
 	}
 }
