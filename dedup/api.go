@@ -92,6 +92,8 @@ type kube struct {
 	noPhases atomic.Bool
 	// told is called with each past that is not kept whole.
 	told func(LongPast)
+	// altered is called with what admission changed of an object, if it did.
+	altered func(namespace, name string, changed []string)
 }
 
 // connect makes an [api] of a client configuration. It opens no connection. The
@@ -102,7 +104,7 @@ func connect(config *rest.Config) (*kube, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of long pasts: %w", err)
 	}
-	k := &kube{window: newWindow(maxCalls), reading: newReading(), long: long, told: func(LongPast) {}}
+	k := &kube{window: newWindow(maxCalls), reading: newReading(), long: long, told: func(LongPast) {}, altered: func(string, string, []string) {}}
 	own := rest.CopyConfig(config)
 	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return observed{rt, k.window} })
 	k.client, err = client.New(own, "onefire", Resource.GroupVersion())
@@ -193,7 +195,28 @@ func (k *kube) get(ctx context.Context, namespace, name string) (object, error) 
 
 func (k *kube) create(ctx context.Context, namespace string, body map[string]any) (types.UID, error) {
 	w, err := k.write(ctx, k.request(k.client.Post(), namespace), body)
+	if err == nil {
+		if changed := w.changes(body); len(changed) > 0 {
+			k.altered(namespace, w.Metadata.Name, changed)
+		}
+	}
 	return w.Metadata.UID, err
+}
+
+// changes are the labels and annotations of ours that an object was created with and
+// does not have.
+func (w *wireObject) changes(created map[string]any) (changed []string) {
+	meta, _ := created["metadata"].(map[string]any)
+	for field, has := range map[string]map[string]string{"labels": w.Metadata.Labels, "annotations": w.Metadata.Annotations} {
+		sent, _ := meta[field].(map[string]string)
+		for name, value := range sent {
+			if name != componentLabel && has[name] != value {
+				changed = append(changed, name)
+			}
+		}
+	}
+	slices.Sort(changed)
+	return changed
 }
 
 func (k *kube) patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (string, error) {

@@ -2,7 +2,9 @@ package dedup
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,6 +13,10 @@ import (
 
 	"onefire/mapping"
 )
+
+// errChanged means that an object has not the fingerprint that its name begins with.
+var errChanged = errors.New("its spec.signalFingerprint is not the one that it was created with: " +
+	"exempt Onefire from the admission policy or webhook that changes it")
 
 // handler is the state of one Settle or Resolve.
 type handler struct {
@@ -31,8 +37,10 @@ type handler struct {
 	memo memo
 	// ended is how many ended objects the last List of the whole past had.
 	ended int
-	// fresh is the UID of the object that this handler made.
+	// fresh is the UID of the object that this handler made, and maker the key that it
+	// made it for.
 	fresh types.UID
+	maker string
 	// held are the names that other fingerprints hold.
 	held map[string]bool
 	// refused is the name that was refused last.
@@ -184,7 +192,14 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	for i, key := range v.missing {
 		said[i] = says(h.of(key))
 	}
-	made, changed := v.object.withKeys(v.missing, said, h.now)
+	object, missing, own := v.object, v.missing, false
+	if object.uid == h.fresh && slices.Contains(missing, h.maker) {
+		// Somebody took the key off the object: it made it, and counts nothing more.
+		own, object.events = true, maps.Clone(object.events)
+		object.events[h.maker] = markAt(1, object.createdAt)
+		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return key == h.maker })
+	}
+	made, changed := object.withKeys(missing, said, h.now)
 	past := h.objects
 	revision, ok, err := h.patch(ctx, v.object, patchTo(v.object, changed))
 	if err != nil || !ok {
@@ -194,6 +209,9 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	h.remember(past, changed)
 	for key, m := range made {
 		h.done[key] = outcome(v.reason, v.object, m)
+	}
+	if own {
+		h.done[h.maker] = outcome(h.reasons[h.maker], v.object, object.events[h.maker])
 	}
 	return nil
 }
@@ -210,7 +228,7 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(key), h.signalType, key, h.now))
 		switch {
 		case err == nil:
-			h.fresh = uid
+			h.fresh, h.maker = uid, key
 			h.reasons[key] = v.reason
 			return nil
 		case apierrors.IsAlreadyExists(err):
@@ -249,6 +267,10 @@ func (h *handler) taken(ctx context.Context, name string) error {
 		return fmt.Errorf("reading RemediationRequest %s/%s: %w", h.signal.Namespace, name, err)
 	}
 	if err == nil && o.fingerprint != h.signal.Fingerprint {
+		if o.ours && label(o.fingerprint) != label(h.signal.Fingerprint) {
+			// Other names would only make more of them.
+			return fmt.Errorf("RemediationRequest %s/%s: %w", h.signal.Namespace, name, errChanged)
+		}
 		h.held[name] = true
 	}
 	return nil

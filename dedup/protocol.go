@@ -54,6 +54,10 @@ type Options struct {
 	// LongPast is called with each List of a fingerprint that has more objects than
 	// are kept of it; it may be nil.
 	LongPast func(LongPast)
+	// Altered is called with each object that was created, and has not the labels and
+	// annotations that it was created with: an admission policy or webhook changes
+	// them. It may be nil.
+	Altered func(namespace, name string, changed []string)
 }
 
 // New makes a Deduplicator of a client configuration, which it copies. It opens
@@ -65,6 +69,9 @@ func New(config *rest.Config, o Options) (*Deduplicator, error) {
 	}
 	if o.LongPast != nil {
 		k.told = o.LongPast
+	}
+	if o.Altered != nil {
+		k.altered = o.Altered
 	}
 	return newDeduplicator(k, o)
 }
