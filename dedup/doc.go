@@ -16,7 +16,8 @@
 //
 //   - Every key is on record: settled. What the record says is the outcome.
 //   - Two active objects of ours: heal. The record of the younger goes to the
-//     older, then the younger is deleted, each under a precondition.
+//     older, then the younger is deleted, each under a precondition. Where a
+//     controller works on the younger alone, and no race made the two, it stays.
 //   - An active object, or a last one that is terminal and asks for quiet:
 //     count, with one conditional status patch that adds keys and count together.
 //   - Otherwise: create, under a name that follows from the fingerprint, its last

@@ -209,6 +209,7 @@ type forgetful struct{}
 func (forgetful) recall(subject) (memo, bool) { return memo{}, false }
 func (forgetful) keep(subject, memo)          {}
 func (forgetful) forget(subject)              {}
+func (forgetful) drop()                       {}
 func (forgetful) note(bool)                   {}
 func (forgetful) doubtful() bool              { return false }
 
@@ -337,6 +338,7 @@ func (s *script) keep(_ subject, m memo) {
 }
 
 func (s *script) forget(about subject) { s.keep(about, memo{}) }
+func (s *script) drop()                {}
 
 func (s *script) note(bool) {}
 

@@ -200,10 +200,10 @@ var mutations = map[string]mutation{
 		{"limits.go", "	maxLooks = 4\n", "	maxLooks = 1\n"},
 	}},
 	"only who made a twin heals it": {kept: "a crash before the look", edits: []edit{
-		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && twin.uid == p.fresh {"},
+		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok && twin.uid == p.fresh {"},
 	}},
 	"a redelivery heals nothing": {edits: []edit{
-		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
+		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
 	}},
 	"a resolved alert heals nothing": {edits: []edit{
 		{"resolve.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && h.held == nil {\n			if err := h.heal(ctx, v); err"},
