@@ -92,6 +92,8 @@ type kube struct {
 	noPhases atomic.Bool
 	// told is called with each past that is not kept whole.
 	told func(LongPast)
+	// altered is called with what admission changed of an object, if it did.
+	altered func(namespace, name string, changed []string)
 }
 
 // connect makes an [api] of a client configuration. It opens no connection. The
@@ -102,7 +104,7 @@ func connect(config *rest.Config) (*kube, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of long pasts: %w", err)
 	}
-	k := &kube{window: newWindow(maxCalls), reading: newReading(), long: long, told: func(LongPast) {}}
+	k := &kube{window: newWindow(maxCalls), reading: newReading(), long: long, told: func(LongPast) {}, altered: func(string, string, []string) {}}
 	own := rest.CopyConfig(config)
 	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return observed{rt, k.window} })
 	k.client, err = client.New(own, "onefire", Resource.GroupVersion())
@@ -193,7 +195,28 @@ func (k *kube) get(ctx context.Context, namespace, name string) (object, error) 
 
 func (k *kube) create(ctx context.Context, namespace string, body map[string]any) (types.UID, error) {
 	w, err := k.write(ctx, k.request(k.client.Post(), namespace), body)
+	if err == nil {
+		if changed := w.changes(body); len(changed) > 0 {
+			k.altered(namespace, w.Metadata.Name, changed)
+		}
+	}
 	return w.Metadata.UID, err
+}
+
+// changes are the labels and annotations of ours that an object was created with and
+// does not have.
+func (w *wireObject) changes(created map[string]any) (changed []string) {
+	meta, _ := created["metadata"].(map[string]any)
+	for field, has := range map[string]map[string]string{"labels": w.Metadata.Labels, "annotations": w.Metadata.Annotations} {
+		sent, _ := meta[field].(map[string]string)
+		for name, value := range sent {
+			if name != componentLabel && has[name] != value {
+				changed = append(changed, name)
+			}
+		}
+	}
+	slices.Sort(changed)
+	return changed
 }
 
 func (k *kube) patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (string, error) {
@@ -218,9 +241,12 @@ func discard(answer io.Reader) error {
 	return err
 }
 
-// NamespaceNotFound is the code of a [RejectedError] for a namespace that does
-// not exist.
-const NamespaceNotFound = "ERR_K8S_NAMESPACE_NOT_FOUND"
+// The codes of a [RejectedError] for a namespace that does not exist, or that is being
+// deleted.
+const (
+	NamespaceNotFound    = "ERR_K8S_NAMESPACE_NOT_FOUND"
+	NamespaceTerminating = "ERR_K8S_NAMESPACE_TERMINATING"
+)
 
 // RejectedError means that the API server will never accept the write, however
 // often it is tried.
@@ -234,23 +260,27 @@ func (e *RejectedError) Error() string { return e.Err.Error() }
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// rejected wraps the error of a create that no retry can heal, because of what
-// is in the object. What an operator can put right while the event is
-// redelivered, like missing permissions, a missing CRD or an admission policy,
-// is not among them.
-func rejected(err error) error {
-	var code string
+// OfNamespace tells whether the API server accepts no object at all in the namespace.
+func (e *RejectedError) OfNamespace() bool {
+	return e.Code == NamespaceNotFound || e.Code == NamespaceTerminating
+}
+
+// rejected is the error of a create that no retry can heal, because of what is in
+// the object; nil for any other. What an operator can put right while the event is
+// redelivered, like missing permissions, a missing CRD or an admission policy, is
+// not among them.
+func rejected(err error) *RejectedError {
 	switch {
-	case apierrors.IsInvalid(err):
-		code = "ERR_K8S_INVALID"
-	case apierrors.IsRequestEntityTooLargeError(err):
-		code = "ERR_K8S_TOO_LARGE"
+	case client.Invalid(err):
+		return &RejectedError{Code: "ERR_K8S_INVALID", Err: err}
+	case client.TooLarge(err):
+		return &RejectedError{Code: "ERR_K8S_TOO_LARGE", Err: err}
 	case apierrors.IsNotFound(err) && missingNamespace(err):
-		code = NamespaceNotFound
-	default:
-		return err
+		return &RejectedError{Code: NamespaceNotFound, Err: err}
+	case client.Terminating(err):
+		return &RejectedError{Code: NamespaceTerminating, Err: err}
 	}
-	return &RejectedError{Code: code, Err: err}
+	return nil
 }
 
 func missingNamespace(err error) bool {

@@ -55,7 +55,7 @@ type past struct {
 // same verdict everywhere.
 func decide(fingerprint string, p past) verdict {
 	active, terminal := split(p.objects)
-	if survivor, twin, ok := twins(active, p.fresh); ok {
+	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {
 		return verdict{action: heal, object: survivor, twin: twin}
 	}
 	if i := slices.IndexFunc(active, func(o object) bool { return !p.sure[o.uid] && o.unsure(p.now) }); i >= 0 {
@@ -101,7 +101,12 @@ func split(objects []object) (active, terminal []object) {
 // twins finds an active object that must go, and the one that takes its record.
 // A foreign object is respected: it never goes, and ours yields to it only while
 // it is fresh, because nobody was told of it yet.
-func twins(active []object, fresh types.UID) (survivor, twin object, ok bool) {
+//
+// Of ours the oldest stays. Only if no controller works on that, and one works on
+// another that is older than [settledAge], the other stays: these are no twins of a
+// race, but come of a restored etcd, or of somebody who makes an ended object active
+// again. Repairs that are under way must not be deleted.
+func twins(active []object, fresh types.UID, now time.Time) (survivor, twin object, ok bool) {
 	var ours, foreign []object
 	for _, o := range active {
 		switch {
@@ -121,6 +126,10 @@ func twins(active []object, fresh types.UID) (survivor, twin object, ok bool) {
 		return object{}, object{}, false
 	}
 	slices.SortFunc(ours, byAge)
+	worked := slices.IndexFunc(ours, func(o object) bool { return o.phase != "" && now.Sub(o.createdAt) >= settledAge })
+	if worked > 0 && ours[0].phase == "" {
+		return ours[worked], ours[0], true
+	}
 	return ours[0], ours[1], true
 }
 

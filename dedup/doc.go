@@ -16,7 +16,8 @@
 //
 //   - Every key is on record: settled. What the record says is the outcome.
 //   - Two active objects of ours: heal. The record of the younger goes to the
-//     older, then the younger is deleted, each under a precondition.
+//     older, then the younger is deleted, each under a precondition. Where a
+//     controller works on the younger alone, and no race made the two, it stays.
 //   - An active object, or a last one that is terminal and asks for quiet:
 //     count, with one conditional status patch that adds keys and count together.
 //   - Otherwise: create, under a name that follows from the fingerprint, its last
@@ -45,7 +46,8 @@
 //   - gather.go: Lists of several fingerprints that would wait for each other
 //     are made as one, which began after all had asked.
 //   - share.go: deliveries of one fingerprint that would wait for each other are
-//     settled together, with one patch, and each is answered after it.
+//     settled together, with one patch, and each is answered after it; those of
+//     alerts that fire with each other, and those of alerts that have ended.
 //   - memory.go: what a List showed stands in for the next List, if all that
 //     follows from it is a conditional patch of an active object.
 //   - window.go: calls under way are bounded, and fewer when the API server says

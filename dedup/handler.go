@@ -2,7 +2,9 @@ package dedup
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,6 +13,10 @@ import (
 
 	"onefire/mapping"
 )
+
+// errChanged means that an object has not the fingerprint that its name begins with.
+var errChanged = errors.New("its spec.signalFingerprint is not the one that it was created with: " +
+	"exempt Onefire from the admission policy or webhook that changes it")
 
 // handler is the state of one Settle or Resolve.
 type handler struct {
@@ -31,8 +37,10 @@ type handler struct {
 	memo memo
 	// ended is how many ended objects the last List of the whole past had.
 	ended int
-	// fresh is the UID of the object that this handler made.
+	// fresh is the UID of the object that this handler made, and maker the key that it
+	// made it for.
 	fresh types.UID
+	maker string
 	// held are the names that other fingerprints hold.
 	held map[string]bool
 	// refused is the name that was refused last.
@@ -46,6 +54,8 @@ type handler struct {
 	lost   bool
 	// done are the keys that are on record, by what this handler saw or wrote.
 	done map[string]Outcome
+	// rejected are the keys of alerts that no object can be made of.
+	rejected map[string]*RejectedError
 	// reasons are why keys went into objects that this handler made.
 	reasons map[string]mapping.Reason
 }
@@ -182,7 +192,14 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	for i, key := range v.missing {
 		said[i] = says(h.of(key))
 	}
-	made, changed := v.object.withKeys(v.missing, said, h.now)
+	object, missing, own := v.object, v.missing, false
+	if object.uid == h.fresh && slices.Contains(missing, h.maker) {
+		// Somebody took the key off the object: it made it, and counts nothing more.
+		own, object.events = true, maps.Clone(object.events)
+		object.events[h.maker] = markAt(1, object.createdAt)
+		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return key == h.maker })
+	}
+	made, changed := object.withKeys(missing, said, h.now)
 	past := h.objects
 	revision, ok, err := h.patch(ctx, v.object, patchTo(v.object, changed))
 	if err != nil || !ok {
@@ -193,22 +210,48 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	for key, m := range made {
 		h.done[key] = outcome(v.reason, v.object, m)
 	}
+	if own {
+		h.done[h.maker] = outcome(h.reasons[h.maker], v.object, object.events[h.maker])
+	}
 	return nil
 }
 
+// create makes an object of the first missing key whose alert the API server accepts.
+// The keys of the alerts that it rejects count on that object, as they do when they come
+// later. Only when it rejects all of them are they settled without an object.
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
-	uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(v.missing[0]), h.signalType, v.missing[0], h.now))
-	switch {
-	case err == nil:
-		h.fresh = uid
-		h.reasons[v.missing[0]] = v.reason
-		return nil
-	case apierrors.IsAlreadyExists(err):
-		h.lost = true
-		return h.taken(ctx, v.name)
+	for _, key := range v.missing {
+		if h.rejected[key] != nil {
+			continue
+		}
+		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(key), h.signalType, key, h.now))
+		switch {
+		case err == nil:
+			h.fresh, h.maker = uid, key
+			h.reasons[key] = v.reason
+			return nil
+		case apierrors.IsAlreadyExists(err):
+			h.lost = true
+			return h.taken(ctx, v.name)
+		}
+		err = fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, err)
+		why := rejected(err)
+		switch {
+		case why == nil:
+			return err
+		case why.OfNamespace(): // It is that of all of them.
+			for _, key := range v.missing {
+				h.rejected[key] = why
+			}
+		default:
+			h.rejected[key] = why
+		}
 	}
-	return fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, rejected(err))
+	for _, key := range v.missing {
+		h.done[key] = Outcome{Rejected: h.rejected[key]}
+	}
+	return nil
 }
 
 // taken notes that somebody holds the name. The next List shows who it is, and twins
@@ -224,6 +267,10 @@ func (h *handler) taken(ctx context.Context, name string) error {
 		return fmt.Errorf("reading RemediationRequest %s/%s: %w", h.signal.Namespace, name, err)
 	}
 	if err == nil && o.fingerprint != h.signal.Fingerprint {
+		if o.ours && label(o.fingerprint) != label(h.signal.Fingerprint) {
+			// Other names would only make more of them.
+			return fmt.Errorf("RemediationRequest %s/%s: %w", h.signal.Namespace, name, errChanged)
+		}
 		h.held[name] = true
 	}
 	return nil

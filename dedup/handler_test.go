@@ -174,7 +174,7 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 		for _, key := range keys {
 			signals = append(signals, signalOf(key))
 		}
-		outcomes, err = c.Resolve(context.Background(), signals)
+		outcomes, err = c.resolve(context.Background(), signals)
 	} else {
 		outcomes, err = c.settle(context.Background(), signalOf(keys[0]), keys, signalsOf(keys))
 	}
@@ -209,6 +209,7 @@ type forgetful struct{}
 func (forgetful) recall(subject) (memo, bool) { return memo{}, false }
 func (forgetful) keep(subject, memo)          {}
 func (forgetful) forget(subject)              {}
+func (forgetful) drop()                       {}
 func (forgetful) note(bool)                   {}
 func (forgetful) doubtful() bool              { return false }
 
@@ -337,6 +338,7 @@ func (s *script) keep(_ subject, m memo) {
 }
 
 func (s *script) forget(about subject) { s.keep(about, memo{}) }
+func (s *script) drop()                {}
 
 func (s *script) note(bool) {}
 

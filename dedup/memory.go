@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ type memory interface {
 	recall(subject) (memo, bool)
 	keep(subject, memo)
 	forget(subject)
+	// drop forgets everything.
+	drop()
 	// note takes down whether an object was as a memo said, and doubtful tells
 	// that too many were not: other processes change the same objects.
 	note(fresh bool)
@@ -60,6 +63,7 @@ func newRecent() (*recent, error) {
 func (r *recent) recall(s subject) (memo, bool) { return r.memos.Get(s) }
 func (r *recent) keep(s subject, m memo)        { r.memos.Add(s, m) }
 func (r *recent) forget(s subject)              { r.memos.Remove(s) }
+func (r *recent) drop()                         { r.memos.Purge() }
 
 func (r *recent) note(fresh bool) {
 	r.mu.Lock()
@@ -98,7 +102,11 @@ func (h *handler) recall(ctx context.Context) bool {
 	}
 	i := slices.IndexFunc(h.objects, func(o object) bool { return !o.terminal() })
 	o, err := h.api.get(ctx, h.signal.Namespace, h.objects[i].name)
-	if err != nil || o.uid != h.objects[i].uid {
+	restored := err == nil && earlier(o.resourceVersion, h.objects[i].resourceVersion)
+	if restored {
+		h.memory.drop() // Others' pasts are not what they were either.
+	}
+	if err != nil || o.uid != h.objects[i].uid || restored {
 		h.memory.forget(h.subject)
 		h.objects = nil
 		return false
@@ -108,6 +116,14 @@ func (h *handler) recall(ctx context.Context) bool {
 	}
 	h.objects[i], h.hinted = o, true
 	return true
+}
+
+// earlier tells that revision a came before b. The revisions of an object only go
+// back where etcd was restored.
+func earlier(a, b string) bool {
+	before, err1 := strconv.ParseUint(a, 10, 64)
+	after, err2 := strconv.ParseUint(b, 10, 64)
+	return err1 == nil && err2 == nil && before < after
 }
 
 // giveUp asks for a List instead of a past that came from memory, and forgets it

@@ -21,6 +21,8 @@ var ErrContended = errors.New("other writers changed the object in every round")
 type Deduplicator struct {
 	core
 	*sharing
+	// ends shares the calls of Resolve.
+	ends    *sharing
 	history *history
 }
 
@@ -52,6 +54,10 @@ type Options struct {
 	// LongPast is called with each List of a fingerprint that has more objects than
 	// are kept of it; it may be nil.
 	LongPast func(LongPast)
+	// Altered is called with each object that was created, and has not the labels and
+	// annotations that it was created with: an admission policy or webhook changes
+	// them. It may be nil.
+	Altered func(namespace, name string, changed []string)
 }
 
 // New makes a Deduplicator of a client configuration, which it copies. It opens
@@ -63,6 +69,9 @@ func New(config *rest.Config, o Options) (*Deduplicator, error) {
 	}
 	if o.LongPast != nil {
 		k.told = o.LongPast
+	}
+	if o.Altered != nil {
+		k.altered = o.Altered
 	}
 	return newDeduplicator(k, o)
 }
@@ -80,7 +89,7 @@ func newDeduplicator(a api, o Options) (*Deduplicator, error) {
 		api: a, lists: newGatherer(a), memory: m, signalType: o.SignalType,
 		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, many: manyEnded,
 	}
-	return &Deduplicator{core: c, sharing: newSharing(c.settle), history: past}, nil
+	return &Deduplicator{core: c, sharing: newSharing(c.settle), ends: newSharing(c.resolveAll), history: past}, nil
 }
 
 // Outcome is what became of one key.
@@ -96,6 +105,9 @@ type Outcome struct {
 	// the same for each replay, and never earlier than that of a lower count.
 	// Zero where nothing was counted.
 	At time.Time
+	// Rejected says why the key is on no RemediationRequest and never will be, unless
+	// another alert makes one; nil otherwise. The outcome has nothing else then.
+	Rejected *RejectedError
 }
 
 // Settle makes sure that each key is counted on a RemediationRequest of the
@@ -104,8 +116,8 @@ type Outcome struct {
 // signals, of the same fingerprint and namespace, of those that are not an
 // occurrence of s itself. When it returns
 // an error nothing is lost: calling again with the same keys, here or elsewhere,
-// finishes the work. A [RejectedError] alone will not go away. Calls for the same
-// fingerprint that wait for each other share their API calls.
+// finishes the work. Calls for the same fingerprint that wait for each other share
+// their API calls.
 func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	return d.sharing.Settle(ctx, s, keys, signals)
 }
@@ -113,7 +125,8 @@ func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []stri
 func (c core) handler(s mapping.Signal) handler {
 	return handler{
 		core: c, signal: s, subject: subject{s.Namespace, s.Fingerprint},
-		done: map[string]Outcome{}, held: map[string]bool{}, sure: map[types.UID]bool{}, reasons: map[string]mapping.Reason{},
+		done: map[string]Outcome{}, held: map[string]bool{}, sure: map[types.UID]bool{},
+		rejected: map[string]*RejectedError{}, reasons: map[string]mapping.Reason{},
 	}
 }
 

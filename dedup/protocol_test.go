@@ -85,8 +85,17 @@ var setups = map[string]func(*store){
 		old(s, 3)
 		s.now = s.now.Add(time.Hour)
 	},
-	"pruning":    func(s *store) { s.prunes = true },
-	"forgetful":  func(s *store) { s.prunes, s.forgetful = true, true },
+	"pruning":   func(s *store) { s.prunes = true },
+	"forgetful": func(s *store) { s.prunes, s.forgetful = true, true },
+	// An ended object is active again, and a controller works on the one that followed.
+	"reactivated": func(s *store) {
+		ended := old(s, 1)[0]
+		s.setStatus(made(s, "then"), map[string]any{"overallPhase": "Executing"})
+		s.setStatus(ended, map[string]any{"overallPhase": ""})
+		s.now = s.now.Add(time.Hour)
+	},
+	// Admission takes our annotations off what is created.
+	"stripping":  func(s *store) { s.strips = true },
 	"finalizers": func(s *store) { s.finalizers = true },
 	// More ended objects than a short history has.
 	"old": func(s *store) { old(s, 3); s.now = s.now.Add(time.Hour) },
@@ -116,6 +125,9 @@ var scenarios = []named{
 	{"a hash collision, and a user deletes", scenario{Events: "a b", Setup: "collision", Budget: budget{UserDelete: 1}}},
 	{"a CRD that is not ours", scenario{Events: "a b a -a", Setup: "pruning", Budget: budget{FailAfter: 1}}},
 	{"a CRD that keeps no record", scenario{Events: "a b a", Setup: "forgetful", Budget: budget{FailAfter: 1}}},
+	{"an ended object that is active again", scenario{Events: "a a b", Setup: "reactivated", Budget: budget{FailBefore: 1, FailAfter: 1}}},
+	{"one that is completed at last", scenario{Events: "a b -a", Setup: "reactivated", Budget: budget{Complete: 1, FailAfter: 1}}},
+	{"a policy that takes annotations off", scenario{Events: "a b c", Setup: "stripping"}},
 	{"a controller that writes the whole status", scenario{Events: "a b a", Budget: budget{Rewrite: 1, FailAfter: 1}}},
 	{"one that does so after an end", scenario{Events: "a -a b", Setup: "two", Budget: budget{Rewrite: 2, FailAfter: 1}}},
 	{"one that does so to twins", scenario{Events: "a b", Setup: "terminal", Budget: budget{Rewrite: 2, Retain: 1, FailAfter: 1}}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"onefire/mapping"
 )
@@ -12,8 +13,28 @@ import (
 // of the alerts that it counts have ended. When none of them fires any more, it is
 // marked as resolved; when one fires again, the count of that takes the mark back.
 // The signals are of one fingerprint and namespace, and at least one. Resolve
-// returns one outcome per signal, in their order, and never makes an object.
-func (c core) Resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
+// returns one outcome per signal, in their order, and never makes an object. Calls
+// for the same fingerprint that wait for each other share their API calls.
+func (d *Deduplicator) Resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
+	keys, ends := make([]string, len(signals)), make(map[string]mapping.Signal, len(signals))
+	for i, s := range signals {
+		keys[i] = s.AlertID + " " + s.SaidAt.Format(time.RFC3339Nano) + " " + s.EndedAt.Format(time.RFC3339Nano)
+		ends[keys[i]] = s
+	}
+	return d.ends.Settle(ctx, signals[0], keys, ends)
+}
+
+// resolveAll is the settler of ends: each key stands for what an event says of one.
+func (c core) resolveAll(ctx context.Context, _ mapping.Signal, keys []string, ends map[string]mapping.Signal) ([]Outcome, error) {
+	signals := make([]mapping.Signal, len(keys))
+	for i, key := range keys {
+		signals[i] = ends[key]
+	}
+	return c.resolve(ctx, signals)
+}
+
+// resolve settles ends by themselves.
+func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
 	h := c.handler(signals[0])
 	e := newEnds(signals)
 	for range maxRounds {

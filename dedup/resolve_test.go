@@ -3,7 +3,9 @@ package dedup
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -184,4 +186,39 @@ func TestAnObjectWithLongTextsIsNotRemembered(t *testing.T) {
 		o.others[i].labels["volume"] = strings.Repeat("x", maxDifferingValue)
 	}
 	require.Greater(t, o.texts(), maxMemoText)
+}
+
+// Deliveries that say of one object's alerts that they have ended share their calls
+// as those that fire do.
+func TestEndsOfOneFingerprintShareTheirCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const deliveries = 500
+		s := newStore()
+		made(s, "a", "b")
+		counted := &counting{api: s, calls: map[string]int{}}
+		d, err := newDeduplicator(counted, Options{SignalType: "alert"})
+		require.NoError(t, err)
+		told := map[mapping.Reason]int{}
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for i := range deliveries {
+			all.Go(func() {
+				end := signalOf([]string{"-a", "-b", "-c"}[i%3])
+				end.SaidAt = end.SaidAt.Add(time.Duration(i) * time.Millisecond) // Events of their own.
+				outcomes, err := d.Resolve(t.Context(), []mapping.Signal{end, end})
+				require.NoError(t, err)
+				require.Len(t, outcomes, 2)
+				require.Equal(t, outcomes[0], outcomes[1])
+				mu.Lock()
+				defer mu.Unlock()
+				told[outcomes[0].Reason]++
+			})
+		}
+		all.Wait()
+		require.NotZero(t, told[mapping.ResolvedActive])
+		require.GreaterOrEqual(t, told[mapping.ResolvedNothing], deliveries/3, "c is counted on no object")
+		require.False(t, s.all()[0].lastResolved.IsZero())
+		require.LessOrEqual(t, counted.calls["list"], 4)
+		require.LessOrEqual(t, counted.calls["patch"], 3)
+	})
 }

@@ -2,7 +2,6 @@ package dedup
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -58,8 +57,7 @@ func (s *sharing) Settle(ctx context.Context, signal mapping.Signal, keys []stri
 		return nil, ctx.Err()
 	}
 	joined(ctx, b.ctx, "settlement")
-	var rejected *RejectedError
-	if b.members > 1 && (b.panicked != nil || errors.As(b.err, &rejected)) {
+	if b.members > 1 && b.panicked != nil {
 		// What one alert brought along must not fail others.
 		return s.settle(ctx, signal, keys, signals)
 	}

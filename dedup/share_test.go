@@ -104,18 +104,17 @@ func TestASharedSettlementIsBounded(t *testing.T) {
 	})
 }
 
-func TestOneAlertsRejectionIsNotItsNeighbours(t *testing.T) {
+func TestOneAlertsPanicIsNotItsNeighbours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rejection := &RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("invalid")}
 		by := &settling{fail: func(keys []string) error {
 			if keys[0] == "bad" {
-				return rejection
+				panic("a bug")
 			}
 			return nil
 		}}
 		outcomes, errs := deliver(t, newSharing(by.settle), []string{"a"}, []string{"bad"}, []string{"good"})
 		require.NoError(t, errs[0])
-		require.ErrorIs(t, errs[1], rejection)
+		require.EqualError(t, errs[1], "panic: a bug")
 		require.NoError(t, errs[2])
 		require.Equal(t, "good", outcomes[2][0].Name)
 	})

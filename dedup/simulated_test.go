@@ -57,6 +57,9 @@ type store struct {
 	// prunes makes it a CRD that is not ours: of status.deduplication it knows three
 	// fields, and no default count. If it is forgetful it keeps no conditions either.
 	prunes, forgetful bool
+	// strips makes an admission policy take our annotations off what is created, and
+	// disowns makes it say that somebody else manages that.
+	strips, disowns bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
 	// long, if it is not zero, is from how many objects on a past is not kept whole.
@@ -165,6 +168,12 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 	s.put(o, func(o *unstructured.Unstructured) {
 		o.SetUID(types.UID(fmt.Sprintf("%s-%d", name, s.made[name])))
 		o.SetCreationTimestamp(metav1.NewTime(at))
+		if s.strips {
+			o.SetAnnotations(nil)
+		}
+		if s.disowns {
+			o.SetLabels(map[string]string{managedByLabel: "somebody", fingerprintLabel: o.GetLabels()[fingerprintLabel]})
+		}
 		delete(o.Object, "status")
 		if !s.prunes {
 			o.Object["status"] = map[string]any{"deduplication": map[string]any{"occurrenceCount": int64(1)}}

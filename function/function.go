@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +83,8 @@ type parts struct {
 	refusals, faults refusals
 	// history tells of fingerprints with a long past.
 	history history
+	// warned is done once the log has said that admission changes what is created.
+	warned sync.Once
 	// cool ends the warming up; nil when there is none.
 	cool func()
 }
@@ -155,6 +158,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		HistoryLimit: c.HistoryLimit,
 		Deleted:      func(namespace, name string) { p.outdated(namespace, name) },
 		LongPast:     func(past dedup.LongPast) { p.longPast(past) },
+		Altered:      func(namespace, name string, changed []string) { p.altered(namespace, name, changed) },
 	})
 	if err != nil {
 		return nil, err

@@ -103,12 +103,7 @@ func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (
 	if err := validate(e); err != nil {
 		return inbound.Refuse(http.StatusBadRequest, "%v", err), nil, 0
 	}
-	// The event's own time, where it has one, so that a redelivery reads the
-	// alerts as the first delivery did.
-	at := e.Time()
-	if at.IsZero() || at.After(now) {
-		at = now
-	}
+	at, dated := mapping.EventTime(e.Time(), now)
 	n, err := mapping.Parse(e.Data(), at)
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
@@ -116,7 +111,7 @@ func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (
 	case err != nil:
 		return inbound.Refuse(http.StatusBadRequest, "%v", err), nil, 0
 	}
-	results = p.settleAlerts(ctx, cause{source: e.Source(), id: e.ID(), at: at, undated: e.Time().IsZero(), traceparent: traceparent(e)}, n.Alerts)
+	results = p.settleAlerts(ctx, cause{source: e.Source(), id: e.ID(), at: at, undated: !dated, traceparent: traceparent(e)}, n.Alerts)
 	return p.conclude(e, results), results, n.Truncated
 }
 

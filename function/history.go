@@ -29,6 +29,14 @@ func (p *parts) longPast(past dedup.LongPast) {
 	}
 }
 
+// altered is told of each object that admission changed. The log says it once.
+func (p *parts) altered(namespace, name string, changed []string) {
+	p.warned.Do(func() {
+		p.log.Warn("an admission policy or webhook changes the RemediationRequests that are created: exempt them, or some guarantees do not hold",
+			"object", namespace+"/"+name, "changed", changed)
+	})
+}
+
 // due tells whether the log shall have a line, and takes it for written then.
 func (h *history) due(past dedup.LongPast, now time.Time) bool {
 	who := dedup.LongPast{Namespace: past.Namespace, Fingerprint: past.Fingerprint}

@@ -43,3 +43,11 @@ func TestALongPastIsCountedEachTimeAndLoggedOnceAnHour(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(p.history.told), maxHistories)
 }
+
+func TestTheLogSaysOnceThatAdmissionChangesObjects(t *testing.T) {
+	f := newFixture()
+	f.parts.altered("ns", "rr-1", []string{"onefire/event"})
+	f.parts.altered("ns", "rr-2", []string{"onefire/event"})
+	require.Equal(t, 1, strings.Count(f.log.String(), "\n"))
+	require.Contains(t, f.log.String(), `"object":"ns/rr-1","changed":["onefire/event"]`)
+}

@@ -89,7 +89,7 @@ func wireDedup() *fakeDedup {
 		case "Down":
 			return nil, errors.New("the API server is down")
 		case "Rejected":
-			return nil, &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("no")}
+			return []dedup.Outcome{{Rejected: &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("no")}}}, nil
 		}
 		return plain.Settle(ctx, s, keys, nil)
 	}}

@@ -83,7 +83,8 @@ func TestAFailureHasTheTimeOfItsEvent(t *testing.T) {
 		"in microseconds, as DataStorage has":  {noon.Add(-time.Hour + 1234567).Format(time.RFC3339Nano), noon.Add(-time.Hour + 1234*time.Microsecond), true},
 		"six days ago":                         {noon.Add(-maxFailureAge).Format(time.RFC3339), noon.Add(-maxFailureAge), true},
 		"too old for DataStorage: now":         {noon.Add(-maxFailureAge - time.Second).Format(time.RFC3339), noon, false},
-		"ahead of now: now":                    {noon.Add(time.Second).Format(time.RFC3339), noon, true},
+		"a second ahead, the event's own":      {noon.Add(time.Second).Format(time.RFC3339), noon.Add(time.Second), true},
+		"further ahead than clocks are: now":   {noon.Add(time.Hour).Format(time.RFC3339), noon, false},
 		"an event without a time: now":         {"", noon, false},
 		"a second before now, the event's own": {noon.Add(-time.Second).Format(time.RFC3339), noon.Add(-time.Second), true},
 	} {

@@ -23,8 +23,8 @@ var errPanic = errors.New("panic")
 // cause is what the alerts of one event have in common.
 type cause struct {
 	source, id string
-	// at is the event's time; undated tells that it has none, and that this is when
-	// it was read.
+	// at is the event's time; undated tells that it has none to believe, and that
+	// this is when it was read.
 	at          time.Time
 	undated     bool
 	traceparent string
@@ -237,27 +237,26 @@ func (p *parts) count(ctx context.Context, firing []int, results []result) {
 	}
 	signal := results[firing[0]].signal
 	outcomes, err := p.dedup.Settle(ctx, signal, keys, signals)
-	rejected := p.rejected(signal, err)
 	for _, i := range firing {
 		r := &results[i]
-		switch {
-		case rejected != nil:
-			r.reason, r.err, r.code = mapping.Rejected, err, rejected.Code
-		case err != nil:
+		if err != nil {
 			r.reason, r.err = mapping.Unavailable, err
-		default:
-			o := outcomes[place[r.key]]
-			r.reason, r.name, r.count, r.uid, r.at = o.Reason, o.Name, o.Count, o.UID, o.At
+			continue
+		}
+		o := outcomes[place[r.key]]
+		r.reason, r.name, r.count, r.uid, r.at = o.Reason, o.Name, o.Count, o.UID, o.At
+		if o.Rejected != nil {
+			p.reject(r, o.Rejected)
 		}
 	}
 }
 
-// rejected tells whether no redelivery can heal an error. A missing namespace is
-// the alert's own fault only where the alert chose it.
-func (p *parts) rejected(s mapping.Signal, err error) *dedup.RejectedError {
-	var rejected *dedup.RejectedError
-	if !errors.As(err, &rejected) || rejected.Code == dedup.NamespaceNotFound && s.Namespace == p.rules.Namespace {
-		return nil
+// reject notes that no redelivery can settle an alert. A namespace that is missing, or
+// goes, is the alert's own only where the alert chose it: its target goes too then. An
+// operator can bring back the configured one.
+func (p *parts) reject(r *result, why *dedup.RejectedError) {
+	r.reason, r.err, r.code = mapping.Rejected, why, why.Code
+	if why.OfNamespace() && r.signal.Namespace == p.rules.Namespace {
+		r.reason, r.code = mapping.Unavailable, ""
 	}
-	return rejected
 }

@@ -94,6 +94,10 @@ func TestWhatAnEventSaysHasTheSameTimeWhenItIsRedelivered(t *testing.T) {
 	}{
 		"the event's":                     {sent.Format(time.RFC3339), sent, sent},
 		"without a time, the alert's own": {"", start, end},
+		"the year 0, which is none":       {"0000-01-01T00:00:00Z", start, end},
+		"before the year 0 in UTC":        {"0000-01-01T00:00:00+01:00", start, end},
+		"a little ahead of our clock":     {noon.Add(4 * time.Minute).Format(time.RFC3339), noon.Add(4 * time.Minute), noon.Add(4 * time.Minute)},
+		"of next year, which is none":     {noon.AddDate(1, 0, 0).Format(time.RFC3339), start, end},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := newFixture()
@@ -297,22 +301,37 @@ func TestASinkThatHangsKeepsNoObjectFromBeingMade(t *testing.T) {
 	})
 }
 
-func TestAMissingNamespaceIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T) {
+func TestANamespaceThatTakesNothingIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T) {
 	for reason, row := range map[string]struct {
-		namespace string
-		status    int
+		namespace, code string
+		status          int
 	}{
-		"the configured one is the operator's": {"ns", http.StatusServiceUnavailable},
-		"the alert's own is the alert's":       {"elsewhere", http.StatusOK},
+		"the configured one is the operator's": {"ns", dedup.NamespaceNotFound, http.StatusServiceUnavailable},
+		"the alert's own is the alert's":       {"elsewhere", dedup.NamespaceNotFound, http.StatusOK},
+		"the configured one goes":              {"ns", dedup.NamespaceTerminating, http.StatusServiceUnavailable},
+		"the alert's own goes":                 {"elsewhere", dedup.NamespaceTerminating, http.StatusOK},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := newFixture()
 			f.parts.rules.Placement = mapping.PlacementSignal
 			f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
-				return nil, &dedup.RejectedError{Code: dedup.NamespaceNotFound, Err: errors.New("no such namespace")}
+				return []dedup.Outcome{{Rejected: &dedup.RejectedError{Code: row.code, Err: errors.New("no such namespace")}}}, nil
 			}
 			requireStatus(t, row.status, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace="+row.namespace)))))
-			require.Equal(t, row.status == http.StatusOK, len(f.types()) == 1)
+			require.Equal(t, row.status == http.StatusOK, len(f.types()) == 1, "it is on record as gateway.crd.failed")
 		})
 	}
+}
+
+// Alerts of one fingerprint that settle together each have a decision of their own.
+func TestARejectedAlertHasADecisionOfItsOwn(t *testing.T) {
+	f := newFixture()
+	f.dedup.settle = func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+		out, err := (&fakeDedup{}).Settle(ctx, s, keys, nil)
+		out[1] = dedup.Outcome{Rejected: &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("no")}}
+		return out, err
+	}
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A", "pod=p", "container=x"),
+		alert("firing", "alertname=A", "pod=p", "container=y"), alert("firing", "alertname=A", "pod=p", "container=z")))))
+	require.ElementsMatch(t, []string{mapping.SignalReceived, mapping.RequestCreated, mapping.RequestFailed, mapping.SignalDeduplicated}, f.types())
 }

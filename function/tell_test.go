@@ -63,7 +63,7 @@ func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told
 	f = newFixture()
 	f.dedup.settle = func(_ context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error) {
 		if s.Name == "Rejected" {
-			return nil, &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("spec: Invalid value")}
+			return []dedup.Outcome{{Rejected: &dedup.RejectedError{Code: "ERR_K8S_INVALID", Err: errors.New("spec: Invalid value")}}}, nil
 		}
 		out := make([]dedup.Outcome, len(keys))
 		for i := range keys {

@@ -22,11 +22,12 @@ const cutKey = "onefire_cut"
 // payloadCut is the end of what stands in for a payload, whose fields are sorted.
 const payloadCut = `,"truncated":true}`
 
-// clean makes s valid UTF-8 without control characters except tab and newline:
-// a NUL alone makes some databases refuse a whole record.
+// clean makes s valid UTF-8 without control characters except tab and newline: a
+// NUL alone makes some databases refuse a whole record. Nor has it those that change
+// the direction of text: they make a name read as another one.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' && r != '\n' {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' || unicode.Is(unicode.Bidi_Control, r) {
 			return utf8.RuneError
 		}
 		return r

@@ -22,6 +22,11 @@ func TestClean(t *testing.T) {
 		"a run of broken UTF-8":            {"a\xff\xfeb", "a\uFFFDb"},
 		"the first half of a rune":         {"a\xe2\x82", "a\uFFFD"},
 		"a surrogate half in UTF-8's form": {"a\xed\xa0\x80b", "a\uFFFDb"},
+		"text that runs backwards":         {"pay\u202Etnem\u202C", "pay\uFFFDtnem\uFFFD"},
+		"text that stands alone":           {"a\u2066b\u2067c\u2068d\u2069", "a\uFFFDb\uFFFDc\uFFFDd\uFFFD"},
+		"a mark of direction":              {"a\u200Eb\u200Fc\u061Cd", "a\uFFFDb\uFFFDc\uFFFDd"},
+		"what joins an emoji is text":      {"👩\u200D🚒", "👩\u200D🚒"},
+		"right to left is text":            {"שלום", "שלום"},
 		"nothing":                          {"", ""},
 	} {
 		t.Run(reason, func(t *testing.T) {

@@ -1,5 +1,7 @@
 package mapping
 
+import "time"
+
 // Every bound on what one alert may carry onwards. Bytes are bytes of UTF-8.
 // Together they are below 100 KiB, which JSON's escapes can make 600 KiB: less
 // than the 1.5 MiB at which etcd refuses a write, and than DataStorage's 5 MiB.
@@ -44,6 +46,9 @@ const (
 	// decision is from the second in which the alert was counted; another one
 	// still fits behind it.
 	maxAuditOffset = 999_998
+	// maxAhead is how far an event's time may be ahead of the clock here and be
+	// believed: what clocks differ by. DataStorage takes an hour.
+	maxAhead = 5 * time.Minute
 	// maxErrorText is the size of an error message in an audit event.
 	maxErrorText = 1 << 10
 )

@@ -44,7 +44,9 @@ func textBroken(what, s string, limit int) error {
 		return fmt.Errorf("%s has %d bytes, more than %d", what, len(s), limit)
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%s %q is not UTF-8", what, s)
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' || r == 0x7f }):
+	case strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' && r != '\t' && r != '\n' || r == 0x7f || strings.ContainsRune("\u061C\u200E\u200F\u202A\u202B\u202C\u202D\u202E\u2066\u2067\u2068\u2069", r)
+	}):
 		return fmt.Errorf("%s %q has control characters", what, s)
 	}
 	return nil

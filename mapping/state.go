@@ -66,6 +66,17 @@ func (a Alert) ended(at time.Time) time.Time {
 	return a.EndsAt
 }
 
+// EventTime is the time that an event's alerts are read with: what the event says,
+// the same for each delivery. dated is false where it says nothing that a clock could
+// show, and then that is now: no time, one before 1970, as senders without a clock
+// have it, or one that is further ahead than clocks differ.
+func EventTime(said, now time.Time) (at time.Time, dated bool) {
+	if said.Unix() < 0 || said.After(now.Add(maxAhead)) {
+		return now, false
+	}
+	return said, true
+}
+
 // goTime is how Go prints a time, as templates do that do not format it. A
 // monotonic reading may follow.
 const goTime = "2006-01-02 15:04:05.999999999 -0700 MST"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,20 +15,25 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/rest"
 )
 
 const namespace = "onefire"
 
 // fault is what goes wrong in a call: an answer instead of the right one,
-// before or after the effect; status 0 ends the connection.
+// before or after the effect; status 0 ends the connection. recorded names an answer
+// of a real API server.
 type fault struct {
-	verb   string
-	status int
-	after  bool
+	verb     string
+	status   int
+	after    bool
+	recorded string
 }
 
 // kube is an API server that has ConfigMaps in one namespace, and refuses what
@@ -153,6 +159,11 @@ func (k *kube) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		k.answer(httptest.NewRecorder(), r, verb, name, body)
 	}
 	switch {
+	case f != nil && f.recorded != "":
+		text, _ := os.ReadFile("../../dedup/client/testdata/refusals/" + f.recorded + ".json")
+		var s metav1.Status
+		_ = json.Unmarshal(text, &s)
+		refuse(w, s) // Without a file it is no answer at all.
 	case f != nil && f.status == 0:
 		panic(http.ErrAbortHandler)
 	case f != nil:
@@ -202,7 +213,7 @@ func (k *kube) create(w http.ResponseWriter, body []byte) {
 		return
 	}
 	if problem := invalid(&c); problem != "" {
-		refuseCall(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, problem)
+		refuse(w, apierrors.NewInvalid(schema.GroupKind{Kind: "ConfigMap"}, c.Name, field.ErrorList{field.Invalid(field.NewPath("data"), "", problem)}).ErrStatus)
 		return
 	}
 	if _, exists := k.all()[c.Name]; exists {
@@ -278,10 +289,12 @@ func write(w http.ResponseWriter, v any) {
 }
 
 func refuseCall(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
+	refuse(w, metav1.Status{Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Message: message})
+}
+
+func refuse(w http.ResponseWriter, s metav1.Status) {
+	s.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
-		Code: int32(code), Reason: reason, Message: message,
-	})
+	w.WriteHeader(int(s.Code))
+	_ = json.NewEncoder(w).Encode(s)
 }

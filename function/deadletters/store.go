@@ -13,6 +13,7 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"onefire/dedup/client"
 	"onefire/function/inbound"
 )
 
@@ -131,11 +132,11 @@ func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error
 			return unavailable, c.Name, err
 		}
 		return keptAlready, c.Name, nil
-	case apierrors.IsInvalid(err), apierrors.IsRequestEntityTooLargeError(err):
+	case client.Invalid(err), client.TooLarge(err):
 		return refused, c.Name, err
 	default:
-		// Missing rights and a missing namespace too: an operator can put them
-		// right while the Broker tries again.
+		// Missing rights, a missing namespace and a policy that denies too: an
+		// operator can put them right while the Broker tries again.
 		return unavailable, c.Name, err
 	}
 }

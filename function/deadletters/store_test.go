@@ -72,6 +72,8 @@ func TestNothingIsAcknowledgedBeforeItIsKept(t *testing.T) {
 		"it fails after the effect":               {{verb: "create", status: 504, after: true}},
 		"there are no rights":                     {{verb: "create", status: 403}},
 		"there is no namespace":                   {{verb: "create", status: 404}},
+		"a policy denies it":                      {{verb: "create", recorded: "policy-on-configmaps"}},
+		"a policy denies it as too large":         {{verb: "create", recorded: "policy-too-large"}},
 		"nothing can be counted":                  {{verb: "list", status: 500}},
 		"what is there cannot be looked at":       {{verb: "create", status: 500, after: true}, {verb: "get", status: 500}},
 		"counting fails and then creating does":   {{verb: "list", status: 403}, {verb: "create"}},

@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"onefire/dedup/client"
 )
 
 // Result is what became of an Event.
@@ -138,7 +140,7 @@ func (r *Recorder) note(e Event, err error) {
 // isItsOwn tells whether an error is about this Event and says nothing about
 // others: it is invalid, or its namespace is gone or going.
 func isItsOwn(err error) bool {
-	return apierrors.IsInvalid(err) || apierrors.HasStatusCause(err, "NamespaceTerminating") || isMissingNamespace(err)
+	return client.Invalid(err) || client.Terminating(err) || isMissingNamespace(err)
 }
 
 // pause leaves out what waits, and all that comes for a time. r.mu is held.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -134,6 +136,8 @@ func TestAnAPIThatFailsIsLeftAlone(t *testing.T) {
 	missing.ErrStatus.Details.Kind = "namespaces"
 	going := apierrors.NewForbidden(resource, "x", errors.New("it is being terminated"))
 	going.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: "NamespaceTerminating"}}
+	denied := apierrors.NewForbidden(resource, "x", errors.New("a ValidatingAdmissionPolicy denied request")).ErrStatus
+	denied.Code, denied.Reason = http.StatusUnprocessableEntity, metav1.StatusReasonInvalid
 	for reason, row := range map[string]struct {
 		err error
 		// calls of ten Events a second apart, and of one more an hour later.
@@ -146,7 +150,8 @@ func TestAnAPIThatFailsIsLeftAlone(t *testing.T) {
 		"there is no such API":     {apierrors.NewGenericServerResponse(404, "POST", resource, "", "404 page not found", 0, true), 1, 0},
 		"one namespace is missing": {missing, 10, 1},
 		"one namespace is going":   {going, 10, 1},
-		"one is invalid":           {apierrors.NewInvalid(schema.GroupKind{Kind: "Event"}, "x", nil), 10, 1},
+		"one is invalid":           {apierrors.NewInvalid(schema.GroupKind{Kind: "Event"}, "x", field.ErrorList{field.Required(field.NewPath("action"), "")}), 10, 1},
+		"a policy denies them":     {&apierrors.StatusError{ErrStatus: denied}, 2, 1},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

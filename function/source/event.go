@@ -28,8 +28,8 @@ func sourceOf(receiver string) string {
 	return "urn:onefire:alertmanager:" + url.PathEscape(receiver)
 }
 
-// newEvent makes an event. Its extensions are texts without control characters;
-// those that are empty are left out.
+// newEvent makes an event. Its extensions are texts without control characters and
+// those that change the direction of text. Empty ones are left out.
 func newEvent(id, source, eventType string, at time.Time, extensions map[string]string, data []byte) (event.Event, error) {
 	e := event.New()
 	e.SetID(id)
@@ -53,7 +53,7 @@ func newEvent(id, source, eventType string, at time.Time, extensions map[string]
 // bounded makes a text a legal CloudEvents string of at most maxExtension bytes.
 func bounded(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {
 			return utf8.RuneError
 		}
 		return r

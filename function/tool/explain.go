@@ -131,10 +131,7 @@ func parse(data []byte, now time.Time) ([]delivery, error) {
 	}
 	var all []delivery
 	for _, e := range batch {
-		at := e.Time()
-		if at.IsZero() || at.After(now) {
-			at = now
-		}
+		at, _ := mapping.EventTime(e.Time(), now)
 		n, err := mapping.Parse(e.Data(), at)
 		if err != nil {
 			return nil, fmt.Errorf("event %s: %w", e.ID(), err)

@@ -23,7 +23,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
 	}},
 	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
-		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n		return nil\n"},
+		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n			return nil\n"},
 	}},
 	"the predecessor is the newest by creation time": {kept: "recurrences of one second", edits: []edit{
 		{"object.go", "		if !ok {\n			return last\n", "		if !ok || next.name != \"\" {\n			return last\n"},
@@ -194,16 +194,16 @@ var mutations = map[string]mutation{
 
 	// Twins.
 	"nobody looks after a create": {kept: "retention between two Lists", edits: []edit{
-		{"handler.go", "		h.reasons[v.missing[0]] = v.reason\n", "		h.reasons[v.missing[0]] = v.reason\n		h.done[v.missing[0]] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
+		{"handler.go", "		h.reasons[key] = v.reason\n", "		h.reasons[key] = v.reason\n		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
 	}},
 	"the look after a create is not tried again": {kept: "a look that fails for good", edits: []edit{
 		{"limits.go", "	maxLooks = 4\n", "	maxLooks = 1\n"},
 	}},
 	"only who made a twin heals it": {kept: "a crash before the look", edits: []edit{
-		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && twin.uid == p.fresh {"},
+		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok && twin.uid == p.fresh {"},
 	}},
 	"a redelivery heals nothing": {edits: []edit{
-		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh); ok {", "	if survivor, twin, ok := twins(active, p.fresh); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
+		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
 	}},
 	"a resolved alert heals nothing": {edits: []edit{
 		{"resolve.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && h.held == nil {\n			if err := h.heal(ctx, v); err"},

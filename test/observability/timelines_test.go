@@ -38,8 +38,17 @@ var timelines = []row{
 	{reason: "best effort, and lost", alert: "OnefireAuditFailing", firing: []int{5}, load: `onefire_audit_events_total{result="lost"} 0x4 3x4`},
 	{reason: "all stored", alert: "OnefireAuditFailing", quiet: []int{5, 30}, load: `onefire_audit_events_total{result="stored"} 1+5x30`},
 
+	{reason: "the first one", alert: "OnefireAlertsInvalid", quiet: []int{4, 20}, firing: []int{5, 12}, load: `onefire_alerts_total{decision="invalid",reason="rejected"} _x5 1x30`},
+	{reason: "one more", alert: "OnefireAlertsInvalid", quiet: []int{20, 45}, firing: []int{31, 35}, load: `onefire_alerts_total{decision="invalid",reason="malformed"} 1x30 2x30`},
+	{reason: "a pod that lives two minutes", alert: "OnefireAlertsInvalid", quiet: []int{4}, firing: []int{5, 6}, load: `onefire_alerts_total{decision="invalid",reason="rejected"} _x5 3 3`},
+	{reason: "all settled, or to come again", alert: "OnefireAlertsInvalid", quiet: []int{5, 30},
+		load: `onefire_alerts_total{decision="new",reason="first_seen"} 0+1x30
+			onefire_alerts_total{decision="filtered",reason="ignored_alertname"} 0+1x30
+			onefire_alerts_total{decision="unsettled",reason="unavailable"} 0+1x30`},
+
 	{reason: "rights are missing", alert: "OnefireAPIErrors", quiet: []int{4}, firing: []int{15}, load: api + `"403"} 0+2x30`},
 	{reason: "no etcd", alert: "OnefireAPIErrors", firing: []int{15}, load: api + `"500"} 0+2x30`},
+	{reason: "a policy denies them", alert: "OnefireAPIErrors", firing: []int{15}, load: api + `"422"} 0+2x30`},
 	{reason: "too many requests", alert: "OnefireAPIErrors", firing: []int{15}, load: api + `"429"} 0+2x30`},
 	{reason: "races that are lost are no errors", alert: "OnefireAPIErrors", quiet: []int{15, 30}, load: api + `"409"} 0+20x30`},
 	{reason: "another resource", alert: "OnefireAPIErrors", quiet: []int{15, 30},
@@ -110,6 +119,10 @@ var mutations = map[string]struct{ alert, old, new string }{
 	"the first audit failure is missed":        {"OnefireAuditFailing", "unless", "and"},
 	"later audit failures are missed":          {"OnefireAuditFailing", "increase(", "0 * increase("},
 	"set aside is forgotten":                   {"OnefireAuditFailing", "|set_aside", ""},
+	"the first invalid alert is missed":        {"OnefireAlertsInvalid", "unless", "and"},
+	"later invalid alerts are missed":          {"OnefireAlertsInvalid", "increase(", "0 * increase("},
+	"every decision is invalid":                {"OnefireAlertsInvalid", `{decision="invalid"}`, ""},
+	"policies are forgotten":                   {"OnefireAPIErrors", "422|", ""},
 	"conflicts are errors":                     {"OnefireAPIErrors", "429|", "409|429|"},
 	"rights are forgotten":                     {"OnefireAPIErrors", "403|", ""},
 	"every resource":                           {"OnefireAPIErrors", `group="kubernaut.ai",resource="remediationrequests",`, ""},

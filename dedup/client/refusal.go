@@ -1,0 +1,55 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// A code alone does not say that an object is broken. Admission policies and webhooks
+// deny with 422 and 413 too: because a rule says so, cannot be evaluated, or lacks its
+// parameter. An administrator can put that right. Of a message only the beginning is
+// the API server's own, because the rest can repeat any text of the object. Package
+// test/admission records what a real API server answers.
+
+// Invalid tells whether the API server refuses a write because the object breaks its
+// schema. No retry with the same object can succeed.
+func Invalid(err error) bool {
+	s, ok := status(err)
+	if !ok || s.Reason != metav1.StatusReasonInvalid || s.Details == nil {
+		return false
+	}
+	kind := schema.GroupKind{Group: s.Details.Group, Kind: s.Details.Kind}
+	return strings.HasPrefix(s.Message, kind.String()+` "`+s.Details.Name+`" is invalid: `) &&
+		slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool { return c.Field != "" })
+}
+
+// TooLarge tells whether the API server refuses a write because the object has more
+// bytes than it accepts. No retry with the same object can succeed.
+func TooLarge(err error) bool {
+	s, ok := status(err)
+	if !ok || s.Code != http.StatusRequestEntityTooLarge || strings.HasPrefix(s.Message, "admission webhook ") {
+		return false
+	}
+	// A policy's answer names the object. The API server has read no object.
+	return s.Details == nil || s.Details.Name == "" || !strings.Contains(s.Message, `" is forbidden: `)
+}
+
+// Terminating tells whether the API server refuses a write because the namespace of
+// the object is being deleted.
+func Terminating(err error) bool {
+	return apierrors.IsForbidden(err) && apierrors.HasStatusCause(err, "NamespaceTerminating")
+}
+
+func status(err error) (metav1.Status, bool) {
+	var s apierrors.APIStatus
+	if !errors.As(err, &s) {
+		return metav1.Status{}, false
+	}
+	return s.Status(), true
+}

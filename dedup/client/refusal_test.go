@@ -1,0 +1,54 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestOnlyABrokenObjectIsRefusedForGood(t *testing.T) {
+	files, err := filepath.Glob("testdata/refusals/*.json")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 20)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			var s metav1.Status
+			require.NoError(t, json.Unmarshal(text, &s))
+			refusal := fmt.Errorf("creating it: %w", &apierrors.StatusError{ErrStatus: s})
+			broken := strings.HasPrefix(name, "schema-") || name == "metadata" || strings.HasPrefix(name, "configmap-")
+			require.Equal(t, broken, Invalid(refusal))
+			require.Equal(t, name == "too-large-for-the-server", TooLarge(refusal))
+			require.Equal(t, name == "namespace-that-ends", Terminating(refusal))
+		})
+	}
+}
+
+func TestWhatIsNoAnswerOfTheAPIServerIsNotForGood(t *testing.T) {
+	for reason, err := range map[string]error{
+		"nothing is wrong":           nil,
+		"the connection broke":       errors.New("EOF"),
+		"a 422 that says nothing":    &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Code: 422}},
+		"a 422 that names no object": &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Code: 422, Details: &metav1.StatusDetails{}}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			require.False(t, Invalid(err))
+			require.False(t, TooLarge(err))
+		})
+	}
+}
+
+// A proxy on the way may bound bodies too, in words of its own.
+func TestAProxyThatRefusesABodyIsBelieved(t *testing.T) {
+	require.True(t, TooLarge(&apierrors.StatusError{ErrStatus: metav1.Status{Code: 413, Message: "413 Request Entity Too Large"}}))
+}

@@ -1,0 +1,24 @@
+package source
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAnExtensionIsATextThatReadsAsItIs(t *testing.T) {
+	for reason, row := range map[string]struct{ in, want string }{
+		"ordinary text":                    {"Disk full 🔥", "Disk full 🔥"},
+		"an escape sequence":               {"\x1b[31mred", "\uFFFD[31mred"},
+		"broken UTF-8":                     {"a\xffb", "a\uFFFDb"},
+		"what CloudEvents forbids":         {"a\uFFFEb\uFDD0", "a\uFFFDb\uFFFD"},
+		"text that runs backwards":         {"pay\u202Etnem", "pay\uFFFDtnem"},
+		"too long, cut at a character":     {strings.Repeat("満", 100), strings.Repeat("満", maxExtension/3)},
+		"as long as it may be stays whole": {strings.Repeat("x", maxExtension), strings.Repeat("x", maxExtension)},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			require.Equal(t, row.want, bounded(row.in))
+		})
+	}
+}
