@@ -114,9 +114,9 @@ func TestTheProcessThatDecidedAsksWhenItIsLate(t *testing.T) {
 
 // While a process waits to send an event once more, another process may send it.
 func TestAnAnswerThatAnEventIsMissingIsSoonOld(t *testing.T) {
-	for reason, refuse := range map[string]*http.Response{
-		"429":                responded(429, "", "Retry-After", "3"),
-		"a batch is refused": responded(400, ""),
+	for reason, refuse := range map[string]func() *http.Response{
+		"429":                func() *http.Response { return responded(429, "", "Retry-After", "3") },
+		"a batch is refused": func() *http.Response { return responded(400, "") },
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestAnAnswerThatAnEventIsMissingIsSoonOld(t *testing.T) {
 					if r.Method == http.MethodPost && len(d.posts()) == 0 {
 						requireAll(t, other.Deliver(t.Context(), events))
 						pass(2 * askedFor)
-						return refuse, nil
+						return refuse(), nil
 					}
 					return d.RoundTrip(r)
 				})

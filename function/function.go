@@ -153,6 +153,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	watch := &calls{log: log}
 	client.Wrap(watch.wrap)
 	var p *parts
+	//nolint:contextcheck // Counters take a context, and have no use for one here.
 	d, err := dedup.New(client, dedup.Options{
 		SignalType:   c.AuditSchema.SignalType(),
 		HistoryLimit: c.HistoryLimit,

@@ -12,10 +12,10 @@ const (
 	bareCreateHalf = "bare create, half rate"
 	// bareCreateAlone is what an alert alone is held against.
 	bareCreateAlone = "bare create, one at a time"
-	barePatch      = "bare patch"
-	barePatchHalf  = "bare patch, half rate"
-	barePatchOne   = "bare patch, one object"
-	bareMixture    = "bare mixture"
+	barePatch       = "bare patch"
+	barePatchHalf   = "bare patch, half rate"
+	barePatchOne    = "bare patch, one object"
+	bareMixture     = "bare mixture"
 	// barePatchTurns shows what contention costs barePatchOne.
 	barePatchTurns = "bare patch, one object, one at a time"
 )
