@@ -225,7 +225,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "	if o.absorbed[string(twin.uid)] >= twin.count {\n", "	if o.absorbed == nil {\n"},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
-		{"patch.go", "(twin.uid == own || o.ours)", "o.ours"},
+		{"patch.go", "fresh[key].count == 1 && (twin.uid == own || o.ours)", "false"},
 	}},
 	"the survivor is who is seen first, not the oldest": {edits: []edit{
 		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
