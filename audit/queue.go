@@ -83,9 +83,11 @@ func (s *Sink) add(it *item) (*item, error) {
 		return nil, errFull
 	}
 	if known, ok := s.memory.memos.Get(it.id); ok {
-		it.own = it.own || known.own
-		// An event that this process decided on and did not send is nobody else's yet.
-		it.doubt, it.until = it.doubt && !known.own || known.doubt, known.until
+		// An event that this process decided on and did not send is nobody else's yet,
+		// for as long as the time of the decision says.
+		own := known.own && !it.since.IsZero()
+		it.own = it.own || own
+		it.doubt, it.until = it.doubt && !own || known.doubt, known.until
 	}
 	if len(s.pending) > len(s.items)+maxFinished {
 		s.pending = slices.DeleteFunc(s.pending, func(it *item) bool { return it.finished })

@@ -29,6 +29,10 @@ const (
 	eventRate = 200
 	// replicas is how many function processes there are.
 	replicas = 3
+	// killPause is the least time from one kill to the next; twice that is the mean. A
+	// process that did not decide asks DataStorage only after some seconds, and an event
+	// whose processes all die before is never accepted. A short storm has shorter pauses.
+	killPause = 4 * time.Second
 	// controllers is how many others change objects at once.
 	controllers = 4
 	// maxUnderWay bounds the events that are sent and not yet accepted.
@@ -191,11 +195,12 @@ func (s *storm) route() string {
 // kill replaces processes until the storm is over. One in four is stopped as
 // Kubernetes does it, the others die at once.
 func (s *storm) kill(ctx context.Context) (kills int) {
+	pause := min(killPause, *soak/15)
 	for {
 		select {
 		case <-ctx.Done():
 			return kills
-		case <-time.After(time.Duration(1000+s.roll(2000)) * time.Millisecond):
+		case <-time.After(pause + time.Duration(s.roll(int(2*pause)))):
 		}
 		i := s.roll(replicas)
 		old := s.functions[i]

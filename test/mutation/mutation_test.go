@@ -22,13 +22,22 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 			t.Parallel()
 			binary := build(t, "dedup", m.edits)
 			if m.kept != "" {
-				notice(t, binary, "^TestKeptSchedules$/^"+strings.ReplaceAll(m.kept, " ", "_")+"$")
+				notice(t, binary, one("TestKeptSchedules", m.kept))
 			}
-			if !m.unexplored {
+			switch {
+			case m.unexplored:
+			case m.in != "":
+				notice(t, binary, one("TestEverySchedule", m.in))
+			default:
 				notice(t, binary, "^TestEverySchedule$")
 			}
 		})
 	}
+}
+
+// one chooses one of a test's subtests.
+func one(test, name string) string {
+	return "^" + test + "$/^" + regexp.QuoteMeta(strings.ReplaceAll(name, " ", "_")) + "$"
 }
 
 // finding is what is wrong with the mutation, and in which test it showed.

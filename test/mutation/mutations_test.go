@@ -3,6 +3,9 @@ package mutation
 // mutation is one way to break the protocol.
 type mutation struct {
 	edits []edit
+	// in names a scenario of the exploration that notices it, which saves minutes of
+	// looking for one in all of them.
+	in string
 	// kept names the schedule of dedup's kept ones that is there because of it.
 	kept string
 	// unexplored is set where only that schedule notices: the exploration asks
@@ -15,222 +18,222 @@ type edit struct{ file, from, to string }
 
 var mutations = map[string]mutation{
 	// Names, and who was first.
-	"a handler lists once and decides on that for ever": {edits: []edit{
+	"a handler lists once and decides on that for ever": {in: "completion for review", edits: []edit{
 		{"handler.go", "	objects, now, err := h.list(ctx)\n	for tries", "	objects, now, err := h.first, h.now, error(nil)\n	if objects == nil {\n		objects, now, err = h.list(ctx)\n		h.first = objects\n	}\n	for tries"},
 		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
-	"each event has a name of its own": {edits: []edit{
+	"each event has a name of its own": {in: "completion for review", edits: []edit{
 		{"handler.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
 	}},
-	"AlreadyExists is taken for success": {kept: "AlreadyExists is no success", edits: []edit{
+	"AlreadyExists is taken for success": {in: "completion for review", kept: "AlreadyExists is no success", edits: []edit{
 		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n			return nil\n"},
 	}},
-	"the predecessor is the newest by creation time": {kept: "recurrences of one second", edits: []edit{
+	"the predecessor is the newest by creation time": {in: "completion for review", kept: "recurrences of one second", edits: []edit{
 		{"object.go", "		if !ok {\n			return last\n", "		if !ok || next.name != \"\" {\n			return last\n"},
 	}},
-	"the predecessor is the last by name": {kept: "a wish for quiet after a gap", edits: []edit{
+	"the predecessor is the last by name": {in: "a review after a gap", kept: "a wish for quiet after a gap", edits: []edit{
 		{"object.go", "	last = slices.MaxFunc(past, byAge)\n", "	last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
 	}},
-	"a name that another fingerprint holds is taken for ours": {edits: []edit{
+	"a name that another fingerprint holds is taken for ours": {in: "a hash collision", edits: []edit{
 		{"handler.go", "	if err == nil && o.fingerprint != h.signal.Fingerprint {\n", "	if o.fingerprint != h.signal.Fingerprint && err == nil {\n		h.objects = []object{o}\n	} else if err == nil {\n"},
 	}},
-	"a name that another fingerprint holds is tried for ever": {edits: []edit{
+	"a name that another fingerprint holds is tried for ever": {in: "a hash collision", edits: []edit{
 		{"handler.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
 	}},
 
-	"a salt outlives the name that it was for": {kept: "a hash collision in an older past", edits: []edit{
+	"a salt outlives the name that it was for": {in: "a hash collision and completion", kept: "a hash collision in an older past", edits: []edit{
 		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
 	}},
 
 	// What lets a new object be made.
-	"a terminal object is counted on": {kept: "the holder of the name is terminal", edits: []edit{
+	"a terminal object is counted on": {in: "completion for review", kept: "the holder of the name is terminal", edits: []edit{
 		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting }"},
 	}},
-	"an object that is being deleted is active": {edits: []edit{
+	"an object that is being deleted is active": {in: "finalizers, and a user deletes", edits: []edit{
 		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return terminalPhases[o.phase] }"},
 	}},
-	"an object without a phase is terminal": {edits: []edit{
+	"an object without a phase is terminal": {in: "completion for review", edits: []edit{
 		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting || o.phase == \"\" || terminalPhases[o.phase] }"},
 	}},
-	"a wish for quiet is not heard": {edits: []edit{
+	"a wish for quiet is not heard": {in: "completion for review", edits: []edit{
 		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	if reason, ok := before.quiet(p.now); ok && p.keys == nil {"},
 	}},
-	"any terminal object may ask for quiet": {kept: "an old wish for quiet", edits: []edit{
+	"any terminal object may ask for quiet": {in: "a review before the last", kept: "an old wish for quiet", edits: []edit{
 		{"decide.go", "	if reason, ok := before.quiet(p.now); ok {", "	for _, o := range terminal {\n		if reason, ok := o.quiet(p.now); ok {\n			return verdict{action: count, reason: reason, object: o, missing: missing}\n		}\n	}\n	if reason, ok := before.quiet(p.now); ok {"},
 	}},
-	"what is being deleted may ask for quiet": {edits: []edit{
+	"what is being deleted may ask for quiet": {in: "finalizers and a review", edits: []edit{
 		{"object.go", "	case o.deleting:\n		return 0, false\n", ""},
 	}},
-	"a back-off never ends": {edits: []edit{
+	"a back-off never ends": {in: "a back-off that ends", edits: []edit{
 		{"object.go", "	case o.nextAllowed.After(now):", "	case o.nextAllowed.After(now.AddDate(-1, 0, 0)):"},
 	}},
-	"a back-off is not heard": {edits: []edit{
+	"a back-off is not heard": {in: "a back-off that ends", edits: []edit{
 		{"object.go", "	case o.nextAllowed.After(now):", "	case o.nextAllowed.After(now.AddDate(1, 0, 0)):"},
 	}},
-	"a foreign object makes no duplicates": {edits: []edit{
+	"a foreign object makes no duplicates": {in: "an end while an object is foreign", edits: []edit{
 		{"decide.go", "	if len(active) > 0 {", "	if len(active) > 0 && slices.MinFunc(active, byAge).ours {"},
 	}},
-	"a resolved alert makes an object": {edits: []edit{
+	"a resolved alert makes an object": {in: "a resolved alert alone", edits: []edit{
 		{"resolve.go", "			return e.nothing(active), nil\n		}\n		past,", "			_, err := c.api.create(ctx, h.signal.Namespace, newRequest(name(h.signal.Fingerprint, \"\", h.now, 0), \"\", h.signal, c.signalType, \"resolved\", h.now))\n			return e.nothing(active), err\n		}\n		past,"},
 	}},
 
 	// Counting.
-	"the counted key is not recorded": {kept: "a count that crashes", edits: []edit{
+	"the counted key is not recorded": {in: "completion for review", kept: "a count that crashes", edits: []edit{
 		{"patch.go", "	changed.events = o.kept(made, patchesKept*len(made))\n", ""},
 	}},
-	"the key that made an object is not recorded": {edits: []edit{
+	"the key that made an object is not recorded": {in: "the same event", edits: []edit{
 		{"request.go", "map[string]string{eventAnnotation: key}", "map[string]string{\"key\": key}"},
 	}},
-	"the count has no precondition": {edits: []edit{
+	"the count has no precondition": {in: "first alerts", edits: []edit{
 		{"patch.go", "\"metadata\": map[string]any{\"resourceVersion\": o.resourceVersion},", "\"metadata\": map[string]any{},"},
 	}},
-	"an alert is acknowledged before its patch": {edits: []edit{
+	"an alert is acknowledged before its patch": {in: "completion for review", edits: []edit{
 		{"handler.go", "	if err != nil || !ok {\n		return err\n	}\n	changed", "	if err != nil {\n		return err\n	}\n	_ = ok\n	changed"},
 	}},
-	"a terminal object's record does not count": {edits: []edit{
+	"a terminal object's record does not count": {in: "completion for review", edits: []edit{
 		{"decide.go", "		if m, has := o.events[key]; has && (", "		if m, has := o.events[key]; has && !o.terminal() && ("},
 	}},
-	"an object that is gone is an error": {edits: []edit{
+	"an object that is gone is an error": {in: "completion for review", edits: []edit{
 		{"handler.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
 	}},
-	"a holder of the name that is gone is an error": {edits: []edit{
+	"a holder of the name that is gone is an error": {in: "completion for review", edits: []edit{
 		{"handler.go", "	if err != nil && !apierrors.IsNotFound(err) {\n", "	if err != nil {\n"},
 	}},
 
 	// The alerts that are folded into an object.
-	"a key is taken for another alert's": {edits: []edit{
+	"a key is taken for another alert's": {in: "alerts of more kinds than an object names", edits: []edit{
 		{"handler.go", "	if s, ok := h.signals[key]; ok {\n", "	if s, ok := h.signals[key]; ok && h.fresh == \"-\" {\n"},
 	}},
-	"an alert is counted and not named": {edits: []edit{
+	"an alert is counted and not named": {in: "completion for review", edits: []edit{
 		{"record.go", "		lines = append(lines, \"alert \"+jsonText(a.wire()))\n", "		_ = a\n"},
 	}},
-	"the list of alerts is replaced, not added to": {edits: []edit{
+	"the list of alerts is replaced, not added to": {in: "first alerts", edits: []edit{
 		{"fold.go", "	f := folds{others: slices.Clone(o.others), ", "	f := folds{"},
 	}},
-	"an alert that comes again is named again": {edits: []edit{
+	"an alert that comes again is named again": {in: "completion for review", edits: []edit{
 		{"fold.go", "return a.same(b.alert) }); i >= 0 {", "return a.same(b.alert) }); i >= MaxAlerts {"},
 	}},
-	"an object names its own alert too": {edits: []edit{
+	"an object names its own alert too": {in: "an alert that ends and fires again", edits: []edit{
 		{"fold.go", "			s.firing = later(s.firing, o.firing)\n", "			s.firing = later(s.firing, o.firing)\n			f.add(s.folded)\n"},
 	}},
-	"an alert is told from others by its name and severity": {edits: []edit{
+	"an alert is told from others by its name and severity": {in: "two containers, and one of them ends", edits: []edit{
 		{"fold.go", "		if s.id == own.id {\n", "		if s.name == own.name && s.severity == own.severity {\n"},
 	}},
-	"an alert is told from others by its name": {edits: []edit{
+	"an alert is told from others by its name": {in: "first alerts", edits: []edit{
 		{"fold.go", "		if s.id == own.id {\n", "		if s.name == own.name {\n"},
 	}},
-	"an object does not say in what an alert differs": {edits: []edit{
+	"an object does not say in what an alert differs": {in: "two containers, and one of them ends", edits: []edit{
 		{"fold.go", "			s.labels = differences(own.labels, s.labels)\n", "			s.labels = nil\n"},
 	}},
-	"a full list keeps the least severe": {edits: []edit{
+	"a full list keeps the least severe": {in: "alerts of more kinds than an object names", edits: []edit{
 		{"fold.go", "cmp.Compare(a.severity.Rank(), b.severity.Rank()), a.first", "cmp.Compare(b.severity.Rank(), a.severity.Rank()), a.first"},
 	}},
-	"a full list does not say so": {edits: []edit{
+	"a full list does not say so": {in: "alerts of more kinds than an object names", edits: []edit{
 		{"fold.go", "		deduplication[\"alertsOmitted\"] = true\n", ""},
 	}},
-	"the list of alerts has no end": {edits: []edit{
+	"the list of alerts has no end": {in: "alerts of more kinds than an object names", edits: []edit{
 		{"fold.go", "	if len(f.others) > MaxAlerts {\n", "	if len(f.others) > 2*MaxAlerts {\n"},
 	}},
-	"a twin's own alert goes with it": {edits: []edit{
+	"a twin's own alert goes with it": {in: "completion for review", edits: []edit{
 		{"fold.go", "o.fold(o.self(), twin.counted()...)", "o.fold(o.self(), twin.counted()[1:]...)"},
 	}},
-	"the alerts that were folded into a twin go with it": {edits: []edit{
+	"the alerts that were folded into a twin go with it": {in: "a foreign object", edits: []edit{
 		{"fold.go", "o.fold(o.self(), twin.counted()...)", "o.fold(o.self(), twin.counted()[:1]...)"},
 	}},
-	"what is remembered forgets the alerts": {edits: []edit{
+	"what is remembered forgets the alerts": {in: "alerts that are remembered", edits: []edit{
 		{"handler.go", "	changed.resourceVersion = revision\n", "	changed.resourceVersion, changed.folds = revision, v.object.folds\n"},
 	}},
 
 	// Which of them still fire.
-	"one end marks the object": {edits: []edit{
+	"one end marks the object": {in: "two alerts end, and one fires again", edits: []edit{
 		{"state.go", "		if a.id == \"\" || !s.over() {\n			return time.Time{}\n		}\n", ""},
 	}},
-	"own alert is not asked": {edits: []edit{
+	"own alert is not asked": {in: "a CRD that is not ours", edits: []edit{
 		{"state.go", "	if f.omitted || (ours || known) && !s.over() {\n", "	if _, _ = ours, known; f.omitted {\n"},
 	}},
-	"alerts that are omitted do not keep the object open": {edits: []edit{
+	"alerts that are omitted do not keep the object open": {in: "the end of all that an object names, of more", edits: []edit{
 		{"state.go", "	if f.omitted || (ours", "	if (ours"},
 	}},
-	"an alert that fires again does not take the end back": {edits: []edit{
+	"an alert that fires again does not take the end back": {in: "an alert that ends and fires again", edits: []edit{
 		{"fold.go", "		deduplication[\"lastResolvedAt\"] = nil\n", ""},
 	}},
-	"the order in which events come decides, not their time": {edits: []edit{
+	"the order in which events come decides, not their time": {in: "an alert that ends and fires again", edits: []edit{
 		{"state.go", "	return state{later(s.firing, t.firing), later(s.resolved, t.resolved), later(s.ended, t.ended)}\n", "	if t.resolved.IsZero() {\n		return state{firing: t.firing}\n	}\n	return state{s.firing, s.firing.Add(1), t.ended}\n"},
 	}},
-	"an end is final": {edits: []edit{
+	"an end is final": {in: "an alert that ends and fires again", edits: []edit{
 		{"state.go", "return !s.resolved.IsZero() && !s.firing.After(s.resolved) }", "return !s.resolved.IsZero() }"},
 	}},
-	"an end is the object's own whoever's it is": {edits: []edit{
+	"an end is the object's own whoever's it is": {in: "two alerts, and one of them ends", edits: []edit{
 		{"state.go", "		if s.id == own.id || o.named(s.id) {\n", "		if s.id = own.id; s.id != \"\" {\n"},
 	}},
-	"who made an object is not asked when its alert was said to fire": {edits: []edit{
+	"who made an object is not asked when its alert was said to fire": {in: "an alert that ends and fires again", edits: []edit{
 		{"request.go", "s.SaidAt.UTC().Format(", "s.FiringAt.AddDate(-1, 0, 0).Format("},
 	}},
-	"a count does not say that the alert fires": {edits: []edit{
+	"a count does not say that the alert fires": {in: "an alert that ends and fires again", edits: []edit{
 		{"state.go", "		said.firing = at\n", ""},
 	}},
-	"an end is noted and does not mark the object": {edits: []edit{
+	"an end is noted and does not mark the object": {in: "one that is completed at last", edits: []edit{
 		{"patch.go", "	changed.folds = o.fold(own, news...)\n", "	changed.folds = o.fold(own, news...)\n	changed.lastResolved = o.lastResolved\n"},
 	}},
-	"a twin's ends go with it": {edits: []edit{
+	"a twin's ends go with it": {in: "an end, twins and a fault", edits: []edit{
 		{"fold.go", "		all = append(all, statement{a, o.states[a.id]})\n", "		all = append(all, statement{a, state{firing: o.states[a.id].firing}})\n"},
 		{"fold.go", "state{firing: o.firing}.join(o.states[own.id])}}\n", "state{firing: later(o.firing, o.states[own.id].firing)}}}\n"},
 	}},
-	"a twin's own alert fires no longer": {edits: []edit{
+	"a twin's own alert fires no longer": {in: "twins of one alert, and it ends", edits: []edit{
 		{"fold.go", "state{firing: o.firing}.join(o.states[own.id])}}\n", "o.states[own.id]}}\n"},
 	}},
-	"an end that a merged twin was told of goes with it": {edits: []edit{
+	"an end that a merged twin was told of goes with it": {in: "an end, twins and a fault", edits: []edit{
 		{"patch.go", "		// The twin may have been told since that an alert ended, which counts nothing.\n", "		changed.folds = o.folds\n"},
 	}},
 	"a survivor keeps its mark": {edits: []edit{
 		{"patch.go", "	changed.folds = o.absorb(twin)\n", "	changed.folds = o.absorb(twin)\n	changed.lastResolved = o.lastResolved\n"},
 	}},
-	"an end is noted on the oldest object only": {edits: []edit{
+	"an end is noted on the oldest object only": {in: "ends on two objects", edits: []edit{
 		{"resolve.go", "	for _, o := range active {\n		changed,", "	for _, o := range active[:min(1, len(active))] {\n		changed,"},
 	}},
-	"only the first of several ends is noted": {edits: []edit{
+	"only the first of several ends is noted": {in: "ends in one event", edits: []edit{
 		{"state.go", "after.over() && after != known {", "after.over() && after != known && len(news) == 0 {"},
 	}},
 
 	// Twins.
-	"nobody looks after a create": {kept: "retention between two Lists", edits: []edit{
+	"nobody looks after a create": {in: "the same event", kept: "retention between two Lists", edits: []edit{
 		{"handler.go", "		h.reasons[key] = v.reason\n", "		h.reasons[key] = v.reason\n		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
 	}},
-	"the look after a create is not tried again": {kept: "a look that fails for good", edits: []edit{
+	"the look after a create is not tried again": {in: "delivered twice, and one List fails for good", kept: "a look that fails for good", edits: []edit{
 		{"limits.go", "	maxLooks = 4\n", "	maxLooks = 1\n"},
 	}},
-	"only who made a twin heals it": {kept: "a crash before the look", edits: []edit{
+	"only who made a twin heals it": {in: "completion for review", kept: "a crash before the look", edits: []edit{
 		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok && twin.uid == p.fresh {"},
 	}},
-	"a redelivery heals nothing": {edits: []edit{
+	"a redelivery heals nothing": {in: "an end, twins and a fault", edits: []edit{
 		{"decide.go", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {", "	if survivor, twin, ok := twins(active, p.fresh, p.now); ok && (p.fresh != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
 	}},
-	"a resolved alert heals nothing": {edits: []edit{
+	"a resolved alert heals nothing": {in: "a crash for good", edits: []edit{
 		{"resolve.go", "		if v.action == heal {\n			if err := h.heal(ctx, v); err", "		if v.action == heal && h.held == nil {\n			if err := h.heal(ctx, v); err"},
 	}},
-	"a fresh object does not yield to a foreign one": {edits: []edit{
+	"a fresh object does not yield to a foreign one": {in: "a foreign object", edits: []edit{
 		{"decide.go", "	if len(foreign) > 0 && twin.uid != \"\" {", "	if len(foreign) > 0 && twin.uid == \"-\" {"},
 	}},
-	"a twin goes without its record": {edits: []edit{
+	"a twin goes without its record": {in: "completion for review", edits: []edit{
 		{"handler.go", "	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {", "	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); false {"},
 	}},
-	"a twin goes before its record is merged": {edits: []edit{
+	"a twin goes before its record is merged": {in: "completion for review", edits: []edit{
 		{"handler.go", "	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {", "	_ = h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)\n	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {"},
 	}},
-	"a twin goes whatever has become of it": {kept: "a count between merge and delete", edits: []edit{
+	"a twin goes whatever has become of it": {in: "an end, twins and a fault", kept: "a count between merge and delete", edits: []edit{
 		{"handler.go", "v.twin.name, v.twin.uid, v.twin.resourceVersion)", "v.twin.name, v.twin.uid, \"\")"},
 	}},
-	"a merge adds all that the twin counts": {kept: "a crash between merge and delete", edits: []edit{
+	"a merge adds all that the twin counts": {in: "completion for review", kept: "a crash between merge and delete", edits: []edit{
 		{"patch.go", "	gain := gained(o, twin, len(fresh))\n", "	gain := twin.count\n"},
 		{"patch.go", "	if o.absorbed[string(twin.uid)] >= twin.count {\n", "	if o.absorbed == nil {\n"},
 	}},
 	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
 		{"patch.go", "fresh[key].count == 1 && (twin.uid == own || o.ours)", "false"},
 	}},
-	"the survivor is who is seen first, not the oldest": {edits: []edit{
-		{"decide.go", "	slices.SortFunc(ours, byAge)\n	return ours[0], ours[1], true", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	return ours[0], ours[1], true"},
+	"the survivor is who is seen first, not the oldest": {in: "completion for review", edits: []edit{
+		{"decide.go", "	slices.SortFunc(ours, byAge)\n	worked", "	if ours[1].uid == fresh {\n		return ours[1], ours[0], true\n	}\n	worked"},
 	}},
-	"a handler deletes another's object for a foreign one": {edits: []edit{
+	"a handler deletes another's object for a foreign one": {in: "a foreign object", edits: []edit{
 		{"decide.go", "		case !o.ours:\n", "		case !o.ours && o.name == \"\":\n"},
 	}},
 
@@ -259,19 +262,19 @@ var mutations = map[string]mutation{
 	"a redelivery is told another time": {edits: []edit{
 		{"handler.go", "h.done[key] = outcome(h.reason(key, o, m.count), o, m)", "h.done[key] = outcome(h.reason(key, o, m.count), o, markAt(m.count, h.now))"},
 	}},
-	"a name comes again": {edits: []edit{
+	"a name comes again": {in: "first alerts at an edge, and a user deletes", edits: []edit{
 		{"object.go", "listed.Truncate(nameSpan).Unix()", "listed.Year()"},
 	}},
-	"of twins of one second the first by name stays": {edits: []edit{
+	"of twins of one second the first by name stays": {in: "first alerts at an edge", edits: []edit{
 		{"object.go", "	if a.late() != b.late() {", "	if a.late() != b.late() && a.name == b.name {"},
 	}},
-	"an object that was made late is trusted at once": {edits: []edit{
+	"an object that was made late is trusted at once": {in: "first alerts at an edge, and a user deletes", edits: []edit{
 		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.IsZero()\n"},
 	}},
 	"it is trusted while others can be made in its second": {edits: []edit{
 		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.Before(o.createdAt) && o.late()\n"},
 	}},
-	"the history takes the last one too": {edits: []edit{
+	"the history takes the last one too": {in: "a history with one that asks for quiet", edits: []edit{
 		{"history.go", "		return quiet || young || !o.createdAt.Before(end.createdAt)\n", "		return quiet || young || end.name == \"\"\n"},
 	}},
 	"the history takes what asks for quiet": {edits: []edit{
@@ -283,30 +286,30 @@ var mutations = map[string]mutation{
 	"the history takes the objects of others": {edits: []edit{
 		{"history.go", "return !o.ours || o.deleting })\n", "return o.deleting })\n"},
 	}},
-	"the history is one shorter than its limit": {edits: []edit{
+	"the history is one shorter than its limit": {in: "a history, retention and a foreign object", edits: []edit{
 		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
 	}},
 	"a name's holder is all that the next decision sees": {edits: []edit{
 		{"handler.go", "		h.refused = name\n		return nil\n", "		h.refused = name\n		o, err := h.api.get(ctx, h.signal.Namespace, name)\n		if err == nil && !o.terminal() && o.fingerprint == h.signal.Fingerprint {\n			h.objects, h.lost = []object{o}, false\n		}\n		return nil\n"},
 	}},
-	"two alerts made one object": {edits: []edit{
+	"two alerts made one object": {in: "first alerts at an edge", edits: []edit{
 		{"patch.go", "(twin.uid == own || o.ours)", "twin.uid == own"},
 	}},
 
 	// What saves calls.
-	"a fresh object is remembered": {edits: []edit{
+	"a fresh object is remembered": {in: "memory, retention and a crash before the look", edits: []edit{
 		{"limits.go", "settledAge = 2 * time.Minute", "settledAge = -time.Hour"},
 	}},
-	"an object is remembered without its past": {edits: []edit{
+	"an object is remembered without its past": {in: "memory of what followed a terminal object", edits: []edit{
 		{"memory.go", "m := memo{objects: slices.Clone(past), ", "m := memo{objects: []object{changed}, "},
 	}},
-	"a resolved alert believes what is remembered": {edits: []edit{
+	"a resolved alert believes what is remembered": {in: "ends that are remembered", edits: []edit{
 		{"resolve.go", "			if h.hinted {\n", "			if h.hinted && h.held == nil {\n"},
 	}},
-	"a gathered List leaves out what others made": {edits: []edit{
+	"a gathered List leaves out what others made": {in: "gathered Lists beside a foreign object", edits: []edit{
 		{"gather.go", "	if !others {\n", "	if others {\n"},
 	}},
-	"a gathered List asks for what has no label first": {edits: []edit{
+	"a gathered List asks for what has no label first": {in: "a label that is taken off", edits: []edit{
 		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
 		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
@@ -325,7 +328,7 @@ var mutations = map[string]mutation{
 	"a look for active objects alone is believed where its own is gone": {edits: []edit{
 		{"handler.go", "	if err != nil || !slices.ContainsFunc(objects, own) {\n", "	if err != nil || len(objects) == 0 && own == nil {\n"},
 	}},
-	"a List after a lost round is gathered": {edits: []edit{
+	"a List after a lost round is gathered": {in: "a label that was changed", edits: []edit{
 		{"handler.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
 	}},
 }
