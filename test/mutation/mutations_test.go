@@ -22,7 +22,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "	objects, now, err := h.list(ctx)\n	for tries", "	objects, now, err := h.first, h.now, error(nil)\n	if objects == nil {\n		objects, now, err = h.list(ctx)\n		h.first = objects\n	}\n	for tries"},
 		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
-	"each event has a name of its own": {in: "completion for review", edits: []edit{
+	"each event has a name of its own": {in: "a policy that takes annotations off", edits: []edit{
 		{"handler.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
 	}},
 	"AlreadyExists is taken for success": {in: "completion for review", kept: "AlreadyExists is no success", edits: []edit{
@@ -185,7 +185,7 @@ var mutations = map[string]mutation{
 	"an end that a merged twin was told of goes with it": {in: "an end, twins and a fault", edits: []edit{
 		{"patch.go", "		// The twin may have been told since that an alert ended, which counts nothing.\n", "		changed.folds = o.folds\n"},
 	}},
-	"a survivor keeps its mark": {edits: []edit{
+	"a survivor keeps its mark": {in: "twins of one alert, and it ends", edits: []edit{
 		{"patch.go", "	changed.folds = o.absorb(twin)\n", "	changed.folds = o.absorb(twin)\n	changed.lastResolved = o.lastResolved\n"},
 	}},
 	"an end is noted on the oldest object only": {in: "ends on two objects", edits: []edit{
@@ -238,28 +238,28 @@ var mutations = map[string]mutation{
 	}},
 
 	// What others do to the record, and names that come again.
-	"the record is kept where others drop it": {edits: []edit{
+	"the record is kept where others drop it": {in: "one that does so after an end", edits: []edit{
 		{"record.go", "		found = true\n", "		if found = o.hidden; !found {\n			continue\n		}\n"},
 	}},
 	"the conditions of others go": {edits: []edit{
 		{"record.go", "	for _, c := range o.foreign {\n", "	for _, c := range o.foreign[:0] {\n"},
 	}},
-	"what an earlier version recorded is not read": {edits: []edit{
+	"what an earlier version recorded is not read": {in: "an object of an earlier version", edits: []edit{
 		{"wire.go", "	for key, n := range d.Events {\n", "	for key, n := range map[string]int32{} {\n"},
 	}},
-	"what an earlier version recorded stays beside the record": {edits: []edit{
+	"what an earlier version recorded stays beside the record": {in: "an object of an earlier version", edits: []edit{
 		{"patch.go", "		d[\"events\"], d[\"absorbed\"], d[\"alertStates\"] = nil, nil, nil\n", ""},
 	}},
-	"a mark goes with the rest of a status that is written anew": {edits: []edit{
+	"a mark goes with the rest of a status that is written anew": {in: "one that is completed at last", edits: []edit{
 		{"record.go", "			o.lastResolved = instant(c.LastTransitionTime)\n", ""},
 	}},
-	"what people see is not written again": {edits: []edit{
+	"what people see is not written again": {in: "one that does so after an end", edits: []edit{
 		{"fold.go", "	if o.hidden || !slices.EqualFunc(", "	if !slices.EqualFunc("},
 	}},
 	"a count is older than its object": {edits: []edit{
 		{"patch.go", "	now = later(o.createdAt, now)\n", ""},
 	}},
-	"a redelivery is told another time": {edits: []edit{
+	"a redelivery is told another time": {in: "first alerts at an edge, one delivered twice", edits: []edit{
 		{"handler.go", "h.done[key] = outcome(h.reason(key, o, m.count), o, m)", "h.done[key] = outcome(h.reason(key, o, m.count), o, markAt(m.count, h.now))"},
 	}},
 	"a name comes again": {in: "first alerts at an edge, and a user deletes", edits: []edit{
@@ -271,25 +271,25 @@ var mutations = map[string]mutation{
 	"an object that was made late is trusted at once": {in: "first alerts at an edge, and a user deletes", edits: []edit{
 		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.IsZero()\n"},
 	}},
-	"it is trusted while others can be made in its second": {edits: []edit{
+	"it is trusted while others can be made in its second": {in: "first alerts at an edge, one delivered twice", edits: []edit{
 		{"object.go", "	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()\n", "	return o.ours && now.Before(o.createdAt) && o.late()\n"},
 	}},
 	"the history takes the last one too": {in: "a history with one that asks for quiet", edits: []edit{
 		{"history.go", "		return quiet || young || !o.createdAt.Before(end.createdAt)\n", "		return quiet || young || end.name == \"\"\n"},
 	}},
-	"the history takes what asks for quiet": {edits: []edit{
+	"the history takes what asks for quiet": {in: "a history with one that asks for quiet", edits: []edit{
 		{"history.go", "		return quiet || young || !o.createdAt.Before(end.createdAt)\n", "		return quiet && o.name == \"\" || young || !o.createdAt.Before(end.createdAt)\n"},
 	}},
-	"the history takes what counted an event that may come again": {edits: []edit{
+	"the history takes what counted an event that may come again": {in: "a history of what was just counted", edits: []edit{
 		{"history.go", "		return quiet || young ||", "		return quiet || young && o.name == \"\" ||"},
 	}},
-	"the history takes the objects of others": {edits: []edit{
+	"the history takes the objects of others": {in: "a history with one of others", edits: []edit{
 		{"history.go", "return !o.ours || o.deleting })\n", "return o.deleting })\n"},
 	}},
 	"the history is one shorter than its limit": {in: "a history, retention and a foreign object", edits: []edit{
 		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
 	}},
-	"a name's holder is all that the next decision sees": {edits: []edit{
+	"a name's holder is all that the next decision sees": {in: "first alerts at an edge, one delivered twice", edits: []edit{
 		{"handler.go", "		h.refused = name\n		return nil\n", "		h.refused = name\n		o, err := h.api.get(ctx, h.signal.Namespace, name)\n		if err == nil && !o.terminal() && o.fingerprint == h.signal.Fingerprint {\n			h.objects, h.lost = []object{o}, false\n		}\n		return nil\n"},
 	}},
 	"two alerts made one object": {in: "first alerts at an edge", edits: []edit{
@@ -313,19 +313,19 @@ var mutations = map[string]mutation{
 		{"gather.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	var labels []string\n"},
 		{"gather.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listed{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
-	"of a long past no key is kept": {edits: []edit{
+	"of a long past no key is kept": {in: "a long past and its keys", edits: []edit{
 		{"keep.go", "		if k.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
 	}},
-	"of a long past only the newest objects are kept": {edits: []edit{
+	"of a long past only the newest objects are kept": {in: "a long past", edits: []edit{
 		{"keep.go", "			if k.keys[key] {\n				return false\n", "			if k.keys[key] && k.keys == nil {\n				return false\n"},
 	}},
-	"a long past is remembered": {edits: []edit{
+	"a long past is remembered": {in: "a long past that is remembered", edits: []edit{
 		{"memory.go", "return o.partial })", "return false })"},
 	}},
-	"a List is not told the keys": {edits: []edit{
+	"a List is not told the keys": {in: "a long past and gathered Lists", edits: []edit{
 		{"protocol.go", "h.signals, h.keys = signals, keys", "h.signals = signals"},
 	}},
-	"a look for active objects alone is believed where its own is gone": {edits: []edit{
+	"a look for active objects alone is believed where its own is gone": {in: "a look for active objects alone, and completion", edits: []edit{
 		{"handler.go", "	if err != nil || !slices.ContainsFunc(objects, own) {\n", "	if err != nil || len(objects) == 0 && own == nil {\n"},
 	}},
 	"a List after a lost round is gathered": {in: "a label that was changed", edits: []edit{
