@@ -163,7 +163,7 @@ func TestALongPastOfOneAnswerIsTold(t *testing.T) {
 // 64 fingerprints with a long past are asked for at once. What all of it takes does not
 // depend on how much there is.
 func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
-	s := newServer(t, 1000, 4_000)
+	s := newServer(t, maxPast+100, 4_000)
 	k := s.connect(t)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	measure := func() int64 {
