@@ -3,8 +3,8 @@ package mutation
 // mutation is one way to break the protocol.
 type mutation struct {
 	edits []edit
-	// in names a scenario of the exploration that notices it, which saves minutes of
-	// looking for one in all of them.
+	// in names a scenario of the exploration that notices it: it is tried before all of
+	// them, which saves minutes.
 	in string
 	// kept names the schedule of dedup's kept ones that is there because of it.
 	kept string
