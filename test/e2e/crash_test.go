@@ -102,10 +102,11 @@ func TestCrashes(t *testing.T) {
 	s.doubles = func(stored int) int { return stored / oneDouble }
 	b := s.close(s.world, logs...)
 	t.Log(b)
-	if *soak >= time.Minute {
-		require.Positive(t, buried, "pruned")
+	happened := map[string]int{"kills": kills, "redeliveries": int(s.redelivered.Load()), "deletions": b.removed}
+	if *soak >= time.Minute { // In less, a busy machine does not come to these.
+		happened["set aside"], happened["pruned"] = b.setAside, buried
 	}
-	for what, n := range map[string]int{"kills": kills, "redeliveries": int(s.redelivered.Load()), "deletions": b.removed, "set aside": b.setAside} {
+	for what, n := range happened {
 		require.Positive(t, n, what)
 	}
 	t.Logf("others: %v; DataStorage troubles: %v", s.deeds, s.troubles)

@@ -41,7 +41,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
 	}},
 
-	"a salt outlives the name that it was for": {in: "a hash collision and completion", kept: "a hash collision in an older past", edits: []edit{
+	"a salt outlives the name that it was for": {in: "a hash collision and completion", edits: []edit{
 		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
 	}},
 
@@ -96,7 +96,7 @@ var mutations = map[string]mutation{
 	"an object that is gone is an error": {in: "completion for review", edits: []edit{
 		{"handler.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
 	}},
-	"a holder of the name that is gone is an error": {in: "completion for review", edits: []edit{
+	"a holder of the name that is gone is an error": {in: "a hash collision, and a user deletes", edits: []edit{
 		{"handler.go", "	if err != nil && !apierrors.IsNotFound(err) {\n", "	if err != nil {\n"},
 	}},
 
@@ -187,9 +187,6 @@ var mutations = map[string]mutation{
 	}},
 	"a survivor keeps its mark": {in: "twins of one alert, and it ends", edits: []edit{
 		{"patch.go", "	changed.folds = o.absorb(twin)\n", "	changed.folds = o.absorb(twin)\n	changed.lastResolved = o.lastResolved\n"},
-	}},
-	"an end is noted on the oldest object only": {in: "ends on two objects", edits: []edit{
-		{"resolve.go", "	for _, o := range active {\n		changed,", "	for _, o := range active[:min(1, len(active))] {\n		changed,"},
 	}},
 	"only the first of several ends is noted": {in: "ends in one event", edits: []edit{
 		{"state.go", "after.over() && after != known {", "after.over() && after != known && len(news) == 0 {"},
