@@ -275,9 +275,12 @@ func TestEverySchedule(t *testing.T) {
 // drawn is any scenario of the kind that the explored ones are, and larger.
 func drawn(t *rapid.T, setup string) scenario {
 	upTo := func(n int, name string) int { return rapid.IntRange(0, n).Draw(t, name) }
-	rewrites := 2
-	if setup == "earlier" {
+	rewrites, lasts := 2, 2
+	switch setup {
+	case "earlier":
 		rewrites = 0 // Who writes the whole status takes the record of an earlier version with it.
+	case "reactivated":
+		lasts = 0 // It begins with twins: somebody must get through to heal them.
 	}
 	return scenario{
 		Events:    strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "a,b", "b,c", "a2", "b2", "-a", "-b", "-a2", "-a,-b", "-d,-a"}), 2, 6).Draw(t, "events"), " "),
@@ -286,20 +289,21 @@ func drawn(t *rapid.T, setup string) scenario {
 		// Who changes a label hides the object from gathered Lists: a limit of the promise.
 		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful"), History: upTo(2, "history")},
 		Budget: budget{
-			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
+			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(lasts, "failLast"), Crash: upTo(lasts, "crash"),
 			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),
 			Foreign: upTo(2, "foreign"), Rewrite: upTo(rewrites, "rewrite"), Edge: upTo(2, "edge"), Wait: upTo(1, "wait"), Unlabel: upTo(1, "unlabel"),
 		},
 	}
 }
 
-// rounds is how often each setup gets rapid's number of schedules.
+// rounds is how often each setup gets rapid's number of random schedules.
 const rounds = 10
 
-// TestRandomSchedules goes where an exploration would not end.
 func TestRandomSchedules(t *testing.T) {
 	runs, longest := 0, 0
-	for _, setup := range slices.Sorted(maps.Keys(setups)) {
+	// Where annotations are taken off, ends are not noted right: a limit of the promise.
+	apart := func(setup string) bool { return setup == "stripping" }
+	for _, setup := range slices.DeleteFunc(slices.Sorted(maps.Keys(setups)), apart) {
 		t.Run(setup, func(t *testing.T) {
 			hs := handlers{}
 			for range rounds {
@@ -322,7 +326,7 @@ const twinsSchedule = `{"events":"a b","setup":"terminal","budget":{"retain":1},
 
 var replayed = flag.String("schedule", twinsSchedule, "the schedule that TestReplay replays, as a failure prints it")
 
-// TestReplay replays one schedule and says what happened in it, step by step.
+// TestReplay says what happens in one schedule, step by step.
 func TestReplay(t *testing.T) {
 	var s schedule
 	require.NoError(t, json.Unmarshal([]byte(*replayed), &s))
