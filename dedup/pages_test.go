@@ -193,7 +193,8 @@ func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 		require.NoError(t, err)
 	}
 	t.Logf("%d MiB more than before, of %d MiB read", most>>20, maxCalls*s.objects*s.payload>>20)
-	require.Less(t, most, int64(maxReading))
+	// The server and its connections are in this process too.
+	require.Less(t, most, int64(maxReading)*3/2)
 	require.True(t, k.reading.left.TryAcquire(maxReading), "all memory was given back")
 }
 
