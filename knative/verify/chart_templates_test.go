@@ -76,7 +76,7 @@ var choices = map[string]choice{
 	"Service onefire": {changes: []change{
 		replace(`min-scale: "0"`, "min-scale: {{ .Values.function.scale.min | quote }}"),
 		replace(`max-scale: "5"`, "max-scale: {{ .Values.function.scale.max | quote }}"),
-		replace(`target: "64"`, "target: {{ .Values.function.scale.target | quote }}"),
+		replace(`target: "256"`, "target: {{ .Values.function.scale.target | quote }}"),
 		replace("image: onefire\n", `image: {{ include "onefire.image" (list $ "function") }}`+"\n"),
 		replace("value: onefire\n", "value: {{ ternary .Values.kubernaut.namespace .Release.Namespace "+preset+" }}\n"),
 		replace("value: fixed\n", "value: {{ .Values.placement }}\n"),

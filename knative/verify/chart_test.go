@@ -48,7 +48,7 @@ var sets = map[string]same{
 		{"kustomization.yaml", "newName: dev.local/onefire-source, newTag: dev", "newName: registry.example/team/alerts, newTag: v1"},
 		{"kustomization.yaml", "newName: dev.local/onefire-deadletters, newTag: dev", "newName: registry.example/team/onefire-deadletters, newTag: v1"},
 		{"base/function.yaml", `max-scale: "5"`, `max-scale: "20"`},
-		{"base/function.yaml", `target: "64"`, `target: "128"`},
+		{"base/function.yaml", `target: "256"`, `target: "128"`},
 		{"base/function.yaml", "memory: 256Mi", "memory: 512Mi"},
 		{"base/function.yaml", `value: ":9464"` + "\n", `value: ":9464"` + "\n            - {name: FINGERPRINT, value: resource}\n            - {name: LOG_LEVEL, value: debug}\n"},
 		{"base/source.yaml", "replicas: 2", "replicas: 3"},
