@@ -105,6 +105,14 @@ func (g *gatherer) alone(ctx context.Context, namespace, fingerprint string, key
 	return objects, now, err
 }
 
+// apart tells whether a List that leaves ended objects out, and can be shared with
+// nobody, is better than one that has them and is shared.
+func (g *gatherer) apart(namespace string, ended int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return ended >= manyEnded || ended > 0 && g.spaces[namespace] == nil
+}
+
 // note remembers that a past was long.
 func (g *gatherer) note(namespace, fingerprint string, past []object) {
 	if slices.ContainsFunc(past, func(o object) bool { return o.partial }) {

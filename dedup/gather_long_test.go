@@ -3,6 +3,7 @@ package dedup
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -35,5 +36,22 @@ func TestALongPastKeepsToItself(t *testing.T) {
 		require.True(t, g.slow.TryAcquire(maxLong))
 		_, _, err := g.list(ctx, "ns", fingerprints[19], nil)
 		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// A look after a create leaves ended objects out where that costs nobody a List.
+func TestALookLeavesEndedObjectsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGatherer(&listing{})
+		require.False(t, g.apart("ns", 0), "there is nothing to leave out")
+		require.True(t, g.apart("ns", 1), "nobody else makes a List")
+		var other sync.WaitGroup
+		other.Go(func() { _, _, _ = g.list(t.Context(), "ns", digest("other"), nil) })
+		synctest.Wait()
+		require.False(t, g.apart("ns", manyEnded-1), "the next List is shared")
+		require.True(t, g.apart("ns", manyEnded))
+		require.True(t, g.apart("elsewhere", 1))
+		other.Wait()
+		require.True(t, g.apart("ns", 1))
 	})
 }

@@ -99,7 +99,7 @@ func (h *handler) look(ctx context.Context) error {
 // a common List could find it by.
 func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
 	listed := h.clock()
-	if h.ended >= h.many && h.fresh != "" && len(h.keys) == 1 {
+	if h.fresh != "" && len(h.keys) == 1 && h.apart(h.signal.Namespace, h.ended) {
 		objects, now, err = h.rivals(ctx)
 		if err != nil || objects != nil {
 			return objects, now, err
@@ -116,8 +116,8 @@ func (h *handler) list(ctx context.Context) (objects []object, now time.Time, er
 	return objects, now, err
 }
 
-// rivals looks after a create for the active objects alone, where the past was long:
-// it has been read before, and a twin is active. While the handler's own object is
+// rivals looks after a create for the active objects alone: the past has been
+// read before, and a twin is active. While the handler's own object is
 // among them, its key is on record there, whatever ended ones say; a settlement of
 // more keys must know those. Otherwise rivals returns nothing: all must be read.
 func (h *handler) rivals(ctx context.Context) ([]object, time.Time, error) {

@@ -154,10 +154,10 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
 		pause: func(context.Context, int) error { return nil }, settles: s.settles, shorten: s.shorten,
 		clock: func() time.Time { return epoch },
-		many:  1000,
+		apart: func(string, int) bool { return false },
 	}
 	if by.Apart {
-		c.many = 1
+		c.apart = func(_ string, ended int) bool { return ended > 0 }
 	}
 	if by.Gathered {
 		c.lists = gathered{s, by.Blind}

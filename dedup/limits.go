@@ -102,8 +102,9 @@ const (
 	// creation times cannot tell apart.
 	maxPast  = maxMemoKeys
 	maxEnded = 128
-	// manyEnded is from how many ended objects on a look after a create leaves them out.
-	// Fewer cost less than what is lost when that look shares no List with others.
+	// manyEnded is from how many ended objects on a look after a create leaves them out
+	// in any case. Fewer cost less than what is lost when that look shares no List with
+	// others, so they are left out only where no other List is under way.
 	manyEnded = 16
 	// maxLong bounds the Lists of long pasts under way at once. Each can take seconds:
 	// all of them at once would all come too late, and again with each redelivery.

@@ -37,8 +37,8 @@ type core struct {
 	clock      func() time.Time
 	// shorten is told of each past that an object was just made on.
 	shorten func(ctx context.Context, namespace string, past []object, now time.Time)
-	// many is from how many ended objects on a look after a create leaves them out.
-	many int
+	// apart says whether a look after a create leaves out so many ended objects.
+	apart func(namespace string, ended int) bool
 }
 
 // Options are what a Deduplicator does.
@@ -85,9 +85,10 @@ func newDeduplicator(a api, o Options) (*Deduplicator, error) {
 		return nil, err
 	}
 	past := newHistory(a, o.HistoryLimit, o.Deleted)
+	lists := newGatherer(a)
 	c := core{
-		api: a, lists: newGatherer(a), memory: m, signalType: o.SignalType,
-		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, many: manyEnded,
+		api: a, lists: lists, memory: m, signalType: o.SignalType,
+		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, apart: lists.apart,
 	}
 	return &Deduplicator{core: c, sharing: newSharing(c.settle), ends: newSharing(c.resolveAll), history: past}, nil
 }
