@@ -151,7 +151,7 @@ func (t bareTrial) patchesOfOne(ctx context.Context, n int) ([]Measurement, erro
 	var all []Measurement
 	err := t.over(ctx, 1, func(run string) error {
 		first := 0
-		for _, concurrency := range []int{t.options.Workers, 1}[:n] {
+		for _, concurrency := range []int{workers, 1}[:n] {
 			m, err := t.call(ctx, run, closed(concurrency, maxOperations, t.options.duration()), func(int) int { return 1 }, t.patch(run, 1, first))
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"encoding/xml"
 	"strings"
 	"testing"
 
@@ -45,4 +46,23 @@ func TestJSONHoldsTheRounds(t *testing.T) {
 	require.NoError(t, exampleReport().JSON(&b))
 	require.Contains(t, b.String(), `"failure": "the function answered 503"`)
 	require.Contains(t, b.String(), `"raw": [`)
+}
+
+func TestGrowthDrawsALineForEachReport(t *testing.T) {
+	r := NewReport(Options{}, []Measurement{
+		{Processes: 1, Scenario: "new alone, 0 ended", P50: 12.5},
+		{Processes: 1, Scenario: "new alone, 1000 ended", P50: 180},
+		{Processes: 1, Scenario: "new", OfBare: 0.9},
+		{Processes: 3, Scenario: "new", OfBare: 0.111},
+		{Processes: 1, Scenario: "new", Size: 20_000, OfBare: 0.71},
+	})
+	var b bytes.Buffer
+	require.NoError(t, Growth(&b, []string{"now", "<before>"}, []Report{r, exampleReport()}))
+	require.Equal(t, 4, strings.Count(b.String(), "<polyline"), "two lines in each of two charts")
+	require.Equal(t, 2+2+0+1, strings.Count(b.String(), "<circle"))
+	for _, text := range []string{">180<", ">0.71<", ">20,000<", ">1,000<", "&lt;before&gt;"} {
+		require.Contains(t, b.String(), text)
+	}
+	require.NotContains(t, b.String(), "0.11", "of three functions")
+	require.NoError(t, xml.Unmarshal(b.Bytes(), new(any)))
 }

@@ -1,8 +1,9 @@
 // Command onefire-bench measures the function against the bare limit of the
 // Kubernetes API.
 //
-//	onefire-bench run [flags]       measure, and print a table
-//	onefire-bench sink ADDR [FILE]  take audit events and keep none, or in a database
+//	onefire-bench run [flags]        measure, and print a table
+//	onefire-bench growth NAME=FILE…   draw reports as lines, as SVG
+//	onefire-bench sink ADDR [FILE]   take audit events and keep none, or in a database
 package main
 
 import (
@@ -36,12 +37,14 @@ func command(ctx context.Context, args []string) error {
 	switch {
 	case len(args) > 0 && args[0] == "run":
 		return run(ctx, args[1:])
+	case len(args) > 1 && args[0] == "growth":
+		return growth(args[1:])
 	case len(args) == 2 && args[0] == "sink":
 		return bench.ServeSink(ctx, args[1], "")
 	case len(args) == 3 && args[0] == "sink":
 		return bench.ServeSink(ctx, args[1], args[2])
 	}
-	return fmt.Errorf("usage: onefire-bench run [flags] | sink ADDR [FILE]")
+	return fmt.Errorf("usage: onefire-bench run [flags] | growth NAME=FILE… | sink ADDR [FILE]")
 }
 
 func run(ctx context.Context, args []string) error {
@@ -58,7 +61,7 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.Local, "local", "", "the embedded API server's binary, onefire-local (default: built)")
 	f.Func("sizes", "objects in the namespace (default 0,2000,20000,100000)", list(&o.Sizes, 0))
 	f.Func("processes", "function processes (default 1,3)", list(&o.Processes, 1))
-	f.IntVar(&o.Workers, "workers", 64, "events under way at once")
+	f.IntVar(&o.Workers, "workers", 256, "events under way at once: as many as one pod takes")
 	f.IntVar(&o.Rounds, "rounds", 2, "rounds, of which the median counts")
 	f.Float64Var(&o.Seconds, "seconds", 3, "seconds of one measurement at most")
 	f.Func("only", "a regular expression for the names of scenarios (default: all)", func(s string) (err error) {
@@ -86,6 +89,23 @@ func run(ctx context.Context, args []string) error {
 	r := bench.NewReport(o, raw)
 	// What was measured before a failure is worth keeping.
 	return errors.Join(err, r.Text(os.Stdout), toFile(*asJSON, r.JSON), toFile(*asMarkdown, r.Markdown))
+}
+
+func growth(args []string) error {
+	var names []string
+	var reports []bench.Report
+	for _, arg := range args {
+		name, path, ok := strings.Cut(arg, "=")
+		if !ok {
+			return fmt.Errorf("%q is no NAME=FILE", arg)
+		}
+		r, err := bench.ReadReport(path)
+		if err != nil {
+			return err
+		}
+		names, reports = append(names, name), append(reports, r)
+	}
+	return bench.Growth(os.Stdout, names, reports)
 }
 
 // list reads numbers that are not below least.
