@@ -188,6 +188,9 @@ var mutations = map[string]mutation{
 	"a survivor keeps its mark": {in: "twins of one alert, and it ends", edits: []edit{
 		{"patch.go", "	changed.folds = o.absorb(twin)\n", "	changed.folds = o.absorb(twin)\n	changed.lastResolved = o.lastResolved\n"},
 	}},
+	"an end is noted on the oldest object only": {in: "ends beside an older object of others", edits: []edit{
+		{"resolve.go", "	for _, o := range active {\n		changed,", "	for _, o := range active[:min(1, len(active))] {\n		changed,"},
+	}},
 	"only the first of several ends is noted": {in: "ends in one event", edits: []edit{
 		{"state.go", "after.over() && after != known {", "after.over() && after != known && len(news) == 0 {"},
 	}},
