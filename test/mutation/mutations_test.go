@@ -41,7 +41,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
 	}},
 
-	"a salt outlives the name that it was for": {in: "a hash collision and completion", edits: []edit{
+	"a salt outlives the name that it was for": {in: "a hash collision and completion", kept: "a hash collision in an older past", edits: []edit{
 		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
 	}},
 
