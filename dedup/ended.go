@@ -190,5 +190,7 @@ func (o object) prunable(t endTimes, now time.Time, ttl time.Duration) bool {
 	if _, quiet := o.quiet(now); quiet || t.keptUntil.After(now) {
 		return false
 	}
-	return now.Sub(t.ended) > ttl
+	// An event that was counted here just now may be delivered again, and its key is on
+	// record here alone. That can be long after the end, where the object asked for quiet.
+	return now.Sub(t.ended) > ttl && now.Sub(o.lastSeen) > redelivered
 }

@@ -82,6 +82,9 @@ func TestWhatMayBePruned(t *testing.T) {
 		"one whose time is over":          {ending(done+`,"nextAllowedExecution":"`+ago(0)+`"`, ``), true},
 		"one that kubernaut keeps":        {ending(done+`,"retentionExpiryTime":"`+ago(-time.Second)+`"`, ``), false},
 		"one that kubernaut lets go":      {ending(done+`,"retentionExpiryTime":"`+ago(0)+`"`, ``), true},
+		"a repeat that may come again":    {ending(done+`,"deduplication":{"lastSeenAt":"`+ago(redelivered)+`"}`, ``), false},
+		"a repeat that is long ago":       {ending(done+`,"deduplication":{"lastSeenAt":"`+ago(redelivered+time.Second)+`"}`, ``), true},
+		"a repeat after a quiet time":     {ending(done+`,"nextAllowedExecution":"`+ago(time.Second)+`","deduplication":{"lastSeenAt":"`+ago(time.Minute)+`"}`, ``), false},
 		"one that tells no time":          {`{"metadata":{"labels":{"app.kubernetes.io/managed-by":"onefire"}},"status":{"overallPhase":"Completed"}}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {

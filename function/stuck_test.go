@@ -42,7 +42,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 		// atOnce leaves time to a machine with much to do. Whoever waits until an
 		// admitted one makes place waits longer, for no place is made before the
 		// sink is given up after 12 s.
-		atOnce = 12 * time.Second
+		atOnce = 10 * time.Second
 	)
 	for name, row := range map[string]struct {
 		// alertsEach are the alerts of each event, which hold up to places

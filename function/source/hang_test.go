@@ -18,9 +18,8 @@ import (
 	"onefire/config"
 )
 
-// patience bounds every wait for something that takes milliseconds, on a machine with
-// much else to do.
-const patience = 30 * time.Second
+// patience bounds every wait for something that takes milliseconds.
+const patience = 5 * time.Second
 
 // stuck makes a broker wait until release is called.
 func (b *broker) stuck(t *testing.T) (release func()) {

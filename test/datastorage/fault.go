@@ -28,6 +28,8 @@ type Fault struct {
 	RetryAfter string
 	// DropAnswer stores, and then hangs up.
 	DropAnswer bool
+	// Lasting makes it stay when the server is healed.
+	Lasting bool
 }
 
 // Inject adds a fault. The first that matches a request befalls it.
@@ -37,11 +39,11 @@ func (s *Server) Inject(f Fault) {
 	s.faults = append(s.faults, f)
 }
 
-// Heal takes all faults away.
+// Heal takes all faults away that are not lasting.
 func (s *Server) Heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = nil
+	s.faults = slices.DeleteFunc(s.faults, func(f Fault) bool { return !f.Lasting })
 }
 
 func (s *Server) fault(r *http.Request, body []byte) Fault {

@@ -139,6 +139,14 @@ func TestFaultStaysUntilItIsHealed(t *testing.T) {
 	requireStored(t, c.post(body, ""))
 }
 
+func TestALastingFaultIsNotHealed(t *testing.T) {
+	c := serve(t, Options{})
+	c.server.Inject(Fault{Refuse: true})
+	c.server.Inject(Fault{Status: http.StatusBadRequest, Lasting: true})
+	c.server.Heal()
+	require.Equal(t, http.StatusBadRequest, c.post(event(t, mapping.Schema202601), "").status)
+}
+
 func TestFaultBefallsWhatItMatches(t *testing.T) {
 	c := serve(t, Options{})
 	c.server.Inject(Fault{Times: 1, Status: http.StatusTooManyRequests, Match: func(body []byte) bool {

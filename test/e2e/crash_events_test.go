@@ -30,6 +30,9 @@ func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 		id := fmt.Sprint(s.sent)
 		pod := wild[s.roll(len(wild))]
 		switch roll := s.roll(100); {
+		case s.sent == 1, roll == 34: // One always comes, however short the storm is.
+			pod := fmt.Sprintf("poison-%d-%d", s.sent/1000, s.roll(poisonPods)) // Others leave them alone, and records are bounded.
+			senders.Go(func() error { return s.one(ctx, id, pod) })
 		case roll < 30:
 			senders.Go(func() error { return s.one(ctx, id, calm[s.roll(len(calm))]) })
 		case roll < 32: // Delivered twice at once.
@@ -38,9 +41,6 @@ func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 		case roll < 34:
 			senders.Go(func() error { return s.one(ctx, id, pod) })
-			senders.Go(func() error { return s.one(ctx, id, pod) })
-		case roll < 35:
-			pod := fmt.Sprintf("poison-%d-%d", s.sent/1000, s.roll(poisonPods)) // Others leave them alone, and records are bounded.
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 		case roll < 41:
 			senders.Go(func() error { return s.many(ctx, id, pod, wild[s.roll(len(wild))]) })

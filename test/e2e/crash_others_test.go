@@ -31,10 +31,15 @@ func (s *storm) choose(kubefault.Call) kubefault.Fault {
 	return kubefault.Fault{}
 }
 
-// troubleDataStorage makes DataStorage fail for some requests, now and then, and
-// refuse what is poisoned for good.
+// poison makes DataStorage refuse for good what is poisoned, even when it is healed.
+func (s *storm) poison() {
+	s.data.Inject(datastorage.Fault{
+		Status: http.StatusBadRequest, Match: func(b []byte) bool { return strings.Contains(string(b), "poison") }, Lasting: true,
+	})
+}
+
+// troubleDataStorage makes DataStorage fail for some requests, now and then.
 func (s *storm) troubleDataStorage(ctx context.Context) {
-	s.data.Inject(datastorage.Fault{Status: http.StatusBadRequest, Match: func(b []byte) bool { return strings.Contains(string(b), "poison") }})
 	faults := map[string]datastorage.Fault{
 		"refuses":                {Refuse: true, Times: 5},
 		"is slow":                {Delay: 300 * time.Millisecond, Times: 5},

@@ -41,7 +41,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
 	}},
 
-	"a salt outlives the name that it was for": {in: "a hash collision and completion", edits: []edit{
+	"a salt outlives the name that it was for": {in: "a hash collision and completion", kept: "a hash collision in an older past", edits: []edit{
 		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
 	}},
 
@@ -187,6 +187,9 @@ var mutations = map[string]mutation{
 	}},
 	"a survivor keeps its mark": {in: "twins of one alert, and it ends", edits: []edit{
 		{"patch.go", "	changed.folds = o.absorb(twin)\n", "	changed.folds = o.absorb(twin)\n	changed.lastResolved = o.lastResolved\n"},
+	}},
+	"an end is noted on the oldest object only": {in: "ends beside an older object of others", edits: []edit{
+		{"resolve.go", "	for _, o := range active {\n		changed,", "	for _, o := range active[:min(1, len(active))] {\n		changed,"},
 	}},
 	"only the first of several ends is noted": {in: "ends in one event", edits: []edit{
 		{"state.go", "after.over() && after != known {", "after.over() && after != known && len(news) == 0 {"},
