@@ -7,6 +7,8 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
+
+	"onefire/config"
 )
 
 var simple = hook(firing(0, "alertname=A", "pod=a"))
@@ -62,6 +64,33 @@ func TestAGroupThatIsSentOftenDoesNotStayOneEvent(t *testing.T) {
 		f.at(time.Duration(i)*10*time.Second).requireStatus(http.StatusOK, simple)
 	}
 	require.Len(t, b.ids(), 21, "10 minutes have 20 windows")
+}
+
+// In an outage of a weekend an alert that still fires keeps its id, but its event must
+// not become too old for the function.
+func TestAnEventIsNeverOlderThanHalfAnHourWhenItIsSent(t *testing.T) {
+	for _, split := range []config.Split{config.SplitAlert, config.SplitNotification} {
+		b := newBroker(t)
+		b.always(http.StatusServiceUnavailable)
+		f := start(t, b, func(c *config.Source) { c.Split = split })
+		body := hook(firing(0, "alertname=A", "pod=a"))
+		var id string
+		for minute := range 60 * 48 {
+			if minute%5 != 0 {
+				continue
+			}
+			now := time.Duration(minute) * time.Minute
+			f.at(now).requireStatus(http.StatusServiceUnavailable, body)
+			for _, e := range b.events() {
+				require.LessOrEqual(t, noon.Add(now).Sub(e.Time()), 30*time.Minute)
+				if minute <= 30 {
+					require.Equal(t, noon, e.Time(), "a retry has the time of the first try")
+				}
+				require.Contains(t, []string{"", id}, e.ID())
+				id = e.ID()
+			}
+		}
+	}
 }
 
 func TestOnlyWhatWasNotTakenIsSentAgain(t *testing.T) {
