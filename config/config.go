@@ -14,12 +14,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"onefire/mapping"
 )
+
+// minEventAge is the shortest MAX_EVENT_AGE but none. It is more than the source, which
+// gives an event the same time for half an hour, and the Broker, which tries for a
+// quarter of an hour, take together to deliver an alert that fires now.
+const minEventAge = time.Hour
 
 // Config is the whole configuration. The tag env names the variable.
 type Config struct {
@@ -31,22 +37,24 @@ type Config struct {
 	Kubeconfig   string `env:"KUBECONFIG"`
 	PodNamespace string `env:"POD_NAMESPACE"`
 
-	Placement        mapping.Placement       `env:"REMEDIATION_PLACEMENT" envDefault:"fixed"`
-	Namespace        string                  `env:"REMEDIATION_NAMESPACE"`
-	Fingerprint      mapping.FingerprintMode `env:"FINGERPRINT" envDefault:"alert"`
-	Target           Target                  `env:"TARGET" envDefault:"labels"`
-	TargetRules      mapping.TargetRules     `env:"TARGETS"`
-	TargetLabels     mapping.TargetLabels    `env:"TARGET_LABELS"`
-	IdentityIgnore   []string                `env:"IDENTITY_IGNORE_LABELS"`
-	ClusterLabel     string                  `env:"CLUSTER_LABEL" envDefault:"cluster"`
-	ClusterName      string                  `env:"CLUSTER_NAME"`
-	Severity         mapping.SeverityMode    `env:"SEVERITY" envDefault:"map"`
-	Severities       mapping.SeverityMap     `env:"SEVERITY_MAP"`
-	Scope            Selector                `env:"SCOPE"`
-	HistoryLimit     int                     `env:"HISTORY_LIMIT" envDefault:"10"`
-	IgnoreAlerts     []string                `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
-	IgnoreSeverities []string                `env:"IGNORE_SEVERITIES" envDefault:"none"`
-	Matchers         mapping.Matchers        `env:"MATCHERS"`
+	Placement      mapping.Placement       `env:"REMEDIATION_PLACEMENT" envDefault:"fixed"`
+	Namespace      string                  `env:"REMEDIATION_NAMESPACE"`
+	Fingerprint    mapping.FingerprintMode `env:"FINGERPRINT" envDefault:"alert"`
+	Target         Target                  `env:"TARGET" envDefault:"labels"`
+	TargetRules    mapping.TargetRules     `env:"TARGETS"`
+	TargetLabels   mapping.TargetLabels    `env:"TARGET_LABELS"`
+	IdentityIgnore []string                `env:"IDENTITY_IGNORE_LABELS"`
+	ClusterLabel   string                  `env:"CLUSTER_LABEL" envDefault:"cluster"`
+	ClusterName    string                  `env:"CLUSTER_NAME"`
+	Severity       mapping.SeverityMode    `env:"SEVERITY" envDefault:"map"`
+	Severities     mapping.SeverityMap     `env:"SEVERITY_MAP"`
+	Scope          Selector                `env:"SCOPE"`
+	HistoryLimit   int                     `env:"HISTORY_LIMIT" envDefault:"10"`
+	// MaxEventAge is how old an event may be and still make something new; 0 for any age.
+	MaxEventAge      time.Duration    `env:"MAX_EVENT_AGE" envDefault:"6h"`
+	IgnoreAlerts     []string         `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
+	IgnoreSeverities []string         `env:"IGNORE_SEVERITIES" envDefault:"none"`
+	Matchers         mapping.Matchers `env:"MATCHERS"`
 
 	AuditSink      string         `env:"AUDIT_SINK"`
 	Sink           string         `env:"K_SINK"`
@@ -229,6 +237,9 @@ func (c *Config) validate() []string {
 	oneOf(wrong, "REPLY", c.Reply, ReplyNone, ReplySummary)
 	if c.HistoryLimit < 0 {
 		wrong("HISTORY_LIMIT: %d is negative (0 keeps all)", c.HistoryLimit)
+	}
+	if c.MaxEventAge != 0 && (c.MaxEventAge < minEventAge || c.MaxEventAge > maxTTL) {
+		wrong("MAX_EVENT_AGE: %s is not between %s and %s, and not 0, which sets no limit", c.MaxEventAge, minEventAge, maxTTL)
 	}
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
 		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)

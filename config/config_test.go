@@ -37,6 +37,7 @@ func defaults() Config {
 		Target:           TargetLabels,
 		Severity:         mapping.SeverityMapped,
 		HistoryLimit:     10,
+		MaxEventAge:      6 * time.Hour,
 		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor", "TestAlert"},
 		ClusterLabel:     "cluster",
 		IgnoreSeverities: []string{"none"},
@@ -94,6 +95,7 @@ func TestEveryVariable(t *testing.T) {
 		"CLUSTER_LABEL":          {"k8s_cluster", func(c *Config) { c.ClusterLabel = "k8s_cluster" }},
 		"CLUSTER_NAME":           {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
 		"HISTORY_LIMIT":          {"0", func(c *Config) { c.HistoryLimit = 0 }},
+		"MAX_EVENT_AGE":          {"0", func(c *Config) { c.MaxEventAge = 0 }},
 		"SEVERITY":               {"raw", func(c *Config) { c.Severity = mapping.SeverityRaw }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
@@ -256,7 +258,7 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 	c, err := Load(minimal(map[string]string{
 		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
 		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-01",
-		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s", "CLUSTER_NAME": "eu-1",
+		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s", "CLUSTER_NAME": "eu-1", "MAX_EVENT_AGE": "24h",
 	}))
 	require.NoError(t, err)
 	rules := c.Rules()
@@ -273,6 +275,7 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: []string{"zone"}},
 		ClusterLabel:     "k8s",
 		ClusterName:      "eu-1",
+		MaxEventAge:      24 * time.Hour,
 	}, rules)
 	value := reflect.ValueOf(rules)
 	for i := range value.NumField() {

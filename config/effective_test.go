@@ -34,6 +34,7 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"CLUSTER_LABEL":          {"", "environment"},
 		"CLUSTER_NAME":           {"", ""},
 		"HISTORY_LIMIT":          {"10", "default"},
+		"MAX_EVENT_AGE":          {"6h0m0s", "default"},
 		"SEVERITY":               {"map", "default"},
 		"SEVERITY_MAP":           {"page=low", "environment"},
 		"SCOPE":                  {"managed=true", "environment"},

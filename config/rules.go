@@ -17,5 +17,6 @@ func (c Config) Rules() mapping.Rules {
 		Targets:          mapping.Targets{Rules: c.TargetRules, Labels: c.TargetLabels, Ignored: c.IdentityIgnore},
 		ClusterLabel:     c.ClusterLabel,
 		ClusterName:      c.ClusterName,
+		MaxEventAge:      c.MaxEventAge,
 	}
 }

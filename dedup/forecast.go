@@ -10,13 +10,17 @@ import (
 )
 
 // Forecast says what one more alert of the signal's fingerprint would come to
-// now, a firing or a resolved one: the outcome that [Deduplicator.Settle] or
-// [Deduplicator.Resolve] would give, but for the end of a new object's name, which
-// follows from when it is made. It only reads, and promises nothing.
-func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, resolved bool) (Outcome, error) {
-	objects, now, err := d.api.list(ctx, s.Namespace, selector{fingerprint: s.Fingerprint})
+// now, a firing one with a key or a resolved one: the outcome that [Deduplicator.Settle]
+// or [Deduplicator.Resolve] would give, but for the end of a new object's name, which
+// follows from when it is made. An empty key is on no record. It only reads, and
+// promises nothing.
+func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, key string, resolved bool) (Outcome, error) {
+	objects, now, err := d.api.list(ctx, s.Namespace, selector{fingerprint: s.Fingerprint, keys: []string{key}})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("listing the RemediationRequests of %s: %w", s.Fingerprint, err)
+	}
+	if o, m, ok := recorded(objects, key); ok && !resolved {
+		return outcome(again(m.count), o, m), nil
 	}
 	return forecast(s, objects, now, resolved), nil
 }

@@ -170,10 +170,8 @@ func (h *handler) reason(key string, o object, made int32) mapping.Reason {
 		return mapping.Active
 	case own:
 		return mapping.ActiveForeign
-	case made == 1:
-		return mapping.ReplayedNew
 	default:
-		return mapping.ReplayedDuplicate
+		return again(made)
 	}
 }
 

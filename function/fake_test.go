@@ -34,6 +34,26 @@ type fakeDedup struct {
 	settle  func(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error)
 	resolve func(s mapping.Signal, at time.Time) (dedup.Outcome, error)
 	ready   func() error
+	// recorded are the keys that were counted before.
+	recorded map[string]dedup.Outcome
+}
+
+func (f *fakeDedup) Recall(_ context.Context, _ mapping.Signal, keys []string) ([]dedup.Outcome, error) {
+	out := make([]dedup.Outcome, len(keys))
+	for i, key := range keys {
+		var known bool
+		if out[i], known = f.recorded[key]; !known {
+			out[i].Reason = mapping.TooOld
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeDedup) Forecast(_ context.Context, s mapping.Signal, key string, resolved bool) (dedup.Outcome, error) {
+	if o, known := f.recorded[key]; known && !resolved {
+		return o, nil
+	}
+	return dedup.FirstForecast(s, resolved), nil
 }
 
 func (f *fakeDedup) Settle(ctx context.Context, s mapping.Signal, keys []string, _ map[string]mapping.Signal) ([]dedup.Outcome, error) {

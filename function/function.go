@@ -44,6 +44,8 @@ import (
 type deduplicator interface {
 	Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]dedup.Outcome, error)
 	Resolve(ctx context.Context, signals []mapping.Signal) ([]dedup.Outcome, error)
+	Recall(ctx context.Context, s mapping.Signal, keys []string) ([]dedup.Outcome, error)
+	Forecast(ctx context.Context, s mapping.Signal, key string, resolved bool) (dedup.Outcome, error)
 	Ready(ctx context.Context, namespace string) error
 	Close()
 }
@@ -131,7 +133,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	p.cool = f.warm(ctx, p)
 	f.parts.Store(p)
 	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
-		"scope", c.Scope.String(), "severity", c.Severity, "severity_map", c.Severities.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
+		"scope", c.Scope.String(), "severity", c.Severity, "severity_map", c.Severities.String(), "max_event_age", c.MaxEventAge.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
 }
 

@@ -32,6 +32,8 @@ type AlertSummary struct {
 	Alertname   string           `json:"alertname"`
 	Fingerprint string           `json:"fingerprint,omitempty"`
 	Decision    mapping.Decision `json:"decision"`
+	// Reason is why; only a dry run has it, because a replay has another one.
+	Reason string `json:"reason,omitempty"`
 	// Object is the RemediationRequest, "namespace/name", of a new alert or a
 	// duplicate, and Count its occurrence count with this alert.
 	Object string `json:"object,omitempty"`
@@ -100,19 +102,35 @@ func (p *parts) handleBatch(ctx context.Context, body []byte) inbound.Answer {
 
 // settleEvent settles an event's alerts and makes its answer.
 func (p *parts) settleEvent(ctx context.Context, e event.Event, now time.Time) (a inbound.Answer, results []result, truncated uint64) {
+	c, n, bad := read(e, now)
+	if bad != nil {
+		return *bad, nil, 0
+	}
+	results = p.settleAlerts(ctx, c, n.Alerts)
+	return p.conclude(e, results), results, n.Truncated
+}
+
+// read reads the alerts of an event. bad is the answer to one that has none.
+func read(e event.Event, now time.Time) (c cause, n mapping.Notification, bad *inbound.Answer) {
+	refuse := func(status int, err error) *inbound.Answer {
+		a := inbound.Refuse(status, "%v", err)
+		return &a
+	}
 	if err := validate(e); err != nil {
-		return inbound.Refuse(http.StatusBadRequest, "%v", err), nil, 0
+		return c, n, refuse(http.StatusBadRequest, err)
 	}
 	at, dated := mapping.EventTime(e.Time(), now)
 	n, err := mapping.Parse(e.Data(), at)
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
-		return inbound.Refuse(http.StatusRequestEntityTooLarge, "%v", err), nil, 0
+		return c, n, refuse(http.StatusRequestEntityTooLarge, err)
 	case err != nil:
-		return inbound.Refuse(http.StatusBadRequest, "%v", err), nil, 0
+		return c, n, refuse(http.StatusBadRequest, err)
 	}
-	results = p.settleAlerts(ctx, cause{source: e.Source(), id: e.ID(), at: at, undated: !dated, traceparent: traceparent(e)}, n.Alerts)
-	return p.conclude(e, results), results, n.Truncated
+	return cause{
+		source: e.Source(), id: e.ID(), at: at, undated: !dated,
+		sent: mapping.Sent(now, e.Time(), inbound.Arrived(e)), now: now, traceparent: traceparent(e),
+	}, n, nil
 }
 
 // conclude makes the answer of what became of the alerts.
@@ -135,18 +153,21 @@ func (p *parts) conclude(e event.Event, results []result) inbound.Answer {
 	}
 	a := inbound.OK()
 	if p.config.Reply == config.ReplySummary {
-		a.Reply = p.summary(e, results)
+		a.Reply = p.summary(e, results, false)
 	}
 	return a
 }
 
-func (p *parts) summary(e event.Event, results []result) *event.Event {
+func (p *parts) summary(e event.Event, results []result, reasons bool) *event.Event {
 	var s Summary
 	for _, r := range results {
 		line := AlertSummary{
 			Alertname:   r.signal.Name,
 			Fingerprint: r.signal.Fingerprint,
 			Decision:    r.reason.Decision(),
+		}
+		if reasons {
+			line.Reason = r.reason.String()
 		}
 		if d := line.Decision; d == mapping.New || d == mapping.Duplicate {
 			line.Object, line.Count = r.signal.Namespace+"/"+r.name, r.count
@@ -179,7 +200,7 @@ func decisions(results []result) string {
 		counts[r.reason.Decision()]++
 	}
 	s := ""
-	for _, d := range []mapping.Decision{mapping.New, mapping.Duplicate, mapping.Resolved, mapping.Filtered, mapping.Invalid, mapping.Unsettled} {
+	for _, d := range []mapping.Decision{mapping.New, mapping.Duplicate, mapping.Resolved, mapping.Filtered, mapping.Stale, mapping.Invalid, mapping.Unsettled} {
 		if counts[d] > 0 {
 			s += " " + string(d) + "=" + strconv.Itoa(counts[d])
 		}

@@ -19,6 +19,9 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.receiver.Serve(w, r, p.log, func(ctx context.Context, body []byte) inbound.Answer {
+		if r.Header.Get("Content-Type") == inbound.DryRunType {
+			return p.forecast(ctx, body)
+		}
 		ctx = p.withHop(ctx, r.Header)
 		if cehttp.IsHTTPBatch(r.Header) {
 			return p.handleBatch(ctx, body)

@@ -25,8 +25,10 @@ type cause struct {
 	source, id string
 	// at is the event's time; undated tells that it has none to believe, and that
 	// this is when it was read.
-	at          time.Time
-	undated     bool
+	at      time.Time
+	undated bool
+	// sent is the event's [mapping.Sent], and now when it was read.
+	sent, now   time.Time
 	traceparent string
 }
 
@@ -36,6 +38,8 @@ type result struct {
 	// key tells the occurrence from all others.
 	key    string
 	reason mapping.Reason
+	// old tells that the alert makes nothing new: see [mapping.Rules.TooOld].
+	old bool
 	// aimed says how the signal's target was found; empty where its labels name it.
 	aimed owner.Result
 	// unread says why the labels that SCOPE asks for could not be read; empty where
@@ -56,7 +60,7 @@ type result struct {
 
 func (r result) log(ctx context.Context, log *slog.Logger) {
 	level := slog.LevelInfo
-	if r.err != nil || r.aimed == owner.Forbidden || r.aimed == owner.Refused || r.unread != "" {
+	if r.err != nil || r.reason == mapping.TooOld || r.aimed == owner.Forbidden || r.aimed == owner.Refused || r.unread != "" {
 		level = slog.LevelWarn
 	}
 	attributes := []slog.Attr{
@@ -85,24 +89,36 @@ func (r result) log(ctx context.Context, log *slog.Logger) {
 type group struct {
 	firing   []int
 	resolved []int
+	// old ones fired when their event was sent, which is too long ago.
+	old []int
 }
+
+// all are the places of all alerts of the group.
+func (g *group) all() []int { return slices.Concat(g.firing, g.resolved, g.old) }
 
 // settleAlerts settles the alerts of an event and then sends their audit events.
 // It returns one result per alert. What happens to one fingerprint does not
 // touch another, and a sink that hangs keeps no object from being made.
 func (p *parts) settleAlerts(ctx context.Context, c cause, alerts []mapping.Alert) []result {
+	results := p.judge(ctx, c, alerts)
+	groups := p.divide(alerts, results)
+	p.spread(ctx, len(groups), func(i int) {
+		g := groups[i]
+		defer p.guard(results, g.all()...)
+		p.settleGroup(ctx, g, results)
+	})
+	p.report(ctx, c, results)
+	return results
+}
+
+// judge says which alerts of an event are to be settled, and on which target: their
+// results have no reason yet.
+func (p *parts) judge(ctx context.Context, c cause, alerts []mapping.Alert) []result {
 	results := make([]result, len(alerts))
 	for i, a := range alerts {
 		p.assess(c, a, i, results)
 	}
 	p.aim(ctx, alerts, results)
-	groups := p.divide(alerts, results)
-	p.spread(ctx, len(groups), func(i int) {
-		g := groups[i]
-		defer p.guard(results, slices.Concat(g.firing, g.resolved)...)
-		p.settleGroup(ctx, g, results)
-	})
-	p.report(ctx, c, results)
 	return results
 }
 
@@ -157,9 +173,12 @@ func (p *parts) divide(alerts []mapping.Alert, results []result) []*group {
 			bySubject[key] = g
 			groups = append(groups, g)
 		}
-		if a.Resolved {
+		switch {
+		case a.Resolved:
 			g.resolved = append(g.resolved, i)
-		} else {
+		case r.old:
+			g.old = append(g.old, i)
+		default:
 			g.firing = append(g.firing, i)
 		}
 	}
@@ -186,6 +205,7 @@ func (p *parts) assess(c cause, a mapping.Alert, i int, results []result) {
 	if reason, ignored := p.rules.Ignored(a); ignored {
 		r.reason = reason
 	}
+	r.old = p.rules.TooOld(a, c.sent, c.now)
 }
 
 func (p *parts) settleGroup(ctx context.Context, g *group, results []result) {
@@ -197,6 +217,32 @@ func (p *parts) settleGroup(ctx context.Context, g *group, results []result) {
 	if len(g.resolved) > 0 {
 		p.resolve(ctx, g.resolved, results)
 	}
+	if len(g.old) > 0 {
+		p.recall(ctx, g.old, results)
+	}
+}
+
+// recall settles the alerts of one fingerprint that are too old: those that were
+// counted before have the outcome that they had.
+func (p *parts) recall(ctx context.Context, old []int, results []result) {
+	keys := make([]string, len(old))
+	for i, place := range old {
+		keys[i] = results[place].key
+	}
+	outcomes, err := p.dedup.Recall(ctx, results[old[0]].signal, keys)
+	for i, place := range old {
+		r := &results[place]
+		if err != nil {
+			r.reason, r.err = mapping.Unavailable, err
+			continue
+		}
+		r.take(outcomes[i])
+	}
+}
+
+// take notes what a key came to.
+func (r *result) take(o dedup.Outcome) {
+	r.reason, r.name, r.count, r.uid, r.at = o.Reason, o.Name, o.Count, o.UID, o.At
 }
 
 // resolve settles the resolved alerts of one fingerprint.
@@ -244,7 +290,7 @@ func (p *parts) count(ctx context.Context, firing []int, results []result) {
 			continue
 		}
 		o := outcomes[place[r.key]]
-		r.reason, r.name, r.count, r.uid, r.at = o.Reason, o.Name, o.Count, o.UID, o.At
+		r.take(o)
 		if o.Rejected != nil {
 			p.reject(r, o.Rejected)
 		}

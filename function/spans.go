@@ -95,25 +95,20 @@ func (g *group) settled(span trace.Span, results []result) {
 	if !span.IsRecording() {
 		return
 	}
-	var first *result
-	told := 0
-	for _, alerts := range [][]int{g.firing, g.resolved} {
-		for _, i := range alerts {
-			r := &results[i]
-			if first == nil {
-				first = r
-				span.SetAttributes(append(r.attributes(), attribute.Int(tracing.Alerts, len(g.firing)+len(g.resolved)))...)
-			}
-			if len(g.firing)+len(g.resolved) > 1 && told < maxTold {
-				told++
-				span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
-			}
-			switch {
-			case r.reason == 0:
-				tracing.Fail(span, errPanic.Error(), errPanic.Error())
-			case r.err != nil:
-				tracing.Fail(span, r.reason.String(), r.err.Error())
-			}
+	all := g.all()
+	for n, i := range all {
+		r := &results[i]
+		if n == 0 {
+			span.SetAttributes(append(r.attributes(), attribute.Int(tracing.Alerts, len(all)))...)
+		}
+		if len(all) > 1 && n < maxTold {
+			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
+		}
+		switch {
+		case r.reason == 0:
+			tracing.Fail(span, errPanic.Error(), errPanic.Error())
+		case r.err != nil:
+			tracing.Fail(span, r.reason.String(), r.err.Error())
 		}
 	}
 }

@@ -49,6 +49,9 @@ const (
 	// maxAhead is how far an event's time may be ahead of the clock here and be
 	// believed: what clocks differ by. DataStorage takes an hour.
 	maxAhead = 5 * time.Minute
+	// firstYear is the first year in which an event can have been sent: a clock that was
+	// never set begins in 1970, 2000 or the year in which its machine was built.
+	firstYear = 2020
 	// maxErrorText is the size of an error message in an audit event.
 	maxErrorText = 1 << 10
 )

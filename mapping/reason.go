@@ -12,6 +12,8 @@ const (
 	Resolved Decision = "resolved"
 	// Filtered alerts are left out by configuration, or do not fire.
 	Filtered Decision = "filtered"
+	// Stale alerts come with an event that is too old, and make nothing new.
+	Stale Decision = "stale"
 	// Invalid alerts can never become a RemediationRequest.
 	Invalid Decision = "invalid"
 	// Unsettled alerts wait for the event's redelivery.
@@ -58,6 +60,8 @@ const (
 	// Unmanaged: neither its target nor the target's namespace fits the configured
 	// scope.
 	Unmanaged
+	// TooOld: its event is older than the configured limit, and was not counted before.
+	TooOld
 	// Malformed: it is no alert, or has no alertname.
 	Malformed
 	// Rejected: the API server will never take it.
@@ -86,6 +90,7 @@ var reasons = map[Reason]struct {
 	Unmatched:         {"unmatched", Filtered},
 	NotFiring:         {"not_firing", Filtered},
 	Unmanaged:         {"unmanaged", Filtered},
+	TooOld:            {"too_old", Stale},
 	Malformed:         {"malformed", Invalid},
 	Rejected:          {"rejected", Invalid},
 	Unavailable:       {"unavailable", Unsettled},

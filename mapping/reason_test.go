@@ -61,6 +61,7 @@ func TestEveryReasonHasANameAndADecision(t *testing.T) {
 		"Unmatched":         {Unmatched, "unmatched", Filtered},
 		"NotFiring":         {NotFiring, "not_firing", Filtered},
 		"Unmanaged":         {Unmanaged, "unmanaged", Filtered},
+		"TooOld":            {TooOld, "too_old", Stale},
 		"Malformed":         {Malformed, "malformed", Invalid},
 		"Rejected":          {Rejected, "rejected", Invalid},
 		"Unavailable":       {Unavailable, "unavailable", Unsettled},

@@ -63,6 +63,9 @@ type Rules struct {
 	// ClusterName is this cluster's name in that label; empty where it has none. An
 	// alert with that name is the same as one without the label.
 	ClusterName string
+	// MaxEventAge is how old an event may be and still make something new; 0 for any
+	// age: see [Rules.TooOld].
+	MaxEventAge time.Duration
 }
 
 // Signal is an alert in the terms of a RemediationRequest. All of its texts are

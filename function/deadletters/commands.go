@@ -33,10 +33,10 @@ func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tSINCE\tTYPE\tALERT\tWHY")
+	fmt.Fprintln(table, "NAME\tSINCE\tEVENT TIME\tTYPE\tALERT\tWHY")
 	for i := range all {
 		m := &all[i]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(cmp.Or(m.Annotations[timeAnnotation], "-")),
 			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), plain(m.Annotations[errorAnnotation]))
 	}
 	return table.Flush()
@@ -72,14 +72,34 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 // these names, or all, the oldest first. What became of each goes to the writer.
 // It fails when any is left.
 func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
-	a, err := open(c)
+	p, names, err := replaying(ctx, c, names, out)
 	if err != nil {
 		return err
+	}
+	return p.replay(ctx, names)
+}
+
+// Rehearse asks the function what a [Replay] of these names would make of them, and
+// writes it. Nothing is posted to be settled, and nothing is deleted. It fails when the
+// function did not say it of any.
+func Rehearse(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
+	p, names, err := replaying(ctx, c, names, out)
+	if err != nil {
+		return err
+	}
+	return p.rehearse(ctx, names)
+}
+
+// replaying makes what a replay needs, and names all dead letters where it is for all.
+func replaying(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) (*replayer, []string, error) {
+	a, err := open(c)
+	if err != nil {
+		return nil, nil, err
 	}
 	if len(names) == 1 && names[0] == "all" {
 		all, err := a.oldestFirst(ctx)
 		if err != nil {
-			return fmt.Errorf("listing dead letters in namespace %s: %w", c.Namespace, err)
+			return nil, nil, fmt.Errorf("listing dead letters in namespace %s: %w", c.Namespace, err)
 		}
 		names = nil
 		for i := range all {
@@ -88,7 +108,7 @@ func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 	}
 	p := newReplayer(a, c.ReplayURL, out)
 	p.tokenFile = c.ReplayTokenFile
-	return p.replay(ctx, names)
+	return p, names, nil
 }
 
 // oldestFirst lists in the order in which events came, as far as a clock of
@@ -106,6 +126,7 @@ const Usage = `usage: onefire-deadletters                    keep dead letters u
        onefire-deadletters list               one line for each, the oldest first
        onefire-deadletters show NAME          the event, and why it is a dead letter
        onefire-deadletters replay NAME…|all   give events to the function again; delete what it takes
+       onefire-deadletters replay -dry-run NAME…|all   say what it would make of them; do nothing
 `
 
 // ErrUsage means that the arguments are wrong.
@@ -114,6 +135,10 @@ var ErrUsage = errors.New("wrong arguments")
 // Run does what the arguments say. Its error is [ErrUsage] when they say
 // nothing that can be done.
 func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io.Writer) error {
+	replay := Replay
+	if len(args) > 1 && args[0] == "replay" && args[1] == "-dry-run" {
+		replay, args = Rehearse, slices.Delete(slices.Clone(args), 1, 2)
+	}
 	switch {
 	case len(args) == 0:
 		return Serve(ctx, c, notes)
@@ -122,7 +147,7 @@ func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io
 	case args[0] == "show" && len(args) == 2:
 		return Show(ctx, c, args[1], out, notes)
 	case args[0] == "replay" && len(args) > 1 && (len(args) == 2 || !slices.Contains(args, "all")):
-		return Replay(ctx, c, args[1:], out)
+		return replay(ctx, c, args[1:], out)
 	}
 	return ErrUsage
 }

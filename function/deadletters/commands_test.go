@@ -59,9 +59,9 @@ func TestListShowReplay(t *testing.T) {
 	require.Equal(t, http.StatusOK, f.send(map[string]string{"Ce-Id": "2", "Ce-Alertname": "", "Ce-Knativeerrordata": "", "Ce-Knativeerrorcode": ""}, ``).Code)
 	out, _ = run("list")
 	lines := strings.Split(out.String(), "\n")
-	require.Regexp(t, `^NAME +SINCE +TYPE +ALERT +WHY$`, lines[0])
-	require.Regexp(t, `^dead-letter-[0-9a-f]{32}  2026-01-02T03:04:01Z  io\.prometheus\.alert\.v1  KubePodCrashLooping  400: no alerts in it$`, lines[1])
-	require.Regexp(t, `^dead-letter-[0-9a-f]{32}  2026-01-02T03:04:02Z  io\.prometheus\.alert\.v1  -                    none: no reason was given$`, lines[2])
+	require.Regexp(t, `^NAME +SINCE +EVENT TIME +TYPE +ALERT +WHY$`, lines[0])
+	require.Regexp(t, `^dead-letter-[0-9a-f]{32}  2026-01-02T03:04:01Z  2026-01-02T03:04:05Z  io\.prometheus\.alert\.v1  KubePodCrashLooping  400: no alerts in it$`, lines[1])
+	require.Regexp(t, `^dead-letter-[0-9a-f]{32}  2026-01-02T03:04:02Z  2026-01-02T03:04:05Z  io\.prometheus\.alert\.v1  -                    none: no reason was given$`, lines[2])
 
 	name := strings.Fields(lines[1])[0]
 	out, notes := run("show", name)

@@ -90,21 +90,9 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 
 // one replays one dead letter. Nil means that it was taken and is gone.
 func (p *replayer) one(ctx context.Context, name string) error {
-	c, err := p.api.get(ctx, name)
+	c, e, err := p.load(ctx, name)
 	if err != nil {
 		return err
-	}
-	if c.Labels[deadLetterLabel] != "true" {
-		return fmt.Errorf("no dead letter: it has no label %s=true", deadLetterLabel)
-	}
-	e, err := read(c)
-	if err != nil {
-		return err
-	}
-	for extension := range e.Extensions() {
-		if strings.HasPrefix(extension, errorExtensions) {
-			e.SetExtension(extension, nil)
-		}
 	}
 	if err := p.deliver(ctx, e); err != nil {
 		return err
@@ -115,6 +103,27 @@ func (p *replayer) one(ctx context.Context, name string) error {
 		return fmt.Errorf("the function has taken it, but it could not be deleted: %w", err)
 	}
 	return nil
+}
+
+// load reads a dead letter, and its event as it was before it failed.
+func (p *replayer) load(ctx context.Context, name string) (*configMap, event.Event, error) {
+	c, err := p.api.get(ctx, name)
+	if err != nil {
+		return nil, event.Event{}, err
+	}
+	if c.Labels[deadLetterLabel] != "true" {
+		return nil, event.Event{}, fmt.Errorf("no dead letter: it has no label %s=true", deadLetterLabel)
+	}
+	e, err := read(c)
+	if err != nil {
+		return nil, e, err
+	}
+	for extension := range e.Extensions() {
+		if strings.HasPrefix(extension, errorExtensions) {
+			e.SetExtension(extension, nil)
+		}
+	}
+	return c, e, nil
 }
 
 // read gives the event of a ConfigMap.

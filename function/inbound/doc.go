@@ -7,3 +7,8 @@
 // within a deadline. What goes over a bound is answered 503 at once, never kept
 // waiting.
 package inbound
+
+// DryRunType is the media type of one CloudEvent in JSON, of which a function says
+// what would become of it, and does nothing. It is none of CloudEvents' own types, so
+// that a function that does not know it answers 415, and no Broker sends or passes it.
+const DryRunType = "application/vnd.onefire.dry-run+json"

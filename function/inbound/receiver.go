@@ -14,6 +14,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/cloudevents/sdk-go/v2/types"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -107,4 +108,14 @@ func Decode(r *http.Request, body []byte) (*event.Event, Answer) {
 		e.SetExtension("traceparent", r.Header.Get("Traceparent"))
 	}
 	return e, Answer{}
+}
+
+// Arrived is when a Broker took the event, as Knative's Broker notes it in an
+// extension; zero where none says so.
+func Arrived(e event.Event) time.Time {
+	arrived, err := types.ToTime(e.Extensions()["knativearrivaltime"])
+	if err != nil {
+		return time.Time{} // What is no time says nothing.
+	}
+	return arrived
 }

@@ -38,6 +38,7 @@ type delivery struct {
 // part is what becomes one event.
 type part struct {
 	eventType  string
+	at         time.Time
 	data       func() []byte
 	size       int // of the data, in bytes, or a little less.
 	extensions map[string]string
@@ -54,14 +55,16 @@ func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now
 		for _, a := range hook.alerts {
 			watchdog = watchdog || s.isWatchdog(a)
 		}
-		d.occurrences = []*occurrence{s.memory.recall(hook.keyOfAll(d.source), hook.begun, now)}
-		d.parts = []part{{NotificationType, func() []byte { return body }, len(body), map[string]string{"status": hook.status}, watchdog}}
+		o := s.memory.recall(hook.keyOfAll(d.source), hook.begun, now)
+		d.occurrences = []*occurrence{o}
+		d.parts = []part{{NotificationType, s.memory.at(o, now), func() []byte { return body }, len(body), map[string]string{"status": hook.status}, watchdog}}
 		return d
 	}
 	envelope := hook.envelope()
 	for _, a := range hook.alerts {
-		d.occurrences = append(d.occurrences, s.memory.recall(hook.key(AlertType, d.source, a), hook.begun, now))
-		d.parts = append(d.parts, part{AlertType, func() []byte { return hook.with(a.raw, a.status) }, envelope + len(a.raw), map[string]string{
+		o := s.memory.recall(hook.key(AlertType, d.source, a), hook.begun, now)
+		d.occurrences = append(d.occurrences, o)
+		d.parts = append(d.parts, part{AlertType, s.memory.at(o, now), func() []byte { return hook.with(a.raw, a.status) }, envelope + len(a.raw), map[string]string{
 			"alertname": a.name, "severity": a.severity, "namespace": a.namespace, "status": a.status, "partitionkey": a.fingerprint,
 		}, s.isWatchdog(a)})
 	}
@@ -153,7 +156,7 @@ func (d *delivery) event(i int, traceparent string) (event.Event, error) {
 	if traceparent != "" {
 		p.extensions["traceparent"] = traceparent
 	}
-	return newEvent(o.id, d.source, p.eventType, o.first, p.extensions, p.data())
+	return newEvent(o.id, d.source, p.eventType, p.at, p.extensions, p.data())
 }
 
 // attempts is how often an event is tried: once when another one of the webhook

@@ -63,6 +63,10 @@ const (
 	// for an alert that the sink has taken from then.
 	openFor = 10 * time.Minute
 
+	// timeFor is how long an event that is not taken keeps its time. With the quarter of
+	// an hour for which a Broker tries it is less than the least MAX_EVENT_AGE.
+	timeFor = 30 * time.Minute
+
 	// maxAttempts bounds the tries to send one event; a try begins no later than
 	// maxElapsed after the first. Past them Alertmanager sends the webhook
 	// again, with longer pauses. A try itself may last as long as the webhook's

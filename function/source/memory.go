@@ -25,7 +25,7 @@ type memory struct {
 // occurrence is one event, sent or to be sent. The memory's lock guards it.
 type occurrence struct {
 	id string
-	// first is when it came, seen when it came last, settled when a webhook
+	// first is when it came, or up to [timeFor] ago; seen when it came last, settled when a webhook
 	// with it was acknowledged; settled is zero while one is not. taken is when
 	// a webhook with it ended after it was done.
 	first, seen, settled, taken time.Time
@@ -59,6 +59,18 @@ func (m *memory) recall(key uuid.UUID, begun, now time.Time) *occurrence {
 	o := &occurrence{id: eventID(key, window(now, begun, m.length)), first: now, seen: now}
 	m.known.Add(key, o)
 	return o
+}
+
+// at is the event's time, the same for each retry of half an hour: the function looks
+// for what it stored by it. It moves on in a longer outage, because an alert that still
+// fires must not come with an event that is too old.
+func (m *memory) at(o *occurrence, now time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(o.first) > timeFor {
+		o.first = now
+	}
+	return o.first
 }
 
 // over tells whether what comes now with the same key is a new occurrence. The

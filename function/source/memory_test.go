@@ -7,6 +7,8 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
+
+	"onefire/config"
 )
 
 var simple = hook(firing(0, "alertname=A", "pod=a"))
@@ -62,6 +64,32 @@ func TestAGroupThatIsSentOftenDoesNotStayOneEvent(t *testing.T) {
 		f.at(time.Duration(i)*10*time.Second).requireStatus(http.StatusOK, simple)
 	}
 	require.Len(t, b.ids(), 21, "10 minutes have 20 windows")
+}
+
+// In a long outage an alert that still fires keeps its id, but its event must not
+// become too old for the function.
+func TestAnEventIsNeverOlderThanHalfAnHourWhenItIsSent(t *testing.T) {
+	for _, split := range []config.Split{config.SplitAlert, config.SplitNotification} {
+		b := newBroker(t)
+		var tried []event.Event
+		b.answers(func(e event.Event, _ *http.Request) (int, map[string]string, string) {
+			tried = append(tried, e)
+			return http.StatusServiceUnavailable, nil, ""
+		})
+		f := start(t, b, func(c *config.Source) { c.Split = split })
+		body := hook(firing(0, "alertname=A", "pod=a"))
+		for now := time.Duration(0); now <= 3*time.Hour; now += 5 * time.Minute {
+			tried = nil
+			f.at(now).requireStatus(http.StatusServiceUnavailable, body)
+			require.NotEmpty(t, tried)
+			for _, e := range tried {
+				require.LessOrEqual(t, noon.Add(now).Sub(e.Time()), 30*time.Minute, "after %s", now)
+				if now <= 30*time.Minute {
+					require.Equal(t, noon, e.Time(), "a retry has the time of the first try")
+				}
+			}
+		}
+	}
 }
 
 func TestOnlyWhatWasNotTakenIsSentAgain(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/function/inbound"
 	"onefire/function/owner"
 	"onefire/mapping"
 )
@@ -110,10 +111,11 @@ func input(name string, in io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// delivery is a notification, and the event that brought it. Without an event
-// the source and the id are empty.
+// delivery is a notification, and the event that brought it: sent is its
+// [mapping.Sent]. Without an event all of that is empty.
 type delivery struct {
 	source, id string
+	sent       time.Time
 	mapping.Notification
 }
 
@@ -136,7 +138,7 @@ func parse(data []byte, now time.Time) ([]delivery, error) {
 		if err != nil {
 			return nil, fmt.Errorf("event %s: %w", e.ID(), err)
 		}
-		all = append(all, delivery{e.Source(), e.ID(), n})
+		all = append(all, delivery{e.Source(), e.ID(), mapping.Sent(now, e.Time(), inbound.Arrived(e)), n})
 	}
 	return all, nil
 }
@@ -159,7 +161,7 @@ func cluster(kubeconfig string, c config.Config) (forecaster, aimer, error) {
 	return func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		return d.Forecast(ctx, s, resolved)
+		return d.Forecast(ctx, s, "", resolved)
 	}, aim, nil
 }
 

@@ -48,11 +48,15 @@ func newSequence(rules mapping.Rules) *sequence {
 func (q *sequence) explain(ctx context.Context, d delivery) ([]explanation, error) {
 	all := make([]explanation, len(d.Alerts))
 	signals := make([]mapping.Signal, len(d.Alerts))
+	now := time.Now()
 	fresh := map[string]bool{}
 	for i, a := range d.Alerts {
 		var err error
 		if all[i], signals[i], err = q.assess(ctx, a); err != nil {
 			return nil, err
+		}
+		if all[i].Reason == "" && q.rules.TooOld(a, d.sent, now) {
+			all[i].decide(mapping.TooOld) // Whether it was counted before is not asked.
 		}
 	}
 	for _, resolved := range []bool{false, true} {

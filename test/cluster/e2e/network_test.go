@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func (w *world) reach(from string, addresses ...string) map[string]string {
 	return answers
 }
 
-func TestAPodOfAnotherNamespaceReachesNothingOfOnefire(t *testing.T) {
+func TestAPodOfAnotherNamespaceReachesTheFunctionThroughTheGatewayOnly(t *testing.T) {
 	w := newWorld(t)
 	name := fresh("Network")
 	status, err := post(t.Context(), name, body(name, "api"))
@@ -49,12 +50,14 @@ func TestAPodOfAnotherNamespaceReachesNothingOfOnefire(t *testing.T) {
 		letters     = "onefire-deadletters.onefire.svc.cluster.local:80"
 		datastorage = "datastorage.kubernaut-system.svc.cluster.local:8080"
 		prometheus  = "prometheus.monitoring.svc.cluster.local:9090"
+		// No policy of ours guards the gateway, which hands requests to the activator.
+		gateway = "onefire.onefire.svc.cluster.local:80"
 	)
 	direct, proxy, metrics := fmt.Sprint(function, ":8080"), fmt.Sprint(function, ":8012"), fmt.Sprint(function, ":9464")
 	for from, want := range map[string]map[string]string{
-		"default":         {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", metrics: "closed", prometheus: "open"},
-		"monitoring":      {source: "open", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", metrics: "open", prometheus: "open"},
-		"knative-serving": {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "open", metrics: "closed", prometheus: "open"},
+		"default":         {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", metrics: "closed", prometheus: "open", gateway: "open"},
+		"monitoring":      {source: "open", letters: "closed", datastorage: "closed", direct: "closed", proxy: "closed", metrics: "open", prometheus: "open", gateway: "open"},
+		"knative-serving": {source: "closed", letters: "closed", datastorage: "closed", direct: "closed", proxy: "open", metrics: "closed", prometheus: "open", gateway: "open"},
 	} {
 		var addresses []string
 		for address := range want {
@@ -62,4 +65,11 @@ func TestAPodOfAnotherNamespaceReachesNothingOfOnefire(t *testing.T) {
 		}
 		require.Equal(t, want, w.reach(from, addresses...), "from %s", from)
 	}
+
+	// Without OIDC the function takes what comes that way from anybody (SECURITY.md);
+	// TestWhoeverSendsShowsWhoItIs is the same with OIDC, and there it is a 401.
+	stranger := fresh("Stranger")
+	status, _ = w.straight("", stranger, body(stranger, "api"))
+	require.Equal(t, http.StatusOK, status)
+	w.settles(stranger, map[string]int{"api": 1})
 }
