@@ -66,8 +66,21 @@ func TestRunIsAllOfIt(t *testing.T) {
 		require.NoError(t, stack.Process.Signal(os.Interrupt))
 		require.NoError(t, stack.Wait(), "%s", log)
 		require.Contains(t, log.String(), `"stopped"`, "the function drained")
+		require.Equal(t, 2, strings.Count(log.String(), `"msg":"started","version":"`), "function and source say what they are: %s", log)
 	}
 	require.FileExists(t, filepath.Join(state, "kubeconfig"))
+}
+
+func TestACommandSaysWhatItWasBuiltOf(t *testing.T) {
+	t.Parallel()
+	for name, binary := range map[string]string{"onefire": functionBinary, "onefire-source": sourceBinary} {
+		out, err := exec.Command(binary, "version").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Regexp(t, `^`+name+` \S+ \(go1\S+, \w+/\w+\)\n$`, string(out))
+	}
+	out, err := exec.Command(sourceBinary, "verison").CombinedOutput()
+	require.Error(t, err, "a slip does not serve")
+	require.Contains(t, string(out), "usage: ")
 }
 
 // failing runs the stack, which must end with an error by itself, and returns
