@@ -75,8 +75,9 @@ bench-quick: build build-bench build-local ## The same on the API server of make
 bench-start: ## Measure a cold start: exec to the first 2xx with its object made, beside an empty server's and a floor's (half a minute).
 	cd test && go test -run '^$$' -bench ColdStart -benchtime 30x ./e2e
 
+# VERSION is what the binaries say that they are; without it that is what Go finds in git.
 build: ## Build the function, the source and the dead-letter store into bin, static and stripped.
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./function/cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w$(if $(VERSION), -X onefire/function/telemetry.version=$(VERSION))' -o bin/ ./function/cmd/...
 
 build-local:
 	@echo "building the local Kubernetes API (minutes on a cold cache, seconds later) …" >&2

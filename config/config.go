@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -112,10 +113,14 @@ func Load(environment map[string]string) (Config, error) {
 // parse fills a struct whose tags env name variables, and says what in them has
 // no meaning at all.
 func parse[T any](environment map[string]string, c *T) []string {
+	without := maps.Clone(environment)
+	for _, name := range unused(environment) {
+		delete(without, name)
+	}
 	return parseProblems(env.ParseWithOptions(c, env.Options{
 		// An empty variable counts as one that is not set: manifests often
 		// have both.
-		Environment: environment,
+		Environment: without,
 		FuncMap: map[reflect.Type]env.ParserFunc{
 			reflect.TypeFor[mapping.SeverityMap]():  func(s string) (any, error) { return mapping.ParseSeverityMap(s) },
 			reflect.TypeFor[mapping.Matchers]():     func(s string) (any, error) { return mapping.ParseMatchers(s) },

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,8 @@ type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	// From is "environment", "default", or, where the value follows from
-	// another one, "derived"; empty where there is none.
+	// another one, "derived"; "unused" is a value of the environment that has no
+	// effect, and empty where there is none.
 	From string `json:"from,omitempty"`
 }
 
@@ -28,6 +30,7 @@ func Effective(environment map[string]string) ([]Setting, error) {
 	c.empty(environment)
 	c.complete()
 	value := reflect.ValueOf(c)
+	idle := unused(environment)
 	var settings []Setting
 	for _, field := range reflect.VisibleFields(value.Type()) {
 		tag, is := field.Tag, value.FieldByIndex(field.Index).Interface()
@@ -38,6 +41,11 @@ func Effective(environment map[string]string) ([]Setting, error) {
 		raw, set := environment[s.Name]
 		_, secret := is.(Headers)
 		switch {
+		case raw != "" && slices.Contains(idle, s.Name):
+			s.Value, s.From = shown(raw), "unused"
+			if secret {
+				s.Value = "(hidden)"
+			}
 		case raw != "" && secret:
 			s.Value, s.From = cmp.Or(s.Value, "(hidden)"), "environment"
 		case raw != "" && problem != nil:

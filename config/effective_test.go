@@ -82,7 +82,7 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 
 func TestWrongSettingsAreShownAsTheyWereWritten(t *testing.T) {
 	settings, err := Effective(map[string]string{"LOG_LEVEL": "loud", "K_CA_CERTS": "-----BEGIN CERTIFICATE-----",
-		"OTEL_EXPORTER_OTLP_HEADERS": "secret"})
+		"OTEL_EXPORTER_OTLP_HEADERS": "secret", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
 	require.Contains(t, settings, Setting{"OTEL_EXPORTER_OTLP_HEADERS", "(hidden)", "environment"})
 	require.ErrorContains(t, err, "OTEL_EXPORTER_OTLP_HEADERS")
 	require.NotContains(t, err.Error(), "secret")
@@ -90,6 +90,14 @@ func TestWrongSettingsAreShownAsTheyWereWritten(t *testing.T) {
 	require.ErrorContains(t, err, "AUDIT_SINK")
 	require.Contains(t, settings, Setting{"LOG_LEVEL", "loud", "environment"})
 	require.Contains(t, settings, Setting{"K_CA_CERTS", "PEM, 27 bytes", "environment"})
+}
+
+func TestWhatHasNoEffectIsShownAsUnused(t *testing.T) {
+	settings, err := Effective(map[string]string{"AUDIT_SINK": "http://sink", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_HEADERS": "a=secret"})
+	require.NoError(t, err)
+	require.Contains(t, settings, Setting{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "unused"})
+	require.Contains(t, settings, Setting{"OTEL_EXPORTER_OTLP_HEADERS", "(hidden)", "unused"})
+	require.Contains(t, settings, Setting{"OTEL_EXPORTER_OTLP_TIMEOUT", "10000", "default"})
 }
 
 func TestTheMappingNeedsNoSink(t *testing.T) {

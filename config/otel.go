@@ -13,7 +13,7 @@ import (
 
 // OTel is what the three commands read of OpenTelemetry's own variables, and of
 // the pod that tells one process from another. Nothing is sent without an
-// endpoint.
+// endpoint, and a variable that is only about what is not sent keeps its default.
 type OTel struct {
 	PodName string `env:"POD_NAME"`
 	// Hostname is a pod's name where Kubernetes runs the process, which
@@ -180,6 +180,44 @@ func pairs(s string) (map[string]string, bool) {
 		out[name] = value
 	}
 	return out, true
+}
+
+// unused are the variables of OpenTelemetry that have no effect in an
+// environment because what they are about is not sent. They often come with the
+// platform, for programs that speak other protocols or have other exporters: none
+// of their values may stop the start of a program that sends nothing.
+func unused(environment map[string]string) []string {
+	disabled, _ := strconv.ParseBool(environment["OTEL_SDK_DISABLED"])
+	var names []string
+	unsent, unaddressed := 0, 0
+	for _, signal := range []struct {
+		name  string
+		about []string
+	}{
+		{"TRACES", []string{"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}},
+		{"METRICS", []string{"OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"}},
+	} {
+		exporter := "OTEL_" + signal.name + "_EXPORTER"
+		addressed := environment["OTEL_EXPORTER_OTLP_ENDPOINT"] != "" || environment["OTEL_EXPORTER_OTLP_"+signal.name+"_ENDPOINT"] != ""
+		if !addressed {
+			unaddressed++
+		}
+		if disabled || !addressed {
+			names = append(names, exporter)
+		}
+		if disabled || !addressed || environment[exporter] == string(ExporterNone) {
+			unsent++
+			names = append(names, signal.about...)
+		}
+	}
+	if unaddressed == 2 {
+		names = append(names, "OTEL_SDK_DISABLED")
+	}
+	if unsent == 2 {
+		names = append(names, "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_COMPRESSION",
+			"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_RESOURCE_ATTRIBUTES")
+	}
+	return names
 }
 
 // complete fills in where each signal goes; nowhere when it is not sent.

@@ -51,9 +51,15 @@ func loadOTel(t require.TestingT, environment map[string]string) (OTel, error) {
 	return c.OTel, err
 }
 
+// sent adds an endpoint: without one, only endpoints can be wrong.
+func sent(environment map[string]string) map[string]string {
+	all := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+	maps.Copy(all, environment)
+	return all
+}
+
 func TestEveryVariableOfOpenTelemetry(t *testing.T) {
 	file := readable(t)
-	base := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 	defaults := func() OTel {
 		o := otelDefaults()
 		o.Endpoint = "http://collector:4318"
@@ -96,9 +102,7 @@ func TestEveryVariableOfOpenTelemetry(t *testing.T) {
 			want := defaults()
 			row.change(&want)
 			require.NotEqual(t, want, defaults(), "the row has an effect")
-			environment := maps.Clone(base)
-			environment[name] = row.value
-			o, err := loadOTel(t, environment)
+			o, err := loadOTel(t, sent(map[string]string{name: row.value}))
 			require.NoError(t, err)
 			require.Equal(t, want, o)
 		})
@@ -120,30 +124,33 @@ func TestAPodsHostnameIsItsName(t *testing.T) {
 	require.Equal(t, "onefire-1", o.PodName)
 }
 
+// wrongOTel has a wrong value for each variable that can have one, where all is
+// sent, and what the message must say beside its name.
+var wrongOTel = map[string]struct{ value, message string }{
+	"OTEL_SDK_DISABLED":                                 {"maybe", "invalid syntax"},
+	"OTEL_EXPORTER_OTLP_ENDPOINT":                       {"collector:4318", `"collector:4318" is no http or https URL`},
+	"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT":                {"tempo", `"tempo" is no http or https URL`},
+	"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":               {"ftp://x", `"ftp://x" is no http or https URL`},
+	"OTEL_TRACES_EXPORTER":                              {"zipkin", `"zipkin" is not one of ["otlp" "none"]`},
+	"OTEL_METRICS_EXPORTER":                             {"prometheus", `"prometheus" is not one of ["otlp" "none"]`},
+	"OTEL_EXPORTER_OTLP_PROTOCOL":                       {"grpc", `"grpc" is not spoken here: leave it empty, or say "http/json"`},
+	"OTEL_EXPORTER_OTLP_HEADERS":                        {"Bearer secret", "not of the form name=value"},
+	"OTEL_EXPORTER_OTLP_COMPRESSION":                    {"zstd", `"zstd" is not one of ["none" "gzip"]`},
+	"OTEL_EXPORTER_OTLP_TIMEOUT":                        {"10s", `"10s" is no number of milliseconds between 10 and 3600000`},
+	"OTEL_EXPORTER_OTLP_CERTIFICATE":                    {"/nonexistent/ca.crt", "open /nonexistent/ca.crt"},
+	"OTEL_RESOURCE_ATTRIBUTES":                          {"team", `"team" is not of the form name=value`},
+	"OTEL_TRACES_SAMPLER":                               {"often", `"often" is not one of ["always_on"`},
+	"OTEL_TRACES_SAMPLER_ARG":                           {"NaN", "NaN is not between 0 and 1"},
+	"OTEL_METRIC_EXPORT_INTERVAL":                       {"0", `"0" is no number of milliseconds`},
+	"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": {"both", `"both" is not one of ["cumulative"`},
+}
+
 func TestAWrongVariableOfOpenTelemetryIsNamed(t *testing.T) {
-	rows := map[string]struct{ value, message string }{
-		"OTEL_SDK_DISABLED":                                 {"maybe", "invalid syntax"},
-		"OTEL_EXPORTER_OTLP_ENDPOINT":                       {"collector:4318", `"collector:4318" is no http or https URL`},
-		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT":                {"tempo", `"tempo" is no http or https URL`},
-		"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":               {"ftp://x", `"ftp://x" is no http or https URL`},
-		"OTEL_TRACES_EXPORTER":                              {"zipkin", `"zipkin" is not one of ["otlp" "none"]`},
-		"OTEL_METRICS_EXPORTER":                             {"prometheus", `"prometheus" is not one of ["otlp" "none"]`},
-		"OTEL_EXPORTER_OTLP_PROTOCOL":                       {"grpc", `"grpc" is not spoken here: leave it empty, or say "http/json"`},
-		"OTEL_EXPORTER_OTLP_HEADERS":                        {"Bearer secret", "not of the form name=value"},
-		"OTEL_EXPORTER_OTLP_COMPRESSION":                    {"zstd", `"zstd" is not one of ["none" "gzip"]`},
-		"OTEL_EXPORTER_OTLP_TIMEOUT":                        {"10s", `"10s" is no number of milliseconds between 10 and 3600000`},
-		"OTEL_EXPORTER_OTLP_CERTIFICATE":                    {"/nonexistent/ca.crt", "open /nonexistent/ca.crt"},
-		"OTEL_RESOURCE_ATTRIBUTES":                          {"team", `"team" is not of the form name=value`},
-		"OTEL_TRACES_SAMPLER":                               {"often", `"often" is not one of ["always_on"`},
-		"OTEL_TRACES_SAMPLER_ARG":                           {"NaN", "NaN is not between 0 and 1"},
-		"OTEL_METRIC_EXPORT_INTERVAL":                       {"0", `"0" is no number of milliseconds`},
-		"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": {"both", `"both" is not one of ["cumulative"`},
-	}
 	all := map[string]string{}
-	for name, row := range rows {
+	for name, row := range wrongOTel {
 		all[name] = row.value
 		t.Run(name, func(t *testing.T) {
-			_, err := loadOTel(t, map[string]string{name: row.value})
+			_, err := loadOTel(t, sent(map[string]string{name: row.value}))
 			got := problems(t, err)
 			require.Len(t, got, 1)
 			require.True(t, strings.HasPrefix(got[0], name+": "), "%q begins with the name", got[0])
@@ -152,7 +159,65 @@ func TestAWrongVariableOfOpenTelemetryIsNamed(t *testing.T) {
 		})
 	}
 	_, err := loadOTel(t, all)
-	require.Len(t, problems(t, err), len(rows), "one message names them all: %v", err)
+	require.Len(t, problems(t, err), len(wrongOTel), "one message names them all: %v", err)
+}
+
+// notEndpoints are the values of wrongOTel but for the endpoints', with more that
+// are meant for other programs.
+func notEndpoints(more map[string]string) map[string]string {
+	all := map[string]string{}
+	for name, row := range wrongOTel {
+		if !strings.HasSuffix(name, "_ENDPOINT") {
+			all[name] = row.value
+		}
+	}
+	maps.Copy(all, more)
+	return all
+}
+
+func TestWhatIsNotSentStopsNoStart(t *testing.T) {
+	const protocol = "OTEL_EXPORTER_OTLP_PROTOCOL"
+	for reason, environment := range map[string]map[string]string{
+		"the usual protocol of a platform":   {protocol: "http/protobuf"},
+		"an empty endpoint":                  {protocol: "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+		"no endpoint, and all else is wrong": notEndpoints(nil),
+		"the SDK is disabled": notEndpoints(map[string]string{
+			"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}),
+		"no exporters": notEndpoints(map[string]string{
+			"OTEL_SDK_DISABLED": "", "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}),
+		"metrics alone": {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://prometheus/m", "OTEL_TRACES_EXPORTER": "zipkin",
+			"OTEL_TRACES_SAMPLER": "parentbased_jaeger_remote", "OTEL_TRACES_SAMPLER_ARG": "endpoint=http://jaeger:14250"},
+		"traces alone": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_METRICS_EXPORTER": "none", "OTEL_METRIC_EXPORT_INTERVAL": "1m"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			o, err := loadOTel(t, environment)
+			require.NoError(t, err)
+			require.Equal(t, strings.HasPrefix(reason, "metrics"), o.MetricsEndpoint != "")
+			require.Equal(t, strings.HasPrefix(reason, "traces"), o.TracesEndpoint != "")
+		})
+	}
+}
+
+func TestWhatIsSentIsStillChecked(t *testing.T) {
+	for reason, row := range map[string]struct {
+		environment map[string]string
+		wrong       string
+	}{
+		"the protocol of metrics alone": {map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://prometheus/m", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+			"OTEL_EXPORTER_OTLP_PROTOCOL"},
+		"the sampler of traces alone": {map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://tempo/t", "OTEL_TRACES_SAMPLER": "often"},
+			"OTEL_TRACES_SAMPLER"},
+		"headers of traces, without metrics": {sent(map[string]string{"OTEL_METRICS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_HEADERS": "secret"}),
+			"OTEL_EXPORTER_OTLP_HEADERS"},
+		"whether the SDK is disabled": {sent(map[string]string{"OTEL_SDK_DISABLED": "maybe"}), "OTEL_SDK_DISABLED"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			_, err := loadOTel(t, row.environment)
+			got := problems(t, err)
+			require.Len(t, got, 1)
+			require.True(t, strings.HasPrefix(got[0], row.wrong+": "), got[0])
+		})
+	}
 }
 
 func TestHeadersThatNoRequestCanHaveAreRefused(t *testing.T) {
@@ -161,7 +226,7 @@ func TestHeadersThatNoRequestCanHaveAreRefused(t *testing.T) {
 		"a NUL": "a=%00secret",
 	} {
 		t.Run(reason, func(t *testing.T) {
-			_, err := loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": value})
+			_, err := loadOTel(t, sent(map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": value}))
 			require.ErrorContains(t, err, "OTEL_EXPORTER_OTLP_HEADERS: not of the form")
 			require.NotContains(t, err.Error(), "secret")
 		})
@@ -171,7 +236,7 @@ func TestHeadersThatNoRequestCanHaveAreRefused(t *testing.T) {
 func TestAttributesAreReadAsTheyAreShown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := Attributes(rapid.MapOfN(rapid.StringMatching(`[a-z.]{1,8}`), rapid.String(), 1, 4).Draw(t, "attributes"))
-		o, err := loadOTel(t, map[string]string{"OTEL_RESOURCE_ATTRIBUTES": want.String()})
+		o, err := loadOTel(t, sent(map[string]string{"OTEL_RESOURCE_ATTRIBUTES": want.String()}))
 		require.NoError(t, err)
 		require.Equal(t, want, o.Resource)
 	})

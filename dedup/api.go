@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -72,7 +71,7 @@ func (s selector) param() (name, value string) {
 
 // notEnded is the part of a field selector that leaves ended objects out.
 var notEnded = func() (selector string) {
-	for _, phase := range slices.Sorted(maps.Keys(terminalPhases)) {
+	for _, phase := range TerminalPhases() {
 		selector += ",status.overallPhase!=" + phase
 	}
 	return selector

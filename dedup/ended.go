@@ -164,7 +164,7 @@ type endTimes struct {
 // too early where a controller writes nothing but the phase.
 func (e *wireEnd) times(o object) endTimes {
 	t := endTimes{ended: instant(e.Status.CompletedAt), keptUntil: instant(e.Status.RetentionExpiryTime)}
-	if o.phase == "TimedOut" {
+	if o.phase == phaseTimedOut {
 		t.ended = later(t.ended, instant(e.Status.TimeoutTime))
 	}
 	if t.ended.IsZero() {

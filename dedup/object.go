@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,11 +35,19 @@ const (
 	manualReview = "ManualReviewRequired"
 )
 
+// phaseTimedOut is the one terminal phase with a time of its own.
+const phaseTimedOut = "TimedOut"
+
 // terminalPhases let a new object be made. Any other phase, an empty or an
 // unknown one too, is active.
 var terminalPhases = map[string]bool{
-	"Completed": true, "Failed": true, "TimedOut": true, "Skipped": true, "Cancelled": true,
+	"Completed": true, "Failed": true, phaseTimedOut: true, "Skipped": true, "Cancelled": true,
 }
+
+// TerminalPhases returns the values of status.overallPhase that end a
+// RemediationRequest, sorted. The CRD, the alert rules, the dashboard and the
+// documents name the same ones: knative/verify holds them to it.
+func TerminalPhases() []string { return slices.Sorted(maps.Keys(terminalPhases)) }
 
 // object is what the protocol reads of a RemediationRequest.
 type object struct {

@@ -6,7 +6,6 @@ package dedup
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +18,7 @@ import (
 // prune deletes must be among that; of ours, only quiet and young ones are not.
 func TestWhatPruneDeletesIsWhatTheSchedulesDelete(t *testing.T) {
 	pruned := 0
-	for _, phase := range append(slices.Sorted(maps.Keys(terminalPhases)), "", "Pending", "Executing", "Blocked", "unknown") {
+	for _, phase := range append(TerminalPhases(), "", "Pending", "Executing", "Blocked", "unknown") {
 		for _, owner := range []string{"onefire", "somebody"} {
 			for _, deleting := range []string{"", `,"deletionTimestamp":"` + ago(time.Hour) + `"`} {
 				for _, more := range []string{"", `,"outcome":"ManualReviewRequired"`, `,"nextAllowedExecution":"` + ago(-time.Hour) + `"`} {

@@ -132,7 +132,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	tuneMemory(c.MemoryLimit, memlimit.FromCgroup)
 	p.cool = f.warm(ctx, p)
 	f.parts.Store(p)
-	log.Info("started", "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
+	log.Info("started", "version", telemetry.Version(), "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
 		"scope", c.Scope.String(), "severity", c.Severity, "severity_map", c.Severities.String(), "max_event_age", c.MaxEventAge.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
 }

@@ -126,7 +126,11 @@ const Usage = `usage: onefire-deadletters                    keep dead letters u
        onefire-deadletters list               one line for each, the oldest first
        onefire-deadletters show NAME          the event, and why it is a dead letter
        onefire-deadletters replay NAME…|all   give events to the function again; delete what it takes
+<<<<<<< HEAD
        onefire-deadletters replay -dry-run NAME…|all   say what it would make of them; do nothing
+=======
+       onefire-deadletters version            say what this binary was built of
+>>>>>>> found
 `
 
 // ErrUsage means that the arguments are wrong.

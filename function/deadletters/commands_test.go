@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/config"
+	"onefire/function/telemetry"
 )
 
 // configuration is that of a process on the fixture's API server.
@@ -146,6 +147,7 @@ func TestServe(t *testing.T) {
 	}
 	require.Len(t, f.kube.all(), 1)
 	require.Contains(t, log.String(), `"stopped"`)
+	require.Contains(t, log.String(), `"msg":"started","version":"`+telemetry.Version()+`"`)
 }
 
 func TestMetrics(t *testing.T) {

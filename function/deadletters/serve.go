@@ -56,7 +56,7 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	log.Info("started", "address", listener.Addr().String(), "namespace", c.Namespace, "max", c.Max, "max_bytes", c.MaxBytes)
+	log.Info("started", "version", telemetry.Version(), "address", listener.Addr().String(), "namespace", c.Namespace, "max", c.Max, "max_bytes", c.MaxBytes)
 	select {
 	case err = <-served:
 		err = fmt.Errorf("serving on %s: %w", c.ListenAddress, err)

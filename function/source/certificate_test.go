@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/config"
+	"onefire/function/telemetry"
 )
 
 // pair is a new certificate for loopback and its key, in PEM.
@@ -63,6 +64,9 @@ func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
 		return resp.TLS.PeerCertificates[0].SerialNumber.Int64()
 	}
 	require.EqualValues(t, 1, serial(cert))
+	started := log.with(t, "started")
+	require.Len(t, started, 1)
+	require.Equal(t, telemetry.Version(), started[0]["version"])
 	cert2, key2 := pair(t, 2)
 	require.NoError(t, os.WriteFile(c.CertFile, []byte(cert2), 0o600))
 	passed.Add(int64(fileAge))

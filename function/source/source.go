@@ -118,7 +118,7 @@ func (s *Source) routes() http.Handler {
 
 // Serve serves a listener until [Source.Stop] is called; then it returns nil.
 func (s *Source) Serve(listener net.Listener) error {
-	s.log.Info("started", "address", listener.Addr().String(), "sink", s.config.Sink, "split", s.config.Split,
+	s.log.Info("started", "version", telemetry.Version(), "address", listener.Addr().String(), "sink", s.config.Sink, "split", s.config.Split,
 		"window", s.config.Window.String(), "delivery_timeout", s.config.DeliveryTimeout.String(), "tls", s.config.CertFile != "")
 	serve := s.server.Serve
 	if s.server.TLSConfig != nil {

@@ -2,31 +2,12 @@ package telemetry
 
 import (
 	"maps"
-	"runtime/debug"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk"
 	"go.opentelemetry.io/otel/sdk/resource"
 )
-
-// Version is the version that the binary was built as, the revision that it was
-// built from, or "unknown".
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			return setting.Value
-		}
-	}
-	return "unknown"
-}
 
 // identity says who sends. What OTEL_SERVICE_NAME and
 // OTEL_RESOURCE_ATTRIBUTES say goes before what is known here; no two processes

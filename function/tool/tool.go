@@ -14,6 +14,7 @@ import (
 
 	"onefire/config"
 	"onefire/function/prune"
+	"onefire/function/telemetry"
 )
 
 const usage = `usage: onefire                                 serve, as the environment says
@@ -21,6 +22,7 @@ const usage = `usage: onefire                                 serve, as the envi
        onefire explain -prometheus URL [flags] say what would have become of the alerts that fired there (-h lists the flags)
        onefire config [-o json]                print the configuration that the environment makes
        onefire prune [-dry-run]                delete ended requests and dead letters that are old
+       onefire version                         say what this binary was built of
 `
 
 // errUsage means that the arguments were wrong; what is wrong has been said.
@@ -40,6 +42,7 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 		"explain": explain,
 		"config":  settings,
 		"prune":   pruned,
+		"version": version,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
@@ -104,6 +107,16 @@ func settings(_ context.Context, args []string, environment map[string]string, s
 		}
 	})
 	return errors.Join(err, problem)
+}
+
+// version says what the binary was built of.
+func version(_ context.Context, args []string, _ map[string]string, s Streams) error {
+	if len(args) > 0 {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	_, err := fmt.Fprintln(s.Out, telemetry.About("onefire"))
+	return err
 }
 
 // pruned deletes what is old, or says what that would be.

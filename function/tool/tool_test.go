@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/dedup"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -262,6 +263,7 @@ func TestWhatCannotBeExplainedIsSaid(t *testing.T) {
 		"no such kubeconfig":   {args: []string{"explain", "-kubeconfig", "nowhere", "-"}, in: `{"labels":{"alertname":"A"}}`, code: 1, problem: "nowhere"},
 		"a wrong setting":      {args: []string{"config"}, code: 1, problem: "AUDIT_SINK: required"},
 		"an argument too many": {args: []string{"config", "x"}, code: 2, problem: "usage"},
+		"a version of what":    {args: []string{"version", "x"}, code: 2, problem: "usage"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, problems := run(t, row.in, row.environment, row.args...)
@@ -269,6 +271,13 @@ func TestWhatCannotBeExplainedIsSaid(t *testing.T) {
 			require.Contains(t, problems, row.problem)
 		})
 	}
+}
+
+func TestTheVersionNeedsNoConfiguration(t *testing.T) {
+	code, out, problems := run(t, "", map[string]string{"LOG_LEVEL": "loud"}, "version")
+	require.Zero(t, code)
+	require.Empty(t, problems)
+	require.Equal(t, telemetry.About("onefire")+"\n", out)
 }
 
 func TestConfigPrintsWhatTakesEffect(t *testing.T) {

@@ -35,7 +35,11 @@ SCOPE=tier in (gold,silver),!frozen
 KUBERNAUT_NAMESPACE=healing
 OTLP_ENDPOINT=http://collector.telemetry:4318
 OTLP_NAMESPACE=telemetry
+RUNBOOKS_URL=` + runbooks + `
 `
+
+// runbooks is where [site]'s people read docs/runbooks.
+const runbooks = "https://git.example/onefire/docs/runbooks"
 
 // A variant is a choice of the lines in kustomization.yaml.
 type variant struct {

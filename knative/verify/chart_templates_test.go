@@ -165,6 +165,7 @@ var choices = map[string]choice{
 	"PodMonitor onefire-knative": {when: watching, changes: []change{labelled}},
 	"PrometheusRule onefire": {when: watching, changes: []change{
 		labelled,
+		everywhere("https://runbooks.example/", "{{ .Values.observability.runbooksURL }}/"),
 		everywhere("trigger:onefire.onefire", "trigger:onefire.{{ .Release.Namespace }}"),
 		replace("Broker of namespace onefire", "Broker of namespace {{ .Release.Namespace }}"),
 	}},

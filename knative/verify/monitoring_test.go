@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 
@@ -69,6 +70,12 @@ func monitoringProblems(all objects, v variant) []string {
 		for _, group := range r.Spec.Groups {
 			for _, rule := range group.Rules {
 				text += rule.Expr.String() + "\n"
+				page := rule.Alert + ".md"
+				if url := rule.Annotations["runbook_url"]; url != runbooks+"/"+page {
+					wrong("%s sends people to %q", rule.Alert, url)
+				} else if _, err := os.Stat("../../docs/runbooks/" + page); err != nil {
+					wrong("%s has no page: %v", rule.Alert, err)
+				}
 			}
 		}
 	}

@@ -206,6 +206,15 @@ func TestMistakesAreFound(t *testing.T) {
 		"a port that Knative does not name so": {
 			file: "../observability/podmonitor.yaml", from: "port: user-port", to: "port: http1", v: watched, want: "monitoring: onefire is scraped 0 times",
 		},
+		"an alert whose page has another name": {
+			file: "../observability/prometheusrule.yaml", from: "/OnefireAPIErrors.md", to: "/OnefireApiErrors.md", v: watched, want: "monitoring: OnefireAPIErrors sends people to",
+		},
+		"an alert without a page": {
+			file: "../observability/prometheusrule.yaml", from: "alert: OnefireAPIErrors", to: "alert: OnefireErrors", v: watched, want: "monitoring: OnefireErrors sends people to",
+		},
+		"pages that stay where nobody is": {
+			file: "../observability/kustomization.yaml", from: "index: 0", to: "index: 1", v: watched, want: "monitoring: OnefireWatchdogMissing sends people to",
+		},
 		"metrics that are somewhere else": {
 			file: "function.yaml", from: `value: ":9464"`, to: `value: ":9465"`, v: watched, want: "monitoring: onefire is scraped at 10.1.2.3:9464",
 		},

@@ -188,7 +188,7 @@ func request(name, prefix string, s mapping.Signal) *unstructured.Unstructured {
 }
 
 func active(o unstructured.Unstructured) bool {
-	return !slices.Contains([]string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled"}, text(o, "status", "overallPhase"))
+	return !slices.Contains(dedup.TerminalPhases(), text(o, "status", "overallPhase"))
 }
 
 func occurrences(o unstructured.Unstructured) int64 {

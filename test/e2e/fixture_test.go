@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"onefire/dedup"
 	"onefire/mapping"
 	"onefire/test/child"
 	"onefire/test/client"
@@ -192,7 +193,7 @@ func (w *world) activeOf(ctx context.Context, fingerprint string) ([]unstructure
 // terminal is what the contract calls terminal.
 func terminal(o *unstructured.Unstructured) bool {
 	return o.GetDeletionTimestamp() != nil ||
-		slices.Contains([]string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled"}, field(o, "status", "overallPhase"))
+		slices.Contains(dedup.TerminalPhases(), field(o, "status", "overallPhase"))
 }
 
 // faulty is a way to the API server on which calls fail.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"onefire/dedup"
 	"onefire/mapping"
 	"onefire/test/client"
 )
@@ -21,7 +22,7 @@ func TestATerminalPhaseLetsANewOneBeMade(t *testing.T) {
 	f := w.start()
 	seen := map[string]bool{}
 	// All in a row, so that creation times tie: they have whole seconds.
-	for i, phase := range []string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled", "Completed", "Completed"} {
+	for i, phase := range append(dedup.TerminalPhases(), "Completed", "Completed") {
 		require.Equal(t, http.StatusOK, w.post(f, fmt.Sprint(i), webhook(firing("Recur", "api-0"))))
 		received := w.audit(mapping.SignalReceived)
 		require.Len(t, received, i+1, "phase %s", phase)

@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +45,8 @@ func TestRunIsAllOfIt(t *testing.T) {
 		line, err := bufio.NewReader(out).ReadString('\n')
 		require.NoError(t, err, "%s", log)
 		require.True(t, strings.HasPrefix(line, "ready"), line)
+		require.Equal(t, "onefire-local: "+state+" is in use by the process "+strconv.Itoa(stack.Process.Pid)+
+			": stop that one first, or choose another folder with LOCAL_STATE\n", failing(t, environment))
 
 		alert := exec.Command(stackBinary, "alert", captured)
 		alert.Env = environment
@@ -61,8 +66,50 @@ func TestRunIsAllOfIt(t *testing.T) {
 		require.NoError(t, stack.Process.Signal(os.Interrupt))
 		require.NoError(t, stack.Wait(), "%s", log)
 		require.Contains(t, log.String(), `"stopped"`, "the function drained")
+		require.Equal(t, 2, strings.Count(log.String(), `"msg":"started","version":"`), "function and source say what they are: %s", log)
 	}
 	require.FileExists(t, filepath.Join(state, "kubeconfig"))
+}
+
+func TestACommandSaysWhatItWasBuiltOf(t *testing.T) {
+	t.Parallel()
+	for name, binary := range map[string]string{"onefire": functionBinary, "onefire-source": sourceBinary} {
+		out, err := exec.Command(binary, "version").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Regexp(t, `^`+name+` \S+ \(go1\S+, \w+/\w+\)\n$`, string(out))
+	}
+	out, err := exec.Command(sourceBinary, "verison").CombinedOutput()
+	require.Error(t, err, "a slip does not serve")
+	require.Contains(t, string(out), "usage: ")
+}
+
+// failing runs the stack, which must end with an error by itself, and returns
+// what it said.
+func failing(t *testing.T, environment []string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stack := exec.CommandContext(ctx, stackBinary, "run", functionBinary, sourceBinary)
+	stack.Env = environment
+	stack.SysProcAttr = child.DiesWithUs()
+	out, err := stack.CombinedOutput()
+	require.Error(t, err, "%s", out)
+	require.NoError(t, ctx.Err(), "it hangs: %s", out)
+	return string(out)
+}
+
+// Somebody else who has one of the addresses is not taken for the stack.
+func TestRunDoesNotTakeSomebodyElseForItself(t *testing.T) {
+	t.Parallel()
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // 200 to all.
+	defer other.Close()
+	for _, name := range []string{"LOCAL_FUNCTION_ADDR", "LOCAL_SOURCE_ADDR", "LOCAL_DATASTORAGE_ADDR", "LOCAL_KUBE_ADDR"} {
+		environment := append(os.Environ(), "LOCAL_STATE="+t.TempDir(), "LOCAL_KUBE_ADDR=127.0.0.1:0", "LOCAL_FUNCTION_ADDR=127.0.0.1:0",
+			"LOCAL_SOURCE_ADDR=127.0.0.1:0", "LOCAL_DATASTORAGE_ADDR=127.0.0.1:0", name+"="+other.Listener.Addr().String())
+		said := failing(t, environment)
+		require.Contains(t, said, "onefire-local: "+name+": another program has "+other.Listener.Addr().String())
+		require.NotContains(t, said, "ready")
+	}
 }
 
 func TestSIGTERMAnswersWhatIsUnderWay(t *testing.T) {

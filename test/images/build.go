@@ -15,6 +15,10 @@ import (
 	"github.com/sigstore/cosign/v3/pkg/oci"
 )
 
+// versionVariable is where Onefire's commands keep their version; others have none,
+// and the linker leaves it out.
+const versionVariable = "onefire/function/telemetry.version"
+
 // koVersion is what SBOMs name as their tool: the version in go.mod.
 const koVersion = "v0.19.1"
 
@@ -120,10 +124,10 @@ func options(c command, r Revision, base v1.ImageIndex, platforms []string) []bu
 		build.WithPlatforms(platforms...),
 		build.WithJobs(jobs),
 		build.WithTrimpath(true),
-		build.WithDefaultLdflags([]string{"-s", "-w"}),
-		// What a user's environment asks of go build must not be seen in the
-		// image. The commit is in the labels: in the binary it would make a new
-		// layer of each commit, though nothing in it has changed.
+		// The log, the metric and `onefire version` say the version. So the
+		// binary's layer is another one for each commit.
+		build.WithDefaultLdflags([]string{"-s", "-w", "-X", versionVariable + "=" + r.Version}),
+		// What a user's environment asks of go build must not be seen in the image.
 		build.WithDefaultEnv([]string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=", "GOWORK=off"}),
 		build.WithUser(User),
 		build.WithCreationTime(created),

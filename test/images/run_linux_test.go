@@ -67,6 +67,9 @@ func TestTheFunctionRunsWithNothingButItsImage(t *testing.T) {
 	require.NoError(t, function.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, function.Wait(), "%s", log)
 	require.Contains(t, log.String(), `"stopped"`)
+	version := config.Config.Labels["org.opencontainers.image.version"]
+	require.NotEmpty(t, version)
+	require.Contains(t, log.String(), `"version":"`+version+`"`, "the binary knows it, too")
 }
 
 // inside makes a process see a folder as all there is, as the images' user: by

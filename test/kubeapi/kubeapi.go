@@ -59,7 +59,7 @@ func Start(ctx context.Context, o Options, crd []byte) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := startEtcd(filepath.Join(o.Dir, "etcd"), filepath.Join(o.Dir, "etcd.log"))
+	store, err := startEtcd(ctx, filepath.Join(o.Dir, "etcd"), filepath.Join(o.Dir, "etcd.log"))
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func keptToken(path string) (string, error) {
 	return token, nil
 }
 
-func startEtcd(dir, log string) (*embed.Etcd, error) {
+func startEtcd(ctx context.Context, dir, log string) (*embed.Etcd, error) {
 	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	c := embed.NewConfig()
 	c.Dir = dir
@@ -160,6 +160,9 @@ func startEtcd(dir, log string) (*embed.Etcd, error) {
 	select {
 	case <-store.Server.ReadyNotify():
 		return store, nil
+	case <-ctx.Done():
+		store.Close()
+		return nil, fmt.Errorf("starting etcd: %w", ctx.Err())
 	case <-time.After(startTimeout):
 		store.Close()
 		return nil, fmt.Errorf("etcd was not ready within %s; see %s", startTimeout, log)

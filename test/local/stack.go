@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"onefire/knative/crd"
 	"onefire/mapping"
+	"onefire/test/child"
 	"onefire/test/datastorage"
 	"onefire/test/kubeapi"
 )
@@ -62,11 +65,21 @@ func (s Settings) Kubeconfig() string { return filepath.Join(s.State, "kubeconfi
 // AuditURL is where a running stack's DataStorage takes audit events.
 func (s Settings) AuditURL() string { return "http://" + s.DataStorageAddr + datastorage.AuditPath }
 
-// Kube starts the Kubernetes API alone and writes its kubeconfig.
-func Kube(ctx context.Context, s Settings) (*kubeapi.Server, error) {
+// Hold makes the folder of the state, and takes it for this process until
+// release is called. Etcd would wait for ever for another process to leave it.
+func Hold(s Settings) (release func(), err error) {
 	if err := os.MkdirAll(s.State, 0o700); err != nil {
 		return nil, fmt.Errorf("making %s: %w", s.State, err)
 	}
+	if release, err = child.Hold(s.State); err != nil {
+		return nil, fmt.Errorf("%w, or choose another folder with LOCAL_STATE", err)
+	}
+	return release, nil
+}
+
+// Kube starts the Kubernetes API alone and writes its kubeconfig. The caller
+// holds the state: see [Hold].
+func Kube(ctx context.Context, s Settings) (*kubeapi.Server, error) {
 	log, err := os.Create(filepath.Join(s.State, "kube.log"))
 	if err != nil {
 		return nil, fmt.Errorf("opening the API server's log: %w", err)
@@ -89,6 +102,15 @@ type Binaries struct{ Function, Source string }
 // Run runs the whole stack until the context ends. It calls ready once all of it
 // answers.
 func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
+	release, err := Hold(s)
+	if err != nil {
+		return err
+	}
+	defer release()
+	//nolint:contextcheck // To ask who listens takes no time.
+	if err := unused(s, b); err != nil {
+		return err
+	}
 	kube, err := Kube(ctx, s)
 	if err != nil {
 		return err
@@ -117,12 +139,12 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 			return err
 		}
 		defer stop()
-		if err := waitReady(ctx, p, ended); err != nil {
+		if err := p.ready(ctx, ended); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return err
 		}
-	}
-	if ctx.Err() != nil {
-		return nil
 	}
 	ready()
 	select {
@@ -136,6 +158,24 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 		}
 		return err
 	}
+}
+
+// unused asks that nobody else listens where the stack will: whoever does would
+// be taken for it.
+func unused(s Settings, b Binaries) error {
+	addresses := map[string]string{
+		"LOCAL_FUNCTION_ADDR": s.FunctionAddr, "LOCAL_DATASTORAGE_ADDR": s.DataStorageAddr, "LOCAL_KUBE_ADDR": s.KubeAddr,
+	}
+	if b.Source != "" {
+		addresses["LOCAL_SOURCE_ADDR"] = s.SourceAddr
+	}
+	var wrong []error
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		if err := child.Unused(addresses[name]); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // process is a binary with the environment that it is given on top of ours, so
@@ -158,51 +198,38 @@ func processes(s Settings, b Binaries) []process {
 
 // start starts a process and says on ended when it is gone. stop ends it.
 func (p process) start(ended chan<- error) (stop func(), err error) {
-	child := exec.Command(p.path)
-	child.Env = append(os.Environ(), p.environment...)
-	child.Stdout, child.Stderr = io.Discard, os.Stderr
-	child.SysProcAttr = childAttributes()
-	if err := child.Start(); err != nil {
+	cmd := exec.Command(p.path)
+	cmd.Env = append(os.Environ(), p.environment...)
+	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
+	cmd.SysProcAttr = childAttributes()
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)
 	}
 	gone := make(chan struct{})
 	go func() {
-		ended <- fmt.Errorf("%s ended: %w", p.name, errors.Join(child.Wait(), errors.New("see its log above")))
+		ended <- fmt.Errorf("%s ended: %w", p.name, errors.Join(cmd.Wait(), errors.New("see its log above")))
 		close(gone)
 	}()
-	return func() { end(child, gone) }, nil
+	return func() { end(cmd, gone) }, nil
 }
 
-func end(child *exec.Cmd, gone <-chan struct{}) {
+// ready waits until the process answers.
+func (p process) ready(ctx context.Context, ended <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := child.Ready(ctx, "http://"+p.address+"/health/readiness", ended); err != nil {
+		return fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	return nil
+}
+
+func end(cmd *exec.Cmd, gone <-chan struct{}) {
 	// A child that is gone cannot be signalled, and need not be.
-	_ = child.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-gone:
 	case <-time.After(stopTimeout):
-		_ = child.Process.Kill()
+		_ = cmd.Process.Kill()
 		<-gone
-	}
-}
-
-func waitReady(ctx context.Context, p process, ended <-chan error) error {
-	deadline := time.After(readyTimeout)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if resp, err := http.Get("http://" + p.address + "/health/readiness"); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case err := <-ended:
-			return err
-		case <-deadline:
-			return fmt.Errorf("%s was not ready within %s", p.name, readyTimeout)
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
 	}
 }

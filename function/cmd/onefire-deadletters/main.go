@@ -14,6 +14,7 @@ import (
 
 	"onefire/config"
 	"onefire/function/deadletters"
+	"onefire/function/telemetry"
 )
 
 func main() {
@@ -26,6 +27,10 @@ func main() {
 // run returns the exit code: 1 when something could not be done, 2 when it was
 // not said well.
 func run(ctx context.Context, args []string) int {
+	if len(args) == 1 && args[0] == "version" {
+		fmt.Println(telemetry.About("onefire-deadletters"))
+		return 0
+	}
 	c, err := config.LoadDeadLetters(config.Environment())
 	if err != nil {
 		report(args, err)

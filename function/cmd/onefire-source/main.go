@@ -1,4 +1,5 @@
-// Command onefire-source turns Alertmanager's webhook into CloudEvents.
+// Command onefire-source turns Alertmanager's webhook into CloudEvents; with the
+// argument version it says what it was built of.
 //
 // On SIGTERM or SIGINT it answers what is under way, for as long as a delivery
 // may take, and ends.
@@ -17,6 +18,7 @@ import (
 
 	"onefire/config"
 	"onefire/function/source"
+	"onefire/function/telemetry"
 )
 
 // memoryShare is the part of a container's memory that the garbage collector
@@ -24,6 +26,9 @@ import (
 const memoryShare = 0.8
 
 func main() {
+	if len(os.Args) > 1 {
+		os.Exit(about(os.Args[1:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	err := run(ctx)
 	stop()
@@ -31,6 +36,16 @@ func main() {
 		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("stopped", "error", err)
 		os.Exit(1)
 	}
+}
+
+// about returns the exit code: 2 for any other argument than version.
+func about(args []string) int {
+	if len(args) != 1 || args[0] != "version" {
+		fmt.Fprintln(os.Stderr, "usage: onefire-source [version]; all else is said by the environment")
+		return 2
+	}
+	fmt.Println(telemetry.About("onefire-source"))
+	return 0
 }
 
 func run(ctx context.Context) error {

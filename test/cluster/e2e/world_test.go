@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,6 +28,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"onefire/dedup"
 	"onefire/test/client"
 	"onefire/test/cluster/paths"
 )
@@ -200,9 +202,5 @@ func count(o unstructured.Unstructured) int {
 }
 
 func terminal(o unstructured.Unstructured) bool {
-	switch text(o, "status", "overallPhase") {
-	case "Completed", "Failed", "TimedOut", "Skipped", "Cancelled":
-		return true
-	}
-	return false
+	return slices.Contains(dedup.TerminalPhases(), text(o, "status", "overallPhase"))
 }

@@ -38,6 +38,11 @@ func run(ctx context.Context, args []string) error {
 		}
 		return local.Run(ctx, s, b, func() { fmt.Println(banner(s, b)) })
 	case len(args) == 1 && args[0] == "kube":
+		release, err := local.Hold(s)
+		if err != nil {
+			return err
+		}
+		defer release()
 		kube, err := local.Kube(ctx, s)
 		if err != nil {
 			return err

@@ -1,0 +1,49 @@
+package telemetry
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is what a build says with -ldflags "-X onefire/function/telemetry.version=v1.2.3"
+// where Go's own stamp is missing: images are built without one.
+var version string
+
+// Version is the version that the binary was built as, the revision that it was
+// built from, or "unknown".
+func Version() string {
+	if version != "" {
+		return version // Nothing of the build has to be read, which a cold start would wait for.
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return versionOf(info)
+}
+
+func versionOf(info *debug.BuildInfo) string {
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	revision, changed := "unknown", ""
+	for _, setting := range info.Settings {
+		switch {
+		case setting.Key == "vcs.revision":
+			revision = setting.Value
+		case setting.Key == "vcs.modified" && setting.Value == "true":
+			changed = "-dirty"
+		}
+	}
+	if revision == "unknown" {
+		return revision
+	}
+	return revision + changed
+}
+
+// About is what a command says of itself: its name, its version, and the Go and the
+// platform that it was built with and for. It is one line without an end.
+func About(command string) string {
+	return fmt.Sprintf("%s %s (%s, %s/%s)", command, Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
