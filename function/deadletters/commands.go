@@ -18,7 +18,8 @@ import (
 	"onefire/config"
 )
 
-// List writes one line for each dead letter, the oldest first.
+// List writes one line for each dead letter, the oldest first, and says which
+// are foreign: ConfigMaps with their label that this store did not make.
 func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	a, err := open(c)
 	if err != nil {
@@ -36,6 +37,12 @@ func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	fmt.Fprintln(table, "NAME\tSINCE\tTYPE\tALERT\tWHY")
 	for i := range all {
 		m := &all[i]
+		if err := a.check(ctx, m.Name); errors.Is(err, errForeign) {
+			fmt.Fprintf(table, "%s\t%s\t-\t-\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(err.Error()))
+			continue
+		} else if err != nil {
+			return fmt.Errorf("reading %s: %w", m.Name, err)
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339),
 			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), plain(m.Annotations[errorAnnotation]))
 	}
@@ -57,6 +64,9 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
+	if _, err := read(letter); err != nil {
+		fmt.Fprintln(notes, plain(err.Error()))
+	}
 	for _, key := range slices.Sorted(maps.Keys(letter.Annotations)) {
 		fmt.Fprintf(notes, "%s: %s\n", key, plain(letter.Annotations[key]))
 	}
@@ -76,7 +86,8 @@ func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 	if err != nil {
 		return err
 	}
-	if len(names) == 1 && names[0] == "all" {
+	every := len(names) == 1 && names[0] == "all"
+	if every {
 		all, err := a.oldestFirst(ctx)
 		if err != nil {
 			return fmt.Errorf("listing dead letters in namespace %s: %w", c.Namespace, err)
@@ -87,7 +98,7 @@ func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 		}
 	}
 	p := newReplayer(a, c.ReplayURL, out)
-	p.tokenFile = c.ReplayTokenFile
+	p.tokenFile, p.all = c.ReplayTokenFile, every
 	return p.replay(ctx, names)
 }
 
