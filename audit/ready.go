@@ -83,7 +83,7 @@ func (s *Sink) takes(ctx context.Context) error {
 	case err != nil:
 		return err
 	case status == http.StatusBadRequest && strings.Contains(strings.ToLower(answer), "schema"):
-		return fmt.Errorf("probing DataStorage: %d to POST %s (%s): %w", status, s.url, answer, errSchema)
+		return fmt.Errorf("probing DataStorage: %d to POST %s (%s): %w", status, redacted(s.url), answer, errSchema)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return notReady(http.MethodPost, s.url, status, answer)
 	case status == http.StatusBadRequest || status/100 == 2:
@@ -106,7 +106,16 @@ func notReady(method, address string, status int, answer string) error {
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		advice = "AUDIT_SINK must be the URL of DataStorage's audit events, like http://HOST/api/v1/audit/events"
 	}
-	return fmt.Errorf("probing DataStorage: %d to %s %s (%s): %s", status, method, address, answer, advice)
+	return fmt.Errorf("probing DataStorage: %d to %s %s (%s): %s", status, method, redacted(address), answer, advice)
+}
+
+// redacted is a URL as it may be shown: without its password.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "its URL"
+	}
+	return u.Redacted()
 }
 
 // probe makes a request, once more when a renewed token may help.

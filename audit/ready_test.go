@@ -3,7 +3,9 @@ package audit
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -142,4 +144,25 @@ func TestOnlyDataStorageIsAskedForTheSchema(t *testing.T) {
 	require.NoError(t, open(t, Options{URL: sink.URL + "/broker", Trial: 1}).Ready(t.Context()))
 	require.Equal(t, http.MethodHead, sink.seen()[0].method)
 	require.Len(t, sink.seen(), 1)
+}
+
+func TestNoPasswordOfTheSinksURLIsSaid(t *testing.T) {
+	for name, status := range map[string]int{"nothing answers": 0, "401": 401, "404": 404, "500": 500} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if status == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(status)
+			}))
+			defer server.Close()
+			s, err := New(Options{URL: strings.Replace(server.URL, "http://", "http://user:hush@", 1) + "/api/v1/audit/events"})
+			require.NoError(t, err)
+			defer s.Close()
+			err = s.Ready(t.Context())
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), "hush")
+			require.Contains(t, err.Error(), "user:")
+		})
+	}
 }

@@ -94,7 +94,7 @@ func shown(value any) string {
 		if strings.HasPrefix(v, "-----BEGIN") {
 			return fmt.Sprintf("PEM, %d bytes", len(v))
 		}
-		return redacted(v)
+		return Redacted(v)
 	default:
 		return fmt.Sprint(v)
 	}

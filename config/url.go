@@ -8,13 +8,13 @@ import (
 func httpURL(wrong func(string, ...any), name, address string) {
 	u, err := url.Parse(address)
 	if address != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		wrong("%s: %q is no http or https URL", name, redacted(address))
+		wrong("%s: %q is no http or https URL", name, Redacted(address))
 	}
 }
 
-// redacted is a URL as it may be shown: without its password. Of one that cannot
+// Redacted is a URL as it may be shown: without its password. Of one that cannot
 // be read, all that may be a password is left out.
-func redacted(address string) string {
+func Redacted(address string) string {
 	u, err := url.Parse(address)
 	if err == nil && u.User != nil {
 		return u.Redacted()

@@ -18,7 +18,7 @@ func TestNoPasswordOfAURLIsShown(t *testing.T) {
 		"ops@example.org":                  "ops@example.org",
 	} {
 		t.Run(address, func(t *testing.T) {
-			require.Equal(t, shown, redacted(address))
+			require.Equal(t, shown, Redacted(address))
 			settings, err := Effective(map[string]string{"AUDIT_SINK": address, "AUDIT_CA_FILE": "/missing", "OTEL_EXPORTER_OTLP_ENDPOINT": address})
 			require.Error(t, err)
 			require.NotRegexp(t, "hu ?sh", err.Error())

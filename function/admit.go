@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
-	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -49,29 +47,8 @@ func (p *parts) admit(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	if a.Status == http.StatusServiceUnavailable {
 		lines = &p.faults // It is ours to mend: strangers must not hide it.
 	}
-	if n, ok := lines.next(p.now()); ok {
+	if n, ok := lines.Next(p.now(), refusalPause); ok {
 		p.log.Warn("not let in", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
 	}
 	return &a
-}
-
-// refusals lets one of them into the log in [refusalPause], so that strangers
-// do not fill it.
-type refusals struct {
-	mu    sync.Mutex
-	last  time.Time
-	count int
-}
-
-// next tells whether the next one is logged, and how many were not since the
-// last one.
-func (r *refusals) next(now time.Time) (unlogged int, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.last.IsZero() && now.Sub(r.last) < refusalPause {
-		r.count++
-		return 0, false
-	}
-	unlogged, r.count, r.last = r.count, 0, now
-	return unlogged, true
 }

@@ -82,7 +82,7 @@ type parts struct {
 	self   events.Object
 	// refusals are of those who may not send, faults of those who cannot be
 	// told.
-	refusals, faults refusals
+	refusals, faults inbound.Lines
 	// history tells of fingerprints with a long past.
 	history history
 	// warned is done once the log has said that admission changes what is created.

@@ -84,11 +84,8 @@ func (p *parts) handleBatch(ctx context.Context, body []byte) inbound.Answer {
 	}
 	worst := inbound.OK()
 	for i, raw := range raws {
-		var (
-			e event.Event
-			a inbound.Answer
-		)
-		if err := json.Unmarshal(raw, &e); err != nil {
+		var a inbound.Answer
+		if e, err := inbound.Unmarshal(raw); err != nil {
 			a = inbound.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 		} else {
 			a = p.handle(ctx, e)

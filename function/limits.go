@@ -7,7 +7,7 @@ import (
 )
 
 // bounds are those of the requests.
-var bounds = inbound.Bounds{Body: maxBody, Bodies: maxBodies, Requests: maxRequests, Timeout: eventTimeout}
+var bounds = inbound.Bounds{Body: maxBody, Bodies: maxBodies, Arriving: maxArriving, Requests: maxRequests, Timeout: eventTimeout}
 
 const (
 	// maxBody is the largest request body in bytes. 2,000 alerts as
@@ -38,7 +38,11 @@ const (
 	// maxNoteSource is how much of an event's source the note of a Kubernetes Event
 	// says, in characters: it has room for what else it says then.
 	maxNoteSource = 200
-	// maxRequests bounds the requests under way at once.
+	// maxArriving bounds the requests whose bodies are still to come, at 30 KiB
+	// each. When it is reached, those that come slowly make room.
+	maxArriving = 1024
+	// maxRequests bounds the requests that are handled at once. None counts before
+	// its sender is known, where that is asked for, and its whole body is there.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at
 	// once: so many share a List. maxPlaces bounds them over all events, by the memory of a goroutine

@@ -15,6 +15,7 @@ import (
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := f.parts.Load()
 	if p == nil {
+		inbound.HangUp(w, r)
 		inbound.Refuse(http.StatusServiceUnavailable, "the function is starting").Write(w, r)
 		return
 	}
@@ -36,8 +37,8 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // validate tells whether an event is a CloudEvent that can be passed on.
 func validate(e event.Event) error {
-	if err := e.Validate(); err != nil {
-		return fmt.Errorf("not a valid CloudEvent: %w", err)
+	if err := inbound.Validate(e); err != nil {
+		return err
 	}
 	if len(e.ID()) > maxAttribute || len(e.Source()) > maxAttribute {
 		return fmt.Errorf("the CloudEvent's id or source is longer than %d bytes", maxAttribute)

@@ -63,6 +63,8 @@ var wire = map[string]struct {
 	"an empty batch":                     {typed(batched, `[]`), 400, "a batch of no CloudEvents"},
 	"a batch too large":                  {typed(batched, "["+strings.Join(slicesRepeat(structuredEvent("1", alert("firing", "alertname=A")), maxBatch+1), ",")+"]"), 413, "more than 100 CloudEvents"},
 	"a batch with one bad event":         {typed(batched, "["+structuredEvent("1", alert("firing", "alertname=A"))+`,{"id":"2"}]`), 400, "event 1 of the batch"},
+	"a batch with a text that is none":   {typed(batched, `[{"specversion":"1.0","type":"t","source":"/s","id":"2","data_base64":7},`+structuredEvent("1", alert("firing", "alertname=A"))+"]"), 400, "event 0 of the batch: not a valid CloudEvent: data_base64: "},
+	"structured mode, several mistakes":  {typed(structured, `{"specversion":"1.0","data":{}}`), 400, "not a valid CloudEvent: id: MUST be a non-empty string; source: REQUIRED; type: MUST be a non-empty string"},
 	"GET":                                {replayable(httptest.NewRequest(http.MethodGet, "/", nil), ""), 405, "POST a CloudEvent"},
 	"PUT":                                {replayable(httptest.NewRequest(http.MethodPut, "/", strings.NewReader("x")), "x"), 405, "POST a CloudEvent"},
 	"an alert whose handling panics":     {binary("1", webhook(alert("firing", "alertname=Panic"))), 500, "internal error"},

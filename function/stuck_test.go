@@ -185,15 +185,15 @@ func TestASlowSenderIsAnsweredWhateverTheAnswer(t *testing.T) {
 		status  int
 		within  time.Duration
 	}{
-		"a body of known length":          {nothing, post + length, "x", 503, inbound.BodyTimeout + inbound.DrainTimeout},
-		"a chunked body":                  {nothing, post + chunks, "1\r\nx\r\n", 503, inbound.BodyTimeout + inbound.DrainTimeout},
-		"a body where none belongs":       {nothing, "GET / HTTP/1.1\r\n" + length, "x", 405, inbound.DrainTimeout},
-		"a chunked one where none does":   {nothing, "GET / HTTP/1.1\r\n" + chunks, "1\r\nx\r\n", 405, inbound.DrainTimeout},
-		"a function that stops":           {func(f *fixture) { _ = f.receiver.Close(context.Background()) }, post + length, "x", 503, inbound.DrainTimeout},
-		"a function that starts":          {func(f *fixture) { f.Function.parts.Store(nil) }, post + length, "x", 503, inbound.DrainTimeout},
-		"no memory for any body":          {memory(0), post + length, "x", 503, inbound.DrainTimeout},
-		"no memory for a chunked body":    {memory(0), post + chunks, "1\r\nx\r\n", 503, inbound.DrainTimeout},
-		"no memory after the first bytes": {memory(2), post + length, "x", 503, inbound.DrainTimeout},
+		"a body of known length":          {nothing, post + length, "x", 503, inbound.BodyTimeout},
+		"a chunked body":                  {nothing, post + chunks, "1\r\nx\r\n", 503, inbound.BodyTimeout},
+		"a body where none belongs":       {nothing, "GET / HTTP/1.1\r\n" + length, "x", 405, 0},
+		"a chunked one where none does":   {nothing, "GET / HTTP/1.1\r\n" + chunks, "1\r\nx\r\n", 405, 0},
+		"a function that stops":           {func(f *fixture) { _ = f.receiver.Close(context.Background()) }, post + length, "x", 503, 0},
+		"a function that starts":          {func(f *fixture) { f.Function.parts.Store(nil) }, post + length, "x", 503, 0},
+		"no memory for any body":          {memory(0), post + length, "x", 503, 0},
+		"no memory for a chunked body":    {memory(0), post + chunks, "1\r\nx\r\n", 503, 0},
+		"no memory after the first bytes": {memory(2), post + length, "x", 503, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,8 @@ import (
 	"onefire/config"
 )
 
-// List writes one line for each dead letter, the oldest first.
+// List writes one line for each dead letter, the oldest first, and says which
+// are foreign: ConfigMaps with their label that this store did not make.
 func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	a, err := open(c)
 	if err != nil {
@@ -36,6 +37,12 @@ func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	fmt.Fprintln(table, "NAME\tSINCE\tEVENT TIME\tTYPE\tALERT\tWHY")
 	for i := range all {
 		m := &all[i]
+		if err := a.check(ctx, m.Name); errors.Is(err, errForeign) {
+			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(err.Error()))
+			continue
+		} else if err != nil {
+			return fmt.Errorf("reading %s: %w", m.Name, err)
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(cmp.Or(m.Annotations[timeAnnotation], "-")),
 			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), plain(m.Annotations[errorAnnotation]))
 	}
@@ -56,6 +63,9 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 	text, err := unpack(letter)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	if _, err := read(letter); err != nil {
+		fmt.Fprintln(notes, plain(err.Error()))
 	}
 	for _, key := range slices.Sorted(maps.Keys(letter.Annotations)) {
 		fmt.Fprintf(notes, "%s: %s\n", key, plain(letter.Annotations[key]))
@@ -96,7 +106,8 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(names) == 1 && names[0] == "all" {
+	every := len(names) == 1 && names[0] == "all"
+	if every {
 		all, err := a.oldestFirst(ctx)
 		if err != nil {
 			return nil, nil, fmt.Errorf("listing dead letters in namespace %s: %w", c.Namespace, err)
@@ -107,7 +118,7 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 		}
 	}
 	p := newReplayer(a, c.ReplayURL, out)
-	p.tokenFile = c.ReplayTokenFile
+	p.tokenFile, p.all = c.ReplayTokenFile, every
 	return p, names, nil
 }
 
@@ -126,11 +137,8 @@ const Usage = `usage: onefire-deadletters                    keep dead letters u
        onefire-deadletters list               one line for each, the oldest first
        onefire-deadletters show NAME          the event, and why it is a dead letter
        onefire-deadletters replay NAME…|all   give events to the function again; delete what it takes
-<<<<<<< HEAD
        onefire-deadletters replay -dry-run NAME…|all   say what it would make of them; do nothing
-=======
        onefire-deadletters version            say what this binary was built of
->>>>>>> found
 `
 
 // ErrUsage means that the arguments are wrong.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
+
+	"onefire/function/inbound"
 )
 
 // The keys of a ConfigMap that an event is kept under.
@@ -58,14 +60,10 @@ func encode(e event.Event) ([]byte, error) {
 
 // decode reads structured JSON.
 func decode(text []byte) (event.Event, error) {
-	var e event.Event
 	if !json.Valid(text) {
-		return e, errors.New("no JSON")
+		return event.Event{}, errors.New("no JSON")
 	}
-	if err := json.Unmarshal(text, &e); err != nil {
-		return e, fmt.Errorf("reading the event: %w", err)
-	}
-	return e, nil
+	return inbound.Unmarshal(text)
 }
 
 // differ says what two events do not have in common.

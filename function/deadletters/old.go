@@ -34,7 +34,8 @@ func OpenLetters(config *rest.Config, namespace string) (*Letters, error) {
 }
 
 // Page reads at most size dead letters, in the order of their names. Those that
-// are being deleted are left out, but counted in read. next asks for the next page;
+// are being deleted, and those without this store's labels, are left out, but
+// counted in read. next asks for the next page;
 // it is empty after the last one.
 func (l *Letters) Page(ctx context.Context, size int, next string) (letters []Letter, read int, more string, err error) {
 	page, err := l.api.page(ctx, size, next)
@@ -43,7 +44,7 @@ func (l *Letters) Page(ctx context.Context, size int, next string) (letters []Le
 	}
 	for i := range page.Items {
 		m := &page.Items[i].ObjectMeta
-		if m.DeletionTimestamp != nil || m.Labels[deadLetterLabel] != "true" {
+		if m.DeletionTimestamp != nil || labelled(m) != nil {
 			continue
 		}
 		letters = append(letters, Letter{

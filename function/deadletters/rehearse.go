@@ -35,7 +35,9 @@ func (p *replayer) rehearse(ctx context.Context, names []string) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped: %w", ctx.Err())
 		}
-		if err != nil {
+		if p.all && errors.Is(err, errForeign) {
+			lines = []string{"skipped: " + plain(err.Error())}
+		} else if err != nil {
 			unsaid++
 			lines = []string{"not known: " + plain(err.Error())}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"onefire/config"
 	"onefire/function/bearer"
 )
 
@@ -39,6 +40,9 @@ type replayer struct {
 	out    io.Writer
 	// tokenFile holds a bearer token for the function; empty for none.
 	tokenFile string
+	// all means that nobody named the dead letters: what is foreign among them is
+	// skipped.
+	all bool
 	// firstPause is the constant of that name, but for tests.
 	firstPause time.Duration
 }
@@ -55,7 +59,7 @@ func newReplayer(a *api, url string, out io.Writer) *replayer {
 // says on its writer what became of each, and fails when any is left.
 func (p *replayer) replay(ctx context.Context, names []string) error {
 	defer p.client.CloseIdleConnections()
-	taken, failures := 0, 0
+	taken, failures, foreign := 0, 0, 0
 	for i, name := range names {
 		err := p.one(ctx, name)
 		if ctx.Err() != nil {
@@ -71,19 +75,23 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 		default:
 			failures = 0
 		}
-		if err != nil {
+		if p.all && errors.Is(err, errForeign) {
+			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, plain(err.Error()))
+			foreign++
+		} else if err != nil {
 			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(err.Error()))
 		} else {
 			fmt.Fprintf(p.out, "%s\ttaken\n", name)
 		}
 		if rest := len(names) - i - 1; failures >= maxUnavailable && rest > 0 {
-			fmt.Fprintf(p.out, "%d more were not tried: %s takes no events now\n", rest, p.url)
+			fmt.Fprintf(p.out, "%d more were not tried: %s takes no events now\n", rest, config.Redacted(p.url))
 			break
 		}
 	}
-	fmt.Fprintf(p.out, "%d of %d dead letters taken\n", taken, len(names))
-	if taken < len(names) {
-		return fmt.Errorf("%w: %d of %d are kept", errNotTaken, len(names)-taken, len(names))
+	letters := len(names) - foreign
+	fmt.Fprintf(p.out, "%d of %d dead letters taken\n", taken, letters)
+	if taken < letters {
+		return fmt.Errorf("%w: %d of %d are kept", errNotTaken, letters-taken, letters)
 	}
 	return nil
 }
@@ -111,9 +119,6 @@ func (p *replayer) load(ctx context.Context, name string) (*configMap, event.Eve
 	if err != nil {
 		return nil, event.Event{}, err
 	}
-	if c.Labels[deadLetterLabel] != "true" {
-		return nil, event.Event{}, fmt.Errorf("no dead letter: it has no label %s=true", deadLetterLabel)
-	}
 	e, err := read(c)
 	if err != nil {
 		return nil, e, err
@@ -124,15 +129,6 @@ func (p *replayer) load(ctx context.Context, name string) (*configMap, event.Eve
 		}
 	}
 	return c, e, nil
-}
-
-// read gives the event of a ConfigMap.
-func read(c *configMap) (event.Event, error) {
-	text, err := unpack(c)
-	if err != nil {
-		return event.Event{}, err
-	}
-	return decode(text)
 }
 
 // deliver posts an event until the function has answered for good.

@@ -215,7 +215,7 @@ func TestOnlyWhatWasTakenIsDeleted(t *testing.T) {
 
 func TestWhatIsNoDeadLetterIsNotReplayed(t *testing.T) {
 	f, target := fix(t), serveFunction(t, 200)
-	labels := map[string]string{deadLetterLabel: "true"}
+	labels := map[string]string{deadLetterLabel: "true", managedByLabel: managedBy}
 	f.kube.put(&configMap{ObjectMeta: metav1.ObjectMeta{Name: "another"}, Data: map[string]string{plainKey: "{}"}})
 	f.kube.put(&configMap{ObjectMeta: metav1.ObjectMeta{Name: "empty", Labels: labels}})
 	f.kube.put(&configMap{ObjectMeta: metav1.ObjectMeta{Name: "broken", Labels: labels}, Data: map[string]string{plainKey: "{"}})
@@ -223,7 +223,7 @@ func TestWhatIsNoDeadLetterIsNotReplayed(t *testing.T) {
 	require.ErrorIs(t, err, errNotTaken)
 	require.Empty(t, target.seen())
 	require.Len(t, f.kube.all(), 3)
-	for _, want := range []string{"another\tkept: no dead letter", "empty\tkept: there is neither", "broken\tkept: no JSON", "missing\tkept: configmaps missing not found"} {
+	for _, want := range []string{"another\tkept: foreign, no dead letter: it has no label onefire/dead-letter=true", "empty\tkept: foreign, no dead letter: there is neither", "broken\tkept: foreign, no dead letter: no JSON", "missing\tkept: configmaps missing not found"} {
 		require.Contains(t, out, want)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -68,8 +67,8 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) inbou
 	if e == nil {
 		return s.lost(ctx, body, bad)
 	}
-	if err := e.Validate(); err != nil {
-		return s.lost(ctx, body, inbound.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %s", strings.TrimSpace(err.Error())))
+	if err := inbound.Validate(*e); err != nil {
+		return s.lost(ctx, body, inbound.Refuse(http.StatusBadRequest, "%v", err))
 	}
 	what, name, err := s.keep(ctx, *e)
 	code, reason := why(*e)
@@ -150,8 +149,9 @@ func (s *store) there(ctx context.Context, name string) error {
 		return err
 	case c.DeletionTimestamp != nil:
 		return fmt.Errorf("the ConfigMap %s is being deleted", name)
-	case c.Labels[deadLetterLabel] != "true":
-		return fmt.Errorf("the ConfigMap %s is no dead letter: delete it", name)
+	}
+	if _, err := read(c); err != nil {
+		return fmt.Errorf("the ConfigMap %s is no dead letter: delete it: %w", name, err)
 	}
 	return nil
 }

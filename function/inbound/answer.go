@@ -43,7 +43,8 @@ func (a Answer) later() bool {
 }
 
 // Write sends the answer. A failed write has no reader any more, and one that
-// does not read holds nothing up for long.
+// does not read holds nothing up for long. Before an answer to a request whose
+// body was not read there must be a [HangUp].
 func (a Answer) Write(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(AnswerTimeout))
@@ -63,9 +64,6 @@ func (a Answer) Write(w http.ResponseWriter, r *http.Request) {
 		if a.later() {
 			w.Header().Set("Retry-After", retryAfter)
 		}
-		// Before the server sends this it reads on in a body that was not read
-		// to its end, and would for as long as a slow sender likes.
-		_ = control.SetReadDeadline(time.Now().Add(DrainTimeout))
 		// Headers in full, because the flush comes before the handler's end.
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.Reason)+1))

@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -55,7 +56,7 @@ func (m ordered) ReadBinary(_ context.Context, encoder binding.BinaryWriter) err
 		case !extension:
 			continue
 		case !attributeName(name):
-			return fmt.Errorf("%s%s: the name of an attribute has lower-case letters and digits only", strings.ToLower(headerPrefix), name)
+			return fmt.Errorf("%s%s: %w", strings.ToLower(headerPrefix), name, errName)
 		default:
 			err = encoder.SetExtension(name, value)
 		}
@@ -65,6 +66,8 @@ func (m ordered) ReadBinary(_ context.Context, encoder binding.BinaryWriter) err
 	}
 	return encoder.SetData(m.BodyReader)
 }
+
+var errName = errors.New("the name of an attribute has lower-case letters and digits only")
 
 // attributeName is the rule of the CloudEvents specification.
 func attributeName(s string) bool {

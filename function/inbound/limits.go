@@ -7,8 +7,9 @@ type Bounds struct {
 	// Body is the largest body of a request, and Bodies bounds all of them that
 	// are held at once, in bytes.
 	Body, Bodies int64
-	// Requests bounds the requests under way at once.
-	Requests int
+	// Arriving bounds the requests whose bodies are still to come, Requests those
+	// that are handled at once. Who has not sent a whole body is in nobody's way.
+	Arriving, Requests int
 	// Timeout bounds one request, its body included. Knative's data plane gives
 	// up after 30 s.
 	Timeout time.Duration
@@ -22,9 +23,16 @@ const (
 	BodyTimeout = 10 * time.Second
 	// AnswerTimeout bounds the sending of an answer.
 	AnswerTimeout = 4 * time.Second
-	// DrainTimeout is the part of AnswerTimeout in which what is left of a
-	// refused body may arrive, so that its connection can be used again.
-	DrainTimeout = 2 * time.Second
+	// LingerTimeout is how long a connection stays that ends with its answer while
+	// its sender has not sent everything: an answer that is followed by an end at
+	// once can be lost on its way. It holds nothing but the connection.
+	LingerTimeout = 500 * time.Millisecond
+	// slowAfter is how long a body may come as slowly as it likes, and slowPace what
+	// must have come of it in each second, in bytes, for it to go on while there is
+	// no room for others. A body of a few KiB takes milliseconds, one of 2 MiB must
+	// come three times as fast anyway to be there within BodyTimeout.
+	slowAfter = time.Second
+	slowPace  = 64 << 10
 	// retryAfter is what a sender is told to wait, in seconds: long enough for
 	// a failing API server to get its breath.
 	retryAfter = "5"

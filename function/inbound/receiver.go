@@ -24,18 +24,20 @@ type Receiver struct {
 	// Answered is called before each answer is sent, if it is set; it must be
 	// before the first request. It is told how long the request has taken.
 	Answered func(ctx context.Context, status int, took time.Duration)
-	// Admit is asked before a body is read, if it is set; it must be before the
-	// first request. An answer of its own is the request's, and ends it.
+	// Admit is asked before a request takes any room, if it is set; it must be
+	// before the first request. An answer of its own is the request's, and ends it
+	// and its connection: what a stranger still sends is not read.
 	Admit func(ctx context.Context, w http.ResponseWriter, r *http.Request) *Answer
 
 	bounds   Bounds
 	requests requests
-	bodies   *semaphore.Weighted
+	bodies   *Bodies
+	places   *semaphore.Weighted
 }
 
 // New makes a receiver.
 func New(b Bounds) *Receiver {
-	return &Receiver{bounds: b, requests: requests{most: b.Requests}, bodies: semaphore.NewWeighted(b.Bodies)}
+	return &Receiver{bounds: b, bodies: NewBodies(b.Arriving, b.Bodies), places: semaphore.NewWeighted(int64(b.Requests))}
 }
 
 // Serve reads one request's body, has it handled and sends the answer, which it
@@ -43,11 +45,8 @@ func New(b Bounds) *Receiver {
 // and ends at the bound. A panic of handle is logged and answered 500.
 func (v *Receiver) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(ctx context.Context, body []byte) Answer) Answer {
 	begun := time.Now()
-	a := Refuse(http.StatusServiceUnavailable, "%v", ErrBusy)
-	if leave, ok := v.requests.enter(); ok {
-		defer leave()
-		a = v.answer(w, r, log, handle)
-	}
+	a, leave := v.answer(w, r, log, handle)
+	defer leave()
 	if v.Answered != nil {
 		v.Answered(r.Context(), a.Status, time.Since(begun))
 	}
@@ -55,7 +54,10 @@ func (v *Receiver) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logge
 	return a
 }
 
-func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(context.Context, []byte) Answer) (a Answer) {
+// answer makes the answer. leave gives back what the request holds until its
+// answer is on its way: nothing, if its sender was not let in.
+func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(context.Context, []byte) Answer) (a Answer, leave func()) {
+	leave = func() {}
 	defer func() {
 		if cause := recover(); cause != nil {
 			log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
@@ -64,25 +66,39 @@ func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logg
 	}()
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return Refuse(http.StatusMethodNotAllowed, "POST a CloudEvent")
+		HangUp(w, r)
+		return Refuse(http.StatusMethodNotAllowed, "POST a CloudEvent"), leave
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), v.bounds.Timeout)
 	defer cancel()
 	if v.Admit != nil {
 		if no := v.Admit(ctx, w, r); no != nil {
-			return *no
+			HangUp(w, r)
+			return *no, leave
 		}
 	}
-	body, release, err := ReadBody(w, r, v.bounds.Body, v.bodies)
+	entered, ok := v.requests.enter()
+	if !ok {
+		HangUp(w, r)
+		return Refuse(http.StatusServiceUnavailable, "%v", ErrBusy), leave
+	}
+	leave = entered
+	body, release, err := v.bodies.Read(w, r, v.bounds.Body)
 	defer release()
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
-		return Refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", v.bounds.Body)
+		return Refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", v.bounds.Body), leave
 	case err != nil:
-		return Refuse(http.StatusServiceUnavailable, "reading the body: %v", err)
+		return Refuse(http.StatusServiceUnavailable, "%v", err), leave
+	case !v.places.TryAcquire(1):
+		return Refuse(http.StatusServiceUnavailable, "%v", ErrBusy), leave
 	}
-	return handle(ctx, body)
+	leave = func() {
+		v.places.Release(1)
+		entered()
+	}
+	return handle(ctx, body), leave
 }
 
 // Close admits no more requests and waits for those under way, until the
@@ -96,18 +112,27 @@ func (v *Receiver) Oldest() time.Duration { return v.requests.oldest() }
 // there is an answer that says why. Whether the event is valid it does not ask.
 func Decode(r *http.Request, body []byte) (*event.Event, Answer) {
 	message := cehttp.NewMessage(r.Header, io.NopCloser(bytes.NewReader(body)))
-	if message.ReadEncoding() == binding.EncodingUnknown {
+	var e event.Event
+	var err error
+	switch message.ReadEncoding() {
+	case binding.EncodingStructured:
+		e, err = Unmarshal(body)
+	case binding.EncodingBinary:
+		var read *event.Event
+		if read, err = binding.ToEvent(r.Context(), ordered{message, r.Header}); err == nil {
+			e = *read
+		}
+	default:
 		return nil, Refuse(http.StatusUnsupportedMediaType,
 			"not a CloudEvent: use binary mode (ce- headers), application/cloudevents+json or application/cloudevents-batch+json")
 	}
-	e, err := binding.ToEvent(r.Context(), ordered{message, r.Header})
 	if err != nil {
 		return nil, Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 	}
 	if e.Extensions()["traceparent"] == nil && r.Header.Get("Traceparent") != "" {
 		e.SetExtension("traceparent", r.Header.Get("Traceparent"))
 	}
-	return e, Answer{}
+	return &e, Answer{}
 }
 
 // Arrived is when a Broker took the event, as Knative's Broker notes it in an

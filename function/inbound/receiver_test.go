@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var small = Bounds{Body: 10, Bodies: 15, Requests: 2, Timeout: 25 * time.Second}
+var small = Bounds{Body: 10, Bodies: 15, Arriving: 4, Requests: 2, Timeout: 25 * time.Second}
 
 func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
@@ -66,7 +66,9 @@ func TestAnswers(t *testing.T) {
 			require.Equal(t, row.body, w.Body.String())
 			require.Equal(t, row.retryAfter, w.Header().Get("Retry-After"))
 			require.Equal(t, row.status == 405, w.Header().Get("Allow") != "")
-			require.True(t, v.bodies.TryAcquire(small.Bodies), "all memory was given back")
+			require.Equal(t, small.Bodies, v.bodies.left, "all memory was given back")
+			require.Empty(t, v.bodies.arriving)
+			require.True(t, v.places.TryAcquire(int64(small.Requests)), "every place was given back")
 			require.Zero(t, v.Oldest(), "no request is left")
 		})
 	}

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// requests counts the requests under way.
+// requests knows the requests under way: those whose senders were let in. Those
+// that arrive and those that are handled have bounds of their own.
 type requests struct {
-	most   int
 	mu     sync.Mutex
 	begun  map[*time.Time]struct{}
 	closed bool
 	idle   chan struct{} // closed when the last one leaves after close
 }
 
-// enter admits one more request unless there are too many, or it is too late.
+// enter admits one more request unless it is too late.
 func (r *requests) enter() (leave func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.begun) >= r.most {
+	if r.closed {
 		return nil, false
 	}
 	if r.begun == nil {

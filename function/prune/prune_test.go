@@ -72,7 +72,7 @@ func (f *fixture) request(namespace, name, phase string, ended time.Duration, mo
 func (f *fixture) letter(name string, kept time.Duration) {
 	f.put(lettersAPI, "onefire", "configmaps", name, map[string]any{
 		"metadata": map[string]any{
-			"labels":            map[string]any{"onefire/dead-letter": "true", "onefire/alertname": "DiskFull", "onefire/severity": "critical", "onefire/event-type": "io.prometheus.alert.v1"},
+			"labels":            map[string]any{"app.kubernetes.io/managed-by": "onefire-deadletters", "onefire/dead-letter": "true", "onefire/alertname": "DiskFull", "onefire/severity": "critical", "onefire/event-type": "io.prometheus.alert.v1"},
 			"annotations":       map[string]any{"onefire/event-id": "7", "onefire/event-source": "urn:onefire:alertmanager:default", "onefire/error": "400: no alerts in it"},
 			"creationTimestamp": before(kept),
 		},

@@ -16,6 +16,10 @@ const (
 	// must not crowd out others' calls. Those for remembered tokens are not
 	// counted: they are maxKnown at most, each asked for once at a time.
 	maxReviews = 16
+	// maxUnknown bounds the requests that wait until their sender is known, at
+	// 30 KiB each. Those of remembered tokens do not count: strangers shut them not
+	// out. A Trigger's first events wait for one review together.
+	maxUnknown = 512
 	// maxKnown is how many good tokens are remembered, 200 bytes each. Each
 	// dispatcher of a Trigger has one, and a new one each hour.
 	maxKnown = 256

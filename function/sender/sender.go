@@ -21,6 +21,8 @@ var ErrUnknown = errors.New("unknown sender")
 // ErrNotAllowed means that the sender is known, and may not send: 403.
 var ErrNotAllowed = errors.New("the sender may not send")
 
+var errCrowd = errors.New("too many senders wait until it is known who they are")
+
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnknown, fmt.Sprintf(format, args...))
 }
@@ -43,7 +45,9 @@ type Verifier struct {
 
 	known  *lru.Cache[[sha256.Size]byte, identity]
 	flight singleflight.Group
-	places *semaphore.Weighted
+	// unknown bounds the requests whose sender is not known yet, places the calls
+	// for them.
+	unknown, places *semaphore.Weighted
 }
 
 // identity is what the API server said of a good token.
@@ -68,7 +72,8 @@ func newVerifier(review func(context.Context, string, string) (string, error), o
 	if err != nil {
 		return nil, fmt.Errorf("making room for known senders: %w", err)
 	}
-	return &Verifier{options: o, review: review, now: time.Now, known: known, places: semaphore.NewWeighted(maxReviews)}, nil
+	return &Verifier{options: o, review: review, now: time.Now, known: known,
+		unknown: semaphore.NewWeighted(maxUnknown), places: semaphore.NewWeighted(maxReviews)}, nil
 }
 
 // Check returns the user name of who sends a request with these headers. An
@@ -101,6 +106,12 @@ func (v *Verifier) identify(ctx context.Context, token string, c claims) (string
 	key := sha256.Sum256([]byte(token))
 	if i, ok := v.known.Get(key); ok && v.now().Before(i.until) {
 		return i.user, nil
+	}
+	if !v.known.Contains(key) {
+		if !v.unknown.TryAcquire(1) {
+			return "", errCrowd
+		}
+		defer v.unknown.Release(1)
 	}
 	// Who waits for somebody else's call waits no longer than for an own one.
 	user, err, _ := v.flight.Do(string(key[:]), func() (any, error) {

@@ -315,3 +315,21 @@ func FuzzCheck(f *testing.F) {
 		require.ErrorIs(t, err, ErrUnknown)
 	})
 }
+
+func TestACrowdOfStrangersShutsNobodyOutWhoIsKnown(t *testing.T) {
+	a := newAPIServer(t)
+	v := a.verifier(t, trigger)
+	good := shown("Bearer " + token(t, "good", nil))
+	_, err := v.Check(t.Context(), good)
+	require.NoError(t, err)
+	require.True(t, v.unknown.TryAcquire(maxUnknown), "nobody waits")
+	_, err = v.Check(t.Context(), shown("Bearer "+token(t, "forged", nil)))
+	require.ErrorIs(t, err, errCrowd)
+	require.NotErrorIs(t, err, ErrUnknown, "a later try may do")
+	_, err = v.Check(t.Context(), good)
+	require.NoError(t, err)
+	v.unknown.Release(maxUnknown)
+	_, err = v.Check(t.Context(), shown("Bearer "+token(t, "forged", nil)))
+	require.ErrorIs(t, err, ErrUnknown)
+	require.True(t, v.unknown.TryAcquire(maxUnknown), "every place was given back")
+}

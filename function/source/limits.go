@@ -32,11 +32,13 @@ const (
 	// [inbound.BodyTimeout] on top of the headers', one that nobody reads too.
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 3 * time.Minute
-	// answerTimeout bounds the sending of an answer, and drainTimeout the part
-	// of it in which what is left of a refused body may arrive.
+	// answerTimeout bounds the sending of an answer.
 	answerTimeout = 4 * time.Second
-	drainTimeout  = 2 * time.Second
-	// maxRequests bounds the webhooks under way at once.
+	// maxArriving bounds the webhooks whose bodies are still to come, at 30 KiB
+	// each. When it is reached, those that come slowly make room.
+	maxArriving = 512
+	// maxRequests bounds the webhooks that are delivered at once. None counts before
+	// its sender is known, where that is asked for, and its whole body is there.
 	maxRequests = 256
 	// maxParallel bounds the events of one webhook that are sent at once, and
 	// maxPlaces those of all webhooks: a Broker that works synchronously holds
@@ -46,6 +48,10 @@ const (
 	maxParallel = 32
 	maxPlaces   = 512
 	placeSize   = 64 << 10
+	// refusalPause is the least time between two lines in the log about webhooks
+	// that got the same status and were not taken: anybody can send them, and
+	// Alertmanager logs its own.
+	refusalPause = time.Minute
 	// maxReason is the longest reason in an answer, in bytes. Alertmanager
 	// writes it into its log.
 	maxReason = 1 << 10

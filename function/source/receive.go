@@ -31,63 +31,49 @@ func answered(status int, format string, args ...any) answer {
 
 // serveWebhook answers one webhook.
 func (s *Source) serveWebhook(w http.ResponseWriter, r *http.Request) {
-	a := answered(http.StatusServiceUnavailable, "%v", inbound.ErrBusy)
-	var settle func(settled bool)
-	if s.requests.TryAcquire(1) {
-		defer s.requests.Release(1)
-		a, settle = s.answer(w, r)
-	}
-	if a.status != http.StatusOK {
-		s.log.Warn("webhook not taken", "status", a.status, "reason", a.reason)
-	}
+	a, done := s.answer(w, r)
+	s.refused(a)
 	s.metrics.webhook(r.Context(), a.status, s.now())
 	// Who hung up, or is told to come again, sends the same webhook again. Who
 	// hangs up after the answer was sent may well have read it.
-	if settle != nil {
-		settle(a.status < http.StatusInternalServerError && r.Context().Err() == nil)
-	}
+	done(a.status < http.StatusInternalServerError && r.Context().Err() == nil)
 	a.write(w)
 }
 
-// answer makes the answer. settle, where it is not nil, is to be called before it
-// is given.
-func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, settle func(bool)) {
+// answer makes the answer. done is to be called before it is given.
+func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done func(settled bool)) {
+	done = func(bool) {}
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			a = answered(http.StatusInternalServerError, "%v", errPanic)
 		}
 	}()
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return answered(http.StatusMethodNotAllowed, "POST a webhook of Alertmanager"), nil
-	}
-	switch err := s.auth.check(r); {
-	case errors.Is(err, errCredentials):
-		w.Header().Set("Www-Authenticate", s.auth.challenge())
-		return answered(http.StatusUnauthorized, "%v", err), nil
-	case err != nil:
-		s.log.Error("no webhook can be let in", "error", err)
-		return answered(http.StatusServiceUnavailable, "cannot tell who may send: see the log of the source"), nil
+	if a, ok := s.admit(w, r); !ok {
+		inbound.HangUp(w, r) // What a stranger still sends is not read.
+		return a, done
 	}
 	ctx, span := s.receiving(context.WithoutCancel(r.Context()), r)
 	defer received(span, &a)
-	body, release, err := inbound.ReadBody(w, r, maxBody, s.bodies)
+	body, release, err := s.bodies.Read(w, r, maxBody)
 	defer release()
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
-		return answered(http.StatusRequestEntityTooLarge, "the webhook is larger than %d bytes: lower the receiver's max_alerts or group by more labels", maxBody), nil
+		return answered(http.StatusRequestEntityTooLarge, "the webhook is larger than %d bytes: lower the receiver's max_alerts or group by more labels", maxBody), done
 	case err != nil:
-		return answered(http.StatusServiceUnavailable, "reading the webhook: %v", err), nil
+		return answered(http.StatusServiceUnavailable, "%v", err), done
+	case !s.requests.TryAcquire(1):
+		return answered(http.StatusServiceUnavailable, "%v", inbound.ErrBusy), done
 	}
+	defer s.requests.Release(1)
 	now := s.now()
 	hook, err := read(body, now)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return answered(http.StatusRequestEntityTooLarge, "%v", err), nil
+		return answered(http.StatusRequestEntityTooLarge, "%v", err), done
 	case err != nil:
-		return answered(http.StatusBadRequest, "%v", err), nil
+		return answered(http.StatusBadRequest, "%v", err), done
 	}
 	// A sender that hangs up does not undo what it sent: a delivery that is cut
 	// off may be lost in the Broker, and is finished within the deadline.
@@ -96,6 +82,37 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, settl
 	defer cancel()
 	d := s.newDelivery(hook, body, r.Header.Get("Traceparent"), now)
 	return d.run(ctx), func(settled bool) { s.memory.settle(d.occurrences, settled, s.now()) }
+}
+
+// refused notes in the log that a webhook was not taken.
+func (s *Source) refused(a answer) {
+	if a.status == http.StatusOK {
+		return
+	}
+	// Each status has lines of its own: strangers must not hide that the sink is down.
+	kind, _ := s.refusals.LoadOrStore(a.status, &inbound.Lines{})
+	if n, ok := kind.(*inbound.Lines).Next(s.now(), refusalPause); ok {
+		s.log.Warn("webhook not taken", "status", a.status, "reason", a.reason, "unlogged", n)
+	}
+}
+
+// admit tells whether a request may take any room. If not, there is an answer.
+func (s *Source) admit(w http.ResponseWriter, r *http.Request) (a answer, ok bool) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return answered(http.StatusMethodNotAllowed, "POST a webhook of Alertmanager"), false
+	}
+	switch err := s.auth.check(r); {
+	case errors.Is(err, errCredentials):
+		w.Header().Set("Www-Authenticate", s.auth.challenge())
+		return answered(http.StatusUnauthorized, "%v", err), false
+	case err != nil:
+		if n, ok := s.unreadable.Next(s.now(), refusalPause); ok {
+			s.log.Error("no webhook can be let in", "error", err, "unlogged", n)
+		}
+		return answered(http.StatusServiceUnavailable, "cannot tell who may send: see the log of the source"), false
+	}
+	return a, true
 }
 
 // write sends the answer. A failed write has no reader any more, and one that
@@ -109,11 +126,6 @@ func (a answer) write(w http.ResponseWriter) {
 	}()
 	if a.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter)
-	}
-	if a.status != http.StatusOK {
-		// Before the server sends this it reads on in a body that was not read
-		// to its end, and would for as long as a slow sender likes.
-		_ = control.SetReadDeadline(time.Now().Add(drainTimeout))
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.reason)+1))

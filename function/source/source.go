@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,9 +38,14 @@ type Source struct {
 	sink      *sink
 	server    *http.Server
 	stopping  atomic.Bool
-	// requests, bodies and places bound what is under way: webhooks, bytes of
-	// their bodies, and events by their size.
-	requests, bodies, places *semaphore.Weighted
+	// bodies, requests and places bound what is under way: webhooks that arrive and
+	// bytes of them, webhooks that are delivered, and events by their size.
+	bodies           *inbound.Bodies
+	requests, places *semaphore.Weighted
+	// refusals are the [inbound.Lines] of webhooks that were not taken, by status;
+	// unreadable are those of secrets that nobody can be held against.
+	refusals   sync.Map
+	unreadable inbound.Lines
 }
 
 // New makes a source that logs to w. It needs nobody to answer: a sink that is
@@ -52,7 +58,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		auth:     newAuth(c.TokenFile, c.BasicFile, time.Now),
 		memory:   newMemory(c.Window),
 		requests: semaphore.NewWeighted(maxRequests),
-		bodies:   semaphore.NewWeighted(maxBodies),
+		bodies:   inbound.NewBodies(maxArriving, maxBodies),
 		places:   semaphore.NewWeighted(maxPlaces),
 	}
 	for _, sec := range []*secret{s.auth.token, s.auth.basic} {
@@ -118,7 +124,7 @@ func (s *Source) routes() http.Handler {
 
 // Serve serves a listener until [Source.Stop] is called; then it returns nil.
 func (s *Source) Serve(listener net.Listener) error {
-	s.log.Info("started", "version", telemetry.Version(), "address", listener.Addr().String(), "sink", s.config.Sink, "split", s.config.Split,
+	s.log.Info("started", "version", telemetry.Version(), "address", listener.Addr().String(), "sink", config.Redacted(s.config.Sink), "split", s.config.Split,
 		"window", s.config.Window.String(), "delivery_timeout", s.config.DeliveryTimeout.String(), "tls", s.config.CertFile != "")
 	serve := s.server.Serve
 	if s.server.TLSConfig != nil {

@@ -62,7 +62,7 @@ func TestRetriesOfASinkThatWasDownHaveTheSameIDs(t *testing.T) {
 	am.fire(t, time.Now(), time.Time{}, "api-0", "api-1", "api-2")
 	// Three of Alertmanager's own tries, of which the last is seconds after the
 	// first: in another window.
-	require.Eventually(t, func() bool { return source.logged("webhook not taken") >= 3 }, patience, pollEvery, "%s", am.log)
+	require.Eventually(t, func() bool { return source.logged(`"unavailable":3`) >= 3 }, patience, pollEvery, "%s", am.log)
 	require.Equal(t, 1, am.logged("3 of 3 events are not sent: the sink is not available: 503"), "it says why, once: %s", am.log)
 	to.set(false)
 	require.Eventually(t, func() bool { return len(to.events("firing")) == 3 }, patience, pollEvery, "%s", am.log)
