@@ -49,29 +49,29 @@ func (p *parts) admit(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	if a.Status == http.StatusServiceUnavailable {
 		lines = &p.faults // It is ours to mend: strangers must not hide it.
 	}
-	if n, ok := lines.next(p.now()); ok {
+	if n, ok := lines.next(p.now(), refusalPause); ok {
 		p.log.Warn("not let in", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
 	}
 	return &a
 }
 
-// refusals lets one of them into the log in [refusalPause], so that strangers
-// do not fill it.
-type refusals struct {
+// seldom lets one line of a kind into the log in a while, so that what happens often
+// does not fill it.
+type seldom struct {
 	mu    sync.Mutex
 	last  time.Time
 	count int
 }
 
-// next tells whether the next one is logged, and how many were not since the
-// last one.
-func (r *refusals) next(now time.Time) (unlogged int, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.last.IsZero() && now.Sub(r.last) < refusalPause {
-		r.count++
+// next tells whether the next line is logged, a pause after the last one, and how many
+// were not since.
+func (s *seldom) next(now time.Time, pause time.Duration) (unlogged int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.last.IsZero() && now.Sub(s.last) < pause {
+		s.count++
 		return 0, false
 	}
-	unlogged, r.count, r.last = r.count, 0, now
+	unlogged, s.count, s.last = s.count, 0, now
 	return unlogged, true
 }
