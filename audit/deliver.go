@@ -16,8 +16,14 @@ import (
 // When the context ends, a post that is under way goes on. A later call with the
 // same event waits for that post, or learns from its result.
 func (s *Sink) Deliver(ctx context.Context, events []Event) []error {
+	return s.Send(ctx, events)()
+}
+
+// Send is [Sink.Deliver] in two parts, for a caller that does not wait: it returns when the events
+// are in the queue, and what it returns waits for the rest. That must be called, once; until
+// then it holds of the events no more than the queue does.
+func (s *Sink) Send(ctx context.Context, events []Event) (wait func() []error) {
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
-	defer cancel()
 	by, _ := ctx.Deadline()
 	errs, items := make([]error, len(events)), make([]*item, len(events))
 	one := &call{}
@@ -50,6 +56,15 @@ func (s *Sink) Deliver(ctx context.Context, events []Event) []error {
 	}
 	s.dispatch() //nolint:contextcheck // A post outlives its callers.
 	s.mu.Unlock()
+	return func() []error {
+		defer cancel()
+		s.wait(ctx, items, errs)
+		return errs
+	}
+}
+
+// wait waits for items, nil for none, until the context ends, and adds what went wrong.
+func (s *Sink) wait(ctx context.Context, items []*item, errs []error) {
 	for i, it := range items {
 		if it == nil {
 			continue
@@ -62,7 +77,6 @@ func (s *Sink) Deliver(ctx context.Context, events []Event) []error {
 			errs[i] = failure(it, err)
 		}
 	}
-	return errs
 }
 
 // failure says which event was not delivered.

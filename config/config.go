@@ -57,6 +57,7 @@ type Config struct {
 	IgnoreSeverities []string         `env:"IGNORE_SEVERITIES" envDefault:"none"`
 	Matchers         mapping.Matchers `env:"MATCHERS"`
 
+	// AuditSink is the URL that audit events are posted to, or [NoAudit].
 	AuditSink      string         `env:"AUDIT_SINK"`
 	Sink           string         `env:"K_SINK"`
 	AuditSchema    mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
@@ -250,9 +251,11 @@ func (c *Config) validate() []string {
 		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
 	}
 	if c.AuditSink == "" {
-		wrong("AUDIT_SINK: required (or K_SINK): the URL that audit events are posted to")
+		wrong("AUDIT_SINK: required (or K_SINK): the URL that audit events are posted to, or %s for no audit", NoAudit)
 	}
-	httpURL(wrong, source("AUDIT_SINK", "K_SINK", c.AuditSink == c.Sink), c.AuditSink)
+	if c.AuditSink != NoAudit {
+		httpURL(wrong, source("AUDIT_SINK", "K_SINK", c.AuditSink == c.Sink), c.AuditSink)
+	}
 	for _, path := range filepath.SplitList(c.Kubeconfig) {
 		if _, err := os.Stat(path); err != nil {
 			wrong("KUBECONFIG: %v", err)

@@ -203,6 +203,18 @@ func TestWithoutAClusterLabelNoAlertIsOfAnotherCluster(t *testing.T) {
 	}
 }
 
+func TestNoAuditIsAChoice(t *testing.T) {
+	environment := map[string]string{"AUDIT_SINK": "none", "K_SINK": "http://broker"}
+	c, err := Load(environment)
+	require.NoError(t, err)
+	require.Equal(t, NoAudit, c.AuditSink, "it goes before what a SinkBinding sets")
+	settings, err := Effective(environment)
+	require.NoError(t, err)
+	require.Contains(t, settings, Setting{Name: "AUDIT_SINK", Value: "none", From: "environment"})
+	_, err = Load(map[string]string{"AUDIT_SINK": "None"})
+	require.ErrorContains(t, err, `AUDIT_SINK: "None" is no http or https URL`)
+}
+
 func TestEmptyFiltersAreOff(t *testing.T) {
 	c, err := Load(minimal(map[string]string{"IGNORE_ALERTS": ""}))
 	require.NoError(t, err)

@@ -70,7 +70,7 @@ func Mapping(environment map[string]string) (Config, error) {
 	c.empty(environment)
 	c.complete()
 	if c.AuditSink == "" {
-		c.AuditSink = "http://unused"
+		c.AuditSink = NoAudit
 	}
 	if err := summed(append(problems, c.validate()...)); err != nil {
 		return Config{}, err

@@ -11,6 +11,9 @@ const (
 	AuditBestEffort AuditMode = "best-effort"
 )
 
+// NoAudit is the value of AUDIT_SINK with which the function makes no audit events.
+const NoAudit = "none"
+
 // Target says which object an alert is about.
 type Target string
 

@@ -121,6 +121,10 @@ func (f *fakeSink) Deliver(_ context.Context, events []audit.Event) []error {
 	return errs
 }
 
+func (f *fakeSink) Send(ctx context.Context, events []audit.Event) (wait func() []error) {
+	return func() []error { return f.Deliver(ctx, events) }
+}
+
 func (f *fakeSink) Ready(context.Context) error {
 	if f.ready != nil {
 		return f.ready()
@@ -164,7 +168,7 @@ func newFixture() *fixture {
 	if err != nil {
 		panic(err)
 	}
-	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon }, places: semaphore.NewWeighted(maxPlaces),
+	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon }, places: semaphore.NewWeighted(maxPlaces), late: semaphore.NewWeighted(maxLate),
 		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil)), telemetry: unwatched, metrics: uncounted}
 	f.Function.parts.Store(f.parts)
 	return f

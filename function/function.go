@@ -53,6 +53,7 @@ type deduplicator interface {
 // sink is what a function needs of [audit.Sink].
 type sink interface {
 	Deliver(ctx context.Context, events []audit.Event) []error
+	Send(ctx context.Context, events []audit.Event) (wait func() []error)
 	Ready(ctx context.Context) error
 	Close()
 }
@@ -65,7 +66,8 @@ type parts struct {
 	// owners is nil unless TARGET=owner.
 	owners owners
 	// scopes is nil unless SCOPE is set.
-	scopes    scopes
+	scopes scopes
+	// sink is nil with AUDIT_SINK=none.
 	sink      sink
 	senders   senders
 	log       *slog.Logger
@@ -83,6 +85,10 @@ type parts struct {
 	// refusals are of those who may not send, faults of those who cannot be
 	// told.
 	refusals, faults inbound.Lines
+	// late bounds the deliveries of audit events that no answer waits for, and losses
+	// are of those that failed.
+	late   *semaphore.Weighted
+	losses inbound.Lines
 	// history tells of fingerprints with a long past.
 	history history
 	// warned is done once the log has said that admission changes what is created.
@@ -132,6 +138,9 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	tuneMemory(c.MemoryLimit, memlimit.FromCgroup)
 	p.cool = f.warm(ctx, p)
 	f.parts.Store(p)
+	if p.sink == nil {
+		log.Info("no decision is audited: AUDIT_SINK is " + config.NoAudit)
+	}
 	log.Info("started", "version", telemetry.Version(), "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
 		"scope", c.Scope.String(), "severity", c.Severity, "severity_map", c.Severities.String(), "max_event_age", c.MaxEventAge.String(), "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
 	return nil
@@ -170,14 +179,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	if err != nil {
 		return nil, err
 	}
-	s, err := audit.New(audit.Options{
-		URL:        c.AuditSink,
-		TokenFile:  c.AuditTokenFile,
-		CAFile:     c.AuditCAFile,
-		CACerts:    c.CACerts,
-		Trial:      c.Rules().Trial(),
-		Extensions: c.Overrides.Extensions,
-	})
+	s, err := newSink(c)
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +212,7 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 		tracer:    watch.tracer,
 		now:       time.Now,
 		places:    semaphore.NewWeighted(maxPlaces),
+		late:      semaphore.NewWeighted(maxLate),
 	}
 	if c.KubernetesEvents == config.On {
 		p.events = events.New(client, instance(), log, m.event)
@@ -218,25 +221,28 @@ func assemble(ctx context.Context, c config.Config, log *slog.Logger) (*parts, e
 	return p, nil
 }
 
-// Stop waits until every request under way is answered or the context ends, and
-// then, for ten seconds at most, for posts of audit events; it lets go of
-// connections. Requests that come later are answered 503.
+// Stop waits until every request under way is answered and every audit event that
+// no answer waited for is delivered or lost, or the context ends, and then, for ten
+// seconds at most, for posts of audit events; it lets go of connections. Requests that come later are answered 503.
 func (f *Function) Stop(ctx context.Context) error {
 	err := f.receiver.Close(ctx)
 	if p := f.parts.Load(); p != nil {
+		err = errors.Join(err, p.finishLate(ctx))
 		if p.cool != nil {
 			p.cool()
 		}
 		p.dedup.Close()
 		p.events.Close(ctx)
 		err = errors.Join(err, p.telemetry.Stop(ctx))
-		p.sink.Close()
+		if p.sink != nil {
+			p.sink.Close() // It ends what is late even then.
+		}
 		p.log.Info("stopped")
 	}
 	return err
 }
 
-// Ready tells whether the API server and the audit sink can be reached. Why not
+// Ready tells whether the API server and, if it is required, the audit sink can be reached. Why not
 // is in the log.
 func (f *Function) Ready(ctx context.Context) (bool, error) {
 	p := f.parts.Load()

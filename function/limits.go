@@ -59,6 +59,14 @@ const (
 	// aimTimeout bounds finding the targets of all of an event's alerts, so that
 	// time is left to settle those that were found.
 	aimTimeout = 10 * time.Second
+	// maxLate bounds the deliveries of audit events that no answer waits for
+	// (AUDIT_MODE=best-effort), each of one event: as many as there are requests at
+	// once. lateTimeout bounds one of them as an event's own deadline would.
+	maxLate     = maxRequests
+	lateTimeout = eventTimeout
+	// lossPause is the least time between two lines in the log about audit events that
+	// are lost.
+	lossPause = time.Minute
 	// maxFailureAge is how old an event may be whose time the audit of a failure
 	// has: DataStorage refuses what is older than seven days.
 	maxFailureAge = 6 * 24 * time.Hour

@@ -9,14 +9,15 @@ import (
 	"onefire/config"
 )
 
-// reachable asks the API server and the audit sink, both at once.
+// reachable asks the API server and, if alerts wait for it, the audit sink, both at
+// once.
 func (p *parts) reachable(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	var asking sync.WaitGroup
 	var kube, sink error
 	asking.Go(func() { kube = p.dedup.Ready(ctx, p.config.Namespace) })
-	if p.config.AuditMode == config.AuditRequired {
+	if p.sink != nil && p.config.AuditMode == config.AuditRequired {
 		asking.Go(func() { sink = p.sink.Ready(ctx) })
 	}
 	asking.Wait()

@@ -9,6 +9,7 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
 	"onefire/function/inbound"
+	"onefire/mapping"
 )
 
 // ServeHTTP answers one request.
@@ -29,10 +30,22 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		e, bad := inbound.Decode(r, body)
 		if e == nil {
-			return bad
+			return p.elsewhere(body, bad)
 		}
 		return p.handle(ctx, *e)
 	})
+}
+
+// elsewhere makes the answer to what is no CloudEvent. If it holds alerts, the answer says
+// where an Alertmanager is to send them.
+func (p *parts) elsewhere(body []byte, a inbound.Answer) inbound.Answer {
+	if a.Status != http.StatusUnsupportedMediaType {
+		return a
+	}
+	if _, err := mapping.Parse(body, p.now()); err != nil {
+		return a
+	}
+	return inbound.Refuse(a.Status, "%s. These are alerts: point Alertmanager's webhook at /alertmanager of onefire-source, which sends them here as CloudEvents", a.Reason)
 }
 
 // validate tells whether an event is a CloudEvent that can be passed on.

@@ -45,6 +45,8 @@ var wire = map[string]struct {
 	"a resolved alert":                   {binary("1", webhook(alert("resolved", "alertname=A"))), 200, ""},
 	"an alert with no alertname":         {binary("1", webhook(alert("firing", "pod=p"))), 200, ""},
 	"no CloudEvent":                      {typed("application/json", webhook(alert("firing", "alertname=A"))), 415, "not a CloudEvent"},
+	"a webhook posted past the source":   {typed("application/json", webhook(alert("firing", "alertname=A"))), 415, "webhook at /alertmanager of onefire-source"},
+	"JSON about something else":          {typed("application/json", `{"a":"b"}`), 415, "application/cloudevents-batch+json\n"},
 	"no content type":                    {typed("", "x"), 415, "not a CloudEvent"},
 	"binary mode without an id":          {without(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Id"), 400, "id: MUST be a non-empty string"},
 	"binary mode without a source":       {without(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Source"), 400, "source: "},

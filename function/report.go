@@ -14,15 +14,35 @@ import (
 
 // sending is one audit event of one result.
 type sending struct {
-	result  int
-	event   audit.Event
-	request mapping.AuditRequest
-	span    trace.Span
+	result int
+	event  audit.Event
+	// kind and correlation are the event's type and correlation id.
+	kind, correlation string
+	span              trace.Span
+}
+
+// newSink makes the audit sink, nil where there is none. It opens no connection.
+func newSink(c config.Config) (sink, error) {
+	if c.AuditSink == config.NoAudit {
+		return nil, nil
+	}
+	return audit.New(audit.Options{
+		URL:        c.AuditSink,
+		TokenFile:  c.AuditTokenFile,
+		CAFile:     c.AuditCAFile,
+		CACerts:    c.CACerts,
+		Trial:      c.Rules().Trial(),
+		Extensions: c.Overrides.Extensions,
+	})
 }
 
 // report sends the audit events of all decisions at once. When the sink is not
-// available for an event its alert is not settled, unless audit is best effort.
+// available for an event its alert is not settled. With best effort nothing waits for
+// the sink.
 func (p *parts) report(ctx context.Context, c cause, results []result) {
+	if p.sink == nil {
+		return
+	}
 	sendings := p.sendings(ctx, c, results)
 	if len(sendings) == 0 {
 		return
@@ -34,15 +54,28 @@ func (p *parts) report(ctx context.Context, c cause, results []result) {
 		alerts = append(alerts, s.result)
 	}
 	defer p.guard(results, alerts...)
+	if p.config.AuditMode == config.AuditBestEffort {
+		p.reportLate(ctx, sendings, events)
+		return
+	}
 	begun := time.Now()
 	errs := p.sink.Deliver(ctx, events)
 	took := time.Since(begun)
 	for i, s := range sendings {
-		what := p.became(&results[s.result], s, errs[i])
-		p.metrics.delivery(ctx, what, took)
-		p.metrics.audit(ctx, what)
-		sent(s.span, what, errs[i])
+		if r := &results[s.result]; p.conclusion(ctx, s, errs[i], took) == unavailable {
+			r.reason, r.err = mapping.Unavailable, errs[i]
+		}
 	}
+}
+
+// conclusion notes what became of an audit event, in the log, in the metrics and on its
+// span, and returns it.
+func (p *parts) conclusion(ctx context.Context, s sending, err error, took time.Duration) delivered {
+	what := p.became(s, err)
+	p.metrics.delivery(ctx, what, took)
+	p.metrics.audit(ctx, what)
+	sent(s.span, what, err)
+	return what
 }
 
 // sendings are the audit events of the results. Each result has its events, but a
@@ -71,7 +104,7 @@ func (p *parts) sendingsOf(ctx context.Context, c cause, results []result, i int
 	}
 	at, since, again := p.decided(c, r)
 	for _, request := range p.rules.Audit(r.signal, d, at) {
-		s := sending{result: i, request: request, event: audit.Event{
+		s := sending{result: i, kind: request.EventType, correlation: request.CorrelationID, event: audit.Event{
 			Source:       c.source,
 			ID:           c.id,
 			Alert:        r.key,
@@ -118,10 +151,9 @@ func (p *parts) decided(c cause, r *result) (at, since time.Time, again bool) {
 	return c.at, time.Time{}, true
 }
 
-// became notes on a result what became of one of its audit events. What the sink
-// refuses for good is set aside in the log, whole: no redelivery would change its
-// mind.
-func (p *parts) became(r *result, s sending, err error) delivered {
+// became says what became of an audit event. What the sink refuses for good is set
+// aside in the log, whole: no redelivery would change its mind.
+func (p *parts) became(s sending, err error) delivered {
 	var refused *audit.RefusedError
 	switch {
 	case err == nil:
@@ -130,9 +162,8 @@ func (p *parts) became(r *result, s sending, err error) delivered {
 		p.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
 		return setAside
 	case p.config.AuditMode == config.AuditBestEffort:
-		p.log.Warn("audit event lost: AUDIT_MODE is best-effort", "error", err, "type", s.request.EventType, "correlation_id", s.request.CorrelationID)
+		p.lost(s, err)
 		return lost
 	}
-	r.reason, r.err = mapping.Unavailable, err
 	return unavailable
 }

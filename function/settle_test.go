@@ -199,6 +199,7 @@ func TestAuditModes(t *testing.T) {
 			f.parts.config.AuditMode = row.mode
 			f.sink.fail = func(audit.Event) error { return row.fail }
 			requireStatus(t, row.status, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
+			require.NoError(t, f.parts.finishLate(t.Context()))
 			require.Contains(t, f.log.String(), row.log)
 		})
 	}

@@ -31,6 +31,7 @@ import (
 const site = `AUDIT_SINK=https://store.example:8443/api/v1/audit/events
 DATASTORAGE_NAMESPACE=storage
 DATASTORAGE_SERVICE=store
+AUDIT_AUDIENCE=store.example
 SCOPE=tier in (gold,silver),!frozen
 KUBERNAUT_NAMESPACE=healing
 OTLP_ENDPOINT=http://collector.telemetry:4318
@@ -54,6 +55,7 @@ var variants = map[string]variant{
 	"as it is":                    {},
 	"the CRD is there already":    {off: []string{"crd"}},
 	"DataStorage by reference":    {on: []string{reference}, off: []string{"components/datastorage-url"}},
+	"no audit":                    {on: []string{unaudited}, off: []string{"components/datastorage-url"}},
 	"objects in alert namespaces": {on: []string{signal}},
 	"controllers as targets":      {on: []string{owners}},
 	"labels that targets have":    {on: []string{scope}},
@@ -62,11 +64,21 @@ var variants = map[string]variant{
 	"OIDC":                        {on: []string{oidc}},
 	"the Prometheus Operator":     {on: []string{operator}},
 	"an OpenTelemetry Collector":  {on: []string{otlp}},
-	"all that goes together":      {on: []string{reference, signal, owners, scope, kafka, otlp, oidc, operator}, off: []string{"components/datastorage-url"}},
+	"a token for the sink":        {on: []string{auditToken}},
+	"a sink's own certificates":   {on: []string{auditCA}},
+	"a token for the source":      {on: []string{sourceToken}},
+	"a password for the source":   {on: []string{sourceBasic}},
+	"a source that serves HTTPS":  {on: []string{sourceTLS}},
+	"all files without Knative":   {on: []string{auditToken, auditCA, sourceToken, sourceBasic, sourceTLS, unserved}},
+	"without Knative":             {on: []string{unserved}},
+	"kubernaut without Knative":   {on: []string{kubernaut, unserved}, off: []string{"crd", "components/datastorage-url"}, storage: "healing"},
+	"all without Knative":         {on: []string{unaudited, signal, owners, scope, otlp, operator, unserved}, off: []string{"components/datastorage-url"}},
+	"all that goes together":      {on: []string{reference, auditToken, auditCA, sourceToken, sourceBasic, sourceTLS, signal, owners, scope, kafka, otlp, oidc, operator}, off: []string{"components/datastorage-url"}},
 }
 
 const (
 	reference = "components/datastorage-reference"
+	unaudited = "components/no-audit"
 	signal    = "components/placement-signal"
 	owners    = "components/owner"
 	scope     = "components/scope"
@@ -75,6 +87,13 @@ const (
 	otlp      = "components/otlp"
 	operator  = "observability"
 	oidc      = "components/oidc"
+	unserved  = "components/plain"
+
+	auditToken  = "components/audit-token"
+	auditCA     = "components/audit-ca"
+	sourceToken = "components/source-token"
+	sourceBasic = "components/source-basic"
+	sourceTLS   = "components/source-tls"
 )
 
 func (v variant) has(component string) bool {
@@ -198,6 +217,7 @@ func problems(t *testing.T, dir string, v variant) []string {
 		"network":     networkProblems,
 		"monitoring":  monitoringProblems,
 		"senders":     senderProblems,
+		"files":       fileProblems,
 		"prune":       pruneProblems,
 	} {
 		for _, problem := range check(all, v) {

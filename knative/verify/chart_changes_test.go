@@ -75,31 +75,71 @@ const (
   value: /var/run/onefire/token
 - name: AUDIT_CA_FILE
   value: /var/run/onefire/ca.crt`
-	presetMount = `          {{- if ` + preset + ` }}
-          volumeMounts:
-            - name: datastorage
-              mountPath: /var/run/onefire
-              readOnly: true
-          {{- end }}
+)
+
+// What components/plain makes otherwise.
+const (
+	plainSpec = `  # One is always there: the source has no other way.
+  replicas: {{ .Values.plain.replicas }}
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: onefire
+  strategy:
+    rollingUpdate:
+      maxUnavailable: 0
+      maxSurge: 1
 `
-	presetVolume = `      {{- if ` + preset + ` }}
-      # The token has the API server's own audience. The ConfigMap is a copy of the one
-      # in kubernaut's namespace; without it no pod starts.
-      volumes:
-        - name: datastorage
-          projected:
-            sources:
-              - serviceAccountToken:
-                  expirationSeconds: 3600
-                  path: token
-              - configMap:
-                  name: inter-service-ca
-                  items:
-                    - key: ca.crt
-                      path: ca.crt
-      {{- end }}
+	plainPod = `      # It answers what is under way within 30 s, and has 10 s more for posts of audit
+      # events.
+      terminationGracePeriodSeconds: 45
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              app.kubernetes.io/name: onefire
+          matchLabelKeys: [pod-template-hash]
+`
+	plainPorts = `            - name: http
+              containerPort: 8080
+            - name: metrics
+              containerPort: 9464
 `
 )
+
+// peer is the pods of a name, and the ports that follow.
+func peer(name string) string {
+	return "        - podSelector:\n            matchLabels:\n              app.kubernetes.io/name: " + name + "\n      ports:\n"
+}
+
+// whenPlain is lines that are there without Knative.
+func whenPlain(lines string) string {
+	return "{{- if " + plainly + " }}\n" + lines + "{{- end }}\n"
+}
+
+// either makes what stands from one text up to another, or to the end, Knative's: without
+// Knative something else, or nothing, stands there.
+func either(from, to, plain string) change {
+	return func(object string) (string, error) {
+		before, rest, found := strings.Cut(object, from)
+		if !found || strings.Contains(rest, from) {
+			return "", fmt.Errorf("%q is not there once", from)
+		}
+		block, after := from+rest, ""
+		if to != "" {
+			i := strings.Index(rest, to)
+			if i < 0 {
+				return "", fmt.Errorf("%q is not there after %q", to, from)
+			}
+			block, after = from+rest[:i], rest[i:]
+		}
+		if plain == "" {
+			return before + "{{- if " + served + " }}\n" + block + "{{- end }}\n" + after, nil
+		}
+		return before + "{{- if " + plainly + " }}\n" + plain + "{{- else }}\n" + block + "{{- end }}\n" + after, nil
+	}
+}
 
 // whenOIDC is lines that are there where senders show who they are.
 func whenOIDC(lines string) string {

@@ -23,6 +23,7 @@ var sources = map[string][]string{
 	"crd.yaml":             {"crd/remediationrequests.yaml"},
 	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml", "components/owner/clusterrole.yaml", "components/scope/role/clusterrole.yaml", "components/oidc/clusterrole.yaml"},
 	"broker.yaml":          {"base/broker.yaml"},
+	"plain.yaml":           {"components/plain/function.yaml"},
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
 	"prune.yaml":           {"base/prune.yaml", "components/placement-signal/prune.yaml", "components/kubernaut/prune.yaml"},
@@ -49,6 +50,8 @@ const (
 	pruning       = ".Values.prune.enabled"
 	watching      = ".Values.observability.enabled"
 	authenticated = `.Values.oidc.enabled`
+	plainly       = ".Values.plain.enabled"
+	served        = "not " + plainly
 )
 
 // keep leaves an object alone when the release is uninstalled.
@@ -73,7 +76,17 @@ var choices = map[string]choice{
 	"ClusterRoleBinding onefire-scope":   {when: scoped},
 	"ClusterRole onefire-senders":        {when: authenticated},
 	"ClusterRoleBinding onefire-senders": {when: authenticated},
-	"Service onefire": {changes: []change{
+	"Service onefire":                    {when: plainly},
+	"PodDisruptionBudget onefire":        {when: plainly},
+	"KnativeService onefire": {changes: []change{
+		either("apiVersion: ", "metadata:\n", "apiVersion: apps/v1\nkind: Deployment\n"),
+		either("    # Only what runs in the cluster", "spec:\n  template:\n", ""),
+		replace("\nspec:\n  template:\n", "\nspec:\n  {{- if "+plainly+" }}\n"+plainSpec+"  {{- end }}\n  template:\n"),
+		either("      annotations:\n", "    spec:\n", ""),
+		either("      # More wait in front of it.", "      containers:\n", plainPod),
+		either("            - name: http1\n", "          env:\n", plainPorts),
+		replace("              path: /health/readiness\n", "              path: /health/readiness\n"+whenPlain("              port: http\n            periodSeconds: 5\n            timeoutSeconds: 4\n")),
+		replace("              path: /health/liveness\n", "              path: /health/liveness\n"+whenPlain("              port: http\n")),
 		replace(`min-scale: "0"`, "min-scale: {{ .Values.function.scale.min | quote }}"),
 		replace(`max-scale: "5"`, "max-scale: {{ .Values.function.scale.max | quote }}"),
 		replace(`target: "256"`, "target: {{ .Values.function.scale.target | quote }}"),
@@ -86,6 +99,8 @@ var choices = map[string]choice{
 - name: AUDIT_SINK
   value: {{ . | quote }}
 {{- end }}`),
+		within("env", true, "\n{{- if not .Values.audit.enabled }}\n- name: AUDIT_SINK\n  value: none\n{{- end }}"),
+		within("env", true, functionFileVariables),
 		within("env", true, `
 {{- if `+owned+` }}
 - name: TARGET
@@ -97,36 +112,51 @@ var choices = map[string]choice{
   value: {{ .Values.scope | default "kubernaut.ai/managed=true" | quote }}
 {{- end }}`),
 		within("env", true, "\n{{- if "+preset+" }}"+presetVariables+"\n{{- end }}"),
-		replace("          # The API server and DataStorage can be reached.", presetMount+"          # The API server and DataStorage can be reached."),
-		replace("      containers:\n        - name: onefire\n", presetVolume+"      containers:\n        - name: onefire\n"),
+		replace(noFiles, functionFiles),
 		within("env", true, collector),
 		within("env", true, whenOIDC("\n- name: OIDC_AUDIENCE\n  value: "+audience+"\n- name: OIDC_SUBJECTS\n  value: {{ include \"onefire.senders\" $ | quote }}")),
 		within("resources", false, quantities("function")),
 	}},
-	"ConfigMap onefire-broker": {when: "not .Values.broker.config.name"},
-	"Broker onefire": {changes: []change{
+	"ConfigMap onefire-broker": {when: "not (or .Values.broker.config.name " + plainly + ")"},
+	"Broker onefire": {when: served, changes: []change{
 		replace("MTChannelBasedBroker", "{{ .Values.broker.class | quote }}"),
 		replace("    name: onefire-broker\n", `    name: {{ .Values.broker.config.name | default "onefire-broker" | quote }}`+"\n"),
 		replace("    namespace: {{ .Release.Namespace }}\n", "    namespace: {{ .Values.broker.config.namespace | default .Release.Namespace | quote }}\n"),
 	}},
-	"Trigger onefire": {changes: []change{
+	"Trigger onefire": {when: served, changes: []change{
 		replace("      kind: Service\n      name: onefire\n", "      kind: Service\n      name: onefire\n    {{- if "+authenticated+" }}\n    audience: "+audience+"\n    {{- end }}\n"),
 	}},
 	"Deployment onefire-source": {changes: []change{
 		replace("replicas: 2\n", "replicas: {{ .Values.source.replicas }}\n"),
 		replace("image: onefire-source\n", `image: {{ include "onefire.image" (list $ "source") }}`+"\n"),
 		within("env", true, variables("source")),
+		within("env", true, sourceFileVariables),
 		within("env", true, collector),
 		within("env", true, whenOIDC("\n- name: SINK_TOKEN_FILE\n  value: /oidc/token")),
+		within("env", true, "\n{{- if "+plainly+" }}\n- name: K_SINK\n  value: http://onefire.{{ $.Release.Namespace }}.svc.cluster.local\n{{- end }}"),
+		replace(noFiles, sourceFiles),
+		replace("              path: /health/readiness\n", "              path: /health/readiness\n"+whenHTTPS("              scheme: HTTPS\n")),
+		replace("              path: /health/liveness\n", "              path: /health/liveness\n"+whenHTTPS("              scheme: HTTPS\n")),
 		within("resources", false, quantities("source")),
 	}},
-	"Deployment onefire-deadletters": {changes: []change{
+	"Service onefire-source": {changes: []change{
+		replace("    - name: http\n      port: 80\n", whenHTTPS("    - name: https\n      port: 443\n{{- else }}\n    - name: http\n      port: 80\n")),
+	}},
+	"SinkBinding onefire-source":         {when: served},
+	"ServiceAccount onefire-deadletters": {when: served},
+	"Role onefire-deadletters":           {when: served},
+	"RoleBinding onefire-deadletters":    {when: served},
+	"Service onefire-deadletters":        {when: served},
+	"ServiceAccount onefire-replay":      {when: served},
+	"Role onefire-replay":                {when: served},
+	"RoleBinding onefire-replay":         {when: served},
+	"Deployment onefire-deadletters": {when: served, changes: []change{
 		replace("image: onefire-deadletters\n", `image: {{ include "onefire.image" (list $ "deadletters") }}`+"\n"),
 		within("env", true, variables("deadletters")),
 		within("env", true, collector),
 		within("resources", false, quantities("deadletters")),
 	}},
-	"CronJob onefire-replay": {changes: []change{
+	"CronJob onefire-replay": {when: served, changes: []change{
 		replace("image: onefire-deadletters\n", `image: {{ include "onefire.image" (list $ "deadletters") }}`+"\n"),
 		replace("http://onefire.onefire.svc", "http://onefire.{{ .Release.Namespace }}.svc"),
 		within("env", true, variables("replay")),
@@ -155,10 +185,16 @@ var choices = map[string]choice{
 		within("env", true, variables("prune")),
 		within("resources", false, quantities("prune")),
 	}},
-	"NetworkPolicy onefire":             {changes: []change{monitoring}},
-	"NetworkPolicy onefire-source":      {changes: []change{monitoring}},
-	"NetworkPolicy onefire-deadletters": {changes: []change{monitoring}},
-	"NetworkPolicy onefire-replay": {changes: []change{
+	"NetworkPolicy onefire": {changes: []change{
+		monitoring,
+		either("    - from:\n        - namespaceSelector:\n            matchLabels:\n              kubernetes.io/metadata.name: knative-serving\n",
+			"    - from:\n        - namespaceSelector:\n            matchLabels:\n              kubernetes.io/metadata.name: {{", "    - from:\n"+peer("onefire-source")+"        - {protocol: TCP, port: http}\n"),
+	}},
+	"NetworkPolicy onefire-source": {changes: []change{
+		monitoring, either("    # The Broker's ingress", "", "    - to:\n"+peer("onefire")+"        - {protocol: TCP, port: 8080}\n"),
+	}},
+	"NetworkPolicy onefire-deadletters": {when: served, changes: []change{monitoring}},
+	"NetworkPolicy onefire-replay": {when: served, changes: []change{
 		replace("[knative-serving, kourier-system, istio-system, contour-internal]", `{{ prepend .Values.gateways "knative-serving" | toJson }}`),
 	}},
 	"PodMonitor onefire":         {when: watching, changes: []change{labelled}},
@@ -181,7 +217,7 @@ var choices = map[string]choice{
 	"NetworkPolicy onefire-to-datastorage": {when: preset, changes: []change{
 		theirs, replace("metadata.name: onefire\n", "metadata.name: {{ .Release.Namespace }}\n"),
 	}},
-	"NetworkPolicy onefire-datastorage": {when: "not " + preset, changes: []change{replace("from-site-env", "{{ .Values.audit.namespace | quote }}")}},
+	"NetworkPolicy onefire-datastorage": {when: "and .Values.audit.enabled (not " + preset + ")", changes: []change{replace("from-site-env", "{{ .Values.audit.namespace | quote }}")}},
 	"SinkBinding onefire-datastorage": {when: ".Values.audit.reference.name", changes: []change{
 		within("ref", false, `
 apiVersion: {{ .Values.audit.reference.apiVersion | quote }}
@@ -215,6 +251,9 @@ func template(object string) (text, name string, err error) {
 		return "", "", fmt.Errorf("kind, metadata and name must follow each other, and no template may be there:\n%s", object)
 	}
 	name = found[1] + " " + found[2]
+	if strings.Contains("\n"+object, "\napiVersion: serving.knative.dev/") {
+		name = "Knative" + name
+	}
 	head := "kind: " + found[1] + "\nmetadata:\n  name: " + found[2] + "\n"
 	if !cluster.MatchString(found[1]) {
 		head += "  namespace: {{ .Release.Namespace }}\n"

@@ -39,9 +39,12 @@ func limit(name string) (int64, error) {
 
 // deliveryProblems are events that do not come to the function, come twice for
 // no reason, or are given up while somebody still works on them.
-func deliveryProblems(all objects, _ variant) []string {
+func deliveryProblems(all objects, v variant) []string {
 	var found []string
 	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	if v.has(unserved) {
+		return plainProblems(all)
+	}
 	trigger, ok := named[*eventingv1.Trigger](all, "onefire")
 	if !ok {
 		return []string{"there is no Trigger onefire"}

@@ -54,6 +54,11 @@ func environment(all objects, p pod) map[string]string {
 			variables[name] = "doc.go"
 		}
 	}
+	for name, value := range variables {
+		if _, ok := mounted(p)[value]; ok {
+			variables[name] = "doc.go"
+		}
+	}
 	for _, b := range every[*sourcesv1.SinkBinding](all) {
 		if b.Spec.Subject.Name == p.name {
 			variables["K_SINK"] = "http://" + b.Spec.Sink.Ref.Name + "." + b.Spec.Sink.Ref.Namespace + ".svc.cluster.local"
@@ -110,6 +115,9 @@ func environmentProblems(all objects, v variant) []string {
 		wrong("the scope is %q", c.Scope)
 	}
 	if (c.Sink != "") != v.has(reference) {
+		wrong("audit events go to %s", c.AuditSink)
+	}
+	if (c.AuditSink == config.NoAudit) != v.has(unaudited) {
 		wrong("audit events go to %s", c.AuditSink)
 	}
 	return found

@@ -41,10 +41,17 @@ func knativeProblems(all objects, v variant) []string {
 		if !ok {
 			continue
 		}
+		if v.has(unserved) {
+			found = append(found, fmt.Sprintf("%s is Knative's", name))
+			continue
+		}
 		defaulted.SetDefaults(webhook())
 		if err := object.(apis.Validatable).Validate(webhook()); err != nil {
 			found = append(found, fmt.Sprintf("%s: %v", name, err))
 		}
+	}
+	if v.has(unserved) {
+		return found
 	}
 	service, ok := named[*servingv1.Service](all, "onefire")
 	if !ok {

@@ -59,7 +59,7 @@ func monitoringProblems(all objects, v variant) []string {
 			wrong("%s is scraped at %s and listens at %s", name, addresses[0], want)
 		}
 	}
-	if !ok {
+	if !ok || v.has(unserved) { // No Trigger is there for alerts to be about.
 		return found
 	}
 	if panels.Labels["grafana_dashboard"] != "1" || !json.Valid([]byte(panels.Data["dashboard.json"])) {

@@ -255,6 +255,50 @@ func TestMistakesAreFound(t *testing.T) {
 		"a prune that reaches no API server": {
 			file: "networkpolicies.yaml", from: ", onefire-prune]", to: "]", want: "network: Egress of onefire-prune",
 		},
+		"no audit, and a sink": {
+			file: "../components/no-audit/kustomization.yaml", from: "value: none", to: "value: http://store.example",
+			v: variants["no audit"], want: "environment: audit events go to http://store.example",
+		},
+		"without Knative, a source that posts elsewhere": {
+			file: "../components/plain/kustomization.yaml", from: "http://onefire.onefire.svc", to: "http://onefire.svc",
+			v: variants["without Knative"], want: "delivery: the source posts to http://onefire.svc",
+		},
+		"without Knative, something of it": {
+			file: "../components/plain/kustomization.yaml", from: "target: {group: eventing.knative.dev}", to: "target: {group: eventing.knative.dev, kind: Broker}",
+			v: variants["without Knative"], want: "knative: Trigger onefire is Knative's",
+		},
+		"without Knative, a function that others reach": {
+			file: "../components/plain/kustomization.yaml", from: "          from: [{podSelector: {matchLabels: {app.kubernetes.io/name: onefire-source}}}]", to: "          from: [{podSelector: {}}]",
+			v: variants["without Knative"], want: "network: Ingress of onefire with pod:onefire-prune",
+		},
+		"without Knative, a pod that has no time to end": {
+			file: "../components/plain/kustomization.yaml", from: "terminationGracePeriodSeconds, value: 45", to: "terminationGracePeriodSeconds, value: 30",
+			v: variants["without Knative"], want: "delivery: onefire is killed",
+		},
+		"without Knative, a probe without a port": {
+			file: "../components/plain/kustomization.yaml", from: "livenessProbe/httpGet/port, value: http}", to: "livenessProbe/httpGet/port, value: metrics}",
+			v: variants["without Knative"], want: "pods: onefire: /health/liveness is asked at another port",
+		},
+		"a secret that is mounted elsewhere": {
+			file: "../components/source-token/kustomization.yaml", from: "mountPath: /var/run/onefire/token,", to: "mountPath: /var/run/secrets,",
+			v: variants["a token for the source"], want: "files: onefire-source reads",
+		},
+		"a token for somebody else": {
+			file: "../components/audit-token/kustomization.yaml", from: "data.AUDIT_AUDIENCE", to: "data.DATASTORAGE_SERVICE",
+			v: variants["a token for the sink"], want: "files: onefire reads",
+		},
+		"certificates that nothing reads": {
+			file: "../components/audit-ca/kustomization.yaml", from: "name: AUDIT_CA_FILE", to: "name: K_CA_CERTS",
+			v: variants["a sink's own certificates"], want: "files: onefire: nothing reads /var/run/onefire/audit-ca/ca.crt",
+		},
+		"a key that can be written to": {
+			file: "../components/source-tls/kustomization.yaml", from: "mountPath: /var/run/onefire/tls, readOnly: true", to: "mountPath: /var/run/onefire/tls",
+			v: variants["a source that serves HTTPS"], want: "or can be written to",
+		},
+		"a probe by HTTP where HTTPS is served": {
+			file: "../components/source-tls/kustomization.yaml", from: "      - {op: add, path: /spec/template/spec/containers/0/livenessProbe/httpGet/scheme, value: HTTPS}\n", to: "",
+			v: variants["a source that serves HTTPS"], want: "files: onefire-source is not asked by HTTPS",
+		},
 		"an alert about a Trigger that is not there": {
 			file: "broker.yaml", from: "kind: Trigger\nmetadata:\n  name: onefire\n", to: "kind: Trigger\nmetadata:\n  name: alerts\n", v: watched,
 			want: "monitoring: there is no trigger:onefire.onefire",

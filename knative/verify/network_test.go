@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -16,7 +17,7 @@ import (
 type flow struct {
 	to   networkingv1.PolicyType
 	pod  string
-	peer string // A namespace, or an address.
+	peer string // A namespace, an address, or a pod of ours.
 	port int32
 	free bool
 }
@@ -93,6 +94,13 @@ var flows = []flow{
 	{out, "onefire-prune", "telemetry", 4318, false},
 	{out, "onefire", "telemetry", 4317, false},
 
+	// Without Knative, and only then.
+	{in, "onefire", "pod:onefire-source", listen, true},
+	{in, "onefire", "pod:onefire-source", 9464, false},
+	{in, "onefire", "pod:onefire-prune", listen, false},
+	{out, "onefire-source", "pod:onefire", listen, true},
+	{out, "onefire-source", "pod:onefire-prune", listen, false},
+
 	// A pod that is none of ours gets nothing.
 	{in, "stranger", "monitoring", listen, false},
 	{out, "stranger", apiServer, 6443, false},
@@ -114,10 +122,16 @@ func networkProblems(all objects, v variant) []string {
 		switch f.peer {
 		case "storage":
 			f.peer = storage
+			f.free = f.free && !v.has(unaudited)
 		case "telemetry":
 			f.free = f.free && v.has(otlp)
 		}
-		if _, there := running[f.pod]; !there && f.pod == "onefire-prune" && v.unpruned {
+		if strings.HasPrefix(f.peer, "knative-") {
+			f.free = f.free && !v.has(unserved)
+		} else if strings.HasPrefix(f.peer, "pod:") {
+			f.free = f.free && v.has(unserved)
+		}
+		if _, there := running[f.pod]; !there && (f.pod == "onefire-prune" && v.unpruned || v.has(unserved) && f.pod != "stranger") {
 			continue
 		}
 		free, err := allowed(every[*networkingv1.NetworkPolicy](all), running[f.pod], f)
@@ -203,6 +217,14 @@ func (r rule) reaches(p pod, f flow) (bool, error) {
 // isPeer tells whether a peer of a rule is that namespace or address.
 func isPeer(candidate networkingv1.NetworkPolicyPeer, name string) (bool, error) {
 	address, err := netip.ParseAddr(name)
+	ours, isPod := strings.CutPrefix(name, "pod:")
+	switch {
+	case candidate.PodSelector != nil && candidate.NamespaceSelector == nil:
+		selector, wrong := metav1.LabelSelectorAsSelector(candidate.PodSelector)
+		return isPod && wrong == nil && selector.Matches(labels.Set{"app.kubernetes.io/name": ours}), wrong
+	case isPod && candidate.PodSelector == nil:
+		name = "onefire"
+	}
 	switch {
 	case candidate.PodSelector != nil || candidate.IPBlock != nil && len(candidate.IPBlock.Except) > 0:
 		return false, fmt.Errorf("pods and exceptions are more than this test knows")

@@ -14,11 +14,14 @@ import (
 
 // pods are all that can come to run, by the name of their ServiceAccount.
 func pods(all objects) (map[string]pod, error) {
-	function, err := functionPod(all)
-	if err != nil {
-		return nil, err
+	found := map[string]pod{}
+	if _, plain := named[*appsv1.Deployment](all, "onefire"); !plain {
+		function, err := functionPod(all)
+		if err != nil {
+			return nil, err
+		}
+		found[function.name] = function
 	}
-	found := map[string]pod{function.name: function}
 	add := func(name, namespace string, template corev1.PodTemplateSpec) {
 		template.Namespace = namespace
 		found[name] = pod{name: name, PodTemplateSpec: template, user: template.Spec.Containers[0]}
@@ -49,7 +52,7 @@ func namespaceProblems(all objects) []string {
 
 // podProblems holds pods against the restricted profile, and against what every
 // pod of ours has.
-func podProblems(all objects, _ variant) []string {
+func podProblems(all objects, v variant) []string {
 	found := namespaceProblems(all)
 	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	running, err := pods(all)
@@ -74,7 +77,7 @@ func podProblems(all objects, _ variant) []string {
 				wrong("%s: %s can write to its root", name, c.Name)
 			}
 		}
-		found = append(found, containerProblems(name, p.user)...)
+		found = append(found, containerProblems(name, p.user, name == "onefire" && !v.has(unserved))...)
 	}
 	return found
 }
@@ -82,8 +85,9 @@ func podProblems(all objects, _ variant) []string {
 // endsByItself tells whether a pod does something once, and says in its log what.
 func endsByItself(name string) bool { return name == "onefire-replay" || name == "onefire-prune" }
 
-// containerProblems are those of a container as its manifest has it.
-func containerProblems(name string, c corev1.Container) []string {
+// containerProblems are those of a container as its manifest has it. Where Knative serves
+// it, that says at which port it is asked.
+func containerProblems(name string, c corev1.Container, served bool) []string {
 	var found []string
 	wrong := func(format string, args ...any) { found = append(found, name+": "+fmt.Sprintf(format, args...)) }
 	if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
@@ -102,7 +106,7 @@ func containerProblems(name string, c corev1.Container) []string {
 		switch {
 		case probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path:
 			wrong("nothing asks %s", path)
-		case name != "onefire" && portOf(c, probe.HTTPGet.Port) != listen:
+		case !served && portOf(c, probe.HTTPGet.Port) != listen:
 			wrong("%s is asked at another port than %d", path, listen)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 // referenceProblems are names that nothing has, and selectors that select
 // something else than they mean.
-func referenceProblems(all objects, _ variant) []string {
+func referenceProblems(all objects, v variant) []string {
 	var found []string
 	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	need := func(who, kind, name string) {
@@ -77,15 +77,15 @@ func referenceProblems(all objects, _ variant) []string {
 		needRef("SinkBinding "+b.Name, &duckv1.KReference{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name, APIVersion: s.APIVersion})
 		needRef("SinkBinding "+b.Name, b.Spec.Sink.Ref)
 	}
-	if _, ok := named[*sourcesv1.SinkBinding](all, "onefire-source"); !ok {
-		wrong("nothing gives the source its sink")
+	if _, ok := named[*sourcesv1.SinkBinding](all, "onefire-source"); ok == v.has(unserved) {
+		wrong("the source has a SinkBinding: %t", ok)
 	}
-	return append(found, selectorProblems(all, running)...)
+	return append(found, selectorProblems(all, running, v)...)
 }
 
 // selectorProblems: a Service, a Deployment and a disruption budget each mean
 // the pods of their own name, and no others.
-func selectorProblems(all objects, running map[string]pod) []string {
+func selectorProblems(all objects, running map[string]pod, v variant) []string {
 	var found []string
 	means := func(who, name string, selector labels.Selector) {
 		for other, p := range running {
@@ -97,7 +97,8 @@ func selectorProblems(all objects, running map[string]pod) []string {
 	for _, s := range every[*corev1.Service](all) {
 		means("Service "+s.Name, s.Name, labels.SelectorFromSet(s.Spec.Selector))
 		for _, port := range s.Spec.Ports {
-			if port.Port != 80 || portOf(running[s.Name].user, port.TargetPort) != listen {
+			// Which of the two the source has, fileProblems knows.
+			if port.Port != 80 && s.Name != "onefire-source" || portOf(running[s.Name].user, port.TargetPort) != listen {
 				found = append(found, fmt.Sprintf("Service %s: not from 80 to %d", s.Name, listen))
 			}
 		}
@@ -119,13 +120,15 @@ func selectorProblems(all objects, running map[string]pod) []string {
 	for _, b := range every[*policyv1.PodDisruptionBudget](all) {
 		means("PodDisruptionBudget "+b.Name, b.Name, parse("PodDisruptionBudget "+b.Name, b.Spec.Selector))
 	}
-	for _, name := range []string{"onefire-source", "onefire-deadletters"} {
+	for _, name := range []string{"onefire-source", map[bool]string{false: "onefire-deadletters", true: "onefire"}[v.has(unserved)]} {
 		if _, ok := named[*corev1.Service](all, name); !ok {
 			found = append(found, "there is no Service "+name)
 		}
 	}
-	if _, ok := named[*policyv1.PodDisruptionBudget](all, "onefire-source"); !ok {
-		found = append(found, "a drained node may take all of the source")
+	for _, name := range []string{"onefire-source", "onefire"} {
+		if _, ok := named[*policyv1.PodDisruptionBudget](all, name); ok != (v.has(unserved) || name == "onefire-source") {
+			found = append(found, fmt.Sprintf("a drained node may take all of %s: there is a budget: %t", name, ok))
+		}
 	}
 	return found
 }

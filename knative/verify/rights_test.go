@@ -38,6 +38,9 @@ func wanted(v variant) map[string]map[string][]string {
 	if v.unpruned {
 		all["onefire-prune"] = nil
 	}
+	if v.has(unserved) {
+		all["onefire-deadletters"], all["onefire-replay"] = nil, nil
+	}
 	if v.has(oidc) {
 		all["onefire"][sender.Resource.Group+"/"+sender.Resource.Resource] = []string{"create"}
 	}

@@ -60,15 +60,9 @@ func tokens(all objects, p pod) map[string]string {
 	} else if file != "" {
 		files["REPLAY_TOKEN_FILE"] = file
 	}
-	for _, volume := range p.Spec.Volumes {
-		if volume.Projected == nil {
-			continue
-		}
-		for _, s := range volume.Projected.Sources {
-			i := slices.IndexFunc(p.user.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume.Name })
-			if s.ConfigMap != nil && s.ConfigMap.Name == "inter-service-ca" && i >= 0 {
-				files["AUDIT_CA_FILE"] = path.Join(p.user.VolumeMounts[i].MountPath, s.ConfigMap.Items[0].Path)
-			}
+	for file, from := range mounted(p) {
+		if from == "configmap inter-service-ca/ca.crt" {
+			files["AUDIT_CA_FILE"] = file
 		}
 	}
 	return files
@@ -97,6 +91,9 @@ func senderProblems(all objects, v variant) []string {
 	c, err := config.Load(environment(all, running["onefire"]))
 	if err != nil {
 		return []string{err.Error()}
+	}
+	if v.has(unserved) {
+		return nil // The source has no token, and the NetworkPolicy says who may send.
 	}
 	trigger, ok := named[*eventingv1.Trigger](all, "onefire")
 	service, there := named[*servingv1.Service](all, "onefire")
