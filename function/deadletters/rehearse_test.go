@@ -3,6 +3,7 @@ package deadletters
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +19,7 @@ func TestADryRunSaysWhatTheFunctionSaysAndKeepsAll(t *testing.T) {
 	f := fix(t)
 	answers := []func(w http.ResponseWriter){
 		func(w http.ResponseWriter) {
-			io.WriteString(w, `{"alerts":[{"alertname":"Old\u001b[31m","decision":"stale","reason":"too_old"},{"alertname":"A","decision":"new","reason":"first_seen","object":"ns/rr-a-…"}]}`)
+			fmt.Fprint(w, `{"alerts":[{"alertname":"Old\u001b[31m","decision":"stale","reason":"too_old"},{"alertname":"A","decision":"new","reason":"first_seen","object":"ns/rr-a-…"}]}`)
 		},
 		func(w http.ResponseWriter) { http.Error(w, "not a CloudEvent", http.StatusUnsupportedMediaType) },
 		func(w http.ResponseWriter) { http.Error(w, "no alerts", http.StatusBadRequest) },
