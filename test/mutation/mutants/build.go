@@ -1,6 +1,7 @@
 package mutants
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -41,11 +42,11 @@ func Build(root, dir string, packages, tests []string) (binaries []*Binary, muta
 	}
 	without := map[int]bool{}
 	for {
-		overlay, err := overlay(dir, loaded, without)
+		overlay, originals, err := overlay(root, dir, loaded, without)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		failed, err := compile(root, overlay, packages)
+		failed, err := compile(root, overlay, originals, packages)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -59,7 +60,7 @@ func Build(root, dir string, packages, tests []string) (binaries []*Binary, muta
 			}
 		}
 		if len(without) == n {
-			return nil, nil, nil, fmt.Errorf("no mutant stands at %v, which does not compile", failed)
+			return nil, nil, nil, fmt.Errorf("no mutant stands at %v, which do not compile", failed)
 		}
 	}
 	var kept []Mutant
@@ -82,35 +83,43 @@ func Build(root, dir string, packages, tests []string) (binaries []*Binary, muta
 	return binaries, kept, broken, nil
 }
 
-// overlay writes the rewritten files, and what they call, as an overlay.
-func overlay(dir string, packages []*loaded, without map[int]bool) (string, error) {
-	replace := map[string]string{}
-	for i, p := range packages {
-		for j, s := range p.sources {
-			path := filepath.Join(dir, fmt.Sprintf("%d-%d.go", i, j))
-			if err := os.WriteFile(path, s.rewrite(without), 0o600); err != nil {
-				return "", err
+// overlay writes the rewritten files, and what they call, as an overlay. originals
+// maps each of its files to the path from root of the one that it stands for.
+func overlay(root, dir string, packages []*loaded, without map[int]bool) (path string, originals map[string]string, err error) {
+	replace, originals := map[string]string{}, map[string]string{}
+	put := func(original string, text []byte) error {
+		path := filepath.Join(dir, fmt.Sprintf("overlay-%d.go", len(replace)))
+		replace[original] = path
+		originals[path], err = filepath.Rel(root, original)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, text, 0o600)
+	}
+	for _, p := range packages {
+		for _, s := range p.sources {
+			if err := put(s.path, s.rewrite(without)); err != nil {
+				return "", nil, err
 			}
-			replace[s.path] = path
 		}
-		path := filepath.Join(dir, fmt.Sprintf("%d-support.go", i))
-		if err := os.WriteFile(path, []byte("package "+p.types.Name()+"\n"+support), 0o600); err != nil {
-			return "", err
+		if err := put(filepath.Join(p.dir, "mutant__support.go"), []byte("package "+p.types.Name()+"\n"+support)); err != nil {
+			return "", nil, err
 		}
-		replace[filepath.Join(p.dir, "mutant__support.go")] = path
 	}
 	b, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	path := filepath.Join(dir, "overlay.json")
-	return path, os.WriteFile(path, b, 0o600)
+	path = filepath.Join(dir, "overlay.json")
+	return path, originals, os.WriteFile(path, b, 0o600)
 }
 
-var position = regexp.MustCompile(`(?m)^(?:\./)?([^\s:]+\.go:\d+):\d+: `)
+var position = regexp.MustCompile(`(?m)^(?:\./)?([^\s:]+\.go):(\d+):\d+: `)
 
-// compile returns the lines that do not compile, as file:line.
-func compile(root, overlay string, packages []string) (map[string]bool, error) {
+// compile returns the lines that do not compile, as file:line with the file's path
+// from root. The compiler calls some files by their own names, and some by those of
+// the overlay.
+func compile(root, overlay string, originals map[string]string, packages []string) (map[string]bool, error) {
 	build := exec.Command("go", append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages...)...)
 	build.Dir = root
 	out, err := build.CombinedOutput()
@@ -119,7 +128,7 @@ func compile(root, overlay string, packages []string) (map[string]bool, error) {
 	}
 	failed := map[string]bool{}
 	for _, m := range position.FindAllStringSubmatch(string(out), -1) {
-		failed[m[1]] = true
+		failed[cmp.Or(originals[m[1]], m[1])+":"+m[2]] = true
 	}
 	if len(failed) == 0 {
 		return nil, fmt.Errorf("building %q: %w\n%s", packages, err, out)

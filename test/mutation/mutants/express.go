@@ -10,15 +10,15 @@ import (
 
 // condition makes the mutants of a condition that always or never holds. That of a
 // loop is never true for ever.
-func (f *finder) condition(e ast.Expr, always bool) {
+func (f *finder) condition(word string, e ast.Expr) {
 	if f.constant(e) {
 		return
 	}
 	f.handled[ast.Unparen(e)] = true
-	if always {
-		f.wrap(e, "if "+f.textOf(e)+" → true", "(mutant__(%d) || (", "))")
+	if word == "if" {
+		f.wrap(e, word+" "+f.textOf(e)+" → true", "(mutant__(%d) || (", "))")
 	}
-	f.wrap(e, "if "+f.textOf(e)+" → false", "(!mutant__(%d) && (", "))")
+	f.wrap(e, word+" "+f.textOf(e)+" → false", "(!mutant__(%d) && (", "))")
 }
 
 // zero makes the mutant of an expression that is nothing instead, as a value of type

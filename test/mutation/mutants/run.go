@@ -3,6 +3,7 @@ package mutants
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -113,12 +114,35 @@ func Try(m Mutant, index []Reach) (Result, string) {
 			names = append(names, r.test)
 		}
 		args := append([]string{"-test.run", "^(" + strings.Join(names, "|") + ")$"}, now[0].flags...)
-		if out, err := now[0].binary.run(m.ID, args, max(leastTime, patience*took)); err != nil {
-			return Noticed, failure(out)
+		if by := now[0].binary.notice(m.ID, args, max(leastTime, patience*took)); by != "" {
+			return Noticed, by
 		}
 		reach = later
 	}
 	return Survived, ""
+}
+
+// notice runs some tests with a mutant, and says which of them failed; empty if none
+// did. They must fail twice, because a test can fail by itself on a slow machine; and
+// where they do not end, they must do so without the mutant.
+func (b *Binary) notice(mutant int, args []string, limit time.Duration) string {
+	for ; ; limit *= 2 {
+		_, err := b.run(mutant, args, limit)
+		if err == nil {
+			return ""
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		if _, err := b.run(0, args, limit); !errors.Is(err, context.DeadlineExceeded) {
+			return "it does not end"
+		}
+	}
+	out, err := b.run(mutant, args, 4*limit)
+	if err == nil {
+		return ""
+	}
+	return failure(out)
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
@@ -151,5 +175,9 @@ func (b *Binary) run(mutant int, args []string, limit time.Duration, env ...stri
 	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	run.Cancel = func() error { return syscall.Kill(-run.Process.Pid, syscall.SIGKILL) }
 	run.WaitDelay = time.Second
-	return run.CombinedOutput()
+	out, err := run.CombinedOutput()
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return out, err
 }

@@ -90,14 +90,14 @@ func (f *finder) statement(s ast.Stmt) {
 		f.returns(s)
 	case *ast.IfStmt:
 		f.statement(s.Init)
-		f.condition(s.Cond, true)
+		f.condition("if", s.Cond)
 		f.expression(s.Cond)
 		f.statements(s.Body.List)
 		f.statement(s.Else)
 	case *ast.ForStmt:
 		f.statement(s.Init)
 		if s.Cond != nil {
-			f.condition(s.Cond, false)
+			f.condition("for", s.Cond)
 			f.expression(s.Cond)
 			f.once(s, s.Body)
 		}
