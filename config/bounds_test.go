@@ -31,7 +31,7 @@ func TestBoundsOfVariables(t *testing.T) {
 		{function, "OTEL_TRACES_SAMPLER_ARG", []string{"0", "1"}, []string{"-0.1", "1.1", "NaN"}, "is not between 0 and 1"},
 		{fromSource, "WINDOW", []string{"1s", "1h"}, []string{"999ms", "1h0m1s"}, "is not between 1s and 1h0m0s"},
 		{fromSource, "DELIVERY_TIMEOUT", []string{"1s", "1h"}, []string{"999ms", "1h0m1s"}, "is not between 1s and 1h0m0s"},
-		{fromSource, "EVENT_SOURCE", []string{"/~", "/" + strings.Repeat("x", 1023)}, []string{"/" + strings.Repeat("x", 1024), "/ x", "/\x7f", "/é"}, "is no URI reference"},
+		{fromSource, "EVENT_SOURCE", []string{"/~", "/!", "/" + strings.Repeat("x", 1023)}, []string{"/" + strings.Repeat("x", 1024), "/ x", " /x", "/\x7f", "/é", "/%"}, "is no URI reference of at most 1024 printable"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, value := range row.good {
@@ -142,6 +142,15 @@ func TestWhatIsNotSetComesFromNowhere(t *testing.T) {
 		require.Equal(t, Setting{"FINGERPRINT", "alert", "default"}, got["FINGERPRINT"])
 	}
 	require.Empty(t, Selector{}.String())
+}
+
+func TestEachFileOfTheSourceIsNamed(t *testing.T) {
+	for _, name := range []string{"SINK_TOKEN_FILE", "AUTH_TOKEN_FILE", "AUTH_BASIC_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE"} {
+		_, err := LoadSource(map[string]string{"K_SINK": broker, name: "/nowhere/file"})
+		require.ErrorContains(t, err, name+": open /nowhere/file")
+	}
+	_, err := loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "/v1/traces"})
+	require.Len(t, problems(t, err), 1)
 }
 
 func TestTheMappingReadsWhatItNeeds(t *testing.T) {

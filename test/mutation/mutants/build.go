@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 )
 
 const (
@@ -46,12 +45,13 @@ func Build(root, dir string, packages, tests []string) (binaries []*Binary, muta
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		failed, err := compile(root, overlay, originals, packages)
+		binaries, err = link(root, dir, overlay, tests)
+		if err == nil {
+			break
+		}
+		failed, err := compile(root, overlay, originals, packages, err)
 		if err != nil {
 			return nil, nil, nil, err
-		}
-		if len(failed) == 0 {
-			break
 		}
 		n := len(without)
 		for _, m := range mutants {
@@ -71,16 +71,24 @@ func Build(root, dir string, packages, tests []string) (binaries []*Binary, muta
 			kept = append(kept, m)
 		}
 	}
-	for _, test := range tests {
-		b := &Binary{path: filepath.Join(dir, strings.Trim(strings.ReplaceAll(test, "/", "-"), ".-")+".test"), dir: filepath.Join(root, test), mutants: kept}
-		make := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", filepath.Join(dir, "overlay.json"), "-o", b.path, test)
-		make.Dir = root
-		if out, err := make.CombinedOutput(); err != nil {
-			return nil, nil, nil, fmt.Errorf("building the tests of %s: %w\n%s", test, err, out)
+	for _, b := range binaries {
+		b.mutants = kept
+	}
+	return binaries, kept, broken, nil
+}
+
+// link makes the test binaries of some packages.
+func link(root, dir, overlay string, packages []string) (binaries []*Binary, err error) {
+	for i, p := range packages {
+		b := &Binary{path: filepath.Join(dir, fmt.Sprintf("%d.test", i)), dir: filepath.Join(root, p)}
+		build := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", b.path, p)
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building the tests of %s: %w\n%s", p, err, out)
 		}
 		binaries = append(binaries, b)
 	}
-	return binaries, kept, broken, nil
+	return binaries, nil
 }
 
 // overlay writes the rewritten files, and what they call, as an overlay. originals
@@ -118,13 +126,13 @@ var position = regexp.MustCompile(`(?m)^(?:\./)?([^\s:]+\.go):(\d+):\d+: `)
 
 // compile returns the lines that do not compile, as file:line with the file's path
 // from root. The compiler calls some files by their own names, and some by those of
-// the overlay.
-func compile(root, overlay string, originals map[string]string, packages []string) (map[string]bool, error) {
+// the overlay. If all compile, why is what else is wrong.
+func compile(root, overlay string, originals map[string]string, packages []string, why error) (map[string]bool, error) {
 	build := exec.Command("go", append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages...)...)
 	build.Dir = root
 	out, err := build.CombinedOutput()
 	if err == nil {
-		return nil, nil
+		return nil, why
 	}
 	failed := map[string]bool{}
 	for _, m := range position.FindAllStringSubmatch(string(out), -1) {
