@@ -16,8 +16,8 @@ var Rooms = append([]Room{
 	{
 		Name: "dedup", Packages: []string{"./dedup", "./dedup/client"}, Tests: []string{"./dedup", "./dedup/client"},
 		Reduced: map[string][]string{
-			"TestEverySchedule":   {"-bound", "500"},
-			"TestRandomSchedules": {"-rapid.checks", "5"},
+			"TestEverySchedule":   {"-bound", "40"},
+			"TestRandomSchedules": {"-rapid.checks", "2"},
 		},
 	},
 	{Name: "function/tracing", Packages: []string{"./function/tracing"}, Tests: []string{"./function/tracing", "./function"}},
