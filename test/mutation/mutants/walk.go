@@ -168,7 +168,11 @@ func (f *finder) clause(c *ast.CaseClause, tag ast.Expr) {
 // returns makes the mutants that return nothing instead of a result.
 func (f *finder) returns(s *ast.ReturnStmt) {
 	want := f.result[len(f.result)-1]
+	failed := len(s.Results) > 1 && f.fails(s.Results[len(s.Results)-1])
 	for i, e := range s.Results {
+		if failed && i < len(s.Results)-1 {
+			continue // Beside an error nobody may ask for it.
+		}
 		if len(s.Results) == want.Len() {
 			f.zero(e, want.At(i).Type(), "return "+f.textOf(e))
 		}
@@ -196,4 +200,18 @@ func (f *finder) dropError(s *ast.ReturnStmt, want *types.Tuple) {
 	list := strings.Join(names, ", ")
 	f.insert(s.Pos(), s, "return "+f.textOf(s.Results[0])+" → no error",
 		"if mutant__(%d) { "+list+" := "+call+"; "+names[last]+" = nil; return "+list+" }; ")
+}
+
+// fails tells an expression that is always an error: one that is made here, or a
+// variable of a package.
+func (f *finder) fails(e ast.Expr) bool {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.CallExpr:
+		pkg, name := f.callee(e)
+		return pkg == "fmt" && name == "Errorf" || pkg == "errors" && name == "New"
+	case *ast.Ident:
+		v, ok := f.info.Uses[e].(*types.Var)
+		return ok && v.Parent() == f.types.Scope() && v.Type().String() == "error"
+	}
+	return false
 }
