@@ -12,14 +12,15 @@ import (
 // finder goes through one file, and notes what each operator can change in it.
 type finder struct {
 	*loaded
-	file   *ast.File
-	source *source
-	name   string // of the file, from the module's root
-	next   func() int
-	found  []Mutant
-	times  map[string]int // how often a key was there
-	within string         // the declaration
-	result []*types.Tuple // of the functions that enclose the place
+	file    *ast.File
+	source  *source
+	name    string // of the file, from the module's root
+	next    func() int
+	found   []Mutant
+	times   map[string]int // how often a key was there
+	within  string         // the declaration
+	result  []*types.Tuple // of the functions that enclose the place
+	failing string         // what is not nil here
 	// handled are expressions that their parent has changed in all ways that matter.
 	handled map[ast.Node]bool
 }

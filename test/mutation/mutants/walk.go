@@ -92,7 +92,10 @@ func (f *finder) statement(s ast.Stmt) {
 		f.statement(s.Init)
 		f.condition("if", s.Cond)
 		f.expression(s.Cond)
+		before := f.failing
+		f.failing = nonNil(s.Cond)
 		f.statements(s.Body.List)
+		f.failing = before
 		f.statement(s.Else)
 	case *ast.ForStmt:
 		f.statement(s.Init)
@@ -202,8 +205,22 @@ func (f *finder) dropError(s *ast.ReturnStmt, want *types.Tuple) {
 		"if mutant__(%d) { "+list+" := "+call+"; "+names[last]+" = nil; return "+list+" }; ")
 }
 
-// fails tells an expression that is always an error: one that is made here, or a
-// variable of a package.
+// nonNil is the name of what a condition finds not to be nil; empty if that is not all
+// that it says.
+func nonNil(condition ast.Expr) string {
+	b, ok := condition.(*ast.BinaryExpr)
+	if !ok || b.Op != token.NEQ {
+		return ""
+	}
+	x, isName := b.X.(*ast.Ident)
+	if y, ok := b.Y.(*ast.Ident); !isName || !ok || y.Name != "nil" {
+		return ""
+	}
+	return x.Name
+}
+
+// fails tells an expression that is always an error: one that is made here, a variable
+// of a package, or one that was just found not to be nil.
 func (f *finder) fails(e ast.Expr) bool {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.CallExpr:
@@ -211,7 +228,7 @@ func (f *finder) fails(e ast.Expr) bool {
 		return pkg == "fmt" && name == "Errorf" || pkg == "errors" && name == "New"
 	case *ast.Ident:
 		v, ok := f.info.Uses[e].(*types.Var)
-		return ok && v.Parent() == f.types.Scope() && v.Type().String() == "error"
+		return ok && v.Type().String() == "error" && (v.Parent() == f.types.Scope() || e.Name == f.failing)
 	}
 	return false
 }
