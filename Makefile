@@ -16,7 +16,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # look: -count=1 runs them each time.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert record docs test soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
+.PHONY: help run alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,12 +39,15 @@ test: ## Run all tests, with the race detector where it helps (20 minutes; the f
 	go test -race ./...
 	go test -timeout 20m ./dedup
 	cd test && go vet ./... && go test -count=1 -race -timeout 20m $(TEST_PACKAGES)
-	cd test && go test -count=1 -timeout 30m ./mutation
+	cd test && go test -count=1 -timeout 30m ./mutation/...
 	cd knative/verify && go vet ./... && go test -count=1 ./...
 	cd test/observability && go vet ./... && go test -count=1 ./...
 	cd test/observability/objects && go vet ./... && go test -count=1 ./...
 	cd test/collector && go vet ./... && go test ./...
 	cd test/cluster && go vet ./... && go test $$(go list ./... | grep -v /e2e)
+
+mutate: ## Break every place of the packages, and say what no test notices (hours; ROOM=dedup, SAMPLE=n of each room, SEED=n, RESULTS=file).
+	cd test && go test -count=1 -v -timeout 24h -run TestMutants ./mutation/mutants -room '$(ROOM)' -sample $(or $(SAMPLE),-1) -seed $(or $(SEED),0) $(if $(RESULTS),-results $(abspath $(RESULTS)))
 
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m

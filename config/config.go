@@ -284,8 +284,8 @@ func (c *Config) rawSeverity(wrong func(string, ...any)) {
 // hostPort, httpURL and readableFile say what is wrong with a variable that is
 // set.
 func hostPort(wrong func(string, ...any), name, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if _, number := strconv.ParseUint(port, 10, 16); address != "" && (err != nil || number != nil) {
+	_, port, _ := net.SplitHostPort(address) // Of what is no host:port the port is empty.
+	if _, err := strconv.ParseUint(port, 10, 16); address != "" && err != nil {
 		wrong("%s: %q is no host:port with a port up to 65535", name, address)
 	}
 }

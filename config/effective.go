@@ -38,7 +38,7 @@ func Effective(environment map[string]string) ([]Setting, error) {
 		if s.Name == "" {
 			continue // A struct of further fields.
 		}
-		raw, set := environment[s.Name]
+		raw := environment[s.Name]
 		_, secret := is.(Headers)
 		switch {
 		case raw != "" && slices.Contains(idle, s.Name):
@@ -50,7 +50,7 @@ func Effective(environment map[string]string) ([]Setting, error) {
 			s.Value, s.From = cmp.Or(s.Value, "(hidden)"), "environment"
 		case raw != "" && problem != nil:
 			s.Value, s.From = shown(raw), "environment"
-		case raw != "", set && s.Value == "" && tag.Get("envDefault") != "":
+		case raw != "", s.Value == "" && tag.Get("envDefault") != "": // It was set to nothing.
 			s.From = "environment"
 		case s.Value != shown(before.FieldByIndex(field.Index).Interface()):
 			s.From = "derived"

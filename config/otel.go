@@ -107,8 +107,8 @@ func (m Milliseconds) String() string {
 }
 
 func parseMilliseconds(s string) (any, error) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < leastMilliseconds || n > mostMilliseconds {
+	n, _ := strconv.ParseInt(s, 10, 64) // 0 of what is no number, the nearest of one that is too large.
+	if n < leastMilliseconds || n > mostMilliseconds {
 		return nil, fmt.Errorf("%q is no number of milliseconds between %d and %d", s, leastMilliseconds, mostMilliseconds)
 	}
 	return Milliseconds(time.Duration(n) * time.Millisecond), nil

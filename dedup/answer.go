@@ -2,6 +2,7 @@ package dedup
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -106,7 +107,11 @@ func readList(from io.Reader, more func(int) error, each func(object) error) (ne
 		switch {
 		case strings.EqualFold(name, "items"):
 			if c, err := s.next(); err != nil || c != '[' {
-				return errors.Join(err, s.value()) // null, where there are none.
+				var none json.RawMessage // null, where there are none, and nothing else.
+				if err = errors.Join(err, s.one(nil, &none)); err == nil && string(none) != "null" {
+					err = errors.New("its items are no list")
+				}
+				return err
 			}
 			return s.list('[', ']', func() error {
 				var w wireObject

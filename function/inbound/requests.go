@@ -36,8 +36,7 @@ func (r *requests) leave(begun *time.Time) {
 	defer r.mu.Unlock()
 	delete(r.begun, begun)
 	if r.idle != nil && len(r.begun) == 0 {
-		close(r.idle)
-		r.idle = nil
+		close(r.idle) // Nobody enters any more, so nobody else is the last one.
 	}
 }
 

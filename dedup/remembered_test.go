@@ -1,0 +1,230 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// reads is an API whose reads of one object are answered by the test.
+type reads struct {
+	api
+	get1 func() (object, error)
+}
+
+func (r reads) get(context.Context, string, string) (object, error) { return r.get1() }
+
+// A List is believed for maxMemoAge after it was made, however often it was used
+// since, and the times that are written meanwhile are the API server's: here its
+// clock is decades ahead.
+func TestAMemoIsBelievedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		name := made(s, "a")
+		s.now = s.now.Add(settledAge + time.Second)
+		listed := s.now
+		counted := &counting{api: s, calls: map[string]int{}}
+		d, err := newDeduplicator(counted, Options{SignalType: "alert"})
+		require.NoError(t, err)
+		settle := func(key string, want map[string]int) {
+			t.Helper()
+			clear(counted.calls)
+			_, err := d.Settle(t.Context(), signal, []string{key}, nil)
+			require.NoError(t, err)
+			require.Equal(t, want, counted.calls)
+		}
+		begun := time.Now()
+		at := func(after time.Duration) { pass(time.Until(begun.Add(after))) }
+		settle("b", map[string]int{"list": 1, "patch": 1})
+		at(time.Minute)
+		settle("c", map[string]int{"patch": 1})
+		require.WithinDuration(t, listed.Add(time.Minute), s.seen[name].lastSeen, time.Second)
+		at(maxMemoAge)
+		settle("d", map[string]int{"patch": 1})
+		at(maxMemoAge + 2*time.Millisecond) // The patch took one.
+		settle("e", map[string]int{"list": 1, "patch": 1})
+	})
+}
+
+// What is remembered is believed of an object only if it is still that object, in
+// the same state of etcd or a later one.
+func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
+	ended := object{uid: "ended", name: "ended", phase: completed}
+	known := object{uid: "u", name: "n", resourceVersion: "10", ours: true}
+	about, other := subject{"ns", "f"}, subject{"ns", "another"}
+	for reason, row := range map[string]struct {
+		read     object
+		err      error
+		believed bool
+		others   bool // whether other memos stay
+		doubt    bool // whether the memo counts as old
+	}{
+		"as it was":                         {read: object{uid: "u", resourceVersion: "10", phase: "x"}, believed: true, others: true},
+		"changed since":                     {read: object{uid: "u", resourceVersion: "11", phase: "x"}, believed: true, others: true, doubt: true},
+		"made again under its name":         {read: object{uid: "v", resourceVersion: "11"}, others: true},
+		"of a state that etcd was put back": {read: object{uid: "u", resourceVersion: "9"}},
+		"gone":                              {err: errors.New("not found"), others: true},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			d, err := newDeduplicator(reads{get1: func() (object, error) { return row.read, row.err }}, Options{})
+			require.NoError(t, err)
+			m := d.memory.(*recent)
+			m.stale = 1 // All is read again.
+			now := time.Now()
+			m.keep(about, memo{objects: []object{ended, known}, listed: now})
+			m.keep(other, memo{})
+			h := d.core.handler(signal)
+			h.subject, h.clock = about, func() time.Time { return now }
+			require.Equal(t, row.believed, h.recall(t.Context()))
+			require.Equal(t, row.believed, h.hinted)
+			require.False(t, h.unread)
+			_, ok := m.recall(about)
+			require.Equal(t, row.believed, ok)
+			_, ok = m.recall(other)
+			require.Equal(t, row.others, ok)
+			if !row.believed {
+				require.Nil(t, h.objects)
+				require.Equal(t, 1., m.stale)
+				return
+			}
+			require.Equal(t, []object{ended, row.read}, h.objects)
+			require.Equal(t, now, h.now)
+			require.Equal(t, row.doubt, m.stale == 1.)
+			require.False(t, h.memory.(*recent).stale > 1)
+			h.objects, h.hinted = nil, false
+			require.False(t, h.recall(t.Context()), "after that it takes a List")
+		})
+	}
+}
+
+// One memo in ten may be old before objects are read again.
+func TestHowManyOldMemosMakeMemoryDoubtful(t *testing.T) {
+	m, err := newRecent()
+	require.NoError(t, err)
+	for i := range 6 {
+		require.Equal(t, i >= 4, m.doubtful(), "after %d old ones", i)
+		if i < 4 {
+			m.note(false)
+		}
+	}
+	for range 5 {
+		m.note(true)
+		require.True(t, m.doubtful())
+	}
+	m.note(true)
+	require.False(t, m.doubtful())
+}
+
+func TestOnlySoManySubjectsAreRemembered(t *testing.T) {
+	m, err := newRecent()
+	require.NoError(t, err)
+	about := func(i int) subject { return subject{"ns", fmt.Sprint(i)} }
+	for i := range maxMemos + 1 {
+		m.keep(about(i), memo{})
+	}
+	_, ok := m.recall(about(0))
+	require.False(t, ok)
+	_, ok = m.recall(about(1))
+	require.True(t, ok)
+}
+
+// Each condition under which a past is worth remembering, at its bound.
+func TestWhatIsRemembered(t *testing.T) {
+	now := epoch.Add(time.Hour)
+	keys := func(n int) map[string]mark {
+		all := map[string]mark{}
+		for i := range n {
+			all[fmt.Sprint(i)] = mark{}
+		}
+		return all
+	}
+	settled := object{uid: "u", ours: true, resourceVersion: "2", createdAt: now.Add(-settledAge)}
+	ended := object{uid: "ended", ours: true, phase: completed, labels: "{}", foreign: []rawText{rawText("x")}}
+	for reason, row := range map[string]struct {
+		change func(o *object)
+		past   func(o *object) // changes the ended object beside it
+		skew   time.Duration
+		kept   bool
+	}{
+		"old enough":                               {kept: true},
+		"a second too young":                       {change: func(o *object) { o.createdAt = now.Add(time.Second - settledAge) }},
+		"too young by the API server's clock":      {skew: -time.Second},
+		"old enough by the API server's clock":     {skew: time.Second, change: func(o *object) { o.createdAt = now.Add(time.Second - settledAge) }, kept: true},
+		"another is active":                        {past: func(o *object) { o.phase = "" }},
+		"of others":                                {change: func(o *object) { o.ours = false }},
+		"ended":                                    {change: func(o *object) { o.phase = completed }},
+		"of no known revision":                     {change: func(o *object) { o.resourceVersion = "" }},
+		"as many keys as may be":                   {change: func(o *object) { o.events = keys(maxMemoKeys - 1) }, past: func(o *object) { o.events = keys(1) }, kept: true},
+		"one key more":                             {change: func(o *object) { o.events = keys(maxMemoKeys) }, past: func(o *object) { o.events = keys(1) }},
+		"as much text as may be":                   {change: func(o *object) { o.labels = strings.Repeat("x", maxMemoText) }, kept: true},
+		"one byte more":                            {change: func(o *object) { o.labels = strings.Repeat("x", maxMemoText+1) }},
+		"a past that is not here whole":            {past: func(o *object) { o.partial = true }},
+		"a past that is not here whole, of itself": {change: func(o *object) { o.partial = true }},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			d, err := newDeduplicator(newStore(), Options{})
+			require.NoError(t, err)
+			changed, beside := settled, ended
+			if row.change != nil {
+				row.change(&changed)
+			}
+			if row.past != nil {
+				row.past(&beside)
+			}
+			before := changed
+			before.resourceVersion = "1"
+			h := d.core.handler(signal)
+			h.memo = memo{listed: now, skew: row.skew}
+			h.remember([]object{beside, before}, changed)
+			m, ok := d.memory.recall(h.subject)
+			require.Equal(t, row.kept, ok)
+			if ok {
+				beside.labels, beside.foreign = "", nil
+				require.Equal(t, memo{objects: []object{beside, changed}, listed: now, skew: row.skew}, m)
+			}
+		})
+	}
+}
+
+func TestTheTextsOfAnObject(t *testing.T) {
+	o := object{
+		labels: "12345", foreign: []rawText{rawText("123"), rawText("12")},
+		folds: folds{others: []folded{{alert: alert{name: "name"}, labels: map[string]string{"a": "bc", "de": "f"}}, {alert: alert{name: "n"}}}},
+	}
+	require.Equal(t, 5+3+2+4+3+3+1, o.texts())
+}
+
+// Which of several active objects counts is the oldest, ours or not; and what is
+// terminal is a closed list.
+func TestWhichActiveObjectCounts(t *testing.T) {
+	at := func(minute int, ours bool) object {
+		return object{name: fmt.Sprint(minute), uid: types.UID(fmt.Sprint(minute)), ours: ours, createdAt: epoch.Add(time.Duration(minute) * time.Minute)}
+	}
+	now := epoch.Add(time.Hour)
+	for _, active := range [][]object{{at(1, false), at(2, true)}, {at(2, true), at(1, false)}, {at(3, false), at(1, false), at(2, false)}} {
+		v := decide("f", past{objects: active, keys: []string{"k"}, now: now})
+		require.Equal(t, count, v.action)
+		require.Equal(t, "1", v.object.name)
+	}
+	v := decide("f", past{objects: []object{at(2, false), at(1, true)}, keys: []string{"k"}, now: now})
+	require.Equal(t, "1", v.object.name)
+}
+
+func TestWhichPhasesAreTerminal(t *testing.T) {
+	for _, phase := range []string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled"} {
+		require.True(t, object{phase: phase}.terminal(), phase)
+		require.Contains(t, notEnded, ",status.overallPhase!="+phase)
+	}
+	for _, phase := range []string{"", "Pending", "Processing", "Analyzing", "AwaitingApproval", "Executing", "Verifying", "Blocked", "completed", "Unknown"} {
+		require.False(t, object{phase: phase}.terminal(), phase)
+	}
+	require.Len(t, terminalPhases, 5)
+	require.True(t, object{deleting: true}.terminal())
+}

@@ -1,0 +1,138 @@
+package mapping
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWhatIsNoArrayHasNoElements(t *testing.T) {
+	for text, want := range map[string]string{
+		`7`: "it is no JSON array", `{"a":1}`: "it is no JSON array", ``: "it is no JSON array",
+		`[1,`: "element 1: ", `[1 2]`: "element 1: ", `[1`: "it has no end: ", `[1]2`: "there is more after its end", `[1],`: "there is more",
+	} {
+		_, err := Elements([]byte(text), 2)
+		require.ErrorContains(t, err, want, text)
+	}
+	for text, n := range map[string]int{`[]`: 0, ` [ 1 , "]" ] `: 2} {
+		all, err := Elements([]byte(text), 2)
+		require.NoError(t, err)
+		require.Len(t, all, n)
+	}
+	_, err := Elements([]byte(`[1,2,3]`), 2)
+	require.ErrorIs(t, err, ErrTooMany)
+}
+
+func TestWhatIsNoNumberOfTruncatedAlertsIsNone(t *testing.T) {
+	for text, want := range map[string]uint64{`3`: 3, `"3"`: 3, `99999999999999999999999`: 0, `-1`: 0, `"x"`: 0, `null`: 0} {
+		n, err := Parse([]byte(`{"alerts":[{"labels":{"alertname":"A"}}],"truncatedAlerts":`+text+`}`), now)
+		require.NoError(t, err)
+		require.Equal(t, want, n.Truncated, text)
+	}
+	_, err := Parse([]byte(`{"alerts":[}`), now)
+	require.ErrorIs(t, err, ErrNoAlerts)
+	require.ErrorContains(t, err, "invalid character", "why it is no JSON")
+}
+
+// What can be a kind, an API version and a name, at the bounds.
+func TestFormsAtTheirBounds(t *testing.T) {
+	long := strings.Repeat("x", 248)
+	for text, want := range map[string]bool{"A": true, "Zone": true, "Z": true, "@A": false, "[A": false, "pod": false, "": false, "A9": true, "A-b": false,
+		"A" + strings.Repeat("b", 62): true, "A" + strings.Repeat("b", 63): false} {
+		require.Equal(t, want, isKind(text), text)
+	}
+	for text, want := range map[string]bool{"v1": true, "apps/v1": true, long + "xx/v1": true, long + "xxx/v1": false, "": false, "a/b/c": false, "a/": false, "/v1": false} {
+		require.Equal(t, want, isAPIVersion(text), text)
+	}
+	for text, want := range map[string]bool{
+		"a": true, "System:Node": true, "!": true, "~": true, "...": true, long + "xxxxx": true, long + "xxxxxx": false,
+		"": false, ".": false, "..": false, "a b": false, " ": false, "\x7f": false, "é": false, "a/b": false, "a%b": false, "<a": false, "a>": false, "a\tb": false,
+	} {
+		require.Equal(t, want, isPathSegment(text), text)
+	}
+}
+
+func TestANameThatIsNotThereWasNotRenamed(t *testing.T) {
+	l := labels{values: map[string]string{"pod": "<no value>", "exported_namespace": "<no value>"}, names: &builtinNames}
+	name, _, renamed := l.name(l.names.pod)
+	require.Empty(t, name)
+	require.False(t, renamed)
+	namespace, renamed := l.namespace()
+	require.Empty(t, namespace)
+	require.False(t, renamed)
+}
+
+func TestTargetsThatNoOtherTestAsksFor(t *testing.T) {
+	rules := parsed(t, `{a="b"} kind=Thing api_version=$version name=$n namespace=$ns`, "")
+	require.Equal(t, Target{"example.com/v1", "Thing", "x", "shop"},
+		rules.target(Alert{Labels: map[string]string{"a": "b", "version": "example.com/v1", "n": "x", "ns": "shop"}}).target)
+	require.Equal(t, Target{"v1", "PersistentVolumeClaim", "data", "shop"}, targetOf(map[string]string{"exported_pvc": "data", "pvc": "other", "namespace": "shop"}))
+	require.Equal(t, Target{"v1", "Pod", "p", "shop"}, parsed(t, "", " my_pod = Pod ").target(Alert{Labels: map[string]string{"my_pod": "p", "namespace": "shop"}}).target)
+	const text = "my_pod=Pod,host=Node"
+	further, err := ParseTargetLabels(text)
+	require.NoError(t, err)
+	require.Equal(t, text, further.String())
+
+	// The machine is not known, and what else is there is no subject.
+	unknown := Rules{}.target(Alert{Labels: map[string]string{"job": "node-exporter", "instance": "10.0.0.1:9100", "exported_service": "s", "namespace": "n"}})
+	require.Equal(t, KindUnknown, unknown.target.Kind)
+
+	resource := Rules{}.target(Alert{Labels: map[string]string{
+		"job": "kube-state-metrics", "customresource_kind": "Widget", "customresource_group": "example.com", "customresource_version": "v1", "name": "w", "exported_namespace": "shop",
+	}})
+	require.Equal(t, aim{target: Target{"example.com/v1", "Widget", "w", "shop"}, chosen: "labels customresource_kind, name"}, resource)
+}
+
+func TestEachLabelThatIdentifiesNothingHereIsLeftOut(t *testing.T) {
+	rules := Rules{Targets: Targets{Ignored: []string{"zone", "build"}}}
+	of := func(zone, build string) Target {
+		return rules.target(Alert{Labels: map[string]string{"alertname": "A", "zone": zone, "build": build}}).target
+	}
+	require.Equal(t, of("1", "1"), of("2", "1"))
+	require.Equal(t, of("1", "1"), of("1", "2"))
+}
+
+// Texts in JSON that is kept are cleaned, whatever else is beside them.
+func TestAllKindsOfValuesStayInAPayload(t *testing.T) {
+	const flat = `{"a":true,"b":false,"c":null,"d":1.50,"e":[true,null,"x"],"f":{"g":false}}`
+	require.JSONEq(t, flat, string(payload(json.RawMessage(flat))))
+}
+
+func TestLabelsThatIdentifyAreKeptBeforeAllOthers(t *testing.T) {
+	for _, name := range []string{"alertname", "severity", "namespace", "pod", "node", "instance", "cluster"} {
+		in := map[string]string{name: "kept"}
+		for i := range maxLabels {
+			in[fmt.Sprintf("a%03d", i)] = "x"
+		}
+		require.Equal(t, "kept", bounded(in, maxLabels, 10)[name], name)
+	}
+}
+
+// A map is bounded in its names and values together.
+func TestAMapHasItsSize(t *testing.T) {
+	value := strings.Repeat("v", 1000)
+	in := map[string]string{}
+	for i := range 64 {
+		in[fmt.Sprintf("%01000d", i)] = value
+	}
+	size := 0
+	for k, v := range bounded(in, 64, 1000) {
+		if k != cutKey {
+			size += len(k) + len(v)
+		}
+	}
+	require.LessOrEqual(t, size, maxMap)
+	require.Greater(t, size, maxMap-2*1000, "no more is left out than must be")
+}
+
+// Who gives no id for an audit event keeps the alert's annotations all the same.
+func TestAuditEventsWithoutIDsHaveTheAnnotations(t *testing.T) {
+	s := Signal{Name: "A", Fingerprint: strings.Repeat("0", 64), Severity: High, Annotations: map[string]string{"summary": "s"}}
+	for _, a := range (Rules{Schema: Schema202608}).Audit(s, Record{Decision: New, Request: "rr-1", Count: 1}, time.Unix(0, 0)) {
+		require.Equal(t, s.Annotations, a.Data.SignalAnnotations)
+	}
+}

@@ -1,0 +1,43 @@
+package mutants
+
+import "slices"
+
+// Room is what is mutated together, and whose tests ask.
+type Room struct {
+	Name string
+	// Packages are mutated, and Tests are the packages whose tests are run: the same
+	// ones, if there are no others.
+	Packages, Tests []string
+	// Settled tells that each of its mutants was tried, and each that survived was looked
+	// at. The sample of the day is of these rooms.
+	Settled bool
+	// Reduced are tests that take too long to be run whole for each mutant, with the
+	// flags that make them short.
+	Reduced map[string][]string
+}
+
+// Rooms are all that are mutated.
+var Rooms = slices.Concat(
+	[]Room{
+		{
+			Name: "dedup", Packages: []string{"./dedup", "./dedup/client"}, Tests: []string{"./dedup", "./dedup/client"},
+			Reduced: map[string][]string{
+				"TestEverySchedule":   {"-bound", "40"},
+				"TestRandomSchedules": {"-rapid.checks", "2"},
+			},
+		},
+		{Name: "function/inbound", Packages: []string{"./function/inbound"}, Tests: []string{"./function/inbound", "./function", "./function/deadletters"}, Settled: true},
+		{Name: "function/tracing", Packages: []string{"./function/tracing"}, Tests: []string{"./function/tracing", "./function"}},
+	},
+	own(true, "mapping", "config"),
+	own(false, "audit", "function", "function/bearer", "function/deadletters", "function/events", "function/owner",
+		"function/prune", "function/sender", "function/source", "function/telemetry", "function/tool"),
+)
+
+// own are rooms that only their own tests ask about.
+func own(settled bool, names ...string) (rooms []Room) {
+	for _, name := range names {
+		rooms = append(rooms, Room{Name: name, Packages: []string{"./" + name}, Tests: []string{"./" + name}, Settled: settled})
+	}
+	return rooms
+}
