@@ -75,13 +75,14 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 		default:
 			failures = 0
 		}
-		if p.all && errors.Is(err, errForeign) {
+		switch {
+		case err == nil:
+			fmt.Fprintf(p.out, "%s\ttaken\n", name)
+		case p.all && errors.Is(err, errForeign):
 			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, plain(err.Error()))
 			foreign++
-		} else if err != nil {
+		default:
 			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(err.Error()))
-		} else {
-			fmt.Fprintf(p.out, "%s\ttaken\n", name)
 		}
 		if rest := len(names) - i - 1; failures >= maxUnavailable && rest > 0 {
 			fmt.Fprintf(p.out, "%d more were not tried: %s takes no events now\n", rest, config.Redacted(p.url))

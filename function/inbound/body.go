@@ -79,7 +79,7 @@ func (b *Bodies) Arriving() int {
 func (b *Bodies) enter(a *arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.makeRoom(func() bool { return len(b.arriving) < b.most }, func(*arrival) bool { return true }) {
+	if !b.makeRoom(slowAfter, func() bool { return len(b.arriving) < b.most }, func(*arrival) bool { return true }) {
 		return false
 	}
 	b.arriving[a] = struct{}{}
@@ -94,14 +94,14 @@ func (b *Bodies) leave(a *arrival) (late bool) {
 	return a.late
 }
 
-// makeRoom has those that come slowly make room, the oldest first, until there
-// is enough, and tells whether there is.
-func (b *Bodies) makeRoom(enough func() bool, helps func(*arrival) bool) bool {
+// makeRoom has those that have come slowly for so long make room, the oldest
+// first, until there is enough, and tells whether there is.
+func (b *Bodies) makeRoom(after time.Duration, enough func() bool, helps func(*arrival) bool) bool {
 	now := time.Now()
 	for !enough() {
 		var oldest *arrival
 		for a := range b.arriving {
-			if a.slow(now) && helps(a) && (oldest == nil || a.begun.Before(oldest.begun)) {
+			if a.slow(now, after) && helps(a) && (oldest == nil || a.begun.Before(oldest.begun)) {
 				oldest = a
 			}
 		}
@@ -131,9 +131,9 @@ type arrival struct {
 
 // slow tells whether a body has had its time, and has come more slowly than
 // anybody's who may go on while others wait.
-func (a *arrival) slow(now time.Time) bool {
+func (a *arrival) slow(now time.Time, after time.Duration) bool {
 	age := now.Sub(a.begun)
-	return age >= slowAfter && float64(a.held) < age.Seconds()*slowPace
+	return age >= after && float64(a.held) < age.Seconds()*slowPace
 }
 
 // Write takes room for what has come.
@@ -145,7 +145,7 @@ func (a *arrival) Write(piece []byte) (int, error) {
 		return 0, ErrSlow
 	}
 	others := func(other *arrival) bool { return other != a && other.held > 0 }
-	if !b.makeRoom(func() bool { return b.left >= n }, others) {
+	if !b.makeRoom(hopelessAfter, func() bool { return b.left >= n }, others) {
 		return 0, ErrBusy
 	}
 	b.left -= n

@@ -33,6 +33,11 @@ const (
 	// come three times as fast anyway to be there within BodyTimeout.
 	slowAfter = time.Second
 	slowPace  = 64 << 10
+	// hopelessAfter is how long a body may come that slowly when others need its
+	// bytes. On a busy machine large bodies come slowly too, and would take each
+	// other's room before one of them is there; what has come no further by then
+	// seldom is there within BodyTimeout.
+	hopelessAfter = BodyTimeout / 2
 	// retryAfter is what a sender is told to wait, in seconds: long enough for
 	// a failing API server to get its breath.
 	retryAfter = "5"

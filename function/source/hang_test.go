@@ -89,7 +89,7 @@ func TestTooManyWebhooksAreTurnedAway(t *testing.T) {
 func TestTooManyBytesAreTurnedAway(t *testing.T) {
 	b := newBroker(t)
 	f := start(t, b)
-	f.Source.bodies = inbound.NewBodies(1, int64(len(simple)))
+	f.bodies = inbound.NewBodies(1, int64(len(simple)))
 	f.requireStatus(http.StatusServiceUnavailable, strings.Replace(simple, "{", "{ ", 1))
 	for range 3 {
 		f.requireStatus(http.StatusOK, simple) // Every byte was given back.
