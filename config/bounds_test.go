@@ -14,6 +14,10 @@ func TestBoundsOfVariables(t *testing.T) {
 	letters := func(e map[string]string) error { _, err := LoadDeadLetters(e); return err }
 	prune := func(e map[string]string) error { _, err := LoadPrune(e); return err }
 	function := func(e map[string]string) error { _, err := Load(minimal(e)); return err }
+	collected := func(e map[string]string) error {
+		e["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://collector:4318"
+		return function(e)
+	}
 	fromSource := func(e map[string]string) error { e["K_SINK"] = broker; _, err := LoadSource(e); return err }
 	for _, row := range []struct {
 		load           func(map[string]string) error
@@ -25,10 +29,10 @@ func TestBoundsOfVariables(t *testing.T) {
 		{letters, "MAX_DEAD_LETTER_BYTES", []string{"1048576", "1073741824"}, []string{"1048575", "1073741825", "0"}, "is not between 1048576 and 1073741824"},
 		{prune, "TTL", []string{"0", "1h", "87600h"}, []string{"59m59s", "87600h0m1s", "-1h"}, "is not between 1h0m0s and 87600h0m0s"},
 		{prune, "DEAD_LETTER_TTL", []string{"0", "1h", "87600h"}, []string{"59m59s", "87600h0m1s"}, "is not between"},
-		{function, "OTEL_METRIC_EXPORT_INTERVAL", []string{"10", "3600000"}, []string{"9", "3600001", "1s", "99999999999999999999", "-99999999999999999999"}, "is no number of milliseconds between 10 and 3600000"},
+		{collected, "OTEL_METRIC_EXPORT_INTERVAL", []string{"10", "3600000"}, []string{"9", "3600001", "1s", "99999999999999999999", "-99999999999999999999"}, "is no number of milliseconds between 10 and 3600000"},
 		{function, "LISTEN_ADDRESS", []string{":0", ":65535", "[::1]:80"}, []string{":65536", ":1a", ":-1", "1", ":", "::1:80"}, "is no host:port"},
 		{function, "HISTORY_LIMIT", []string{"0"}, []string{"-1"}, "is negative"},
-		{function, "OTEL_TRACES_SAMPLER_ARG", []string{"0", "1"}, []string{"-0.1", "1.1", "NaN"}, "is not between 0 and 1"},
+		{collected, "OTEL_TRACES_SAMPLER_ARG", []string{"0", "1"}, []string{"-0.1", "1.1", "NaN"}, "is not between 0 and 1"},
 		{fromSource, "WINDOW", []string{"1s", "1h"}, []string{"999ms", "1h0m1s"}, "is not between 1s and 1h0m0s"},
 		{fromSource, "DELIVERY_TIMEOUT", []string{"1s", "1h"}, []string{"999ms", "1h0m1s"}, "is not between 1s and 1h0m0s"},
 		{fromSource, "EVENT_SOURCE", []string{"/~", "/!", "/" + strings.Repeat("x", 1023)}, []string{"/" + strings.Repeat("x", 1024), "/ x", " /x", "/\x7f", "/é", "/%"}, "is no URI reference of at most 1024 printable"},
@@ -100,14 +104,14 @@ func TestHeadersAreThoseOfHTTP(t *testing.T) {
 	for value, good := range map[string]bool{
 		"a=x%09y": true, "a=x%0ay": false, "a=x%7fy": false, "a=x%1fy": false, "a=x y": true, "a=%7e": true, "a(=x": false, "!#$%&'*+-.^_`|~09AZ=x": true,
 	} {
-		_, err := loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": value})
+		_, err := loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_EXPORTER_OTLP_HEADERS": value})
 		require.Equal(t, good, err == nil, value)
 	}
 	many := ""
 	for i := range 50 {
 		many += fmt.Sprintf("a%d=x,", i)
 	}
-	_, err := loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": many + "b=%7f"})
+	_, err := loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_EXPORTER_OTLP_HEADERS": many + "b=%7f"})
 	require.Error(t, err, "one of many")
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/semaphore"
 )
 
 // watched notes what is asked of a connection, with the seconds from the beginning.
@@ -55,7 +54,7 @@ func TestAnAnswerKeepsToItsTimes(t *testing.T) {
 	}{
 		"done":    {OK(), []string{"write 4s", "flush", "write none"}},
 		"a reply": {Answer{Status: 200, Reply: &reply}, []string{"write 4s", "flush", "write none"}},
-		"refused": {Refuse(400, "no"), []string{"write 4s", "read 2s", "flush", "write none"}},
+		"refused": {Refuse(400, "no"), []string{"write 4s", "flush", "write none"}},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -63,6 +62,30 @@ func TestAnAnswerKeepsToItsTimes(t *testing.T) {
 				row.answer.Write(w, post(""))
 				require.Equal(t, row.calls, w.calls)
 				require.True(t, w.Flushed)
+			})
+		})
+	}
+}
+
+// A connection ends with an answer that came before the body was read.
+func TestAConnectionEndsWhereABodyIsStillToCome(t *testing.T) {
+	for reason, row := range map[string]struct {
+		length int64
+		major  int
+		calls  []string
+	}{
+		"a length":          {5, 1, []string{"read 500ms"}},
+		"an unknown length": {-1, 1, []string{"read 500ms"}},
+		"no body":           {0, 1, nil},
+		"one of several":    {5, 2, nil},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, r := &watched{ResponseRecorder: httptest.NewRecorder(), begun: time.Now()}, post("")
+				r.ContentLength, r.ProtoMajor = row.length, row.major
+				HangUp(w, r)
+				require.Equal(t, row.calls, w.calls)
+				require.Equal(t, row.calls != nil, w.Header().Get("Connection") == "close")
 			})
 		})
 	}
@@ -86,7 +109,7 @@ func TestAReasonIsCutAtItsBound(t *testing.T) {
 func TestABodyKeepsToItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &watched{ResponseRecorder: httptest.NewRecorder(), begun: time.Now()}
-		body, release, err := ReadBody(w, post("12345"), 5, semaphore.NewWeighted(5))
+		body, release, err := NewBodies(1, 5).Read(w, post("12345"), 5)
 		defer release()
 		require.NoError(t, err)
 		require.Equal(t, "12345", string(body))
@@ -102,13 +125,14 @@ func TestATooLargeContentLengthIsRefusedUnread(t *testing.T) {
 		return 0, io.EOF
 	}))
 	r.ContentLength = 11
-	left := semaphore.NewWeighted(15)
-	_, release, err := ReadBody(httptest.NewRecorder(), r, 10, left)
+	b := NewBodies(1, 15)
+	_, release, err := b.Read(httptest.NewRecorder(), r, 10)
 	var tooLarge *http.MaxBytesError
 	require.ErrorAs(t, err, &tooLarge)
 	require.EqualValues(t, 10, tooLarge.Limit)
 	release()
-	require.True(t, left.TryAcquire(15))
+	require.EqualValues(t, 15, b.left)
+	require.Zero(t, b.Arriving())
 }
 
 // What a body took of the memory comes back, however reading it ended.
@@ -132,13 +156,15 @@ func TestBytesComeBackAfterFailures(t *testing.T) {
 		"more than is allowed": {strings.NewReader("12345678901"), 10},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			left := semaphore.NewWeighted(15)
+			b := NewBodies(1, 15)
 			r := httptest.NewRequest(http.MethodPost, "/", io.NopCloser(row.body))
 			r.ContentLength = -1
-			_, release, _ := ReadBody(httptest.NewRecorder(), r, 10, left)
-			require.False(t, left.TryAcquire(15-row.took+1), "it is held until it is given back")
+			_, release, _ := b.Read(httptest.NewRecorder(), r, 10)
+			require.Equal(t, 15-row.took, b.left, "it is held until it is given back")
 			release()
-			require.True(t, left.TryAcquire(15))
+			release() // Twice is as good as once.
+			require.EqualValues(t, 15, b.left)
+			require.Zero(t, b.Arriving())
 		})
 	}
 }
@@ -173,15 +199,13 @@ func TestAnAnswerIsTold(t *testing.T) {
 // The oldest request counts, not the newest.
 func TestTheOldestRequestCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := requests{most: 3}
+		r := requests{}
 		first, _ := r.enter()
 		<-time.After(2 * time.Second)
 		second, _ := r.enter()
 		<-time.After(time.Second)
 		third, ok := r.enter()
 		require.True(t, ok)
-		_, ok = r.enter()
-		require.False(t, ok)
 		for range 20 { // In whatever order a map has them.
 			require.Equal(t, 3*time.Second, r.oldest())
 		}
