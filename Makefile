@@ -115,11 +115,17 @@ licences: ## List what is linked into the commands, and fail where a licence is 
 GOVULNDB ?= https://vuln.go.dev
 UNCHECKED ?= 1
 SHIPPED ?= . ./function/cmd/...
+# The modules of tools and tests; MODULES= leaves them out. test/alertmanager/build
+# has no code: Alertmanager is built from a copy, with its own go.mod.
+MODULES ?= $(filter-out test/alertmanager/build,$(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod)))
+REASONS ?= $(CURDIR)/test/images/vulnerabilities.txt
 
-vulnerabilities: ## Look for known vulnerabilities in what is shipped, in the database GOVULNDB (https://vuln.go.dev).
+vulnerabilities: ## Look for known vulnerabilities in what is shipped and in tools and tests, in the database GOVULNDB (https://vuln.go.dev).
 	@mkdir -p bin && GOBIN=$(CURDIR)/bin go install golang.org/x/vuln/cmd/govulncheck@v1.9.0
 	@bin/govulncheck -db $(GOVULNDB) $(SHIPPED) || { code=$$?; [ $$code != 3 ] || exit $$code; \
-		echo "nothing was checked: $(GOVULNDB) does not answer as a database of vulnerabilities; name a mirror with GOVULNDB" >&2; exit $(UNCHECKED); }
+		echo "nothing was checked: $(GOVULNDB) does not answer as a database of vulnerabilities; name a mirror with GOVULNDB" >&2; exit $(UNCHECKED); }; \
+	[ -z "$(MODULES)" ] || { cd test/images && go run ./cmd/onefire-vulnerabilities -govulncheck $(CURDIR)/bin/govulncheck \
+		-db $(GOVULNDB) -root $(CURDIR) -list $(REASONS) $(MODULES); }
 
 func: ## Build the func CLI as bin/func (first time: 4 minutes).
 	cd test/func && go build -o ../../bin/func \
