@@ -100,7 +100,7 @@ type envelope struct {
 // the limit, before a long list of small elements takes many times its size.
 func Elements(array []byte, limit int) ([]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(array))
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+	if t, _ := d.Token(); t != json.Delim('[') {
 		return nil, errors.New("it is no JSON array")
 	}
 	var all []json.RawMessage

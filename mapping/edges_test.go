@@ -28,7 +28,7 @@ func TestWhatIsNoArrayHasNoElements(t *testing.T) {
 }
 
 func TestWhatIsNoNumberOfTruncatedAlertsIsNone(t *testing.T) {
-	for text, want := range map[string]uint64{`3`: 3, `"3"`: 3, `99999999999999999999999`: 0, `-1`: 0, `"x"`: 0, `null`: 0} {
+	for text, want := range map[string]uint64{`3`: 3, `"3"`: 3, `99999999999999999999999`: 0, `-1`: 0, `"x"`: 0, `"1a"`: 0, `null`: 0} {
 		n, err := Parse([]byte(`{"alerts":[{"labels":{"alertname":"A"}}],"truncatedAlerts":`+text+`}`), now)
 		require.NoError(t, err)
 		require.Equal(t, want, n.Truncated, text)
@@ -36,6 +36,10 @@ func TestWhatIsNoNumberOfTruncatedAlertsIsNone(t *testing.T) {
 	_, err := Parse([]byte(`{"alerts":[}`), now)
 	require.ErrorIs(t, err, ErrNoAlerts)
 	require.ErrorContains(t, err, "invalid character", "why it is no JSON")
+	_, err = Parse([]byte(`{"alerts":7}`), now)
+	require.ErrorIs(t, err, ErrNoAlerts)
+	require.ErrorContains(t, err, "it is no JSON array")
+	require.Equal(t, "A", parseOne(t, `{"alerts":null,"labels":{"alertname":"A"}}`).Labels["alertname"], "null is no list")
 }
 
 // What can be a kind, an API version and a name, at the bounds.
@@ -114,6 +118,14 @@ func TestLabelsThatIdentifyAreKeptBeforeAllOthers(t *testing.T) {
 
 // A map is bounded in its names and values together.
 func TestAMapHasItsSize(t *testing.T) {
+	exact := map[string]string{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		exact[name] = strings.Repeat("v", maxMap/6-1)
+	}
+	require.Equal(t, exact, bounded(exact, 64, maxMap))
+	exact["f"] += "v"
+	require.Len(t, bounded(exact, 64, maxMap), 6, "the last one is left out, and that is said")
+	require.Contains(t, bounded(exact, 64, maxMap)[cutKey], "1 entries left out")
 	value := strings.Repeat("v", 1000)
 	in := map[string]string{}
 	for i := range 64 {
@@ -135,4 +147,45 @@ func TestAuditEventsWithoutIDsHaveTheAnnotations(t *testing.T) {
 	for _, a := range (Rules{Schema: Schema202608}).Audit(s, Record{Decision: New, Request: "rr-1", Count: 1}, time.Unix(0, 0)) {
 		require.Equal(t, s.Annotations, a.Data.SignalAnnotations)
 	}
+}
+
+func TestAnAlertHasAsManyFieldsAsItMay(t *testing.T) {
+	of := func(colons int) Alert {
+		return parseAlert(json.RawMessage(`{"labels":{"alertname":"`+strings.Repeat(":", colons-2)+`"}}`), "", now)
+	}
+	require.Empty(t, of(maxFields).Problem)
+	require.Contains(t, of(maxFields+1).Problem, "more than 25000")
+}
+
+func TestATextThatSpeaksOfAHashIsNotCut(t *testing.T) {
+	require.False(t, Signal{Name: "5 bytes, sha256:0123 were lost"}.Cut())
+	require.True(t, Signal{Name: cut(strings.Repeat("x", 1000), 100)}.Cut())
+}
+
+// The times of audit events have whole microseconds.
+func TestAuditTimesAreMicroseconds(t *testing.T) {
+	events := Rules{Schema: Schema202608}.Audit(Signal{Name: "A"}, Record{Decision: New, Request: "rr-1", Count: 1}, time.Unix(0, 3999))
+	require.Equal(t, []int64{4000, 5000}, []int64{events[0].Timestamp.UnixNano(), events[1].Timestamp.UnixNano()})
+}
+
+func TestWhichBadNamesAreSaid(t *testing.T) {
+	further, err := ParseTargetLabels("pod=Deployment")
+	require.NoError(t, err)
+	require.Equal(t, []string{"pod"}, Rules{Targets: Targets{Labels: further}}.BadNames(map[string]string{"pod": "A B"}), "it is said once")
+	require.Equal(t, []string{"exported_service", "ingress", "namespace", "node", "statefulset"}, Rules{}.BadNames(map[string]string{
+		"statefulset": "A B", "ingress": "A B", "node": "A B", "exported_service": "A B", "namespace": "a.b",
+	}))
+}
+
+// No DataStorage stores a trial: it is of 1970, and its parent does not exist.
+func TestATrialIsOfTheSchemaAndOfNothingElse(t *testing.T) {
+	text, err := json.Marshal(Rules{Schema: Schema202608, Namespace: "ns"}.Trial())
+	require.NoError(t, err)
+	require.JSONEq(t, `{"version":"1.0","event_type":"gateway.crd.failed","event_category":"gateway","event_action":"failed","event_outcome":"failure",
+		"event_timestamp":"1970-01-01T00:00:00Z","actor_id":"crd-creator","actor_type":"gateway","namespace":"ns","severity":"unknown",
+		"correlation_id":"onefire-readiness","parent_event_id":"00000000-0000-4000-8000-000000000000",
+		"resource_type":"RemediationRequest","resource_id":"`+strings.Repeat("0", 64)+`",
+		"event_data":{"event_type":"gateway.crd.failed","signal_type":"alert","signal_name":"OnefireReadiness","namespace":"ns","severity":"unknown",
+			"fingerprint":"`+strings.Repeat("0", 64)+`","resource_kind":"Unknown","resource_name":"onefire",
+			"error_details":{"code":"ERR_INVALID_ALERT","component":"gateway","message":"a readiness probe: not stored","retry_possible":false}}}`, string(text))
 }

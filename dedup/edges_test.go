@@ -1,0 +1,120 @@
+package dedup
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
+)
+
+// An answer that is cut off at its limit says so, wherever that is: only then is it
+// read in pages.
+func TestAnAnswerThatIsTooLargeSaysSoWhereverItIsCut(t *testing.T) {
+	text := `{"kind":"RemediationRequestList","metadata":{"continue":"c"},"items":[{"metadata":{"name":"a"},"spec":{"signalName":"A"}},{"metadata":{"name":"b"}}]}`
+	for n := range len(text) {
+		_, err := readList(&bounded{strings.NewReader(text), int64(n)}, enough, func(object) error { return nil })
+		require.ErrorIs(t, err, errTooLarge, text[:n])
+	}
+}
+
+// The first page asks for no continuation.
+func TestTheFirstPageContinuesNothing(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"kind":"List","items":[]}`))
+	}))
+	defer server.Close()
+	k, err := connect(&rest.Config{Host: server.URL})
+	require.NoError(t, err)
+	share, err := k.reading.begin(t.Context(), listMemory)
+	require.NoError(t, err)
+	defer share.end()
+	_, _, err = k.pages(t.Context(), subject{"ns", "f"}, selector{fingerprint: "f"}, share)
+	require.NoError(t, err)
+	require.Len(t, asked, 1)
+	require.Contains(t, asked[0], "limit=500")
+	require.NotContains(t, asked[0], "continue")
+	require.Contains(t, asked[0], "timeout=10s", "the API server gives up when we do")
+}
+
+func TestDifferencesAreCutAtTheirBounds(t *testing.T) {
+	differ := differences(nil, map[string]string{strings.Repeat("n", 100): strings.Repeat("v", 200)})
+	require.Equal(t, map[string]string{strings.Repeat("n", maxDifferingName-3) + "…": strings.Repeat("v", maxDifferingValue-3) + "…"}, differ)
+	require.Nil(t, differences(map[string]string{"a": ""}, nil), "an empty label is none")
+	require.Equal(t, map[string]string{"a": ""}, differences(map[string]string{"a": "b"}, nil))
+}
+
+func TestARecordOfAnEarlierVersionHasNoEmptyCounts(t *testing.T) {
+	o := read(t, `{"status":{"deduplication":{"events":{"a":0,"b":1,"c":-1}}}}`)
+	require.Len(t, o.events, 1)
+	require.Contains(t, o.events, "b")
+}
+
+func TestTheClusterOfASignalIsOnItsObject(t *testing.T) {
+	spec := func(cluster string) map[string]any {
+		s := signal
+		s.Cluster = cluster
+		return newRequest("rr", "", s, "alert", "k", epoch)["spec"].(map[string]any)
+	}
+	require.Equal(t, "east", spec("east")["clusterID"])
+	require.NotContains(t, spec(""), "clusterID")
+}
+
+// A caller that gives up takes its own place in the queue with it, and no other's; and
+// when its turn comes at the same moment it gives that to the next.
+func TestWhoGivesUpTakesItsOwnPlaceAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(1)
+		leave, err := w.enter(t.Context())
+		require.NoError(t, err)
+		entered := make(chan func(), 1)
+		go func() {
+			leave, err := w.enter(t.Context())
+			require.NoError(t, err)
+			entered <- leave
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() { _, err := w.enter(ctx); gone <- err }()
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-gone, context.Canceled)
+		leave()
+		synctest.Wait()
+		(<-entered)()
+		require.Zero(t, w.used)
+		require.Empty(t, w.waiting)
+	})
+}
+
+func TestATurnThatComesTooLateIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 100 { // Which of the two is seen first is chance.
+			w := newWindow(1)
+			leave, err := w.enter(t.Context())
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				if leave, err := w.enter(ctx); err == nil {
+					leave()
+				}
+			}()
+			synctest.Wait()
+			w.mu.Lock() // Until both have happened.
+			cancel()
+			w.release()
+			w.mu.Unlock()
+			synctest.Wait()
+			require.Zero(t, w.used)
+			_ = leave // Its place was given back above.
+		}
+	})
+}
