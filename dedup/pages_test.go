@@ -191,7 +191,11 @@ func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 		metrics.Read(live)
 		return int64(live[0].Value.Uint64())
 	}
+	// What earlier tests leave in pools, and to finalizers, goes with the next collections.
 	before := measure()
+	for range 3 {
+		before = min(before, measure())
+	}
 	var all sync.WaitGroup
 	errs := make([]error, maxCalls)
 	for i := range errs {
@@ -203,6 +207,7 @@ func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 	// What is allocated while the collector runs counts as live, whether anything holds
 	// it or not. So it is the lesser of two measurements that counts.
 	var most, last int64
+	measured := 0
 	pause := 10 * time.Millisecond
 	for running := true; running; {
 		select {
@@ -211,6 +216,7 @@ func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 		case <-time.After(pause):
 			begun := time.Now()
 			now := measure() - before
+			measured++
 			most, last = max(most, min(now, last)), now
 			pause = max(10*time.Millisecond, time.Since(begun)) // Collecting all the time would leave the Lists no time.
 		}
@@ -218,8 +224,8 @@ func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 	for _, err := range errs {
 		require.NoError(t, err)
 	}
-	t.Logf("%d KiB more than before, of %d MiB read", most>>10, maxCalls*s.objects*s.payload>>20)
-	require.Positive(t, most, "it was measured")
+	t.Logf("at most %d KiB more than before in %d measurements, of %d MiB read", most>>10, measured, maxCalls*s.objects*s.payload>>20)
+	require.Greater(t, measured, 2)
 	require.Less(t, most, int64(maxReading))
 	require.True(t, k.reading.left.TryAcquire(maxReading), "all memory was given back")
 }
