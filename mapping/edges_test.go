@@ -189,3 +189,42 @@ func TestATrialIsOfTheSchemaAndOfNothingElse(t *testing.T) {
 			"fingerprint":"`+strings.Repeat("0", 64)+`","resource_kind":"Unknown","resource_name":"onefire",
 			"error_details":{"code":"ERR_INVALID_ALERT","component":"gateway","message":"a readiness probe: not stored","retry_possible":false}}}`, string(text))
 }
+
+// A payload is kept while both its own size and that of its clean form allow it.
+func TestAPayloadHasItsSize(t *testing.T) {
+	kept := func(raw string) bool { return !strings.HasSuffix(string(payload(json.RawMessage(raw))), payloadCut) }
+	text := func(size int, rest string) string {
+		return `{"a":"` + strings.Repeat("x", size-len(`{"a":""}`)-len(rest)) + rest + `"}`
+	}
+	require.True(t, kept(text(maxPayload, "")))
+	require.False(t, kept(text(maxPayload+1, "")))
+	require.False(t, kept(`{"a":`+strings.Repeat(" ", maxPayload)+`1}`), "white space counts")
+	require.True(t, kept(text(maxPayload-5, "<")), "its clean form has five bytes more")
+	require.False(t, kept(text(maxPayload-4, "<")))
+}
+
+func TestEveryTextOfAPayloadIsClean(t *testing.T) {
+	require.JSONEq(t, `{"a":["x","\ufffd",["\ufffd"]]}`, string(payload(json.RawMessage(`{"a":["x","\u202e",["\u202e"]]}`))))
+	nested := func(arrays int) json.RawMessage {
+		return json.RawMessage(`{"a":` + strings.Repeat("[", arrays) + strings.Repeat("]", arrays) + `}`)
+	}
+	require.JSONEq(t, string(nested(maxPayloadDepth-1)), string(payload(nested(maxPayloadDepth-1))))
+	require.True(t, strings.HasSuffix(string(payload(nested(maxPayloadDepth))), payloadCut))
+}
+
+func TestTextsWithinTexts(t *testing.T) {
+	require.Equal(t, `{"a":"<&>"}`, jsonText(map[string]any{"a": "<&>"}))
+	for text, want := range map[string]int{`1`: 0, `[[],[]]`: 2, `[{},{}]`: 2, `{"a":{},"b":[]}`: 2, `["[[","\"[["]`: 1} {
+		require.Equal(t, want, nesting(json.RawMessage(text)), text)
+	}
+}
+
+func TestEveryWorkloadHasItsKind(t *testing.T) {
+	for workload, kind := range map[string]Target{
+		"deployment": {"apps/v1", "Deployment", "w", "n"}, "statefulset": {"apps/v1", "StatefulSet", "w", "n"}, "daemonset": {"apps/v1", "DaemonSet", "w", "n"},
+		"job": {"batch/v1", "Job", "w", "n"}, "replicaset": {"apps/v1", "ReplicaSet", "w", "n"}, "cronjob": {"batch/v1", "CronJob", "w", "n"},
+	} {
+		require.Equal(t, kind, targetOf(map[string]string{"workload": "w", "workload_type": workload, "namespace": "n"}))
+	}
+	require.Equal(t, Target{"v1", "Namespace", "shop", ""}, parsed(t, "", "team=Namespace").target(Alert{Labels: map[string]string{"team": "shop", "namespace": "n"}}).target)
+}
