@@ -228,3 +228,15 @@ func TestEveryWorkloadHasItsKind(t *testing.T) {
 	}
 	require.Equal(t, Target{"v1", "Namespace", "shop", ""}, parsed(t, "", "team=Namespace").target(Alert{Labels: map[string]string{"team": "shop", "namespace": "n"}}).target)
 }
+
+func TestEachExporterIsKnownByEachOfItsLabels(t *testing.T) {
+	for text, want := range map[string]reporter{
+		"kube-state-metrics": kubeStateMetrics, "kube_state_metrics": kubeStateMetrics, "node-exporter": nodeExporter, "node_exporter": nodeExporter,
+		"windows-exporter": nodeExporter, "windows_exporter": nodeExporter, "kubelet": kubelet, "cadvisor": kubelet, "postgres": anyExporter, "": anyExporter,
+	} {
+		for _, label := range []string{"job", "app_kubernetes_io_name", "service", "metrics_path", "container"} {
+			require.Equal(t, want, labels{values: map[string]string{label: text}}.reporter(), "%s=%s", label, text)
+		}
+	}
+	require.Equal(t, kubelet, labels{values: map[string]string{"job": "kubelet", "container": "node-exporter"}}.reporter(), "the surest one first")
+}
