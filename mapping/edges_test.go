@@ -45,7 +45,7 @@ func TestWhatIsNoNumberOfTruncatedAlertsIsNone(t *testing.T) {
 // What can be a kind, an API version and a name, at the bounds.
 func TestFormsAtTheirBounds(t *testing.T) {
 	long := strings.Repeat("x", 248)
-	for text, want := range map[string]bool{"A": true, "Zone": true, "Z": true, "@A": false, "[A": false, "pod": false, "": false, "A9": true, "A-b": false,
+	for text, want := range map[string]bool{"A": true, "Zone": true, "Z": true, "@A": false, "[A": false, "pod": false, "": false, "9a": false, "A9": true, "A-b": false,
 		"A" + strings.Repeat("b", 62): true, "A" + strings.Repeat("b", 63): false} {
 		require.Equal(t, want, isKind(text), text)
 	}
