@@ -165,6 +165,11 @@ func TestAPanicOfADeliveryAloneIsItsOwn(t *testing.T) {
 
 // A name that was refused twice is held by another fingerprint only if somebody holds it.
 func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
+	d, err := newDeduplicator(reads{get1: func() (object, error) { return object{}, errors.New("down") }}, Options{})
+	require.NoError(t, err)
+	h := d.core.handler(signal)
+	h.refused = "name"
+	require.ErrorContains(t, h.taken(t.Context(), "name"), "down")
 	for reason, row := range map[string]struct {
 		holder *object
 		held   bool

@@ -198,6 +198,7 @@ func TestAPayloadHasItsSize(t *testing.T) {
 	}
 	require.True(t, kept(text(maxPayload, "")))
 	require.False(t, kept(text(maxPayload+1, "")))
+	require.False(t, kept(strings.Replace(text(maxPayload, ""), ":", ": ", 1)), "its clean form would fit")
 	require.False(t, kept(`{"a":`+strings.Repeat(" ", maxPayload)+`1}`), "white space counts")
 	require.True(t, kept(text(maxPayload-5, "<")), "its clean form has five bytes more")
 	require.False(t, kept(text(maxPayload-4, "<")))
