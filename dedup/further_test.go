@@ -74,7 +74,7 @@ func TestALookThatShowsItsOwnObjectEndedSaysNothing(t *testing.T) {
 	name := made(s, "a")
 	d, err := newDeduplicator(s, Options{})
 	require.NoError(t, err)
-	h := d.core.handler(signal)
+	h := d.handler(signal)
 	h.fresh = s.seen[name].uid
 	s.remove(name) // It is still there, and about to go.
 	require.Len(t, s.all(), 1)

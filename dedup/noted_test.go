@@ -109,7 +109,7 @@ func TestHowLongALateObjectIsWaitedFor(t *testing.T) {
 	for age, want := range map[time.Duration]time.Duration{0: 2 * time.Second, time.Second: time.Second, -time.Hour: 2 * time.Second} {
 		d, err := newDeduplicator(newStore(), Options{})
 		require.NoError(t, err)
-		h := d.core.handler(signal)
+		h := d.handler(signal)
 		h.now = epoch
 		h.objects = []object{}
 		var waited time.Duration
@@ -167,7 +167,7 @@ func TestAPanicOfADeliveryAloneIsItsOwn(t *testing.T) {
 func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
 	d, err := newDeduplicator(reads{get1: func() (object, error) { return object{}, errors.New("down") }}, Options{})
 	require.NoError(t, err)
-	h := d.core.handler(signal)
+	h := d.handler(signal)
 	h.refused = "name"
 	require.ErrorContains(t, h.taken(t.Context(), "name"), "down")
 	for reason, row := range map[string]struct {
@@ -187,7 +187,7 @@ func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
 				return *row.holder, nil
 			}}, Options{})
 			require.NoError(t, err)
-			h := d.core.handler(signal)
+			h := d.handler(signal)
 			require.NoError(t, h.taken(t.Context(), "name"), "the next List may show it")
 			require.Empty(t, h.held)
 			require.NoError(t, h.taken(t.Context(), "name"))
@@ -202,7 +202,7 @@ func TestALookThatDoesNotShowItsOwnObjectSaysNothing(t *testing.T) {
 	name := made(s, "a")
 	d, err := newDeduplicator(s, Options{})
 	require.NoError(t, err)
-	h := d.core.handler(signal)
+	h := d.handler(signal)
 	h.fresh = s.seen[name].uid
 	objects, _, err := h.rivals(t.Context())
 	require.NoError(t, err)

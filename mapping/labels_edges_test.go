@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -69,7 +70,6 @@ func TestBrokenAlertsAreToldApart(t *testing.T) {
 		return s.AlertID
 	}
 	require.NotEqual(t, of(`1`), of(`2`))
-	require.Equal(t, of(`1`), of(`1`))
 }
 
 func TestClustersAreToldApart(t *testing.T) {
@@ -83,7 +83,7 @@ func TestClustersAreToldApart(t *testing.T) {
 }
 
 func TestTimesOfTheFirstYear(t *testing.T) {
-	require.Equal(t, 1, instant("0001-06-01T00:00:00Z").Year())
+	require.Equal(t, "0001-06-01", instant("0001-06-01T00:00:00Z").Format(time.DateOnly))
 	for _, text := range []string{"0000-12-31T23:59:59Z", "10000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "noon", ""} {
 		require.True(t, instant(text).IsZero(), text)
 	}

@@ -8,7 +8,7 @@ import (
 
 func TestMatchersArePrintedAsTheyAreRead(t *testing.T) {
 	for text, want := range map[string]string{
-		``: ``, `{}`: ``, ` team = sre `: `{team="sre"}`, `{ team="sre" , a!=b }`: `{team="sre",a!="b"}`, `"a b"=c`: `{"a b"="c"}`, `""=""`: `{""=""}`,
+		``: ``, `{}`: ``, ` `: ``, `{ }`: ``, `{a=b, }`: `{a="b"}`, ` team = sre `: `{team="sre"}`, `{ team="sre" , a!=b }`: `{team="sre",a!="b"}`, `"a b"=c`: `{"a b"="c"}`, `""=""`: `{""=""}`,
 	} {
 		m, err := ParseMatchers(text)
 		require.NoError(t, err, text)
