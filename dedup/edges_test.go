@@ -2,11 +2,13 @@ package dedup
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
@@ -117,4 +119,22 @@ func TestATurnThatComesTooLateIsGivenBack(t *testing.T) {
 			_ = leave // Its place was given back above.
 		}
 	})
+}
+
+// Objects that somebody made follow each other have a last one all the same.
+func TestAPastThatFollowsItselfHasAnEnd(t *testing.T) {
+	a, b := object{uid: "a", name: "a", follows: "b", phase: completed}, object{uid: "b", name: "b", follows: "a", phase: completed}
+	require.Contains(t, []object{a, b}, last([]object{a, b}))
+}
+
+func TestWhatIsBelievedOfNamespacesIsBounded(t *testing.T) {
+	g := newGatherer(newStore())
+	for i := range maxNamespaces {
+		g.until(g.crowded, fmt.Sprint(i), time.Now().Add(time.Hour))
+	}
+	require.Len(t, g.crowded, maxNamespaces)
+	g.until(g.crowded, "one more", time.Now().Add(time.Hour))
+	require.Len(t, g.crowded, 1, "it is learned again")
+	require.True(t, g.believe(g.crowded, "one more"))
+	require.False(t, g.believe(g.crowded, "0"))
 }

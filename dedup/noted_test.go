@@ -109,7 +109,7 @@ func TestHowLongALateObjectIsWaitedFor(t *testing.T) {
 	for age, want := range map[time.Duration]time.Duration{0: 2 * time.Second, time.Second: time.Second, -time.Hour: 2 * time.Second} {
 		d, err := newDeduplicator(newStore(), Options{})
 		require.NoError(t, err)
-		h := d.core.handler(signal)
+		h := d.handler(signal)
 		h.now = epoch
 		h.objects = []object{}
 		var waited time.Duration
@@ -165,6 +165,11 @@ func TestAPanicOfADeliveryAloneIsItsOwn(t *testing.T) {
 
 // A name that was refused twice is held by another fingerprint only if somebody holds it.
 func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
+	d, err := newDeduplicator(reads{get1: func() (object, error) { return object{}, errors.New("down") }}, Options{})
+	require.NoError(t, err)
+	h := d.handler(signal)
+	h.refused = "name"
+	require.ErrorContains(t, h.taken(t.Context(), "name"), "down")
 	for reason, row := range map[string]struct {
 		holder *object
 		held   bool
@@ -182,7 +187,7 @@ func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
 				return *row.holder, nil
 			}}, Options{})
 			require.NoError(t, err)
-			h := d.core.handler(signal)
+			h := d.handler(signal)
 			require.NoError(t, h.taken(t.Context(), "name"), "the next List may show it")
 			require.Empty(t, h.held)
 			require.NoError(t, h.taken(t.Context(), "name"))
@@ -197,7 +202,7 @@ func TestALookThatDoesNotShowItsOwnObjectSaysNothing(t *testing.T) {
 	name := made(s, "a")
 	d, err := newDeduplicator(s, Options{})
 	require.NoError(t, err)
-	h := d.core.handler(signal)
+	h := d.handler(signal)
 	h.fresh = s.seen[name].uid
 	objects, _, err := h.rivals(t.Context())
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ func TestWhatIsNoArrayHasNoElements(t *testing.T) {
 		_, err := Elements([]byte(text), 2)
 		require.ErrorContains(t, err, want, text)
 	}
-	for text, n := range map[string]int{`[]`: 0, ` [ 1 , "]" ] `: 2} {
+	for text, n := range map[string]int{`[]`: 0, ` [ 1 , "]" ]`: 2} {
 		all, err := Elements([]byte(text), 2)
 		require.NoError(t, err)
 		require.Len(t, all, n)
@@ -45,7 +45,7 @@ func TestWhatIsNoNumberOfTruncatedAlertsIsNone(t *testing.T) {
 // What can be a kind, an API version and a name, at the bounds.
 func TestFormsAtTheirBounds(t *testing.T) {
 	long := strings.Repeat("x", 248)
-	for text, want := range map[string]bool{"A": true, "Zone": true, "Z": true, "@A": false, "[A": false, "pod": false, "": false, "A9": true, "A-b": false,
+	for text, want := range map[string]bool{"A": true, "Zone": true, "Z": true, "@A": false, "[A": false, "pod": false, "": false, "9a": false, "A9": true, "A-b": false,
 		"A" + strings.Repeat("b", 62): true, "A" + strings.Repeat("b", 63): false} {
 		require.Equal(t, want, isKind(text), text)
 	}
@@ -188,4 +188,56 @@ func TestATrialIsOfTheSchemaAndOfNothingElse(t *testing.T) {
 		"event_data":{"event_type":"gateway.crd.failed","signal_type":"alert","signal_name":"OnefireReadiness","namespace":"ns","severity":"unknown",
 			"fingerprint":"`+strings.Repeat("0", 64)+`","resource_kind":"Unknown","resource_name":"onefire",
 			"error_details":{"code":"ERR_INVALID_ALERT","component":"gateway","message":"a readiness probe: not stored","retry_possible":false}}}`, string(text))
+}
+
+// A payload is kept while both its own size and that of its clean form allow it.
+func TestAPayloadHasItsSize(t *testing.T) {
+	kept := func(raw string) bool { return !strings.HasSuffix(string(payload(json.RawMessage(raw))), payloadCut) }
+	text := func(size int, rest string) string {
+		return `{"a":"` + strings.Repeat("x", size-len(`{"a":""}`)-len(rest)) + rest + `"}`
+	}
+	require.True(t, kept(text(maxPayload, "")))
+	require.False(t, kept(text(maxPayload+1, "")))
+	require.False(t, kept(strings.Replace(text(maxPayload, ""), ":", ": ", 1)), "its clean form would fit")
+	require.False(t, kept(`{"a":`+strings.Repeat(" ", maxPayload)+`1}`), "white space counts")
+	require.True(t, kept(text(maxPayload-5, "<")), "its clean form has five bytes more")
+	require.False(t, kept(text(maxPayload-4, "<")))
+}
+
+func TestEveryTextOfAPayloadIsClean(t *testing.T) {
+	require.JSONEq(t, `{"a":["x","\ufffd",["\ufffd"]]}`, string(payload(json.RawMessage(`{"a":["x","\u202e",["\u202e"]]}`))))
+	nested := func(arrays int) json.RawMessage {
+		return json.RawMessage(`{"a":` + strings.Repeat("[", arrays) + strings.Repeat("]", arrays) + `}`)
+	}
+	require.JSONEq(t, string(nested(maxPayloadDepth-1)), string(payload(nested(maxPayloadDepth-1))))
+	require.True(t, strings.HasSuffix(string(payload(nested(maxPayloadDepth))), payloadCut))
+}
+
+func TestTextsWithinTexts(t *testing.T) {
+	require.Contains(t, jsonText(map[string]any{"a": "<&>"}), "<&>")
+	for text, want := range map[string]int{`1`: 0, `[[],[]]`: 2, `[{},{}]`: 2, `{"a":{},"b":[]}`: 2, `["[[","\"[["]`: 1} {
+		require.Equal(t, want, nesting(json.RawMessage(text)), text)
+	}
+}
+
+func TestEveryWorkloadHasItsKind(t *testing.T) {
+	for workload, kind := range map[string]Target{
+		"deployment": {"apps/v1", "Deployment", "w", "n"}, "statefulset": {"apps/v1", "StatefulSet", "w", "n"}, "daemonset": {"apps/v1", "DaemonSet", "w", "n"},
+		"job": {"batch/v1", "Job", "w", "n"}, "replicaset": {"apps/v1", "ReplicaSet", "w", "n"}, "cronjob": {"batch/v1", "CronJob", "w", "n"},
+	} {
+		require.Equal(t, kind, targetOf(map[string]string{"workload": "w", "workload_type": workload, "namespace": "n"}))
+	}
+	require.Equal(t, Target{"v1", "Namespace", "shop", ""}, parsed(t, "", "team=Namespace").target(Alert{Labels: map[string]string{"team": "shop", "namespace": "n"}}).target)
+}
+
+func TestEachExporterIsKnownByEachOfItsLabels(t *testing.T) {
+	for text, want := range map[string]reporter{
+		"kube-state-metrics": kubeStateMetrics, "kube_state_metrics": kubeStateMetrics, "node-exporter": nodeExporter, "node_exporter": nodeExporter,
+		"windows-exporter": nodeExporter, "windows_exporter": nodeExporter, "kubelet": kubelet, "cadvisor": kubelet, "postgres": anyExporter, "": anyExporter,
+	} {
+		for _, label := range []string{"job", "app_kubernetes_io_name", "service", "metrics_path", "container"} {
+			require.Equal(t, want, labels{values: map[string]string{label: text}}.reporter(), "%s=%s", label, text)
+		}
+	}
+	require.Equal(t, kubelet, labels{values: map[string]string{"job": "kubelet", "container": "node-exporter"}}.reporter(), "the surest one first")
 }

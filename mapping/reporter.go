@@ -36,12 +36,8 @@ var reporterLabels = []string{"job", "app_kubernetes_io_name", "service", "metri
 // reporter tells who reports an alert.
 func (l labels) reporter() reporter {
 	for _, label := range reporterLabels {
-		value := l.values[label]
-		if value == "" {
-			continue
-		}
 		for _, e := range exporters {
-			if strings.Contains(value, e.text) {
+			if strings.Contains(l.values[label], e.text) {
 				return e.reporter
 			}
 		}

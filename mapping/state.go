@@ -87,9 +87,9 @@ func instant(s string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		printed, _, _ := strings.Cut(s, " m=")
-		t, err = time.Parse(goTime, printed)
+		t, _ = time.Parse(goTime, printed) // Zero of what is no time.
 	}
-	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}
 	}
 	return t

@@ -90,10 +90,10 @@ func parseTargetRule(s string) (rule targetRule, rest string, err error) {
 	fields, rest, _ := strings.Cut(text.rest, ";")
 	rule.fields = map[string]string{}
 	for word := range strings.FieldsSeq(fields) {
-		field, value, ok := strings.Cut(word, "=")
+		field, value, _ := strings.Cut(word, "=")
 		_, twice := rule.fields[field]
 		switch {
-		case !ok || !slices.Contains(targetFields, field) || value == "" || value == "$":
+		case !slices.Contains(targetFields, field) || value == "" || value == "$":
 			return rule, "", fmt.Errorf("%q is not one of api_version=, kind=, name= and namespace= with a text or a $label", word)
 		case twice:
 			return rule, "", fmt.Errorf("%s stands there twice", field)

@@ -98,10 +98,10 @@ func read(body []byte, now time.Time) (*webhook, error) {
 // as it does for the function, which does not tell upper from lower case.
 func topLevel(body []byte) ([]field, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
-	switch t, err := d.Token(); {
-	case err == nil && t == json.Delim('['):
+	switch t, _ := d.Token(); {
+	case t == json.Delim('['):
 		return nil, fmt.Errorf("%w: it is an array, which Prometheus and vmalert send; point them at an Alertmanager, and its webhook here", errNoWebhook)
-	case err != nil || t != json.Delim('{'):
+	case t != json.Delim('{'):
 		return nil, fmt.Errorf("%w: it is not a JSON object", errNoWebhook)
 	}
 	var fields []field

@@ -1,0 +1,169 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/stretchr/testify/require"
+
+	"onefire/config"
+	"onefire/function/tracing"
+)
+
+// watched notes the deadlines that an answer sets, with the time from the beginning.
+type watched struct {
+	*httptest.ResponseRecorder
+	begun time.Time
+	calls []string
+}
+
+func (w *watched) note(what string, at time.Time) error {
+	text := "none"
+	if !at.IsZero() {
+		text = at.Sub(w.begun).String()
+	}
+	w.calls = append(w.calls, what+" "+text)
+	return nil
+}
+
+func (w *watched) SetReadDeadline(at time.Time) error  { return w.note("read", at) }
+func (w *watched) SetWriteDeadline(at time.Time) error { return w.note("write", at) }
+
+func (w *watched) FlushError() error {
+	w.calls = append(w.calls, "flush")
+	w.Flush()
+	return nil
+}
+
+func TestAnAnswerKeepsToItsTimesAndSaysWhatItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for status, calls := range map[int][]string{
+			200: {"write " + answerTimeout.String(), "flush", "write none"},
+			400: {"write " + answerTimeout.String(), "read " + drainTimeout.String(), "flush", "write none"},
+			503: {"write " + answerTimeout.String(), "read " + drainTimeout.String(), "flush", "write none"},
+		} {
+			w := &watched{ResponseRecorder: httptest.NewRecorder(), begun: time.Now()}
+			answered(status, "so it is").write(w)
+			require.Equal(t, calls, w.calls)
+			require.Equal(t, status == 503, w.Header().Get("Retry-After") == retryAfter)
+			require.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"))
+			require.Equal(t, "9", w.Header().Get("Content-Length"))
+			require.Equal(t, "so it is\n", w.Body.String())
+		}
+	})
+}
+
+func TestWhichAlertIsTheWatchdog(t *testing.T) {
+	f := start(t, newBroker(t))
+	for _, row := range []struct {
+		alert alert
+		is    bool
+	}{{alert{name: "Watchdog", status: "firing"}, true}, {alert{name: "Watchdog", status: "resolved"}, false}, {alert{name: "A", status: "firing"}, false}} {
+		require.Equal(t, row.is, f.isWatchdog(row.alert))
+	}
+}
+
+func TestANotificationSaysItsStatus(t *testing.T) {
+	b := newBroker(t)
+	start(t, b, func(c *config.Source) { c.Split = config.SplitNotification }).requireStatus(http.StatusOK, simple)
+	require.Equal(t, "firing", b.events()[0].Extensions()["status"])
+}
+
+func TestWhatEachAnswerOfTheSinkMeans(t *testing.T) {
+	for status, want := range map[int]string{
+		200: "taken", 202: "taken", 299: "taken", 408: "again", 409: "again", 425: "again", 429: "again", 500: "again", 503: "again", 599: "again",
+		401: "not now", 402: "not now", 403: "not now", 404: "not now", 405: "not now", 407: "not now", 301: "not now",
+		400: "refused", 406: "refused", 410: "refused", 413: "refused", 422: "refused",
+	} {
+		err := judge(&http.Response{StatusCode: status}, event.New(), "")
+		var permanent *backoff.PermanentError
+		var no *RefusedError
+		got := "again"
+		switch {
+		case err == nil:
+			got = "taken"
+		case errors.As(err, &no):
+			got = "refused"
+		case errors.As(err, &permanent):
+			got = "not now"
+		}
+		require.Equal(t, want, got, "%d", status)
+	}
+}
+
+// A sink that answers is there: other events of the webhook are tried once.
+func TestAnAnswerIsNoAbsence(t *testing.T) {
+	f := start(t, newBroker(t))
+	hook, err := read([]byte(simple), noon)
+	require.NoError(t, err)
+	d := f.newDelivery(hook, []byte(simple), "", noon)
+	n, err := d.attempts()
+	require.NoError(t, err)
+	require.EqualValues(t, maxAttempts, n)
+	d.note(t.Context(), 0, false, errors.New("the sink is not available: 503"))
+	n, err = d.attempts()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+}
+
+func TestReceiversNamesLoseTheirBackslashes(t *testing.T) {
+	for name, want := range map[string]string{`onefire\.eu`: `onefire.eu`, `a\\b`: `a\b`, `\\\.`: `\.`, `a`: `a`, `\a\b`: `ab`, `\\\\`: `\\`} {
+		require.Equal(t, want, unquoted(name))
+	}
+}
+
+func TestHeaderValuesAtTheirBounds(t *testing.T) {
+	require.Equal(t, `!~%20%22%25%7F%1F%C3%A9`, headerValue("!~ \"%\x7f\x1fé"))
+	cut := bounded(strings.Repeat("x", maxExtension-1) + "\U0001F525")
+	require.Equal(t, strings.Repeat("x", maxExtension-1), cut, "no half of a character stays")
+}
+
+// Where nobody names a trace, no header and no extension does.
+func TestNoTraceIsNotNamed(t *testing.T) {
+	b := newBroker(t)
+	named := true
+	b.answers(func(e event.Event, r *http.Request) (int, map[string]string, string) {
+		_, header := r.Header["Traceparent"]
+		_, extension := e.Extensions()["traceparent"]
+		_, attribute := r.Header["Ce-Traceparent"]
+		named = header || extension || attribute
+		return 202, nil, ""
+	})
+	start(t, b).requireStatus(http.StatusOK, simple)
+	require.False(t, named)
+}
+
+func TestTheSpanOfAnEventNamesIt(t *testing.T) {
+	f, spans, _ := traced(t, 202)
+	f.requireStatus(http.StatusOK, simple)
+	root, sent := ended(t, spans, 2)
+	about := tracing.Event{Operation: "send", ID: f.sink.events()[0].ID(), Source: "urn:prod", SpecVersion: "1.0", Type: AlertType}
+	require.Subset(t, sent[0].Attributes, about.Attributes())
+	for _, a := range root.Attributes {
+		require.NotEqual(t, tracing.Truncated, string(a.Key), "nothing was left out")
+	}
+}
+
+func TestAReadySourceSaysSo(t *testing.T) {
+	f := start(t, newBroker(t))
+	for path, want := range map[string]string{"/health/readiness": "READY", "/health/liveness": "ALIVE"} {
+		r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, f.web.URL+path, http.NoBody)
+		require.NoError(t, err)
+		resp, err := f.web.Client().Do(r)
+		require.NoError(t, err)
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		require.NoError(t, err)
+		require.Equal(t, want, string(text))
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+	}
+}
