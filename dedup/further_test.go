@@ -59,12 +59,12 @@ func TestAForecastReadsOneFingerprint(t *testing.T) {
 	s.addForeign(digest("another"), "another")
 	d, err := newDeduplicator(s, Options{})
 	require.NoError(t, err)
-	o, err := d.Forecast(t.Context(), signal, false)
+	o, err := d.Forecast(t.Context(), signal, "", false)
 	require.NoError(t, err)
 	require.Equal(t, Outcome{Reason: mapping.Active, Name: name, Count: 2}, o)
 	d, err = newDeduplicator(&faulty{store: s, lists: []error{errors.New("down")}}, Options{})
 	require.NoError(t, err)
-	_, err = d.Forecast(t.Context(), signal, false)
+	_, err = d.Forecast(t.Context(), signal, "", false)
 	require.ErrorContains(t, err, "down")
 }
 

@@ -284,7 +284,7 @@ func (r *run) check() error {
 			return err
 		}
 	}
-	if len(ours) > 1 && !(strings.Contains(r.Setup, "reactivated") && r.nobody()) {
+	if len(ours) > 1 && (!strings.Contains(r.Setup, "reactivated") || !r.nobody()) {
 		return fmt.Errorf("I1: twins %s and %s", ours[0].name, ours[1].name)
 	}
 	isForeign := func(o object) bool { return !o.ours && active(o) }

@@ -168,7 +168,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	from, to := io.Pipe()
 	go func() {
 		d.ServeHTTP(piped{to}, r)
-		to.Close()
+		_ = to.Close()
 	}()
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: from, Request: r}, nil
 }

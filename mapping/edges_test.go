@@ -18,10 +18,13 @@ func TestWhatIsNoArrayHasNoElements(t *testing.T) {
 		_, err := Elements([]byte(text), 2)
 		require.ErrorContains(t, err, want, text)
 	}
-	for text, n := range map[string]int{`[]`: 0, ` [ 1 , "]" ]`: 2} {
-		all, err := Elements([]byte(text), 2)
+	for _, row := range []struct {
+		text string
+		n    int
+	}{{`[]`, 0}, {` [ 1 , "]" ]`, 2}} {
+		all, err := Elements([]byte(row.text), 2)
 		require.NoError(t, err)
-		require.Len(t, all, n)
+		require.Len(t, all, row.n)
 	}
 	_, err := Elements([]byte(`[1,2,3]`), 2)
 	require.ErrorIs(t, err, ErrTooMany)

@@ -46,14 +46,10 @@ func (w *watched) FlushError() error {
 
 func TestAnAnswerKeepsToItsTimesAndSaysWhatItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for status, calls := range map[int][]string{
-			200: {"write " + answerTimeout.String(), "flush", "write none"},
-			400: {"write " + answerTimeout.String(), "read " + drainTimeout.String(), "flush", "write none"},
-			503: {"write " + answerTimeout.String(), "read " + drainTimeout.String(), "flush", "write none"},
-		} {
+		for _, status := range []int{200, 400, 503} {
 			w := &watched{ResponseRecorder: httptest.NewRecorder(), begun: time.Now()}
 			answered(status, "so it is").write(w)
-			require.Equal(t, calls, w.calls)
+			require.Equal(t, []string{"write " + answerTimeout.String(), "flush", "write none"}, w.calls)
 			require.Equal(t, status == 503, w.Header().Get("Retry-After") == retryAfter)
 			require.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"))
 			require.Equal(t, "9", w.Header().Get("Content-Length"))

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		if _, err := Hold(dir); err != nil {
 			panic(err)
 		}
-		os.Stdout.WriteString("held\n")
+		_, _ = os.Stdout.WriteString("held\n")
 		select {} // Until it is killed.
 	}
 	goleak.VerifyTestMain(m)

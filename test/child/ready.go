@@ -22,7 +22,7 @@ func Ready(ctx context.Context, url string, ended <-chan error) error {
 	select {
 	case err := <-ended:
 		cancel()
-		<-asked
+		<-asked //nolint:errcheck // It ends with its context, and says nothing new.
 		return err
 	case err := <-asked:
 		cancel()

@@ -78,7 +78,7 @@ func TestACommandSaysWhatItWasBuiltOf(t *testing.T) {
 		require.NoError(t, err, "%s", out)
 		require.Regexp(t, `^`+name+` \S+ \(go1\S+, \w+/\w+\)\n$`, string(out))
 	}
-	out, err := exec.Command(sourceBinary, "verison").CombinedOutput()
+	out, err := exec.Command(sourceBinary, "versions").CombinedOutput()
 	require.Error(t, err, "a slip does not serve")
 	require.Contains(t, string(out), "usage: ")
 }

@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -26,8 +27,8 @@ type Binary struct {
 // Build finds the mutants of a module's packages and makes the test binaries of
 // some packages with them. The module is in root, and dir is for files of its own.
 // Mutants that do not compile are returned apart from the others.
-func Build(root, dir string, packages, tests []string) (binaries []*Binary, mutants, broken []Mutant, err error) {
-	loaded, err := load(root, packages)
+func Build(ctx context.Context, root, dir string, packages, tests []string) (binaries []*Binary, mutants, broken []Mutant, err error) {
+	loaded, err := load(ctx, root, packages)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -45,11 +46,11 @@ func Build(root, dir string, packages, tests []string) (binaries []*Binary, muta
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		binaries, err = link(root, dir, overlay, tests)
+		binaries, err = link(ctx, root, dir, overlay, tests)
 		if err == nil {
 			break
 		}
-		failed, err := compile(root, overlay, originals, packages, err)
+		failed, err := compile(ctx, root, overlay, originals, packages, err)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -78,10 +79,10 @@ func Build(root, dir string, packages, tests []string) (binaries []*Binary, muta
 }
 
 // link makes the test binaries of some packages.
-func link(root, dir, overlay string, packages []string) (binaries []*Binary, err error) {
+func link(ctx context.Context, root, dir, overlay string, packages []string) (binaries []*Binary, err error) {
 	for i, p := range packages {
 		b := &Binary{path: filepath.Join(dir, fmt.Sprintf("%d.test", i)), dir: filepath.Join(root, p)}
-		build := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", b.path, p)
+		build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", b.path, p)
 		build.Dir = root
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("building the tests of %s: %w\n%s", p, err, out)
@@ -127,8 +128,8 @@ var position = regexp.MustCompile(`(?m)^(?:\./)?([^\s:]+\.go):(\d+):\d+: `)
 // compile returns the lines that do not compile, as file:line with the file's path
 // from root. The compiler calls some files by their own names, and some by those of
 // the overlay. If all compile, why is what else is wrong.
-func compile(root, overlay string, originals map[string]string, packages []string, why error) (map[string]bool, error) {
-	build := exec.Command("go", append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages...)...)
+func compile(ctx context.Context, root, overlay string, originals map[string]string, packages []string, why error) (map[string]bool, error) {
+	build := exec.CommandContext(ctx, "go", append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages...)...)
 	build.Dir = root
 	out, err := build.CombinedOutput()
 	if err == nil {
@@ -148,6 +149,7 @@ func compile(root, overlay string, originals map[string]string, packages []strin
 // in memory that the process shares with it, so it is there however the process ends.
 const support = `
 import (
+	"context"
 	mutant__cmp "cmp"
 	mutant__os "os"
 	mutant__strconv "strconv"

@@ -33,7 +33,7 @@ func (f *finder) zero(e ast.Expr, want types.Type, text string) {
 	case *ast.FuncLit:
 		return
 	}
-	if v.IsNil() || v.Value != nil && !(is(v.Type, types.IsString) && constant.StringVal(v.Value) != "") {
+	if v.IsNil() || v.Value != nil && (!is(v.Type, types.IsString) || constant.StringVal(v.Value) == "") {
 		return
 	}
 	if is(v.Type, types.IsBoolean) {

@@ -69,13 +69,13 @@ func mutate(t *testing.T, r Room, accepted map[string]string, draw *rand.Rand) s
 	root, err := filepath.Abs("../../..")
 	require.NoError(t, err)
 	begun := time.Now()
-	binaries, mutants, broken, err := Build(root, t.TempDir(), r.Packages, r.Tests)
+	binaries, mutants, broken, err := Build(t.Context(), root, t.TempDir(), r.Packages, r.Tests)
 	require.NoError(t, err)
 	built := time.Since(begun)
 	s := score{mutants: len(mutants) + len(broken), broken: len(broken), results: map[Result]int{}}
 	var index []Reach
 	for _, b := range binaries {
-		reach, failed, err := b.Index(r.Reduced)
+		reach, failed, err := b.Index(t.Context(), r.Reduced)
 		require.NoError(t, err)
 		for _, f := range failed {
 			t.Logf("not asked: %s", f)
@@ -107,7 +107,7 @@ func mutate(t *testing.T, r Room, accepted map[string]string, draw *rand.Rand) s
 	for range workers {
 		wg.Go(func() {
 			for m := range queue {
-				result, by := Try(m, index)
+				result, by := Try(t.Context(), m, index)
 				mu.Lock()
 				s.note(m, result, by, accepted)
 				fmt.Fprintf(results, "%s\t%s\t%d\t%s\n", result, m.Key(), m.Line, by)

@@ -27,8 +27,8 @@ type Reach struct {
 // Index runs each test of a binary alone, without any mutant, those that are to be
 // reduced with their flags. It returns apart what tests failed so: they can notice
 // nothing.
-func (b *Binary) Index(reduced map[string][]string) (index []Reach, failed []string, err error) {
-	list := exec.Command(b.path, "-test.list", ".")
+func (b *Binary) Index(ctx context.Context, reduced map[string][]string) (index []Reach, failed []string, err error) {
+	list := exec.CommandContext(ctx, b.path, "-test.list", ".")
 	list.Dir = b.dir
 	out, err := list.Output()
 	if err != nil {
@@ -38,7 +38,7 @@ func (b *Binary) Index(reduced map[string][]string) (index []Reach, failed []str
 		if !strings.HasPrefix(test, "Test") && !strings.HasPrefix(test, "Fuzz") && !strings.HasPrefix(test, "Example") {
 			continue
 		}
-		r, err := b.reach(test, reduced[test])
+		r, err := b.reach(ctx, test, reduced[test])
 		if err != nil {
 			failed = append(failed, err.Error())
 			continue
@@ -48,7 +48,7 @@ func (b *Binary) Index(reduced map[string][]string) (index []Reach, failed []str
 	return index, failed, nil
 }
 
-func (b *Binary) reach(test string, flags []string) (Reach, error) {
+func (b *Binary) reach(ctx context.Context, test string, flags []string) (Reach, error) {
 	last := 0
 	for _, m := range b.mutants {
 		last = max(last, m.ID)
@@ -58,7 +58,7 @@ func (b *Binary) reach(test string, flags []string) (Reach, error) {
 		return Reach{}, err
 	}
 	begun := time.Now()
-	if out, err := b.run(0, append([]string{"-test.run", "^" + test + "$"}, flags...), indexTime, seenVariable+"="+seen); err != nil {
+	if out, err := b.run(ctx, 0, append([]string{"-test.run", "^" + test + "$"}, flags...), indexTime, seenVariable+"="+seen); err != nil {
 		return Reach{}, fmt.Errorf("%s fails without any mutant: %w\n%s", test, err, out)
 	}
 	r := Reach{b, test, flags, time.Since(begun), map[int]bool{}}
@@ -87,7 +87,7 @@ const (
 
 // Try runs the tests that reach a mutant's code with it, the quickest first, and
 // says by which tests it was noticed.
-func Try(m Mutant, index []Reach) (Result, string) {
+func Try(ctx context.Context, m Mutant, index []Reach) (Result, string) {
 	var reach []Reach
 	for _, r := range index {
 		if r.seen[m.ID] {
@@ -114,7 +114,7 @@ func Try(m Mutant, index []Reach) (Result, string) {
 			names = append(names, r.test)
 		}
 		args := append([]string{"-test.run", "^(" + strings.Join(names, "|") + ")$"}, now[0].flags...)
-		if by := now[0].binary.notice(m.ID, args, max(leastTime, patience*took)); by != "" {
+		if by := now[0].binary.notice(ctx, m.ID, args, max(leastTime, patience*took)); by != "" {
 			return Noticed, by
 		}
 		reach = later
@@ -125,20 +125,20 @@ func Try(m Mutant, index []Reach) (Result, string) {
 // notice runs some tests with a mutant, and says which of them failed; empty if none
 // did. They must fail twice, because a test can fail by itself on a slow machine; and
 // where they do not end, they must do so without the mutant.
-func (b *Binary) notice(mutant int, args []string, limit time.Duration) string {
+func (b *Binary) notice(ctx context.Context, mutant int, args []string, limit time.Duration) string {
 	for ; ; limit *= 2 {
-		_, err := b.run(mutant, args, limit)
+		_, err := b.run(ctx, mutant, args, limit)
 		if err == nil {
 			return ""
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
 			break
 		}
-		if _, err := b.run(0, args, limit); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := b.run(ctx, 0, args, limit); !errors.Is(err, context.DeadlineExceeded) {
 			return "it does not end"
 		}
 	}
-	out, err := b.run(mutant, args, 4*limit)
+	out, err := b.run(ctx, mutant, args, 4*limit)
 	if err == nil {
 		return ""
 	}
@@ -160,8 +160,8 @@ func failure(out []byte) string {
 }
 
 // run ends after a time at the latest, with all processes that the tests started.
-func (b *Binary) run(mutant int, args []string, limit time.Duration, env ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+func (b *Binary) run(ctx context.Context, mutant int, args []string, limit time.Duration, env ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	dir, err := os.MkdirTemp(filepath.Dir(b.path), "run")
 	if err != nil {

@@ -18,16 +18,16 @@ var update = flag.Bool("update", false, "write the golden file anew")
 func TestEveryOperator(t *testing.T) {
 	root, err := filepath.Abs("testdata/weak")
 	require.NoError(t, err)
-	binaries, mutants, broken, err := Build(root, t.TempDir(), []string{"."}, []string{"."})
+	binaries, mutants, broken, err := Build(t.Context(), root, t.TempDir(), []string{"."}, []string{"."})
 	require.NoError(t, err)
 	require.Empty(t, broken)
-	index, failed, err := binaries[0].Index(nil)
+	index, failed, err := binaries[0].Index(t.Context(), nil)
 	require.NoError(t, err)
 	require.Empty(t, failed)
 	require.Len(t, index, 2)
 	var results strings.Builder
 	for _, m := range mutants {
-		result, by := Try(m, index)
+		result, by := Try(t.Context(), m, index)
 		require.Equal(t, result == Noticed, by != "", "%s", m.Key())
 		fmt.Fprintf(&results, "%-11s %s\n", result, m.Key())
 	}
@@ -50,7 +50,7 @@ func TestTheListOfAcceptedMutantsIsOfThisCode(t *testing.T) {
 	for _, r := range Rooms {
 		packages = append(packages, r.Packages...)
 	}
-	loaded, err := load(root, packages)
+	loaded, err := load(t.Context(), root, packages)
 	require.NoError(t, err)
 	there := map[string]bool{}
 	for _, p := range loaded {
