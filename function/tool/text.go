@@ -138,16 +138,6 @@ func cut(s string, limit int) string {
 	return string([]rune(s)[:limit-1]) + "…"
 }
 
-// terminal tells whether people see what is written.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // progress says how far something is that takes long.
 type progress struct {
 	w io.Writer
@@ -160,7 +150,12 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, from, to time.Time) *progress {
-	return &progress{w: w, line: !terminal(w), from: from, to: to, now: time.Now, said: time.Now()}
+	p := &progress{w: w, line: true, from: from, to: to, now: time.Now, said: time.Now()}
+	if f, ok := w.(*os.File); ok {
+		info, err := f.Stat()
+		p.line = err != nil || info.Mode()&os.ModeCharDevice == 0
+	}
+	return p
 }
 
 // done says how much of the history was read, if it has not done so just now.

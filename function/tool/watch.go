@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/term"
 
 	"onefire/dedup"
 )
@@ -22,9 +26,9 @@ import (
 // an API server that restarts is what somebody may be watching for.
 func (l *lister) watch(ctx context.Context) error {
 	var shown []dedup.Request
-	said, drawn := "", terminal(l.streams.Out) && l.out.format != "json"
+	said := ""
 	for first := true; ; {
-		began := time.Now()
+		began, lines := time.Now(), height(l.streams.Out)
 		found, err := l.read(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -35,8 +39,8 @@ func (l *lister) watch(ctx context.Context) error {
 			said = err.Error()
 			fmt.Fprintf(l.streams.Err, "onefire: %s: trying again\n", printable(said))
 		case err != nil:
-		case first || drawn || said != "" || !slices.Equal(found.requests, shown):
-			if err := l.draw(found, drawn, first); err != nil {
+		case first || lines > 0 && l.out.format != "json" || said != "" || !slices.Equal(found.requests, shown):
+			if err := l.draw(found, lines, first); err != nil {
 				return err
 			}
 			shown, said, first = found.requests, "", false
@@ -50,23 +54,44 @@ func (l *lister) watch(ctx context.Context) error {
 // pauseAfter is the pause after a listing that took a while.
 func pauseAfter(took time.Duration) time.Duration { return max(watchEvery, watchShare*took) }
 
-// draw writes one listing of several: on a terminal in place of the last one.
-func (l *lister) draw(found listing, drawn, first bool) error {
+// draw writes one listing of several: on a terminal, which has some lines, in place of
+// the last one, and as many of its requests as fit. Without one, lines is 0.
+func (l *lister) draw(found listing, lines int, first bool) error {
 	if l.out.format == "json" {
 		return l.print(l.streams.Out, found)
 	}
 	var text bytes.Buffer // At once, so that a terminal does not flicker.
-	if drawn {
+	if lines > 0 {
 		text.WriteString("\x1b[H\x1b[2J")
 	} else if !first {
 		text.WriteString("\n")
 	}
-	fmt.Fprintf(&text, "%s, %s: %s\n", clock(found.now), l.place(), many(len(found.requests), "request"))
-	if len(found.requests) > 0 {
+	all := found.requests
+	fmt.Fprintf(&text, "%s, %s: %s", clock(found.now), l.place(), many(len(all), "request"))
+	// Beside them there are this line, the table's head, and where the cursor stands.
+	if fit := max(1, lines-3); lines > 0 && len(all) > fit {
+		fmt.Fprintf(&text, ", of which %d fit", fit)
+		found.requests = all[:fit]
+	}
+	text.WriteString("\n")
+	if len(all) > 0 {
 		if err := l.print(&text, found); err != nil {
 			return err
 		}
 	}
 	_, err := text.WriteTo(l.streams.Out)
 	return err
+}
+
+// height is how many lines a terminal has; 0 if it is none, or does not say.
+func height(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	_, lines, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return lines
 }

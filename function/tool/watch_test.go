@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,10 +88,29 @@ func TestAWatchGoesOnWhereAListingFails(t *testing.T) {
 }
 
 func TestAWatchDrawsOnATerminal(t *testing.T) {
-	var o bytes.Buffer
-	l := &lister{namespace: "onefire", out: output{"text"}, streams: Streams{Out: &o}}
-	require.NoError(t, l.draw(listing{[]dedup.Request{burning("a", 1)}, noon.Add(time.Minute)}, true, false))
-	require.Regexp(t, "^\x1b\\[H\x1b\\[2J2026-01-17T12:01:00Z, namespace onefire: 1 request\nFINGERPRINT .*\na .* 60s +60s\n$", o.String())
+	const clear = "\x1b[H\x1b[2J"
+	drawn := func(lines int, all ...dedup.Request) string {
+		var o bytes.Buffer
+		l := &lister{namespace: "onefire", out: output{"text"}, streams: Streams{Out: &o}}
+		require.NoError(t, l.draw(listing{all, noon.Add(time.Minute)}, lines, false))
+		return o.String()
+	}
+	require.Regexp(t, `^\x1b\[H\x1b\[2J2026-01-17T12:01:00Z, namespace onefire: 1 request\nFINGERPRINT .*\na .* 60s +60s\n$`, drawn(40, burning("a", 1)))
+	require.Equal(t, clear+"2026-01-17T12:01:00Z, namespace onefire: 0 requests\n", drawn(40))
+
+	three := []dedup.Request{burning("a", 1), burning("b", 1), burning("c", 1)}
+	require.Equal(t, 5, strings.Count(drawn(6, three...), "\n"), "all of them, and the cursor")
+	for _, lines := range []int{5, 4, 1} {
+		text := drawn(lines, three...)
+		fit := max(1, lines-3)
+		require.Contains(t, text, fmt.Sprintf("3 requests, of which %d fit\n", fit))
+		require.Equal(t, fit+2, strings.Count(text, "\n"), "the newest are not scrolled away")
+	}
+	require.Zero(t, height(&bytes.Buffer{}))
+	file, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer file.Close()
+	require.Zero(t, height(file), "a device, and no terminal")
 }
 
 // A large listing is a small part of what the API server does.
