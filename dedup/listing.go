@@ -15,17 +15,19 @@ import (
 type State string
 
 const (
-	// StateBurning is an active request, one of whose alerts fires as far as anybody
-	// said; of StateResolved all have ended, and of StateUnknown nobody can know.
-	StateBurning  State = "burning"
+	// StateBurning is an active request, one of whose alerts fires as far as anybody said.
+	StateBurning State = "burning"
+	// StateResolved is an active request, all of whose alerts have ended.
 	StateResolved State = "resolved"
-	StateUnknown  State = "unknown"
-	// StateReview is an ended request that asks for a person, and StateWaiting one that
-	// asks for time: no other one follows before that.
-	StateReview  State = "review"
+	// StateUnknown is an active request of which nobody can know whether it is over.
+	StateUnknown State = "unknown"
+	// StateReview is an ended request that asks for a person: no other one follows.
+	StateReview State = "review"
+	// StateWaiting is an ended request that asks that no other one follows for a time.
 	StateWaiting State = "waiting"
-	// StateEnded is any other ended request, and StateDeleting one that is being deleted.
-	StateEnded    State = "ended"
+	// StateEnded is any other ended request.
+	StateEnded State = "ended"
+	// StateDeleting is a request that is being deleted.
 	StateDeleting State = "deleting"
 )
 

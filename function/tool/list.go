@@ -66,8 +66,8 @@ type lister struct {
 	ended     bool
 	out       output
 	streams   Streams
-	// pause waits, or fails when the context ends.
-	pause func(context.Context, time.Duration) error
+	// pause waits, at most until the context ends.
+	pause func(context.Context, time.Duration)
 }
 
 // listing is what a lister found, and when on the API server's clock.
@@ -155,13 +155,11 @@ func (l *lister) print(w io.Writer, found listing) error {
 	return l.out.print(w, requestRows(found.requests), func(w io.Writer) { requestTable(w, found, l.out.format == "wide") })
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

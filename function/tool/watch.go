@@ -27,12 +27,11 @@ import (
 func (l *lister) watch(ctx context.Context) error {
 	var shown []dedup.Request
 	said := ""
-	for first := true; ; {
+	for first := true; ctx.Err() == nil; {
 		began, lines := time.Now(), height(l.streams.Out)
 		found, err := l.read(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case err != nil && ctx.Err() != nil: // It was told to end.
 		case err != nil && first:
 			return err
 		case err != nil && err.Error() != said:
@@ -45,10 +44,9 @@ func (l *lister) watch(ctx context.Context) error {
 			}
 			shown, said, first = found.requests, "", false
 		}
-		if l.pause(ctx, pauseAfter(time.Since(began))) != nil {
-			return nil
-		}
+		l.pause(ctx, pauseAfter(time.Since(began)))
 	}
+	return nil
 }
 
 // pauseAfter is the pause after a listing that took a while.

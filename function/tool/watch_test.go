@@ -31,11 +31,10 @@ func watched(t *testing.T, format string, pages ...any) (out, problems string, p
 			return dedup.RequestPage{Requests: p.([]dedup.Request), Now: noon}, nil
 		},
 		namespace: "onefire", out: output{format}, streams: Streams{Out: &o, Err: &e},
-		pause: func(ctx context.Context, d time.Duration) error {
+		pause: func(_ context.Context, d time.Duration) {
 			if pauses = append(pauses, d); len(pages) == 0 {
 				stop()
 			}
-			return ctx.Err()
 		},
 	}
 	err = l.watch(ctx)
@@ -85,6 +84,17 @@ func TestAWatchGoesOnWhereAListingFails(t *testing.T) {
 	out, problems, _, err = watched(t, "text", down)
 	require.ErrorIs(t, err, down, "what never worked is not waited for")
 	require.Empty(t, out+problems)
+}
+
+func TestAWatchEndsInTheMiddleOfAListing(t *testing.T) {
+	var e bytes.Buffer
+	ctx, stop := context.WithCancel(t.Context())
+	l := &lister{out: output{"text"}, streams: Streams{Err: &e}, pause: pause, page: func(ctx context.Context, _ string, _ int, _ string) (dedup.RequestPage, error) {
+		stop()
+		return dedup.RequestPage{}, ctx.Err()
+	}}
+	require.NoError(t, l.watch(ctx))
+	require.Empty(t, e.String())
 }
 
 func TestAWatchDrawsOnATerminal(t *testing.T) {
