@@ -60,28 +60,14 @@ func OpenPast(config *rest.Config) (*Past, error) {
 // empty, and finds those that ended longer ago than ttl. It makes one call, which
 // it does not repeat.
 func (p *Past) Page(ctx context.Context, namespace string, ttl time.Duration, size int, next string) (EndedPage, error) {
-	// Our own clock, should a proxy on the way take the Date header off.
-	now := time.Now()
-	ctx = context.WithValue(ctx, dateKey{}, &now)
-	body, err := p.call(ctx, p.kube.request(p.kube.client.Get(), namespace).
+	items, now, next, err := p.kube.items(ctx, p.kube.request(p.kube.client.Get(), namespace).MaxRetries(0).
 		Param("labelSelector", managedByLabel+"="+managedBy).
 		Param("limit", strconv.Itoa(size)).Param("continue", next))
 	if err != nil {
 		return EndedPage{}, err
 	}
-	var all struct {
-		Kind     string          `json:"kind"`
-		Metadata metav1.ListMeta `json:"metadata"`
-		Items    []rawText       `json:"items"`
-	}
-	if err := decode(body, &all); err != nil {
-		return EndedPage{}, err
-	}
-	if !strings.HasSuffix(all.Kind, "List") {
-		return EndedPage{}, fmt.Errorf("the API server's answer to a List is a %q", all.Kind)
-	}
-	page := EndedPage{Read: len(all.Items), Now: now, Next: all.Metadata.Continue}
-	for _, text := range all.Items {
+	page := EndedPage{Read: len(items), Now: now, Next: next}
+	for _, text := range items {
 		var w wireObject
 		var e wireEnd
 		if err := decode([]byte(text), &w); err != nil {
@@ -110,13 +96,36 @@ func (p *Past) Delete(ctx context.Context, e Ended) error {
 	if err != nil {
 		return fmt.Errorf("encoding a deletion: %w", err)
 	}
-	_, err = p.call(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).Name(e.Name).Body(text))
+	_, err = p.kube.whole(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).Name(e.Name).MaxRetries(0).Body(text))
 	return err
 }
 
-// call makes one call, which it does not repeat, and reads its answer.
-func (p *Past) call(ctx context.Context, r *rest.Request) (body []byte, err error) {
-	err = p.kube.now(ctx, r.MaxRetries(0), func(answer io.Reader) error {
+// items makes one call of a List, and returns its items as the API server gave them,
+// the API server's clock, and what asks for the next page.
+func (k *kube) items(ctx context.Context, r *rest.Request) (items []rawText, now time.Time, next string, err error) {
+	// Our own clock, should a proxy on the way take the Date header off.
+	now = time.Now()
+	body, err := k.whole(context.WithValue(ctx, dateKey{}, &now), r)
+	if err != nil {
+		return nil, now, "", err
+	}
+	var all struct {
+		Kind     string          `json:"kind"`
+		Metadata metav1.ListMeta `json:"metadata"`
+		Items    []rawText       `json:"items"`
+	}
+	if err := decode(body, &all); err != nil {
+		return nil, now, "", err
+	}
+	if !strings.HasSuffix(all.Kind, "List") {
+		return nil, now, "", fmt.Errorf("the API server's answer to a List is a %q", all.Kind)
+	}
+	return all.Items, now, all.Metadata.Continue, nil
+}
+
+// whole makes one call and reads all of its answer.
+func (k *kube) whole(ctx context.Context, r *rest.Request) (body []byte, err error) {
+	err = k.now(ctx, r, func(answer io.Reader) error {
 		if body, err = io.ReadAll(&bounded{answer, maxEndedPage}); err != nil {
 			return fmt.Errorf("reading the API server's answer: %w", err)
 		}

@@ -118,8 +118,9 @@ const (
 	longMemory = 1 << 20
 	// scanWindow is how much of an answer is read at once, in bytes.
 	scanWindow = 32 << 10
-	// maxEndedPage bounds a page of what prune reads, which is held whole, in bytes: a
-	// reader asks for a smaller page where it has more. One object fits (maxAnswer).
+	// maxEndedPage bounds a page of what prune and list read, which is held whole, in
+	// bytes: a reader asks for a smaller page where it has more. One object fits
+	// (maxAnswer).
 	maxEndedPage = 10 << 20
 	// redelivered is how long an event may be delivered again after it was counted.
 	// The Broker tries for a quarter of an hour at most.

@@ -143,12 +143,21 @@ func parse(data []byte, now time.Time) ([]delivery, error) {
 	return all, nil
 }
 
+// connect reads a kubeconfig. It opens no connection.
+func connect(kubeconfig string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+	}
+	return config, nil
+}
+
 // cluster looks at the objects that are there, with TARGET=owner at what controls
 // targets, and with SCOPE at their labels.
 func cluster(kubeconfig string, c config.Config) (forecaster, aimer, error) {
-	client, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	client, err := connect(kubeconfig)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+		return nil, nil, err
 	}
 	d, err := dedup.New(client, dedup.Options{SignalType: c.AuditSchema.SignalType()})
 	if err != nil {

@@ -5,6 +5,28 @@ import "time"
 const (
 	// maxInput bounds a file, in bytes: a webhook may have 2 MiB.
 	maxInput = 16 << 20
+	// listPage is how many requests a page of a List has at most. Where such a page has
+	// too many bytes, list asks for half as many.
+	listPage = 500
+	// maxRequests is how many requests a listing reads, about 1 KB each.
+	maxRequests = 100_000
+	// maxRestarts is how often a listing begins again because the API server no longer
+	// has the state that its pages are of.
+	maxRestarts = 3
+	// listTimeout bounds a listing: maxRequests of a slow API server.
+	listTimeout = 2 * time.Minute
+	// watchEvery is the pause between two listings of a watch. Where a listing takes
+	// long, it is watchShare times that, so that a watch is a small part of what the
+	// API server does.
+	watchEvery = 2 * time.Second
+	watchShare = 10
+	// tableWidth is how wide a table of requests is at most, in characters, columnGap
+	// what is between two columns, and shownFingerprint how much of a fingerprint is
+	// shown: what label onefire/fingerprint has.
+	tableWidth       = 120
+	columnGap        = 2
+	shownFingerprint = 12
+
 	// lookTimeout bounds each look at the cluster.
 	lookTimeout = 10 * time.Second
 	// maxLooks is how many targets a backtest looks for in the cluster, those that

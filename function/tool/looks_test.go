@@ -30,9 +30,15 @@ func kubeconfigOf(t *testing.T, answer map[string]int) string {
 		}
 	}))
 	t.Cleanup(api.Close)
+	return kubeconfigFor(t, api.URL)
+}
+
+// kubeconfigFor is a kubeconfig for an API server at a URL.
+func kubeconfigFor(t *testing.T, url string) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Config","current-context":"c",
-		"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"users":[{"name":"u","user":{}}],"clusters":[{"name":"c","cluster":{"server":%q}}]}`, api.URL), 0o600))
+		"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"users":[{"name":"u","user":{}}],"clusters":[{"name":"c","cluster":{"server":%q}}]}`, url), 0o600))
 	return file
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/config"
 	"onefire/mapping"
@@ -26,8 +25,8 @@ func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, 
 	var client *rest.Config
 	if kubeconfig != "" {
 		var err error
-		if client, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
-			return fmt.Errorf("reading %s: %w", kubeconfig, err)
+		if client, err = connect(kubeconfig); err != nil {
+			return err
 		}
 	} else {
 		warnOfOwners(c, s.Err)

@@ -130,6 +130,14 @@ func shown(labels map[string]string) string {
 	return s
 }
 
+// cut bounds a text to some characters.
+func cut(s string, limit int) string {
+	if utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	return string([]rune(s)[:limit-1]) + "…"
+}
+
 // progress says how far something is that takes long.
 type progress struct {
 	w io.Writer

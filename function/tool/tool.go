@@ -1,5 +1,6 @@
-// Package tool is what the function's binary does for people: it explains what
-// would become of alerts, prints the configuration, and deletes what is old.
+// Package tool is what the function's binary does for people: it lists what goes on,
+// explains what would become of alerts, prints the configuration, and deletes what is
+// old.
 // Nothing of it runs when the binary serves.
 package tool
 
@@ -10,6 +11,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"onefire/config"
@@ -18,6 +21,7 @@ import (
 )
 
 const usage = `usage: onefire                                 serve, as the environment says
+       onefire list [-n NAMESPACE|-A] [flags]  list the requests that are open, the newest first (-h lists the flags)
        onefire explain [flags] FILE|-          say what would become of the alerts in a webhook or CloudEvent
        onefire explain -prometheus URL [flags] say what would have become of the alerts that fired there (-h lists the flags)
        onefire config [-o json]                print the configuration that the environment makes
@@ -41,6 +45,7 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 	commands := map[string]func(context.Context, []string, map[string]string, Streams) error{
 		"explain": explain,
 		"config":  settings,
+		"list":    listed,
 		"prune":   pruned,
 		"version": version,
 	}
@@ -64,14 +69,16 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 // output is how results are printed: as text for people or as JSON.
 type output struct{ format string }
 
-// flags are a command's flags, with -o among them.
-func flags(command string, s Streams) (*flag.FlagSet, *output) {
+// flags are a command's flags, with -o among them. more are formats beside text and
+// JSON that the command has.
+func flags(command string, s Streams, more ...string) (*flag.FlagSet, *output) {
 	o := &output{format: "text"}
 	f := flag.NewFlagSet("onefire "+command, flag.ContinueOnError)
 	f.SetOutput(s.Err)
-	f.Func("o", "output `format`: text or json (default text)", func(format string) error {
-		if format != "text" && format != "json" {
-			return errors.New("use text or json")
+	formats := append([]string{"text", "json"}, more...)
+	f.Func("o", fmt.Sprintf("output `format`: %s (default text)", strings.Join(formats, " or ")), func(format string) error {
+		if !slices.Contains(formats, format) {
+			return fmt.Errorf("use %s", strings.Join(formats, " or "))
 		}
 		o.format = format
 		return nil
@@ -87,7 +94,7 @@ func (o output) print(out io.Writer, value any, table func(w io.Writer)) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(value)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(out, 0, 0, columnGap, ' ', 0)
 	table(w)
 	return w.Flush()
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"onefire/dedup"
 	"onefire/knative/crd"
 	"onefire/mapping"
 )
@@ -58,7 +59,10 @@ func TestKubernautsCRDTakesOurObjects(t *testing.T) {
 	}
 	require.Contains(t, severities, "warning")
 
-	// Each phase that kubernaut knows: only the terminal ones let a new object be made.
+	// Each phase that kubernaut knows: only the terminal ones let a new object be made,
+	// and a list shows them as ended.
+	requests, err := dedup.OpenRequests(kube)
+	require.NoError(t, err)
 	for phase, terminal := range map[string]bool{
 		"Pending": false, "Processing": false, "Analyzing": false, "AwaitingApproval": false, "Executing": false, "Verifying": false, "Blocked": false,
 		"Completed": true, "Failed": true, "TimedOut": true, "Skipped": true, "Cancelled": true,
@@ -68,6 +72,14 @@ func TestKubernautsCRDTakesOurObjects(t *testing.T) {
 		p.deliver(d, "first", 0)
 		_, err := p.objects.Patch(t.Context(), p.list()[0].GetName(), types.MergePatchType, []byte(`{"status":{"overallPhase":"`+phase+`"}}`), metav1.PatchOptions{}, "status")
 		require.NoError(t, err)
+		page, err := requests.Page(t.Context(), p.namespace, 10, "")
+		require.NoError(t, err)
+		require.Len(t, page.Requests, 1)
+		shown := page.Requests[0]
+		require.Equal(t, map[bool]dedup.State{false: dedup.StateBurning, true: dedup.StateEnded}[terminal], shown.State, phase)
+		require.Equal(t, phase, shown.Phase)
+		require.EqualValues(t, 1, shown.Count)
+		require.Equal(t, signal(p.namespace, 0).Target, shown.Target)
 		p.deliver(p.process(nil), "second", 0)
 		require.Len(t, p.list(), map[bool]int{false: 1, true: 2}[terminal], phase)
 	}
