@@ -24,19 +24,24 @@ import (
 // world is a namespace with requests and Deployments, and a restarter with a clock
 // that the test sets.
 type world struct {
-	t           *testing.T
-	namespace   string
-	now         time.Time
-	restarter   *Restarter
-	requests    dynamic.ResourceInterface
-	deployments dynamic.ResourceInterface
+	t      *testing.T
+	client dynamic.Interface
+	// namespace is that of the Deployments, requestNamespace that of the requests.
+	namespace, requestNamespace string
+	now                         time.Time
+	restarter                   *Restarter
+	requests                    dynamic.ResourceInterface
+	deployments                 dynamic.ResourceInterface
+	// statusOf is the subresource with the status of a Deployment, where there is one.
+	statusOf []string
 }
 
 var worlds atomic.Int64
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, namespace: fmt.Sprintf("test-%d", worlds.Add(1)), now: time.Now().UTC().Truncate(time.Second)}
+	namespace := fmt.Sprintf("test-%d", worlds.Add(1))
+	w := &world{t: t, client: kube, namespace: namespace, requestNamespace: namespace, now: time.Now().UTC().Truncate(time.Second)}
 	w.requests = kube.Resource(dedup.Resource).Namespace(w.namespace)
 	w.deployments = kube.Resource(appsv1.SchemeGroupVersion.WithResource("deployments")).Namespace(w.namespace)
 	w.restarter = w.another()
@@ -46,10 +51,10 @@ func newWorld(t *testing.T) *world {
 // another is a restarter that knows nothing of the others.
 func (w *world) another() *Restarter {
 	o := Options{
-		Namespace: w.namespace, AtOnce: 2, BackOff: 15 * time.Minute, Limit: 10 * time.Minute, Every: time.Hour,
+		Namespace: w.requestNamespace, AtOnce: 2, BackOff: 15 * time.Minute, Limit: 10 * time.Minute, Every: time.Hour,
 		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
-	r, err := New(kube, o)
+	r, err := New(w.client, o)
 	require.NoError(w.t, err)
 	return r
 }
@@ -91,7 +96,7 @@ func (w *world) rollOut(name string) {
 		ObservedGeneration: w.deployment(name).Generation, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2,
 	}})
 	require.NoError(w.t, err)
-	_, err = w.deployments.Patch(w.t.Context(), name, types.MergePatchType, status, metav1.PatchOptions{})
+	_, err = w.deployments.Patch(w.t.Context(), name, types.MergePatchType, status, metav1.PatchOptions{}, w.statusOf...)
 	require.NoError(w.t, err)
 }
 
