@@ -3,7 +3,6 @@ package restarter
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -52,7 +51,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) another() *Restarter {
 	o := Options{
 		Namespace: w.requestNamespace, AtOnce: 2, BackOff: 15 * time.Minute, Limit: 10 * time.Minute, Every: time.Hour,
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
 	}
 	r, err := New(w.client, o)
 	require.NoError(w.t, err)
