@@ -153,8 +153,8 @@ cluster-down: build-cluster ## End that cluster, and check that nothing of it re
 build-cluster:
 	cd test/cluster && go build -o ../../bin/onefire-cluster ./cmd/onefire-cluster
 
-test-kube: bin/kube-apiserver bin/etcd ## Test refusals, dead letters, Events, OIDC and owners on a whole Kubernetes API, with the roles that are deployed (the first time 10 minutes of building).
-	cd test && go test -tags kube -v ./admission ./deadletters ./events ./owner ./sender -binaries $(CURDIR)/bin
+test-kube: bin/kube-apiserver bin/etcd ## Test refusals, dead letters, Events, OIDC, owners and the example of a controller on a whole Kubernetes API, with the roles that are deployed (the first time 10 minutes of building).
+	cd test && go test -tags kube -v ./admission ./deadletters ./events ./owner ./restarter ./sender -binaries $(CURDIR)/bin
 
 clean: ## Remove what was built and the local state.
 	rm -rf bin .local

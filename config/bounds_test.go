@@ -31,6 +31,7 @@ func TestBoundsOfVariables(t *testing.T) {
 		{prune, "DEAD_LETTER_TTL", []string{"0", "1h", "87600h"}, []string{"59m59s", "87600h0m1s"}, "is not between"},
 		{collected, "OTEL_METRIC_EXPORT_INTERVAL", []string{"10", "3600000"}, []string{"9", "3600001", "1s", "99999999999999999999", "-99999999999999999999"}, "is no number of milliseconds between 10 and 3600000"},
 		{function, "LISTEN_ADDRESS", []string{":0", ":65535", "[::1]:80"}, []string{":65536", ":1a", ":-1", "1", ":", "::1:80"}, "is no host:port"},
+		{function, "MAX_EVENT_AGE", []string{"0", "1h", "87600h"}, []string{"59m59s", "87600h0m1s", "-1h"}, "is not between 1h0m0s and 87600h0m0s, and not 0"},
 		{function, "HISTORY_LIMIT", []string{"0"}, []string{"-1"}, "is negative"},
 		{collected, "OTEL_TRACES_SAMPLER_ARG", []string{"0", "1"}, []string{"-0.1", "1.1", "NaN"}, "is not between 0 and 1"},
 		{fromSource, "WINDOW", []string{"1s", "1h"}, []string{"999ms", "1h0m1s"}, "is not between 1s and 1h0m0s"},

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,8 +26,8 @@ import (
 
 // workloads are what runs in a cluster, and what Kubernetes' own controllers run
 // it with. Here nothing runs them: they are stored as they come. Their metadata
-// is as a whole API server has it; there are no defaults in their spec, no
-// validation of it, and no status subresource.
+// is as a whole API server has it, a Deployment's generation too; there are no
+// defaults in their spec, no validation of it, and no status subresource.
 var workloads = []struct {
 	group, resource, singular string
 	object, list              runtime.Object
@@ -51,10 +52,8 @@ type strategy struct {
 	clusterScoped bool
 }
 
-func (s strategy) NamespaceScoped() bool                                          { return !s.clusterScoped }
-func (strategy) PrepareForCreate(context.Context, runtime.Object)                 {}
-func (strategy) PrepareForUpdate(context.Context, runtime.Object, runtime.Object) {}
-func (strategy) Validate(context.Context, runtime.Object) field.ErrorList         { return nil }
+func (s strategy) NamespaceScoped() bool                                  { return !s.clusterScoped }
+func (strategy) Validate(context.Context, runtime.Object) field.ErrorList { return nil }
 func (strategy) ValidateUpdate(context.Context, runtime.Object, runtime.Object) field.ErrorList {
 	return nil
 }
@@ -62,6 +61,27 @@ func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { ret
 func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
 	return nil
 }
+
+// PrepareForCreate and PrepareForUpdate count the generations of a Deployment: by
+// them its controller says whether it has seen a change.
+func (strategy) PrepareForCreate(_ context.Context, o runtime.Object) {
+	if d, ok := o.(*appsv1.Deployment); ok {
+		d.Generation = 1
+	}
+}
+
+func (strategy) PrepareForUpdate(_ context.Context, o, old runtime.Object) {
+	d, ok := o.(*appsv1.Deployment)
+	before, _ := old.(*appsv1.Deployment)
+	if !ok || before == nil {
+		return
+	}
+	d.Generation = before.Generation
+	if !equality.Semantic.DeepEqual(d.Spec, before.Spec) {
+		d.Generation++
+	}
+}
+
 func (strategy) Canonicalize(runtime.Object)                   {}
 func (strategy) AllowCreateOnUpdate(context.Context) bool      { return false }
 func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

@@ -45,6 +45,8 @@ type Settings struct {
 	State string `env:"LOCAL_STATE" envDefault:".local"`
 	// Schema is the function's, so that DataStorage asks for the same.
 	Schema mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
+	// Restarter tells whether the example of a controller runs too.
+	Restarter bool `env:"LOCAL_RESTARTER"`
 }
 
 // FromEnvironment reads the settings from the environment.
@@ -145,6 +147,13 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 			}
 			return err
 		}
+	}
+	if s.Restarter {
+		stop, err := repair(ctx, kube.Config)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
 	ready()
 	select {

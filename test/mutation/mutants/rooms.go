@@ -26,7 +26,7 @@ var Rooms = slices.Concat(
 				"TestRandomSchedules": {"-rapid.checks", "2"},
 			},
 		},
-		{Name: "function/inbound", Packages: []string{"./function/inbound"}, Tests: []string{"./function/inbound", "./function", "./function/deadletters"}, Settled: true},
+		{Name: "function/inbound", Packages: []string{"./function/inbound"}, Tests: []string{"./function/inbound", "./function", "./function/deadletters"}},
 		{Name: "function/tracing", Packages: []string{"./function/tracing"}, Tests: []string{"./function/tracing", "./function"}},
 	},
 	own(true, "mapping", "config"),
