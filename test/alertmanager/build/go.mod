@@ -4,4 +4,4 @@ module onefire/test/alertmanager/build
 
 go 1.26.0
 
-require github.com/prometheus/alertmanager v0.34.0
+require github.com/prometheus/alertmanager v0.35.0
