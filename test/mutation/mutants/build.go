@@ -149,7 +149,6 @@ func compile(ctx context.Context, root, overlay string, originals map[string]str
 // in memory that the process shares with it, so it is there however the process ends.
 const support = `
 import (
-	"context"
 	mutant__cmp "cmp"
 	mutant__os "os"
 	mutant__strconv "strconv"
