@@ -92,7 +92,7 @@ func (w *world) deployment(name string) (d appsv1.Deployment) {
 func (w *world) rollOut(name string) {
 	w.t.Helper()
 	status, err := json.Marshal(map[string]any{"status": appsv1.DeploymentStatus{
-		ObservedGeneration: w.deployment(name).Generation, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2,
+		ObservedGeneration: w.deployment(name).Generation, Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2,
 	}})
 	require.NoError(w.t, err)
 	_, err = w.deployments.Patch(w.t.Context(), name, types.MergePatchType, status, metav1.PatchOptions{}, w.statusOf...)
