@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,12 @@ func TestTextsAreBoundedAndHarmless(t *testing.T) {
 	require.Equal(t, "a[2Jb c", plain("a\x1b[2Jb\nc"), "no terminal is told what to do")
 }
 
+// isURI leaves out what no CloudEvent can have as its source, as urn://:a.
+func isURI(s string) bool {
+	_, err := url.Parse(s)
+	return err == nil && !strings.Contains(s, "%")
+}
+
 func TestEveryEventComesBackAsItWas(t *testing.T) {
 	types := []string{"", "application/json", "application/json; charset=utf-8", "text/plain", "application/octet-stream", "application/xml", "text/json"}
 	data := []string{"", "{}", "{}\n", " [] ", `{"a": 1.0 , "b":[]}`, `{"a":`, "null", " ", "\xff\x00", "plain", `"text"`, "1e400", `{"a":1}{"b":2}`, "{\"a\":\"\x01\"}"}
@@ -94,7 +101,7 @@ func TestEveryEventComesBackAsItWas(t *testing.T) {
 		version := rapid.SampledFrom([]string{event.CloudEventsVersionV1, event.CloudEventsVersionV03}).Draw(t, "version")
 		e := event.New(version)
 		e.SetID(rapid.StringMatching(`[ -~äé€]{1,20}`).Draw(t, "id"))
-		e.SetSource(rapid.StringMatching(`(urn:|https://h/)[a-z0-9/%:]{0,9}`).Filter(func(s string) bool { return !strings.Contains(s, "%") }).Draw(t, "source"))
+		e.SetSource(rapid.StringMatching(`(urn:|https://h/)[a-z0-9/%:]{0,9}`).Filter(isURI).Draw(t, "source"))
 		e.SetType(rapid.StringMatching(`[ -~]{1,20}`).Draw(t, "type"))
 		if kind := rapid.SampledFrom(types).Draw(t, "content type"); kind != "" {
 			e.SetDataContentType(kind)
