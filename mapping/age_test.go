@@ -38,3 +38,10 @@ func TestOnlyAnEventThatWasSentLongAgoIsTooOld(t *testing.T) {
 		})
 	}
 }
+
+func TestAClockThatWasNeverSetSaysNothing(t *testing.T) {
+	now := time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
+	first := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	require.Equal(t, first, Sent(now, first))
+	require.Zero(t, Sent(now, first.Add(-time.Second)))
+}

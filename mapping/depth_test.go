@@ -14,14 +14,15 @@ func TestFlatten(t *testing.T) {
 	for reason, row := range map[string]struct {
 		in, want string
 	}{
-		"a number":                         {`1`, `1`},
-		"two levels are left as they are":  {`{ "a" : [1] }`, `{ "a" : [1] }`},
-		"the third becomes a text":         {`{"a":[{"b":1},2]}`, `{"a":["{\"b\":1}",2]}`},
-		"and all below it":                 {`{"a":[{"b":[{"c":[]}]}]}`, `{"a":["{\"b\":[{\"c\":[]}]}"]}`},
-		"an empty array is a level":        {`{"a":{"b":[]}}`, `{"a":{"b":"[]"}}`},
-		"brackets in a text are no level":  {`{"a":["[[{{\"[["]}`, `{"a":["[[{{\"[["]}`},
-		"numbers stay as they are written": {`{"a":{"b":{"c":1.50}},"d":12345678901234567890}`, `{"a":{"b":"{\"c\":1.50}"},"d":12345678901234567890}`},
-		"what is no JSON stays":            {`[[[`, `[[[`},
+		"a number":                          {`1`, `1`},
+		"two levels are left as they are":   {`{ "a" : [1] }`, `{ "a" : [1] }`},
+		"the third becomes a text":          {`{"a":[{"b":1},2]}`, `{"a":["{\"b\":1}",2]}`},
+		"in each item, not the first alone": {`[[[1],[2]],[[3],[4]]]`, `[["[1]","[2]"],["[3]","[4]"]]`},
+		"and all below it":                  {`{"a":[{"b":[{"c":[]}]}]}`, `{"a":["{\"b\":[{\"c\":[]}]}"]}`},
+		"an empty array is a level":         {`{"a":{"b":[]}}`, `{"a":{"b":"[]"}}`},
+		"brackets in a text are no level":   {`{"a":["[[{{\"[["]}`, `{"a":["[[{{\"[["]}`},
+		"numbers stay as they are written":  {`{"a":{"b":{"c":1.50}},"d":12345678901234567890}`, `{"a":{"b":"{\"c\":1.50}"},"d":12345678901234567890}`},
+		"what is no JSON stays":             {`[[[`, `[[[`},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			require.Equal(t, row.want, string(flatten(json.RawMessage(row.in), 2)))

@@ -322,3 +322,7 @@ func TestTheAuthorOfARuleHasTheLastWord(t *testing.T) {
 	require.NotEmpty(t, none.target.Name)
 	require.Equal(t, "annotation onefire_kind", none.chosen)
 }
+
+func TestALabelWithoutANameIsNoNamespace(t *testing.T) {
+	require.Equal(t, "shop", targetOf(map[string]string{"deployment": "api", "namespace": "shop", "": "elsewhere"}).Namespace)
+}
