@@ -94,14 +94,20 @@ func TestWhatMayBePruned(t *testing.T) {
 	}
 }
 
-// pastOn is a [Past] on an API server that a test plays.
-func pastOn(t *testing.T, answer http.HandlerFunc) *Past {
+// played leads to an API server that a test plays.
+func played(t *testing.T, answer http.HandlerFunc) *rest.Config {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	p, err := OpenPast(&rest.Config{Host: server.URL, Transport: transport})
+	return &rest.Config{Host: server.URL, Transport: transport}
+}
+
+// pastOn is a [Past] on an API server that a test plays.
+func pastOn(t *testing.T, answer http.HandlerFunc) *Past {
+	t.Helper()
+	p, err := OpenPast(played(t, answer))
 	require.NoError(t, err)
 	return p
 }

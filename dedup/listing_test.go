@@ -3,13 +3,11 @@ package dedup
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/client-go/rest"
 
 	"onefire/mapping"
 )
@@ -17,11 +15,7 @@ import (
 // requestsOn are [Requests] on an API server that a test plays.
 func requestsOn(t *testing.T, answer http.HandlerFunc) *Requests {
 	t.Helper()
-	server := httptest.NewServer(answer)
-	t.Cleanup(server.Close)
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	q, err := OpenRequests(&rest.Config{Host: server.URL, Transport: transport})
+	q, err := OpenRequests(played(t, answer))
 	require.NoError(t, err)
 	return q
 }

@@ -60,9 +60,9 @@ func TestThoseThatComeSlowlyMakeRoom(t *testing.T) {
 				v := New(room)
 				first := send(v)
 				require.True(t, first.piece(row.before))
-				time.Sleep(time.Nanosecond) // The clock of a test bubble: the first one is the oldest.
+				pass(time.Nanosecond) // The first one is the oldest.
 				others := []*sending{send(v), send(v)}
-				time.Sleep(row.wait - time.Nanosecond) // The same clock.
+				pass(row.wait - time.Nanosecond)
 				next := send(v)
 				if !row.gives {
 					require.Equal(t, ErrBusy.Error(), (<-next.answer).Reason)
@@ -92,11 +92,11 @@ func TestBytesOfThoseThatComeSlowlyAreForOthers(t *testing.T) {
 		require.True(t, quick.piece(strings.Repeat("x", 30)))
 		require.NoError(t, quick.Close())
 		require.Equal(t, http.StatusOK, (<-quick.answer).Status)
-		time.Sleep(hopelessAfter - 1) // The clock of a test bubble.
+		pass(hopelessAfter - time.Nanosecond)
 		early := send(v)
 		require.True(t, early.piece(strings.Repeat("x", 50)))
 		require.Contains(t, (<-early.answer).Reason, ErrBusy.Error())
-		time.Sleep(time.Nanosecond) // The clock of a test bubble.
+		pass(time.Nanosecond)
 		late := send(v)
 		require.True(t, late.piece(strings.Repeat("x", 50)))
 		require.NoError(t, late.Close())
@@ -142,4 +142,10 @@ func TestAnAnswerBeforeTheEndOfABodyArrives(t *testing.T) {
 			<-sent
 		})
 	}
+}
+
+// pass lets time go by: in synctest.Test, where the clock is the test's own, it
+// takes none.
+func pass(d time.Duration) {
+	time.Sleep(d) // In a bubble of synctest this only moves its clock on; nothing waits.
 }

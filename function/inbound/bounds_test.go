@@ -179,7 +179,7 @@ func TestAnAnswerIsTold(t *testing.T) {
 			told = append(told, http.StatusText(status)+" "+took.String())
 		}
 		v.Serve(httptest.NewRecorder(), post("x"), silent(), func(context.Context, []byte) Answer {
-			<-time.After(3 * time.Second)
+			pass(3 * time.Second)
 			return OK()
 		})
 		no := Refuse(http.StatusForbidden, "no")
@@ -201,9 +201,9 @@ func TestTheOldestRequestCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := requests{}
 		first, _ := r.enter()
-		<-time.After(2 * time.Second)
+		pass(2 * time.Second)
 		second, _ := r.enter()
-		<-time.After(time.Second)
+		pass(time.Second)
 		third, ok := r.enter()
 		require.True(t, ok)
 		for range 20 { // In whatever order a map has them.
