@@ -25,6 +25,9 @@ const (
 	maxOperations = 200_000
 	// maxAnswer is how much of an answer an error says, in bytes.
 	maxAnswer = 300
+	// large is how many objects make a namespace in which one round is enough: it
+	// takes as long as all others together.
+	large = 100_000
 	// pageSize is how many rows one page of the table of objects has.
 	pageSize = 5000
 )

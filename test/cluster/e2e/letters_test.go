@@ -30,11 +30,13 @@ func TestDeadLettersAreKeptAndReplayed(t *testing.T) {
 	// no pod is ready each try waits for the whole timeout, so they are made few and short.
 	w.setDelivery(map[string]any{"retry": 1, "timeout": "PT10S"})
 	binding := w.kubectl("-n", namespace, "get", "rolebinding", "onefire", "-o", "yaml")
+	kube, _ := w.as("onefire")
 	restore := func() {
 		apply := exec.CommandContext(t.Context(), w.p.Bin("kubectl"), "apply", "-f", "-")
 		apply.Stdin = strings.NewReader(strings.Join(withoutLines(binding, "uid:", "resourceVersion:", "creationTimestamp:"), "\n"))
 		out, err := apply.CombinedOutput()
 		require.NoError(t, err, string(out))
+		require.Eventually(t, func() bool { return len(w.grants(kube)) > 0 }, settled, look, "the API server gives no rights")
 	}
 	w.kubectl("-n", namespace, "delete", "rolebinding", "onefire")
 	defer func() {
@@ -42,6 +44,7 @@ func TestDeadLettersAreKeptAndReplayed(t *testing.T) {
 			restore()
 		}
 	}()
+	require.Eventually(t, func() bool { return len(w.grants(kube)) == 0 }, settled, look, "the API server takes no rights away")
 	name := fresh("Letter")
 	begin := time.Now()
 	status, err = post(t.Context(), name, body(name, "api"))
