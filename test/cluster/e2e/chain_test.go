@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -53,16 +54,19 @@ func TestAnAlertRuleBecomesOneObjectAndItsAuditEvents(t *testing.T) {
 	pod := fresh("api-")
 	begin := time.Now()
 	f.set(pod, 1)
+	var payload struct{ StartsAt time.Time }
 	require.Eventually(t, func() bool {
 		for _, o := range w.named("Fire") {
 			if text(o, "spec", "targetResource", "name") == pod {
 				require.Equal(t, "high", text(o, "spec", "severity"))
+				require.NoError(t, json.Unmarshal([]byte(text(o, "spec", "originalPayload")), &payload))
 				return true
 			}
 		}
 		return false
 	}, settled, look)
-	t.Logf("from a metric to an object, with the function at zero: %.1f s, 1 s of them is group_wait", time.Since(begin).Seconds())
+	t.Logf("with the function at zero, an object %.1f s after its rule fired, %.1f s after the metric; 1 s of both is group_wait",
+		time.Since(payload.StartsAt).Seconds(), time.Since(begin).Seconds())
 	w.settlesFor("Fire", pod, 1)
 
 	f.set(pod, 0)

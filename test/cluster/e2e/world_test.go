@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +52,8 @@ type world struct {
 	config  *rest.Config
 	kube    kubernetes.Interface
 	objects dynamic.NamespaceableResourceInterface
+	// lists counts this test's Lists of objects.
+	lists atomic.Int64
 }
 
 func newWorld(t *testing.T) *world {
@@ -147,6 +150,7 @@ func (w *world) all() []unstructured.Unstructured {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), ask)
 	defer cancel()
+	w.lists.Add(1)
 	list, err := w.objects.Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil // The API server is away in some tests.
