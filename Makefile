@@ -69,7 +69,7 @@ fuzz: ## Fuzz every decoder, FUZZTIME (60s) each.
 		done; \
 	done
 
-bench: build build-bench bin/kube-apiserver bin/etcd ## Measure against the bare limit of a whole Kubernetes API (an hour and a half; the first time 10 minutes more of building).
+bench: build build-bench bin/kube-apiserver bin/etcd ## Measure against the bare limit of a whole Kubernetes API (40 minutes; the first time 10 minutes more of building).
 	bin/onefire-bench run -json bin/bench.json -markdown bin/bench.md
 
 bench-quick: build build-bench build-local ## The same on the API server of make run: one function, an empty namespace, one round (3 minutes).
