@@ -25,9 +25,6 @@ func New(config *rest.Config, name string, version schema.GroupVersion) (rest.In
 	own.Timeout = 0
 	// A CRD that prunes our record would bring a line of text with each patch.
 	own.WarningHandler = rest.NoWarnings{}
-	// The API server would compress an answer from 128 KiB on, which takes it longer than to
-	// send it within a cluster.
-	own.DisableCompression = true
 	own.UserAgent = name
 	own.APIPath = "/apis"
 	if version.Group == "" {
