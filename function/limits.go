@@ -45,20 +45,20 @@ const (
 	// its sender is known, where that is asked for, and its whole body is there.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at
-	// once: so many share a List. maxPlaces bounds them over all events, by the memory of a goroutine
+	// once: so many share a List. maxSlots bounds them over all events, by the memory of a goroutine
 	// that waits for an answer, 20 KiB; an event with one alert needs no other
 	// than its request's.
 	maxParallel = 128
-	maxPlaces   = 2048
-	// maxTold is how many alerts one span tells of, at about 1 KiB each; the log
+	maxSlots    = 2048
+	// maxSpanAlerts is how many alerts one span tells of, at about 1 KiB each; the log
 	// has all of them. While no collector takes spans 2,048 wait in memory.
-	maxTold = 8
+	maxSpanAlerts = 8
 	// eventTimeout bounds one request, its body included: Knative's data plane
 	// and func's server give up after 30 s.
 	eventTimeout = 25 * time.Second
-	// aimTimeout bounds finding the targets of all of an event's alerts, so that
+	// targetTimeout bounds finding the targets of all of an event's alerts, so that
 	// time is left to settle those that were found.
-	aimTimeout = 10 * time.Second
+	targetTimeout = 10 * time.Second
 	// maxLate bounds the deliveries of audit events that no answer waits for
 	// (AUDIT_MODE=best-effort), each of one event: as many as there are requests at
 	// once. lateTimeout bounds one of them as an event's own deadline would.

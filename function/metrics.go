@@ -14,16 +14,6 @@ import (
 	"onefire/mapping"
 )
 
-// delivered is what became of an audit event.
-type delivered string
-
-const (
-	stored      delivered = "stored"
-	setAside    delivered = "set_aside"
-	lost        delivered = "lost"
-	unavailable delivered = "unavailable"
-)
-
 // buckets are the upper bounds of durations, in seconds: from an API server that
 // answers at once to [eventTimeout], where every event ends.
 var buckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25}
@@ -88,7 +78,7 @@ func (m *metrics) alert(ctx context.Context, r mapping.Reason) {
 	m.alerts.Add(ctx, 1, metric.WithAttributes(attribute.String("decision", string(r.Decision())), attribute.String("reason", r.String())))
 }
 
-func (m *metrics) call(ctx context.Context, c call, code string, took time.Duration) {
+func (m *metrics) call(ctx context.Context, c apiCall, code string, took time.Duration) {
 	seconds(ctx, m.calls, took, "verb", c.verb, "resource", c.resource, "code", code)
 }
 

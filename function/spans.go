@@ -19,19 +19,19 @@ import (
 type hopKey struct{}
 
 // withHop keeps the trace context of a request's header beside its events.
-func (p *parts) withHop(ctx context.Context, header http.Header) context.Context {
-	if p.tracer == nil {
+func (o *observer) withHop(ctx context.Context, header http.Header) context.Context {
+	if o.tracer == nil {
 		return ctx
 	}
 	return context.WithValue(ctx, hopKey{}, tracing.Parse(header.Get("Traceparent")))
 }
 
-// processing starts the span of an event. Its parent is the event's own trace
+// startEvent starts the span of an event. Its parent is the event's own trace
 // context, which is that of whoever made the event: the header's changes with
 // each hop, and with each try of a Broker, and is linked to. An event that has
 // none belongs to the hop.
-func (p *parts) processing(ctx context.Context, e event.Event) (context.Context, trace.Span) {
-	if p.tracer == nil {
+func (o *observer) startEvent(ctx context.Context, e event.Event) (context.Context, trace.Span) {
+	if o.tracer == nil {
 		return ctx, tracing.None
 	}
 	hop, _ := ctx.Value(hopKey{}).(trace.SpanContext)
@@ -44,12 +44,12 @@ func (p *parts) processing(ctx context.Context, e event.Event) (context.Context,
 	case hop.IsValid() && hop.SpanID() != parent.SpanID():
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: hop}))
 	}
-	return p.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, parent), about.Name(), options...)
+	return o.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, parent), about.Name(), options...)
 }
 
-// processed ends the span of an event. Alerts that needed no settling have no
+// endEvent ends the span of an event. Alerts that needed no settling have no
 // span of their own, and the first of them are told there.
-func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, truncated uint64) {
+func endEvent(span trace.Span, a inbound.Answer, results []result, truncated uint64) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
@@ -60,7 +60,7 @@ func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, t
 	}
 	told := 0
 	for i := range results {
-		if r := results[i]; told < maxTold && (r.reason == mapping.Malformed || r.reason.Decision() == mapping.Filtered) {
+		if r := &results[i]; told < maxSpanAlerts && (r.reason == mapping.Malformed || r.reason.Decision() == mapping.Filtered) {
 			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
 			told++
 		}
@@ -71,7 +71,7 @@ func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, t
 }
 
 // attributes are those of the alert's decision.
-func (r result) attributes() []attribute.KeyValue {
+func (r *result) attributes() []attribute.KeyValue {
 	all := tracing.Texts(tracing.Alert, tracing.Cut(r.signal.Name), tracing.Fingerprint, r.signal.Fingerprint,
 		tracing.Decision, string(r.reason.Decision()), tracing.Reason, r.reason.String())
 	if r.name != "" {
@@ -80,28 +80,27 @@ func (r result) attributes() []attribute.KeyValue {
 	return all
 }
 
-// settling starts the span of the alerts of one fingerprint.
-func (p *parts) settling(ctx context.Context) (context.Context, trace.Span) {
-	if p.tracer == nil {
+// startGroup starts the span of the alerts of one fingerprint.
+func (o *observer) startGroup(ctx context.Context) (context.Context, trace.Span) {
+	if o.tracer == nil {
 		return ctx, tracing.None
 	}
-	return p.tracer.Start(ctx, "settle")
+	return o.tracer.Start(ctx, "settle")
 }
 
-// settled ends that span. Its attributes are those of the first alert; where
+// endSpan ends that span. Its attributes are those of the first alert; where
 // there are more, the first of them are an event each.
-func (g *group) settled(span trace.Span, results []result) {
+func (g *group) endSpan(span trace.Span) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
 	}
 	all := g.all()
-	for n, i := range all {
-		r := &results[i]
+	for n, r := range all {
 		if n == 0 {
 			span.SetAttributes(append(r.attributes(), attribute.Int(tracing.Alerts, len(all)))...)
 		}
-		if len(all) > 1 && n < maxTold {
+		if len(all) > 1 && n < maxSpanAlerts {
 			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
 		}
 		switch {
@@ -113,22 +112,22 @@ func (g *group) settled(span trace.Span, results []result) {
 	}
 }
 
-// sending starts the span of an audit event, which is what the event then names as
+// startAudit starts the span of an audit event, which is what the event then names as
 // its cause.
-func (p *parts) sending(ctx context.Context, s *sending) {
-	s.span = tracing.None
-	if p.tracer == nil {
+func (o *observer) startAudit(ctx context.Context, a *auditEvent) {
+	a.span = tracing.None
+	if o.tracer == nil {
 		return
 	}
-	e := &s.event
+	e := &a.event
 	about := tracing.Event{Operation: "send", ID: audit.EventID(e.Source, e.ID, e.Alert, e.Type), Source: "onefire",
 		SpecVersion: event.CloudEventsVersionV1, Type: e.Type, Subject: e.Subject}
-	_, s.span = p.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
-	e.Traceparent, e.Span = tracing.Outgoing(s.span, e.Traceparent), s.span
+	_, a.span = o.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
+	e.Traceparent, e.Span = tracing.Outgoing(a.span, e.Traceparent), a.span
 }
 
-// sent ends that span.
-func sent(span trace.Span, result delivered, err error) {
+// endAudit ends that span.
+func endAudit(span trace.Span, result delivered, err error) {
 	defer span.End()
 	if !span.IsRecording() {
 		return

@@ -264,14 +264,14 @@ func TestWhatIsNotSampledIsPassedOn(t *testing.T) {
 
 func TestAProbeIsNoTrace(t *testing.T) {
 	f := newTraced(t)
-	require.NoError(t, f.parts.dedup.Ready(noSpan(), "ns"))
+	require.NoError(t, f.service.pipeline.requests.Ready(noSpan(), "ns"))
 	require.Empty(t, f.take())
 }
 
 func TestWithoutATracerNothingIsSpent(t *testing.T) {
 	f := newTraced(t)
-	f.parts.tracer = nil
-	f.parts.dedup = f.deduplicator(&calls{metrics: f.parts.metrics})
+	f.service.observer.tracer = nil
+	f.service.pipeline.requests = f.deduplicator(&apiCalls{metrics: f.service.observer.metrics})
 	cause := parentOf(1, 2, 1)
 	requireStatus(t, 200, f.serve(from(cause, binary("1", pod))))
 	require.Empty(t, f.take())
@@ -279,19 +279,20 @@ func TestWithoutATracerNothingIsSpent(t *testing.T) {
 	require.Contains(t, f.log.String(), `"trace_id":"00000000000000000000000000000001"`)
 	require.Equal(t, []string{"", "", ""}, f.api.parents)
 
-	e, g, header := event.New(), &group{firing: []int{0}}, http.Header{"Traceparent": {cause}}
+	e, header := event.New(), http.Header{"Traceparent": {cause}}
 	results := []result{{reason: mapping.FirstSeen}}
-	watch := &calls{metrics: f.parts.metrics}
+	g := &group{firing: []*result{&results[0]}}
+	watch := &apiCalls{metrics: f.service.observer.metrics}
 	r, err := http.NewRequestWithContext(noSpan(), http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
 	require.NoError(t, err)
 	transport := watch.wrap(nothing{})
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		ctx := f.parts.withHop(noSpan(), header)
-		ctx, span := f.parts.processing(ctx, e)
-		_, settle := f.parts.settling(ctx)
-		g.settled(settle, results)
-		f.parts.processed(span, inbound.OK(), results, 0)
-		f.parts.metrics.delivery(ctx, stored, time.Second)
+		ctx := f.service.observer.withHop(noSpan(), header)
+		ctx, span := f.service.observer.startEvent(ctx, e)
+		_, settle := f.service.observer.startGroup(ctx)
+		g.endSpan(settle)
+		endEvent(span, inbound.OK(), results, 0)
+		f.service.observer.metrics.delivery(ctx, stored, time.Second)
 		if resp, err := transport.RoundTrip(r); err == nil {
 			resp.Body.Close()
 		}
@@ -301,15 +302,15 @@ func TestWithoutATracerNothingIsSpent(t *testing.T) {
 func TestASpanTellsOfAFewAlerts(t *testing.T) {
 	f := newTraced(t)
 	var alerts []string
-	for i := range 4 * maxTold {
+	for i := range 4 * maxSpanAlerts {
 		alerts = append(alerts, alert("firing", "alertname=Watchdog"), alert("firing", "alertname=A", "namespace=n", "pod=p", fmt.Sprintf("i=%d", i)))
 	}
 	requireStatus(t, 200, f.serve(from(parentOf(1, 2, 1), binary("1", webhook(alerts...)))))
 	spans := f.take()
 	for _, name := range []string{"process test", "settle"} {
 		span := named(spans, name)[0]
-		require.Len(t, span.Events, maxTold, name)
-		require.Contains(t, []string{fmt.Sprint(8 * maxTold), fmt.Sprint(4 * maxTold)}, value(span, tracing.Alerts), "but all are counted")
+		require.Len(t, span.Events, maxSpanAlerts, name)
+		require.Contains(t, []string{fmt.Sprint(8 * maxSpanAlerts), fmt.Sprint(4 * maxSpanAlerts)}, value(span, tracing.Alerts), "but all are counted")
 	}
 }
 

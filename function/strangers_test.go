@@ -87,7 +87,7 @@ func TestSlowStrangersShutNobodyOut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFixture()
 				if who != nil {
-					f.parts.senders = who
+					f.service.admission.senders = who
 				}
 				p := &pipes{made: make(chan net.Conn), over: make(chan struct{})}
 				server := &http.Server{Handler: f}

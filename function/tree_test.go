@@ -32,12 +32,12 @@ func newTraced(t *testing.T) *traced {
 	t.Helper()
 	f := &traced{fixture: newFixture(), t: t, api: newFakeAPI(), spans: tracetest.NewInMemoryExporter()}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(f.spans), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())))
-	f.parts.tracer = provider.Tracer("onefire")
-	f.parts.dedup = f.deduplicator(&calls{tracer: f.parts.tracer, metrics: f.parts.metrics})
+	f.service.observer.tracer = provider.Tracer("onefire")
+	f.service.pipeline.requests = f.deduplicator(&apiCalls{tracer: f.service.observer.tracer, metrics: f.service.observer.metrics})
 	return f
 }
 
-func (f *traced) deduplicator(watch *calls) *dedup.Deduplicator {
+func (f *traced) deduplicator(watch *apiCalls) *dedup.Deduplicator {
 	config := &rest.Config{Host: "http://api.test:6443", Transport: f.api}
 	config.Wrap(watch.wrap)
 	d, err := dedup.New(config, dedup.Options{SignalType: "prometheus"})

@@ -74,7 +74,7 @@ func TestADryRunSaysWhatTheEventWouldBeAnsweredWith(t *testing.T) {
 	status, _ := f.rehearse(t, noon, `{"no":"alerts"}`)
 	require.Equal(t, http.StatusBadRequest, status)
 	requireStatus(t, http.StatusBadRequest, f.serve(typed(inbound.DryRunType, "no event")))
-	f.parts.dedup = &blindDedup{}
+	f.service.pipeline.requests = &blindDedup{}
 	status, _ = f.rehearse(t, noon.AddDate(0, 0, -8), webhook(`{"labels":{"alertname":"A"}}`))
 	require.Equal(t, http.StatusServiceUnavailable, status)
 }

@@ -25,60 +25,60 @@ const (
 	ReasonTruncated = "AlertsTruncated"
 )
 
-// tell records as Kubernetes Events what happened, each once and not at each
-// repeat: their names see to that.
-func (p *parts) tell(e event.Event, results []result, truncated uint64) {
-	if p.events == nil {
+// kubernetesEvents records what happened, each once and not at each repeat: the names
+// of the Events see to that.
+func (o *observer) kubernetesEvents(e event.Event, results []result, truncated uint64) {
+	if o.events == nil {
 		return
 	}
-	now := p.now()
+	now := o.now()
 	// A redelivery tells what the first delivery may have had no time for. Later
 	// than that the API server has forgotten, and it would be told as news.
 	old := now.Sub(e.Time()) > events.TTL && !e.Time().IsZero()
-	for _, r := range results {
-		switch {
+	for i := range results {
+		switch r := &results[i]; {
 		case r.reason == mapping.ReplayedNew && old:
 		case r.reason.Decision() == mapping.New:
-			p.tellRequested(e, r)
+			o.recordRequested(e, r)
 		case r.reason.Decision() == mapping.Invalid:
-			p.tellSelf(events.Event{Reason: ReasonInvalid, Action: "Settle", Key: r.signal.Fingerprint + r.code,
+			o.recordOnSelf(events.Event{Reason: ReasonInvalid, Action: "Settle", Key: r.signal.Fingerprint + r.code,
 				Note: fmt.Sprintf("%s can never become a RemediationRequest: %v", described(r.signal, e.Source()), r.err)})
 		}
 	}
 	if truncated > 0 {
 		// One for each receiver: it is what must be mended.
-		p.tellSelf(events.Event{Reason: ReasonTruncated, Action: "Receive", Key: e.Source(),
+		o.recordOnSelf(events.Event{Reason: ReasonTruncated, Action: "Receive", Key: e.Source(),
 			Note: fmt.Sprintf("Alertmanager left out %d alerts of a notification from %.*s: raise the receiver's max_alerts or group by more labels",
 				truncated, maxNoteSource, e.Source())})
 	}
 }
 
-func (p *parts) tellRequested(e event.Event, r result) {
+func (o *observer) recordRequested(e event.Event, r *result) {
 	made := events.Event{
 		On: events.Object{APIVersion: dedup.Resource.GroupVersion().String(), Kind: "RemediationRequest",
 			Namespace: r.signal.Namespace, Name: r.name, UID: r.uid},
-		Type: events.Normal, Reason: ReasonRequested, Action: "Create", At: p.now(),
+		Type: events.Normal, Reason: ReasonRequested, Action: "Create", At: o.now(),
 		Note: described(r.signal, e.Source()),
 	}
 	if r.reason == mapping.Recurred {
 		made.Note += ", again after the last request had ended"
 	}
-	p.events.Record(made)
+	o.events.Record(made)
 	if r.signal.Cut() {
 		made.Type, made.Reason = events.Warning, ReasonCut
 		made.Note = described(r.signal, e.Source()) + ": the alert was too large, and is cut where the request says so"
-		p.events.Record(made)
+		o.events.Record(made)
 	}
 }
 
-// tellSelf records what has no object on the function itself, where that is
+// recordOnSelf records what has no object on the function itself, where that is
 // known. The log has it in any case.
-func (p *parts) tellSelf(e events.Event) {
-	if p.self.Name == "" {
+func (o *observer) recordOnSelf(e events.Event) {
+	if o.self.Name == "" {
 		return
 	}
-	e.On, e.Type, e.At = p.self, events.Warning, p.now()
-	p.events.Record(e)
+	e.On, e.Type, e.At = o.self, events.Warning, o.now()
+	o.events.Record(e)
 }
 
 // described is an alert in a few words.

@@ -17,11 +17,11 @@ import (
 	"onefire/function/tracing"
 )
 
-// calls watches the calls of the Kubernetes API: how long each takes until its
+// apiCalls observes the calls of the Kubernetes API: how long each takes until its
 // answer begins and, under a span, which it was. A call without one, like a
 // probe, makes no trace of its own. Where nobody looks it does nothing, but for
 // what the API server warns of.
-type calls struct {
+type apiCalls struct {
 	log *slog.Logger
 	// warned keeps the log from saying the same of each patch.
 	warned sync.Once
@@ -33,34 +33,34 @@ type calls struct {
 	tries sync.Map // <-chan struct{} to int
 }
 
-// wrap puts the watch around a transport.
-func (c *calls) wrap(next http.RoundTripper) http.RoundTripper { return watched{next, c} }
+// wrap puts the observation around a transport.
+func (c *apiCalls) wrap(next http.RoundTripper) http.RoundTripper { return observedCall{next, c} }
 
-type watched struct {
+type observedCall struct {
 	http.RoundTripper
-	calls *calls
+	calls *apiCalls
 }
 
 // WrappedRoundTripper lets client-go find the transport that can cancel calls.
-func (w watched) WrappedRoundTripper() http.RoundTripper { return w.RoundTripper }
+func (o observedCall) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
 
 // RoundTrip makes one try of a call.
-func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
-	c := w.calls
+func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := o.calls
 	traced := c.tracer != nil && trace.SpanContextFromContext(r.Context()).IsValid()
 	counted := c.metrics != nil && c.metrics.calls.Enabled(r.Context())
 	if !traced && !counted {
-		resp, err := w.RoundTripper.RoundTrip(r)
+		resp, err := o.RoundTripper.RoundTrip(r)
 		c.heed(r.Context(), resp)
 		return resp, err
 	}
-	what, span := callOf(r), tracing.None
+	what, span := apiCallOf(r), tracing.None
 	if traced {
 		r, span = c.begin(r, what)
 		defer span.End()
 	}
 	begun := time.Now()
-	resp, err := w.RoundTripper.RoundTrip(r)
+	resp, err := o.RoundTripper.RoundTrip(r)
 	c.heed(r.Context(), resp)
 	code := "none"
 	if err == nil {
@@ -88,7 +88,7 @@ func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // heed says what an answer warns of. An answer can be nil.
-func (c *calls) heed(ctx context.Context, resp *http.Response) {
+func (c *apiCalls) heed(ctx context.Context, resp *http.Response) {
 	if resp == nil || !dedup.KeepsNoRecord(resp.Header.Values("Warning")) {
 		return
 	}
@@ -101,7 +101,7 @@ func (c *calls) heed(ctx context.Context, resp *http.Response) {
 }
 
 // begin starts the span of a call and passes it on: the API server may trace too.
-func (c *calls) begin(r *http.Request, what call) (*http.Request, trace.Span) {
+func (c *apiCalls) begin(r *http.Request, what apiCall) (*http.Request, trace.Span) {
 	attributes := tracing.Texts(tracing.Verb, what.verb, tracing.Resource, what.resource, tracing.Method, r.Method, tracing.Server, r.URL.Hostname())
 	if what.namespace != "" {
 		attributes = append(attributes, attribute.String(tracing.Namespace, what.namespace))
@@ -124,7 +124,7 @@ func (c *calls) begin(r *http.Request, what call) (*http.Request, trace.Span) {
 
 // again notes that a call may be tried again. Each has a context of its own, with
 // a deadline, and what is noted goes with that.
-func (c *calls) again(ctx context.Context) {
+func (c *apiCalls) again(ctx context.Context) {
 	done := ctx.Done()
 	if n, before := c.tries.Load(done); before {
 		c.tries.Store(done, n.(int)+1)
@@ -137,17 +137,17 @@ func (c *calls) again(ctx context.Context) {
 	context.AfterFunc(ctx, func() { c.tries.Delete(done) })
 }
 
-// call is what a request of the Kubernetes API asks for.
-type call struct{ verb, resource, namespace string }
+// apiCall is what a request of the Kubernetes API asks for.
+type apiCall struct{ verb, resource, namespace string }
 
 // resources are those that are asked for; there is no other but by mistake.
 var resources = []string{"remediationrequests", "events", "tokenreviews", "pods", "replicasets", "deployments", "statefulsets", "daemonsets", "jobs", "cronjobs", "namespaces", "nodes", "persistentvolumes"}
 
-// callOf reads a request's path:
+// apiCallOf reads a request's path:
 // …/apis/<group>/<version>/[namespaces/<namespace>/]<resource>[/<name>[/…]], or
 // …/api/<version>/… for the core group.
-func callOf(r *http.Request) call {
-	c := call{verb: strings.ToLower(r.Method), resource: "other"}
+func apiCallOf(r *http.Request) apiCall {
+	c := apiCall{verb: strings.ToLower(r.Method), resource: "other"}
 	_, path, ok := strings.Cut(r.URL.Path, "/apis/")
 	skip := 2
 	if !ok {

@@ -44,7 +44,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := newFixture()
-			f.parts.senders = fakeSenders(func(http.Header) (string, error) { return "", row.err })
+			f.service.admission.senders = fakeSenders(func(http.Header) (string, error) { return "", row.err })
 			r := binary("1", "")
 			r.Body, r.ContentLength = io.NopCloser(unread{t}), 100
 			w := f.serve(r)
@@ -60,7 +60,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 
 func TestWhoIsLetInIsServed(t *testing.T) {
 	f := newFixture()
-	f.parts.senders = fakeSenders(func(h http.Header) (string, error) {
+	f.service.admission.senders = fakeSenders(func(h http.Header) (string, error) {
 		require.Equal(t, "Bearer secret", h.Get("Authorization"))
 		return "user", nil
 	})
@@ -79,8 +79,8 @@ func mustRequest(t *testing.T, method string) *http.Request {
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	f := newFixture()
 	now := noon
-	f.parts.now = func() time.Time { return now }
-	f.parts.senders = fakeSenders(func(http.Header) (string, error) { return "", sender.ErrUnknown })
+	f.clock(func() time.Time { return now })
+	f.service.admission.senders = fakeSenders(func(http.Header) (string, error) { return "", sender.ErrUnknown })
 	lines := func() int { return strings.Count(f.log.String(), "not let in") }
 	for range 100 {
 		requireStatus(t, http.StatusUnauthorized, f.serve(binary("1", "")))
@@ -94,9 +94,9 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 
 func TestStrangersDoNotHideInTheLogThatNobodyCanBeTold(t *testing.T) {
 	f := newFixture()
-	f.parts.now = func() time.Time { return noon }
+	f.clock(func() time.Time { return noon })
 	err := sender.ErrUnknown
-	f.parts.senders = fakeSenders(func(http.Header) (string, error) { return "", err })
+	f.service.admission.senders = fakeSenders(func(http.Header) (string, error) { return "", err })
 	requireStatus(t, http.StatusUnauthorized, f.serve(binary("1", "")))
 	err = errors.New("onefire may not create tokenreviews")
 	for range 100 {
@@ -106,12 +106,12 @@ func TestStrangersDoNotHideInTheLogThatNobodyCanBeTold(t *testing.T) {
 }
 
 func TestNobodyIsAskedUnlessThereIsAnAudience(t *testing.T) {
-	who, err := newSenders(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{})
+	who, err := newAdmission(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{}, nil)
 	require.NoError(t, err)
-	require.Nil(t, who)
-	who, err = newSenders(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{OIDCAudience: "a"})
+	require.Nil(t, who.senders)
+	who, err = newAdmission(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{OIDCAudience: "a"}, nil)
 	require.NoError(t, err)
-	require.NotNil(t, who)
-	_, err = newSenders(&rest.Config{Host: "a b"}, config.Config{OIDCAudience: "a"})
+	require.NotNil(t, who.senders)
+	_, err = newAdmission(&rest.Config{Host: "a b"}, config.Config{OIDCAudience: "a"}, nil)
 	require.Error(t, err)
 }

@@ -14,24 +14,24 @@ func TestCallsAreReadFromTheirPaths(t *testing.T) {
 	const ns, rr = "/namespaces/ns", "/apis/kubernaut.ai/v1alpha1"
 	for reason, row := range map[string]struct {
 		method, path string
-		want         call
+		want         apiCall
 	}{
-		"a List":                  {http.MethodGet, rr + ns + "/remediationrequests", call{"list", "remediationrequests", "ns"}},
-		"one":                     {http.MethodGet, rr + ns + "/remediationrequests/rr-1", call{"get", "remediationrequests", "ns"}},
-		"a create":                {http.MethodPost, rr + ns + "/remediationrequests", call{"create", "remediationrequests", "ns"}},
-		"a status":                {http.MethodPatch, rr + ns + "/remediationrequests/rr-1/status", call{"patch", "remediationrequests", "ns"}},
-		"a deletion":              {http.MethodDelete, rr + ns + "/remediationrequests/rr-1", call{"delete", "remediationrequests", "ns"}},
-		"the core group":          {http.MethodGet, "/api/v1" + ns + "/pods/a", call{"get", "pods", "ns"}},
-		"a cluster's":             {http.MethodPost, "/apis/authentication.k8s.io/v1/tokenreviews", call{"create", "tokenreviews", ""}},
-		"behind a proxy":          {http.MethodGet, "/k8s/clusters/c-1" + rr + ns + "/remediationrequests", call{"list", "remediationrequests", "ns"}},
-		"a name like a resource":  {http.MethodGet, "/apis/x/v1" + ns + "/things/pods", call{"get", "other", "ns"}},
-		"an unknown resource":     {http.MethodGet, "/apis/x/v1" + ns + "/things", call{"list", "other", "ns"}},
-		"no path of a Kubernetes": {http.MethodGet, "/healthz", call{"list", "other", ""}},
+		"a List":                  {http.MethodGet, rr + ns + "/remediationrequests", apiCall{"list", "remediationrequests", "ns"}},
+		"one":                     {http.MethodGet, rr + ns + "/remediationrequests/rr-1", apiCall{"get", "remediationrequests", "ns"}},
+		"a create":                {http.MethodPost, rr + ns + "/remediationrequests", apiCall{"create", "remediationrequests", "ns"}},
+		"a status":                {http.MethodPatch, rr + ns + "/remediationrequests/rr-1/status", apiCall{"patch", "remediationrequests", "ns"}},
+		"a deletion":              {http.MethodDelete, rr + ns + "/remediationrequests/rr-1", apiCall{"delete", "remediationrequests", "ns"}},
+		"the core group":          {http.MethodGet, "/api/v1" + ns + "/pods/a", apiCall{"get", "pods", "ns"}},
+		"a cluster's":             {http.MethodPost, "/apis/authentication.k8s.io/v1/tokenreviews", apiCall{"create", "tokenreviews", ""}},
+		"behind a proxy":          {http.MethodGet, "/k8s/clusters/c-1" + rr + ns + "/remediationrequests", apiCall{"list", "remediationrequests", "ns"}},
+		"a name like a resource":  {http.MethodGet, "/apis/x/v1" + ns + "/things/pods", apiCall{"get", "other", "ns"}},
+		"an unknown resource":     {http.MethodGet, "/apis/x/v1" + ns + "/things", apiCall{"list", "other", "ns"}},
+		"no path of a Kubernetes": {http.MethodGet, "/healthz", apiCall{"list", "other", ""}},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			r, err := http.NewRequestWithContext(t.Context(), row.method, "http://api.test"+row.path, nil)
 			require.NoError(t, err)
-			require.Equal(t, row.want, callOf(r))
+			require.Equal(t, row.want, apiCallOf(r))
 		})
 	}
 }
@@ -50,7 +50,7 @@ func (w warning) RoundTrip(*http.Request) (*http.Response, error) {
 func TestACRDThatKeepsNoRecordIsToldOfOnce(t *testing.T) {
 	for field, lines := range map[string]int{"status.conditions": 1, "status.deduplication.lastResolvedAt": 0} {
 		var log strings.Builder
-		watch := &calls{log: slog.New(slog.NewJSONHandler(&log, nil))}
+		watch := &apiCalls{log: slog.New(slog.NewJSONHandler(&log, nil))}
 		for range 3 {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://api.test/", nil)
 			require.NoError(t, err)
@@ -70,8 +70,8 @@ func (away) RoundTrip(*http.Request) (*http.Response, error) {
 
 func TestACallWithoutAnAnswerIsAFailedSpan(t *testing.T) {
 	f := newTraced(t)
-	watch := &calls{tracer: f.parts.tracer, metrics: f.parts.metrics}
-	ctx, span := f.parts.settling(t.Context())
+	watch := &apiCalls{tracer: f.service.observer.tracer, metrics: f.service.observer.metrics}
+	ctx, span := f.service.observer.startGroup(t.Context())
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
 	require.NoError(t, err)
 	_, err = watch.wrap(away{}).RoundTrip(r) //nolint:bodyclose // There is none.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"onefire/config"
 	"onefire/dedup"
 	"onefire/mapping"
 )
@@ -103,7 +102,7 @@ func TestHTTPContract(t *testing.T) {
 	for name, row := range wire {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture()
-			f.parts.dedup = wireDedup()
+			f.service.pipeline.requests = wireDedup()
 			r := row.request.Clone(t.Context())
 			r.Body, _ = row.request.GetBody()
 			w := f.serve(r)
@@ -137,7 +136,7 @@ func TestABatchSettlesItsGoodEvents(t *testing.T) {
 
 func TestReplySummaryIsAnEvent(t *testing.T) {
 	f := newFixture()
-	f.parts.config.Reply = config.ReplySummary
+	f.service.pipeline.reply = true
 	body := webhook(alert("firing", "alertname=A", "pod=p"), alert("firing", "alertname=Watchdog"), alert("firing", "pod=q"))
 	first, again := f.serve(binary("1", body)), f.serve(binary("1", body))
 	requireStatus(t, http.StatusOK, first)

@@ -71,11 +71,11 @@ func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told
 		}
 		return out, nil
 	}
-	f.parts.events = events.New(&rest.Config{Host: api.URL}, "pod-1", f.parts.log, f.parts.metrics.event)
-	f.parts.self = events.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "ns", Name: "onefire"}
+	f.service.observer.events = events.New(&rest.Config{Host: api.URL}, "pod-1", f.service.observer.log, f.service.observer.metrics.event)
+	f.service.observer.self = events.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "ns", Name: "onefire"}
 	return f, func(closed ...bool) []told {
 		if closed == nil {
-			f.parts.events.Close(t.Context())
+			f.service.observer.events.Close(t.Context())
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -177,7 +177,7 @@ func TestAStopTellsWhatWaits(t *testing.T) {
 
 func TestWhoIsNotKnownAsAServiceLeavesItToTheLog(t *testing.T) {
 	f, story := tellingFixture(t)
-	f.parts.self = events.Object{}
+	f.service.observer.self = events.Object{}
 	requireStatus(t, http.StatusOK, f.serve(binary("1", `{"truncatedAlerts":3,"alerts":[`+alert("firing", "pod=p")+`]}`)))
 	require.Empty(t, story())
 	require.Contains(t, f.log.String(), "Alertmanager left out alerts")

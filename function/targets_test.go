@@ -23,10 +23,12 @@ import (
 	"onefire/mapping"
 )
 
-// findOwner is an owners of one function.
-type findOwner func(ctx context.Context, s mapping.Signal) (owner.Found, error)
+// fakeOwners is an owners of one function.
+type fakeOwners func(ctx context.Context, s mapping.Signal) (owner.Found, error)
 
-func (f findOwner) Find(ctx context.Context, s mapping.Signal) (owner.Found, error) { return f(ctx, s) }
+func (f fakeOwners) Find(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	return f(ctx, s)
+}
 
 // controls are the Deployments of pods: the name up to the first hyphen.
 func controls(_ context.Context, s mapping.Signal) (owner.Found, error) {
@@ -52,7 +54,7 @@ func (f *fixture) settled() map[mapping.Target]int {
 
 func TestPodsOfOneControllerAreOneTarget(t *testing.T) {
 	f := newFixture()
-	f.parts.owners = findOwner(controls)
+	f.service.pipeline.targets.owners = fakeOwners(controls)
 	seen := f.settled()
 	var resolved mapping.Signal
 	f.dedup.resolve = func(s mapping.Signal, _ time.Time) (dedup.Outcome, error) {
@@ -70,7 +72,7 @@ func TestPodsOfOneControllerAreOneTarget(t *testing.T) {
 		{APIVersion: "v1", Kind: "Node", Name: "n1"}:                                1,
 	}, seen)
 	require.Equal(t, api, resolved.Target, "what ends must meet what began")
-	labels := f.parts.rules
+	labels := f.service.pipeline.rules
 	named, err := labels.Signal(mapping.Alert{Labels: map[string]string{"alertname": "A", "namespace": "shop", "deployment": "api"}}, noon)
 	require.NoError(t, err)
 	require.Equal(t, named.Fingerprint, resolved.Fingerprint, "as if the labels had named it")
@@ -80,7 +82,7 @@ func TestPodsOfOneControllerAreOneTarget(t *testing.T) {
 func TestWhatCannotBeToldNowComesAgain(t *testing.T) {
 	f := newFixture()
 	down := true
-	f.parts.owners = findOwner(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
 		if down && s.Target.Name == "api-1" {
 			return owner.Found{}, errors.New("the API server is away")
 		}
@@ -102,7 +104,7 @@ func TestWhatCannotBeToldNowComesAgain(t *testing.T) {
 
 func TestWhatIsLeftOutIsNotAskedFor(t *testing.T) {
 	f := newFixture()
-	f.parts.owners = findOwner(func(_ context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(_ context.Context, s mapping.Signal) (owner.Found, error) {
 		return owner.Found{}, errors.New("this must not be asked: " + s.Name)
 	})
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=Watchdog", "namespace=shop", "pod=api-1"),
@@ -111,7 +113,7 @@ func TestWhatIsLeftOutIsNotAskedFor(t *testing.T) {
 
 func TestAForbiddenOwnerIsLoud(t *testing.T) {
 	f := newFixture()
-	f.parts.owners = findOwner(func(_ context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(_ context.Context, s mapping.Signal) (owner.Found, error) {
 		return owner.Found{Target: s.Target, Result: owner.Forbidden}, nil
 	})
 	seen := f.settled()
@@ -122,7 +124,7 @@ func TestAForbiddenOwnerIsLoud(t *testing.T) {
 
 func TestAPanicInFindingAnOwnerHarmsNoNeighbour(t *testing.T) {
 	f := newFixture()
-	f.parts.owners = findOwner(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
 		if s.Target.Name == "api-1" {
 			panic("boom")
 		}
@@ -138,7 +140,7 @@ func TestAPanicInFindingAnOwnerHarmsNoNeighbour(t *testing.T) {
 func TestFindingOwnersLeavesTimeToSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.parts.owners = findOwner(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+		f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
 			if s.Target.Name == "api-1" {
 				<-ctx.Done()
 				return owner.Found{}, ctx.Err()
@@ -150,7 +152,7 @@ func TestFindingOwnersLeavesTimeToSettle(t *testing.T) {
 		w := httptest.NewRecorder()
 		f.ServeHTTP(w, binary("1", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1"), alert("firing", "alertname=A", "namespace=shop", "pod=web-1"))))
 		requireStatus(t, http.StatusServiceUnavailable, w)
-		require.Equal(t, aimTimeout, time.Since(begun))
+		require.Equal(t, targetTimeout, time.Since(begun))
 		require.Len(t, seen, 1)
 	})
 }
@@ -163,25 +165,25 @@ func TestOwnersAreFoundOnlyWhereConfigured(t *testing.T) {
 	}))
 	defer server.Close()
 	client := &rest.Config{Host: server.URL}
-	o, in, err := newOwners(client, config.Config{Target: config.TargetLabels})
+	found, err := newTargets(client, config.Config{Target: config.TargetLabels})
 	require.NoError(t, err)
-	require.Nil(t, o)
-	require.Nil(t, in)
+	require.Nil(t, found.owners)
+	require.Nil(t, found.scopes)
 	everything := config.Selector{Selector: labels.Everything()}
-	o, in, err = newOwners(client, config.Config{Target: config.TargetLabels, Scope: everything})
+	found, err = newTargets(client, config.Config{Target: config.TargetLabels, Scope: everything})
 	require.NoError(t, err)
-	require.Nil(t, o)
-	require.NotNil(t, in)
-	o, in, err = newOwners(client, config.Config{Target: config.TargetOwner, Scope: everything})
+	require.Nil(t, found.owners)
+	require.NotNil(t, found.scopes)
+	found, err = newTargets(client, config.Config{Target: config.TargetOwner, Scope: everything})
 	require.NoError(t, err)
-	require.Equal(t, o, in, "one Get answers both questions")
-	o, in, err = newOwners(client, config.Config{Target: config.TargetOwner, ClusterName: "eu-1"})
+	require.Equal(t, found.owners, found.scopes, "one Get answers both questions")
+	found, err = newTargets(client, config.Config{Target: config.TargetOwner, ClusterName: "eu-1"})
 	require.NoError(t, err)
-	require.Nil(t, in)
+	require.Nil(t, found.scopes)
 	for cluster, want := range map[string]owner.Result{"": owner.Refused, "eu-1": owner.Refused, "eu-2": owner.OtherCluster} {
-		found, err := o.Find(t.Context(), mapping.Signal{Cluster: cluster, Target: mapping.Target{APIVersion: "v1", Kind: "Pod", Name: "p" + cluster, Namespace: "shop"}})
+		owned, err := found.owners.Find(t.Context(), mapping.Signal{Cluster: cluster, Target: mapping.Target{APIVersion: "v1", Kind: "Pod", Name: "p" + cluster, Namespace: "shop"}})
 		require.NoError(t, err)
-		require.Equal(t, want, found.Result)
+		require.Equal(t, want, owned.Result)
 	}
 	require.EqualValues(t, 2, calls.Load())
 }
@@ -191,9 +193,9 @@ func TestTargetsAreCountedByHowTheyWereFound(t *testing.T) {
 	address := freeAddress(t)
 	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
 	require.NoError(t, err)
-	f.parts.metrics, err = newMetrics(watch.Meter())
+	f.service.observer.metrics, err = newMetrics(watch.Meter())
 	require.NoError(t, err)
-	f.parts.owners = findOwner(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
 		if s.Target.Name == "api-1" {
 			return owner.Found{}, errors.New("the API server is away")
 		}

@@ -1,0 +1,301 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/dedup"
+	"onefire/function/inbound"
+	"onefire/function/owner"
+	"onefire/function/tracing"
+	"onefire/mapping"
+)
+
+// This file is the way of an event, from its request to its answer:
+//
+//	receive → parse → map → resolve the target → group → settle → report → answer
+//
+// A step decides the results that the steps before it left open. The observer is told
+// what came of them, and makes every span, metric, log line and Kubernetes Event.
+
+// pipeline is what the steps need.
+type pipeline struct {
+	rules    mapping.Rules // map
+	targets  targets       // resolve the target
+	requests requests      // settle
+	audit    reporter      // report
+	// reply tells that the answer has a [Summary].
+	reply    bool
+	observer *observer
+	now      func() time.Time
+	// slots bounds the goroutines that settle alerts of large events.
+	slots *semaphore.Weighted
+}
+
+// incoming is what the alerts of one event have in common.
+type incoming struct {
+	source, id string
+	// at is the event's time; undated tells that it has none to believe, and that
+	// this is when it was read.
+	at      time.Time
+	undated bool
+	// sent is the event's [mapping.Sent], and now when it was read.
+	sent, now   time.Time
+	traceparent string
+}
+
+// result is what became of one alert. It is open while it has no reason.
+type result struct {
+	alert  *mapping.Alert
+	signal mapping.Signal
+	// key tells the occurrence from all others.
+	key    string
+	reason mapping.Reason
+	// old tells that the alert makes nothing new: see [mapping.Rules.TooOld].
+	old bool
+	// owner says how the signal's target was found; empty where its labels name it.
+	// ownerUnknown tells that it could not be asked for.
+	owner        owner.Result
+	ownerUnknown bool
+	// unread says why the labels that SCOPE asks for could not be read; empty where
+	// they were.
+	unread owner.Result
+	// name is the RemediationRequest's, count its occurrence count with this
+	// alert, uid its UID where it was counted, at when that was; all empty where
+	// there is none.
+	name  string
+	count int32
+	uid   types.UID
+	at    time.Time
+	// err says why the alert is invalid or not settled.
+	err error
+	// code is the audit contract's error code of an invalid alert.
+	code string
+}
+
+// open tells that a later step has to decide.
+func (r *result) open() bool { return r.reason == 0 }
+
+// unavailable notes that the alert is not settled, and that a redelivery may settle it.
+func (r *result) unavailable(err error) { r.reason, r.err = mapping.Unavailable, err }
+
+// group is the open results of one event that share a fingerprint and a namespace.
+type group struct {
+	firing   []*result
+	resolved []*result
+	// old ones fired when their event was sent, which is too long ago.
+	old []*result
+}
+
+// ServeHTTP answers one request. Of whom it answers, see [admission].
+func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := f.service.Load()
+	if s == nil {
+		inbound.HangUp(w, r)
+		inbound.Refuse(http.StatusServiceUnavailable, "the function is starting").Write(w, r)
+		return
+	}
+	f.receiver.Serve(w, r, s.observer.log, func(ctx context.Context, body []byte) inbound.Answer {
+		return s.pipeline.receive(ctx, r, body)
+	})
+}
+
+// receive reads what a request brings: one event, a batch of them, or a dry run.
+func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) inbound.Answer {
+	if r.Header.Get("Content-Type") == inbound.DryRunType {
+		return p.dryRun(ctx, body)
+	}
+	ctx = p.observer.withHop(ctx, r.Header)
+	if cehttp.IsHTTPBatch(r.Header) {
+		return p.handleBatch(ctx, body)
+	}
+	e, refusal := inbound.Decode(r, body)
+	if e == nil {
+		return pointToSource(refusal, body, p.now())
+	}
+	return p.handle(ctx, *e)
+}
+
+// handle takes one event all the way.
+func (p *pipeline) handle(ctx context.Context, e event.Event) inbound.Answer {
+	now := p.now()
+	ctx, observed := p.observer.event(ctx, e, now)
+	defer observed.span.End() // A panic ends it here.
+
+	in, alerts, truncated, refusal := parse(e, now)
+	if refusal != nil {
+		observed.answered(ctx, *refusal, nil, 0)
+		return *refusal
+	}
+	results := p.mapAlerts(in, alerts)
+	p.resolveTargets(ctx, results)
+	p.settle(ctx, groupByFingerprint(results))
+	p.report(ctx, in, results)
+	a := answer(results)
+	if p.reply && a.Status == http.StatusOK {
+		a.Reply = summary(e, results, false)
+	}
+	observed.answered(ctx, a, results, truncated)
+	return a
+}
+
+// handleBatch handles every event of a batch; one that is wrong does not keep
+// the others from being settled. The worst answer is the batch's.
+func (p *pipeline) handleBatch(ctx context.Context, body []byte) inbound.Answer {
+	raws, err := mapping.Elements(body, maxBatch)
+	switch {
+	case errors.Is(err, mapping.ErrTooMany):
+		return inbound.Refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
+	case err != nil:
+		return inbound.Refuse(http.StatusBadRequest, "not a batch of CloudEvents: %v", err)
+	case len(raws) == 0:
+		return inbound.Refuse(http.StatusBadRequest, "a batch of no CloudEvents")
+	}
+	worst := inbound.OK()
+	for i, raw := range raws {
+		var a inbound.Answer
+		if e, err := inbound.Unmarshal(raw); err != nil {
+			a = inbound.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
+		} else {
+			a = p.handle(ctx, e)
+		}
+		if a.Status > worst.Status {
+			worst = inbound.Refuse(a.Status, "event %d of the batch: %s", i, a.Reason)
+		}
+	}
+	return worst
+}
+
+// parse reads the alerts of an event. refusal is the answer to one that has none.
+func parse(e event.Event, now time.Time) (in incoming, alerts []mapping.Alert, truncated uint64, refusal *inbound.Answer) {
+	refuse := func(status int, err error) (incoming, []mapping.Alert, uint64, *inbound.Answer) {
+		a := inbound.Refuse(status, "%v", err)
+		return incoming{}, nil, 0, &a
+	}
+	if err := validate(e); err != nil {
+		return refuse(http.StatusBadRequest, err)
+	}
+	at, dated := mapping.EventTime(e.Time(), now)
+	n, err := mapping.Parse(e.Data(), at)
+	switch {
+	case errors.Is(err, mapping.ErrTooMany):
+		return refuse(http.StatusRequestEntityTooLarge, err)
+	case err != nil:
+		return refuse(http.StatusBadRequest, err)
+	}
+	return incoming{
+		source: e.Source(), id: e.ID(), at: at, undated: !dated,
+		sent: mapping.Sent(now, e.Time(), inbound.Arrived(e)), now: now, traceparent: traceparent(e),
+	}, n.Alerts, n.Truncated, nil
+}
+
+// validate tells whether an event is a CloudEvent that can be passed on.
+func validate(e event.Event) error {
+	if err := inbound.Validate(e); err != nil {
+		return err
+	}
+	if len(e.ID()) > maxAttribute || len(e.Source()) > maxAttribute {
+		return fmt.Errorf("the CloudEvent's id or source is longer than %d bytes", maxAttribute)
+	}
+	return nil
+}
+
+// traceparent is the event's trace context, if it has a proper one.
+func traceparent(e event.Event) string {
+	s, _ := e.Extensions()["traceparent"].(string)
+	if !tracing.Parse(s).IsValid() {
+		return ""
+	}
+	return s
+}
+
+// mapAlerts maps each alert to a signal. What is malformed or ignored is decided by that.
+func (p *pipeline) mapAlerts(in incoming, alerts []mapping.Alert) []result {
+	results := make([]result, len(alerts))
+	for i := range alerts {
+		results[i].alert = &alerts[i]
+		p.mapAlert(in, &results[i])
+	}
+	return results
+}
+
+func (p *pipeline) mapAlert(in incoming, r *result) {
+	defer p.observer.guard(r)
+	a := *r.alert
+	identity := a.Identity()
+	if a.Problem != "" {
+		identity = string(a.Raw)
+	}
+	r.key = dedup.Key(in.source, in.id, identity, a.Start)
+	var err error
+	if r.signal, err = p.rules.Signal(a, in.at); err != nil {
+		r.reason, r.err, r.code = mapping.Malformed, err, "ERR_INVALID_ALERT"
+		return
+	}
+	if in.undated {
+		r.signal = r.signal.Undated()
+	}
+	if reason, ignored := p.rules.Ignored(a); ignored {
+		r.reason = reason
+	}
+	r.old = p.rules.TooOld(a, in.sent, in.now)
+}
+
+// groupByFingerprint puts the open results into groups.
+func groupByFingerprint(results []result) []*group {
+	type subject struct{ namespace, fingerprint string }
+	bySubject := map[subject]*group{}
+	var groups []*group
+	for i := range results {
+		r := &results[i]
+		if !r.open() {
+			continue
+		}
+		key := subject{r.signal.Namespace, r.signal.Fingerprint}
+		g := bySubject[key]
+		if g == nil {
+			g = &group{}
+			bySubject[key] = g
+			groups = append(groups, g)
+		}
+		switch {
+		case r.alert.Resolved:
+			g.resolved = append(g.resolved, r)
+		case r.old:
+			g.old = append(g.old, r)
+		default:
+			g.firing = append(g.firing, r)
+		}
+	}
+	return groups
+}
+
+// inParallel calls do for 0 to n-1, up to maxParallel at once and maxSlots over all
+// events, and waits for all. When the context ends before there is a slot, what
+// is left is done here, one by one: with that context it fails at once.
+func (p *pipeline) inParallel(ctx context.Context, n int, do func(i int)) {
+	var working errgroup.Group
+	working.SetLimit(maxParallel)
+	for i := range n {
+		if n == 1 || p.slots.Acquire(ctx, 1) != nil {
+			do(i)
+			continue
+		}
+		working.Go(func() error {
+			defer p.slots.Release(1)
+			do(i)
+			return nil
+		})
+	}
+	// What goes wrong is in the results: one must not hide the others.
+	_ = working.Wait()
+}
