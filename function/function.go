@@ -22,8 +22,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
-
 	"onefire/config"
 	"onefire/function/inbound"
 	"onefire/function/telemetry"
@@ -81,7 +79,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	tuneMemory(c.MemoryLimit, memlimit.FromCgroup)
+	inbound.Memory{Told: c.MemoryLimit, Otherwise: memoryLimit, GCPercent: gcPercent}.Tune()
 	s.cool = f.warm(ctx, s)
 	f.service.Store(s)
 	if s.pipeline.audit.sink == nil {

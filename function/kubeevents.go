@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/config"
 	"onefire/dedup"
@@ -96,16 +95,16 @@ func described(s mapping.Signal, source string) string {
 	return fmt.Sprintf("%s (%s)%s from %.*s", name, s.Severity, about, maxNoteSource, source)
 }
 
-// self is the Knative Service that the function runs as.
-func self(c config.Config, kube clientcmd.ClientConfig) events.Object {
+// self is the Knative Service that the function runs as, in its pod's namespace or,
+// where that is not told, in the one of its Kubernetes client.
+func self(c config.Config, fallback func() (string, error)) events.Object {
 	if c.Service == "" {
 		return events.Object{}
 	}
 	namespace := c.PodNamespace
 	if namespace == "" {
-		// In a cluster it stands beside the service account's token.
 		var err error
-		if namespace, _, err = kube.Namespace(); err != nil {
+		if namespace, err = fallback(); err != nil {
 			return events.Object{}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,12 +18,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"onefire/audit"
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/dedup/client"
 	"onefire/function/events"
 	"onefire/mapping"
 )
@@ -185,11 +186,11 @@ func TestWhoIsNotKnownAsAServiceLeavesItToTheLog(t *testing.T) {
 }
 
 func TestTheFunctionKnowsItself(t *testing.T) {
-	kubeconfig := clientcmdapi.NewConfig()
-	kubeconfig.Clusters["x"] = &clientcmdapi.Cluster{Server: "https://127.0.0.1:1"}
-	kubeconfig.Contexts["x"] = &clientcmdapi.Context{Cluster: "x", Namespace: "from-kubeconfig"}
-	kubeconfig.CurrentContext = "x"
-	kube := clientcmd.NewDefaultClientConfig(*kubeconfig, nil)
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(`{"clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:1"}}],
+		"contexts":[{"name":"x","context":{"cluster":"x","namespace":"from-kubeconfig"}}],"current-context":"x"}`), 0o600))
+	_, namespace, err := client.LoadWithNamespace(file)
+	require.NoError(t, err)
 	for reason, row := range map[string]struct {
 		config          config.Config
 		namespace, name string
@@ -198,7 +199,7 @@ func TestTheFunctionKnowsItself(t *testing.T) {
 		"its pod's namespace":    {config.Config{PodNamespace: "ns", Service: "onefire"}, "ns", "onefire"},
 		"else where it calls to": {config.Config{Service: "onefire"}, "from-kubeconfig", "onefire"},
 	} {
-		got := self(row.config, kube)
+		got := self(row.config, namespace)
 		require.Equal(t, []string{row.namespace, row.name}, []string{got.Namespace, got.Name}, reason)
 	}
 	require.NotEmpty(t, instance())

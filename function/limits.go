@@ -16,20 +16,14 @@ const (
 	// maxBodies bounds the bytes of all bodies held at once: a decoded event
 	// takes up to ten times its size, and the function has 256 MiB.
 	maxBodies = 8 << 20
-	// memoryShare is the part of a container's memory that the garbage
-	// collector keeps to where it can, unless GOMEMLIMIT says otherwise. The
-	// rest is for what it does not count: the binary's own pages and the
-	// kernel's buffers of connections.
-	memoryShare = 0.8
-	// memoryLimit takes its place where no container has a limit, in bytes:
-	// about the share of the 256 MiB that the bounds here are made for.
+	// memoryLimit is what the garbage collector keeps to where no container has a limit,
+	// in bytes: about its share of the 256 MiB that the bounds here are made for.
 	memoryLimit = 200 << 20
 	// gcPercent is how much garbage may pile up, in percent of what is in use;
-	// never less than 4 MB times this, which is what a small function has. Go's
-	// own defaultGCPercent collects twice as often. More than this would leave
+	// never less than 4 MB times this, which is what a small function has. Go
+	// itself collects twice as often. More than this would leave
 	// an idle function with more than 30 MB.
-	gcPercent        = 200
-	defaultGCPercent = 100
+	gcPercent = 200
 	// maxBatch is how many events one batch may hold.
 	maxBatch = 100
 	// maxAttribute is the longest CloudEvents source or id in bytes: they

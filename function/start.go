@@ -3,16 +3,14 @@ package function
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/dedup/client"
 	"onefire/function/events"
 	"onefire/function/telemetry"
 	"onefire/function/tracing"
@@ -21,21 +19,15 @@ import (
 // newService makes what the configuration asks for, and starts its telemetry. It opens
 // no connection.
 func newService(ctx context.Context, c config.Config, log *slog.Logger) (*service, error) {
-	loading := clientcmd.NewDefaultClientConfigLoadingRules()
-	if c.Kubeconfig != "" {
-		loading.Precedence = filepath.SplitList(c.Kubeconfig)
-	}
-	// Deferred loading falls back to the pod's own service account.
-	kube := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil)
-	client, err := kube.ClientConfig()
+	kube, namespace, err := client.LoadWithNamespace(c.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("no way to a Kubernetes API server (set KUBECONFIG, or run in a cluster): %w", err)
+		return nil, err
 	}
 	calls := &apiCalls{log: log}
-	client.Wrap(calls.wrap)
+	kube.Wrap(calls.wrap)
 	o := &observer{log: log, now: time.Now}
 	//nolint:contextcheck // Counters take a context, and have no use for one here.
-	requests, err := dedup.New(client, dedup.Options{
+	requests, err := dedup.New(kube, dedup.Options{
 		SignalType:   c.AuditSchema.SignalType(),
 		HistoryLimit: c.HistoryLimit,
 		Deleted:      o.deleted,
@@ -45,7 +37,7 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	if err != nil {
 		return nil, err
 	}
-	targets, err := newTargets(client, c)
+	targets, err := newTargets(kube, c)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +45,7 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	if err != nil {
 		return nil, err
 	}
-	admission, err := newAdmission(client, c, o)
+	admission, err := newAdmission(kube, c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +62,8 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	o.tracer = tracing.Live(t.Tracer())
 	calls.tracer, calls.metrics = o.tracer, o.metrics
 	if c.KubernetesEvents == config.On {
-		o.events = events.New(client, instance(), log, o.metrics.event)
-		o.self = self(c, kube)
+		o.events = events.New(kube, instance(), log, o.metrics.event)
+		o.self = self(c, namespace)
 	}
 	return &service{
 		admission: admission, observer: o, telemetry: t, namespace: c.Namespace,

@@ -117,8 +117,11 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 			names = append(names, all[i].Name)
 		}
 	}
-	p := newReplayer(a, c.ReplayURL, out)
-	p.tokenFile, p.all = c.ReplayTokenFile, every
+	p, err := newReplayer(a, c.ReplayURL, c.ReplayTokenFile, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.all = every
 	return p, names, nil
 }
 

@@ -28,10 +28,6 @@ const (
 	// maxLabel is the longest value of a label.
 	maxLabel = 63
 
-	// memoryShare is the part of a container's memory that the garbage collector
-	// keeps to where it can; the rest is for what it does not count.
-	memoryShare = 0.8
-
 	// callTimeout bounds one call of the API server.
 	callTimeout = 8 * time.Second
 	// maxAnswer bounds its answer, in bytes: a page of a List, or one ConfigMap.
@@ -68,6 +64,9 @@ const (
 	// replayTimeout bounds one POST of a replay: the function answers within
 	// 29 s, and may first have to be started.
 	replayTimeout = 60 * time.Second
+	// connectTimeout bounds the making of a connection: a function that has first to be
+	// started holds the request, not the connection.
+	connectTimeout = 30 * time.Second
 	// maxTries is how often an event is posted while the function is not
 	// available; firstPause and maxPause are the waits between.
 	maxTries   = 4

@@ -59,7 +59,8 @@ func TestPruneAndReplayOfTheSameLetter(t *testing.T) {
 		require.NoError(t, l.Delete(t.Context(), read[0])) // While the function works on it.
 	}))
 	defer function.Close()
-	p := newReplayer(l.api, function.URL, &f.logs.text)
+	p, err := newReplayer(l.api, function.URL, "", &f.logs.text)
+	require.NoError(t, err)
 	require.NoError(t, p.replay(t.Context(), []string{read[0].Name}))
 	require.Empty(t, f.kube.all())
 

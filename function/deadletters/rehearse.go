@@ -13,7 +13,6 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
-	"onefire/function/bearer"
 	"onefire/function/inbound"
 )
 
@@ -28,7 +27,7 @@ func (e *refusedError) Error() string { return e.reason }
 // rehearse asks the function what would become of the dead letters of these names, and
 // says so: one line for each alert. Nothing is written, here or there.
 func (p *replayer) rehearse(ctx context.Context, names []string) error {
-	defer p.client.CloseIdleConnections()
+	defer p.client.Close()
 	unsaid := 0
 	for _, name := range names {
 		lines, err := p.foresee(ctx, name)
@@ -39,7 +38,7 @@ func (p *replayer) rehearse(ctx context.Context, names []string) error {
 			lines = []string{"skipped: " + plain(err.Error())}
 		} else if err != nil {
 			unsaid++
-			lines = []string{"not known: " + plain(err.Error())}
+			lines = []string{"not known: " + plain(reason(err))}
 		}
 		for _, line := range lines {
 			fmt.Fprintf(p.out, "%s\t%s\n", name, line)
@@ -93,15 +92,16 @@ func (p *replayer) ask(ctx context.Context, e event.Event) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the event: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("making a request of the event: %w", err)
-	}
-	req.Header.Set("Content-Type", inbound.DryRunType)
-	if err := bearer.Set(req, p.tokenFile); err != nil {
-		return nil, err
-	}
-	resp, err := p.client.Do(req)
+	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
+	defer cancel()
+	resp, err := p.client.Do(ctx, func(ctx context.Context) (*http.Request, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+		if err != nil {
+			return nil, fmt.Errorf("making a request of the event: %w", err)
+		}
+		req.Header.Set("Content-Type", inbound.DryRunType)
+		return req, nil
+	})
 	if err != nil {
 		return nil, err
 	}

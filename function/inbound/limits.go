@@ -41,4 +41,10 @@ const (
 	// retryAfter is what a sender is told to wait, in seconds: long enough for
 	// a failing API server to get its breath.
 	retryAfter = "5"
+	// memoryShare is the part of a container's memory that the garbage collector keeps
+	// to where it can, unless GOMEMLIMIT says otherwise. The rest is for what it does not
+	// count: the binary's own pages and the kernel's buffers of connections.
+	memoryShare = 0.8
+	// defaultGCPercent is Go's own GOGC.
+	defaultGCPercent = 100
 )

@@ -16,6 +16,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
 
+	"onefire/audit"
 	"onefire/function/inbound"
 )
 
@@ -26,7 +27,7 @@ func TestWhatWasRefusedIsRememberedWithoutItsContent(t *testing.T) {
 	f.requireStatus(http.StatusBadRequest, simple)
 	all := f.memory.known.Values()
 	require.Len(t, all, 1)
-	var refusal *RefusedError
+	var refusal *audit.RefusedError
 	require.ErrorAs(t, all[0].refused, &refusal)
 	require.Empty(t, refusal.Event, "32,768 events of up to 2 MiB are more than there is memory for")
 	require.Equal(t, http.StatusBadRequest, refusal.Status)

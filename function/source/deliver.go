@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
+	"onefire/audit"
 	"onefire/config"
 	"onefire/function/tracing"
 )
@@ -118,7 +119,7 @@ func (d *delivery) conclude() answer {
 		return answered(http.StatusServiceUnavailable, "%d of %d events are not sent: %v", d.counts[unavailable], all, d.down)
 	case d.counts[setAside] == all:
 		status := http.StatusBadRequest
-		if r := (*RefusedError)(nil); errors.As(d.refusal, &r) && r.Status == http.StatusRequestEntityTooLarge {
+		if r := (*audit.RefusedError)(nil); errors.As(d.refusal, &r) && r.Status == http.StatusRequestEntityTooLarge {
 			status = r.Status
 		}
 		return answered(status, "all %d events are refused for good, and in the log of the source: %v", all, d.refusal)
@@ -177,7 +178,7 @@ func (d *delivery) attempts() (uint, error) {
 // note notes what became of an event.
 func (d *delivery) note(ctx context.Context, i int, before bool, err error) {
 	r := sent
-	var refusal *RefusedError
+	var refusal *audit.RefusedError
 	switch {
 	case errors.As(err, &refusal):
 		if r = setAside; !before {

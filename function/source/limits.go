@@ -87,14 +87,8 @@ const (
 	// pingAfter is when a silent HTTP/2 connection is asked whether it lives.
 	pingAfter = 15 * time.Second
 	// maxIdle is how many connections to the sink are kept open.
-	maxIdle  = 64
-	sinkIdle = 90 * time.Second
-	// maxSessions is how many TLS sessions are kept to be resumed: one of the
-	// sink, and one of a proxy on the way to it.
-	maxSessions = 2
-	// maxAnswer is how much of the sink's answer is read, in bytes, so that the
-	// connection can be used again; maxAnswerShown is how much is passed on.
-	maxAnswer      = 8 << 10
+	maxIdle = 64
+	// maxAnswerShown is how much of the sink's answer is passed on, in bytes.
 	maxAnswerShown = 256
 
 	// fileAge is how long a secret or certificate is used before its file is
@@ -102,8 +96,6 @@ const (
 	fileAge = 10 * time.Second
 	// retryRead is how often a wrong secret may make the file be read.
 	retryRead = time.Second
-	// maxSecret is the largest secret in bytes.
-	maxSecret = 8 << 10
 	// retryAfter is what a sender is told to wait, in seconds.
 	retryAfter = "5"
 )

@@ -65,15 +65,14 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		if sec == nil {
 			continue
 		}
-		if _, err := readSecret(sec.file); err != nil {
+		if _, err := sec.read(); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	if s.sink, err = newSink(c.Sink, c.CACerts, c.Overrides.Extensions); err != nil {
+	if s.sink, err = newSink(c); err != nil {
 		return nil, err
 	}
-	s.sink.tokenFile = c.SinkTokenFile
 	s.server = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
@@ -147,7 +146,7 @@ func (s *Source) Stop(ctx context.Context) error {
 		s.server.Close()
 	}
 	err = errors.Join(err, s.telemetry.Stop(context.WithoutCancel(ctx)))
-	s.sink.close()
+	s.sink.client.Close()
 	s.log.Info("stopped")
 	return err
 }

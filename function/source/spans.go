@@ -59,22 +59,3 @@ func (d *delivery) sending(ctx context.Context, i int) (context.Context, trace.S
 	}
 	return d.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attributes...))
 }
-
-// tried notes a try to send an event on its span. status is the sink's, 0 where
-// there was no answer.
-func tried(ctx context.Context, attempt, status int, err error) {
-	span := trace.SpanFromContext(ctx)
-	if !span.IsRecording() {
-		return
-	}
-	attributes := []attribute.KeyValue{attribute.Int(tracing.Attempt, attempt)}
-	if status != 0 {
-		code := attribute.Int(tracing.Status, status)
-		attributes = append(attributes, code)
-		span.SetAttributes(code) // The last one's stays.
-	}
-	if err != nil {
-		attributes = append(attributes, attribute.String(tracing.ErrorMessage, tracing.Cut(err.Error())))
-	}
-	span.AddEvent("attempt", trace.WithAttributes(attributes...))
-}

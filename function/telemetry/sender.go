@@ -14,13 +14,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
+	"onefire/audit"
 	"onefire/config"
 )
 
@@ -140,17 +140,17 @@ func (s *sender) post(ctx context.Context, body []byte) error {
 	defer resp.Body.Close()
 	// Half an answer is enough: its status says what became of the export.
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return judge(resp, answer)
+	return s.judge(resp, answer)
 }
 
 // judge says what an answer means, as the specification of OTLP has it.
-func judge(resp *http.Response, answer []byte) error {
+func (s *sender) judge(resp *http.Response, answer []byte) error {
 	err := fmt.Errorf("the collector answered %d %s", resp.StatusCode, strings.ToValidUTF8(strings.TrimSpace(string(answer)), "\uFFFD"))
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
 		return partial(answer)
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		if pause, ok := pauseOf(resp.Header.Get("Retry-After")); ok {
+		if pause, ok := audit.RetryAfter(resp.Header.Get("Retry-After"), 2*s.timeout); ok {
 			return fmt.Errorf("%w: %w", err, &backoff.RetryAfterError{Duration: pause})
 		}
 		return err
@@ -174,15 +174,4 @@ func partial(answer []byte) error {
 		return nil
 	}
 	return backoff.Permanent(fmt.Errorf("the collector did not take %s of it: %s", rejected, p.ErrorMessage))
-}
-
-// pauseOf reads a Retry-After: seconds or a date.
-func pauseOf(header string) (time.Duration, bool) {
-	if n, err := strconv.ParseUint(header, 10, 31); err == nil {
-		return time.Duration(n) * time.Second, true
-	}
-	if t, err := http.ParseTime(header); err == nil {
-		return max(time.Until(t), 0), true
-	}
-	return 0, false
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"onefire/function/bearer"
+	"onefire/audit"
 )
 
 // query asks for what fired. Prometheus, Thanos, Mimir and VictoriaMetrics all
@@ -154,7 +154,7 @@ func (p *prometheus) try(ctx context.Context, from, to time.Time) (answer, error
 		password, _ := p.user.Password()
 		req.SetBasicAuth(p.user.Username(), password)
 	}
-	if err := bearer.Set(req, p.tokenFile); err != nil {
+	if err := audit.ShowToken(req, p.tokenFile); err != nil {
 		return answer{}, backoff.Permanent(err)
 	}
 	resp, err := p.client.Do(req)

@@ -30,7 +30,7 @@ var Rooms = slices.Concat(
 		{Name: "function/tracing", Packages: []string{"./function/tracing"}, Tests: []string{"./function/tracing", "./function"}},
 	},
 	own(true, "mapping", "config"),
-	own(false, "audit", "function", "function/bearer", "function/deadletters", "function/events", "function/owner",
+	own(false, "audit", "function", "function/deadletters", "function/events", "function/owner",
 		"function/prune", "function/sender", "function/source", "function/telemetry", "function/tool"),
 )
 

@@ -1,4 +1,4 @@
-package bearer
+package audit
 
 import (
 	"net/http"
@@ -16,8 +16,8 @@ func TestTheTokenOfAFileIsShown(t *testing.T) {
 	for reason, row := range map[string]struct{ text, want string }{
 		"a token":                {"abc.def.ghi", "Bearer abc.def.ghi"},
 		"white space around it":  {" abc\r\n", "Bearer abc"},
-		"the longest":            {strings.Repeat("a", maxToken), "Bearer " + strings.Repeat("a", maxToken)},
-		"one that is too long":   {strings.Repeat("a", maxToken+1), ""},
+		"the longest":            {strings.Repeat("a", maxSecret), "Bearer " + strings.Repeat("a", maxSecret)},
+		"one that is too long":   {strings.Repeat("a", maxSecret+1), ""},
 		"nothing":                {"\n", ""},
 		"another line":           {"secret\nX-Other: b", ""},
 		"what no header carries": {"secret\x00", ""},
@@ -25,7 +25,7 @@ func TestTheTokenOfAFileIsShown(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(row.text), 0o600))
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
-			err := Set(r, path)
+			err := ShowToken(r, path)
 			require.Equal(t, row.want, r.Header.Get("Authorization"))
 			require.Equal(t, row.want == "", err != nil)
 			if err != nil {
@@ -37,8 +37,8 @@ func TestTheTokenOfAFileIsShown(t *testing.T) {
 
 func TestWithoutAFileNothingIsShown(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
-	require.NoError(t, Set(r, ""))
+	require.NoError(t, ShowToken(r, ""))
 	require.Empty(t, r.Header)
-	require.ErrorIs(t, Set(r, filepath.Join(t.TempDir(), "absent")), os.ErrNotExist)
+	require.ErrorIs(t, ShowToken(r, filepath.Join(t.TempDir(), "absent")), os.ErrNotExist)
 	require.Empty(t, r.Header)
 }

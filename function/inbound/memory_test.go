@@ -1,4 +1,4 @@
-package function
+package inbound
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheHeapKeepsToAShareOfTheContainer(t *testing.T) {
+	const memoryLimit = 200 << 20
 	for name, tt := range map[string]struct {
 		container memlimit.Provider
 		want      int64
@@ -23,11 +24,12 @@ func TestTheHeapKeepsToAShareOfTheContainer(t *testing.T) {
 		"a limit of nothing":     {memlimit.Limit(0), memoryLimit},
 		"more than Go can count": {memlimit.Limit(math.MaxUint64), math.MaxInt64},
 	} {
-		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, heapLimit(tt.container)) })
+		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, Memory{Otherwise: memoryLimit}.limit(tt.container)) })
 	}
 }
 
 func TestWhatTheEnvironmentSaysOfMemoryStands(t *testing.T) {
+	const gcPercent = 200
 	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(defaultGCPercent)
 	defer func() {
 		debug.SetMemoryLimit(limit)
@@ -47,9 +49,23 @@ func TestWhatTheEnvironmentSaysOfMemoryStands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			debug.SetMemoryLimit(1 << 30)
 			debug.SetGCPercent(tt.gogc)
-			tuneMemory(tt.gomemlimit, memlimit.Limit(100<<20))
+			Memory{Told: tt.gomemlimit, GCPercent: gcPercent}.tune(memlimit.Limit(100 << 20))
 			require.Equal(t, tt.wantLimit, debug.SetMemoryLimit(-1))
 			require.Equal(t, tt.wantPercent, debug.SetGCPercent(tt.gogc))
 		})
 	}
+}
+
+// The source and the dead-letter store leave to Go what no container bounds.
+func TestWhatIsNotAskedForStaysAsItIs(t *testing.T) {
+	limit, percent := debug.SetMemoryLimit(1<<30), debug.SetGCPercent(defaultGCPercent)
+	defer func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}()
+	Memory{}.tune(func() (uint64, error) { return 0, memlimit.ErrNoLimit })
+	require.EqualValues(t, 1<<30, debug.SetMemoryLimit(-1))
+	Memory{}.tune(memlimit.Limit(100 << 20))
+	require.EqualValues(t, memoryShare*(100<<20), debug.SetMemoryLimit(-1))
+	require.Equal(t, defaultGCPercent, debug.SetGCPercent(defaultGCPercent))
 }
