@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"onefire/dedup"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // apiCalls observes the calls of the Kubernetes API: how long each takes until its
@@ -54,7 +54,7 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.heed(r.Context(), resp)
 		return resp, err
 	}
-	what, span := apiCallOf(r), tracing.None
+	what, span := apiCallOf(r), telemetry.NoSpan
 	if traced {
 		r, span = c.begin(r, what)
 		defer span.End()
@@ -73,13 +73,13 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if err != nil {
-		tracing.Fail(span, "transport", err.Error())
+		telemetry.Fail(span, "transport", err.Error())
 		return resp, err
 	}
-	span.SetAttributes(attribute.Int(tracing.Status, resp.StatusCode))
+	span.SetAttributes(attribute.Int(telemetry.AttrStatus, resp.StatusCode))
 	// That somebody was first, or that nothing is there, is part of the protocol.
 	if resp.StatusCode >= http.StatusBadRequest && resp.StatusCode != http.StatusConflict && resp.StatusCode != http.StatusNotFound {
-		tracing.Fail(span, code, http.StatusText(resp.StatusCode))
+		telemetry.Fail(span, code, http.StatusText(resp.StatusCode))
 	}
 	if resp.Header.Get("Retry-After") != "" {
 		c.again(r.Context())
@@ -102,15 +102,15 @@ func (c *apiCalls) heed(ctx context.Context, resp *http.Response) {
 
 // begin starts the span of a call and passes it on: the API server may trace too.
 func (c *apiCalls) begin(r *http.Request, what apiCall) (*http.Request, trace.Span) {
-	attributes := tracing.Texts(tracing.Verb, what.verb, tracing.Resource, what.resource, tracing.Method, r.Method, tracing.Server, r.URL.Hostname())
+	attributes := telemetry.Texts(telemetry.AttrVerb, what.verb, telemetry.AttrResource, what.resource, telemetry.AttrMethod, r.Method, telemetry.AttrServer, r.URL.Hostname())
 	if what.namespace != "" {
-		attributes = append(attributes, attribute.String(tracing.Namespace, what.namespace))
+		attributes = append(attributes, attribute.String(telemetry.AttrNamespace, what.namespace))
 	}
 	if n, err := strconv.Atoi(r.URL.Port()); err == nil {
-		attributes = append(attributes, attribute.Int(tracing.ServerPort, n))
+		attributes = append(attributes, attribute.Int(telemetry.AttrServerPort, n))
 	}
 	if n, ok := c.tries.Load(r.Context().Done()); ok {
-		attributes = append(attributes, attribute.Int(tracing.Resend, n.(int)))
+		attributes = append(attributes, attribute.Int(telemetry.AttrResend, n.(int)))
 	}
 	ctx, span := c.tracer.Start(r.Context(), what.verb+" "+what.resource, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
 	if !span.SpanContext().IsSampled() {
@@ -118,7 +118,7 @@ func (c *apiCalls) begin(r *http.Request, what apiCall) (*http.Request, trace.Sp
 	}
 	r = r.WithContext(ctx)
 	r.Header = maps.Clone(r.Header) // client-go uses the same for each try.
-	r.Header.Set("Traceparent", tracing.Format(span.SpanContext()))
+	r.Header.Set("Traceparent", telemetry.FormatTraceparent(span.SpanContext()))
 	return r, span
 }
 

@@ -16,7 +16,7 @@ import (
 	"onefire/dedup"
 	"onefire/function/inbound"
 	"onefire/function/owner"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -212,7 +212,7 @@ func validate(e event.Event) error {
 // traceparent is the event's trace context, if it has a proper one.
 func traceparent(e event.Event) string {
 	s, _ := e.Extensions()["traceparent"].(string)
-	if !tracing.Parse(s).IsValid() {
+	if !telemetry.ParseTraceparent(s).IsValid() {
 		return ""
 	}
 	return s

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"onefire/function/events"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -64,7 +64,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 
 // seconds records a duration with labels, each a name and its value.
 func seconds(ctx context.Context, h metric.Float64Histogram, d time.Duration, labels ...string) {
-	h.Record(ctx, d.Seconds(), metric.WithAttributes(tracing.Texts(labels...)...))
+	h.Record(ctx, d.Seconds(), metric.WithAttributes(telemetry.Texts(labels...)...))
 }
 
 func (m *metrics) request(ctx context.Context, status int, took time.Duration) {

@@ -19,7 +19,7 @@ import (
 	"onefire/function/events"
 	"onefire/function/inbound"
 	"onefire/function/owner"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -74,7 +74,7 @@ type observedEvent struct {
 func (o *observer) event(ctx context.Context, e event.Event, now time.Time) (context.Context, observedEvent) {
 	ctx, span := o.startEvent(ctx, e)
 	log := o.log.With("event_id", e.ID(), "event_source", e.Source())
-	if id := tracing.ID(span, traceparent(e)); id != "" {
+	if id := telemetry.TraceID(span, traceparent(e)); id != "" {
 		log = log.With("trace_id", id)
 	}
 	return ctx, observedEvent{o, e, now, span, log}

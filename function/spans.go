@@ -11,7 +11,7 @@ import (
 
 	"onefire/audit"
 	"onefire/function/inbound"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -23,7 +23,7 @@ func (o *observer) withHop(ctx context.Context, header http.Header) context.Cont
 	if o.tracer == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, hopKey{}, tracing.Parse(header.Get("Traceparent")))
+	return context.WithValue(ctx, hopKey{}, telemetry.ParseTraceparent(header.Get("Traceparent")))
 }
 
 // startEvent starts the span of an event. Its parent is the event's own trace
@@ -32,11 +32,11 @@ func (o *observer) withHop(ctx context.Context, header http.Header) context.Cont
 // none belongs to the hop.
 func (o *observer) startEvent(ctx context.Context, e event.Event) (context.Context, trace.Span) {
 	if o.tracer == nil {
-		return ctx, tracing.None
+		return ctx, telemetry.NoSpan
 	}
 	hop, _ := ctx.Value(hopKey{}).(trace.SpanContext)
-	parent := tracing.Parse(traceparent(e))
-	about := tracing.Event{Operation: "process", ID: e.ID(), Source: e.Source(), SpecVersion: e.SpecVersion(), Type: e.Type(), Subject: e.Subject()}
+	parent := telemetry.ParseTraceparent(traceparent(e))
+	about := telemetry.EventSpan{Operation: "process", ID: e.ID(), Source: e.Source(), SpecVersion: e.SpecVersion(), Type: e.Type(), Subject: e.Subject()}
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(about.Attributes()...)}
 	switch {
 	case !parent.IsValid():
@@ -54,9 +54,9 @@ func endEvent(span trace.Span, a inbound.Answer, results []result, truncated uin
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.Int(tracing.Alerts, len(results)), attribute.Int(tracing.Status, a.Status))
+	span.SetAttributes(attribute.Int(telemetry.AttrAlerts, len(results)), attribute.Int(telemetry.AttrStatus, a.Status))
 	if truncated > 0 {
-		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(truncated, 1<<32))))
+		span.SetAttributes(attribute.Int64(telemetry.AttrTruncated, int64(min(truncated, 1<<32))))
 	}
 	told := 0
 	for i := range results {
@@ -66,16 +66,16 @@ func endEvent(span trace.Span, a inbound.Answer, results []result, truncated uin
 		}
 	}
 	if a.Status != http.StatusOK {
-		tracing.Fail(span, strconv.Itoa(a.Status), a.Reason)
+		telemetry.Fail(span, strconv.Itoa(a.Status), a.Reason)
 	}
 }
 
 // attributes are those of the alert's decision.
 func (r *result) attributes() []attribute.KeyValue {
-	all := tracing.Texts(tracing.Alert, tracing.Cut(r.signal.Name), tracing.Fingerprint, r.signal.Fingerprint,
-		tracing.Decision, string(r.reason.Decision()), tracing.Reason, r.reason.String())
+	all := telemetry.Texts(telemetry.AttrAlert, telemetry.Cut(r.signal.Name), telemetry.AttrFingerprint, r.signal.Fingerprint,
+		telemetry.AttrDecision, string(r.reason.Decision()), telemetry.AttrReason, r.reason.String())
 	if r.name != "" {
-		all = append(all, attribute.String(tracing.Request, r.signal.Namespace+"/"+r.name), attribute.Int(tracing.Count, int(r.count)))
+		all = append(all, attribute.String(telemetry.AttrRequest, r.signal.Namespace+"/"+r.name), attribute.Int(telemetry.AttrCount, int(r.count)))
 	}
 	return all
 }
@@ -83,7 +83,7 @@ func (r *result) attributes() []attribute.KeyValue {
 // startGroup starts the span of the alerts of one fingerprint.
 func (o *observer) startGroup(ctx context.Context) (context.Context, trace.Span) {
 	if o.tracer == nil {
-		return ctx, tracing.None
+		return ctx, telemetry.NoSpan
 	}
 	return o.tracer.Start(ctx, "settle")
 }
@@ -98,16 +98,16 @@ func (g *group) endSpan(span trace.Span) {
 	all := g.all()
 	for n, r := range all {
 		if n == 0 {
-			span.SetAttributes(append(r.attributes(), attribute.Int(tracing.Alerts, len(all)))...)
+			span.SetAttributes(append(r.attributes(), attribute.Int(telemetry.AttrAlerts, len(all)))...)
 		}
 		if len(all) > 1 && n < maxSpanAlerts {
 			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
 		}
 		switch {
 		case r.reason == 0:
-			tracing.Fail(span, errPanic.Error(), errPanic.Error())
+			telemetry.Fail(span, errPanic.Error(), errPanic.Error())
 		case r.err != nil:
-			tracing.Fail(span, r.reason.String(), r.err.Error())
+			telemetry.Fail(span, r.reason.String(), r.err.Error())
 		}
 	}
 }
@@ -115,15 +115,15 @@ func (g *group) endSpan(span trace.Span) {
 // startAudit starts the span of an audit event, which is what the event then names as
 // its cause.
 func (o *observer) startAudit(ctx context.Context, a *auditEvent) {
-	a.span = tracing.None
+	a.span = telemetry.NoSpan
 	if o.tracer == nil {
 		return
 	}
 	e := &a.event
-	about := tracing.Event{Operation: "send", ID: audit.EventID(e.Source, e.ID, e.Alert, e.Type), Source: "onefire",
+	about := telemetry.EventSpan{Operation: "send", ID: audit.EventID(e.Source, e.ID, e.Alert, e.Type), Source: "onefire",
 		SpecVersion: event.CloudEventsVersionV1, Type: e.Type, Subject: e.Subject}
 	_, a.span = o.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
-	e.Traceparent, e.Span = tracing.Outgoing(a.span, e.Traceparent), a.span
+	e.Traceparent, e.Span = telemetry.Outgoing(a.span, e.Traceparent), a.span
 }
 
 // endAudit ends that span.
@@ -132,12 +132,12 @@ func endAudit(span trace.Span, result delivered, err error) {
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.String(tracing.Result, string(result)))
+	span.SetAttributes(attribute.String(telemetry.AttrResult, string(result)))
 	if result != stored {
 		reason := "refused for good: see the log"
 		if result != setAside {
 			reason = err.Error()
 		}
-		tracing.Fail(span, string(result), reason)
+		telemetry.Fail(span, string(result), reason)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 	"onefire/audit"
 	"onefire/function/inbound"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -44,24 +44,24 @@ process test 200
 	require.Equal(t, "1", value(root, "cloudevents.event_id"))
 	require.Equal(t, "/test", value(root, "cloudevents.event_source"))
 	require.Len(t, root.Links, 1, "the way that the event came is not lost")
-	require.Equal(t, tracing.Parse(hop).SpanID(), root.Links[0].SpanContext.SpanID())
+	require.Equal(t, telemetry.ParseTraceparent(hop).SpanID(), root.Links[0].SpanContext.SpanID())
 
 	made := named(spans, "create remediationrequests")[0]
 	require.Equal(t, trace.SpanKindClient, made.SpanKind)
 	require.Equal(t, []string{"create", "remediationrequests", "POST", "ns", "api.test", "6443"},
-		[]string{value(made, tracing.Verb), value(made, tracing.Resource), value(made, tracing.Method), value(made, tracing.Namespace), value(made, tracing.Server), value(made, tracing.ServerPort)})
-	require.Contains(t, f.api.parents, tracing.Format(made.SpanContext), "the API server may trace too")
+		[]string{value(made, telemetry.AttrVerb), value(made, telemetry.AttrResource), value(made, telemetry.AttrMethod), value(made, telemetry.AttrNamespace), value(made, telemetry.AttrServer), value(made, telemetry.AttrServerPort)})
+	require.Contains(t, f.api.parents, telemetry.FormatTraceparent(made.SpanContext), "the API server may trace too")
 
 	settle := named(spans, "settle")[0]
-	require.Equal(t, "new", value(settle, tracing.Decision))
-	require.Len(t, value(settle, tracing.Fingerprint), 64)
-	require.Contains(t, value(settle, tracing.Request), "ns/rr-")
+	require.Equal(t, "new", value(settle, telemetry.AttrDecision))
+	require.Len(t, value(settle, telemetry.AttrFingerprint), 64)
+	require.Contains(t, value(settle, telemetry.AttrRequest), "ns/rr-")
 
 	require.Len(t, f.sink.events, 2)
 	for _, e := range f.sink.events {
 		sent := named(spans, "send "+e.Type)[0]
 		require.Equal(t, trace.SpanKindProducer, sent.SpanKind)
-		require.Equal(t, tracing.Format(sent.SpanContext), e.Traceparent, "what DataStorage does belongs to the trace")
+		require.Equal(t, telemetry.FormatTraceparent(sent.SpanContext), e.Traceparent, "what DataStorage does belongs to the trace")
 		require.Equal(t, audit.EventID(e.Source, e.ID, e.Alert, e.Type), value(sent, "cloudevents.event_id"))
 	}
 	for _, line := range []string{"alert", "event"} {
@@ -125,7 +125,7 @@ process test 503 !
 	settle A unavailable !
 		list remediationrequests 503 !`)
 	require.Contains(t, named(spans, "settle")[0].Status.Description, "listing the RemediationRequests")
-	require.Equal(t, "503", value(named(spans, "list remediationrequests")[0], tracing.ErrorType))
+	require.Equal(t, "503", value(named(spans, "list remediationrequests")[0], telemetry.AttrErrorType))
 }
 
 func TestEachTryOfACallIsASpan(t *testing.T) {
@@ -216,7 +216,7 @@ func TestWhoSharesAListSaysWhoseItIs(t *testing.T) {
 		spans := f.take()
 		settle := map[string]tracetest.SpanStub{}
 		for _, s := range named(spans, "settle") {
-			settle[value(s, tracing.Alert)] = s
+			settle[value(s, telemetry.AttrAlert)] = s
 		}
 		require.Len(t, settle, 3)
 		require.Equal(t, settle["B"].SpanContext.SpanID(), shared(settle["C"])["list"], "C's List was made with B's")
@@ -310,7 +310,7 @@ func TestASpanTellsOfAFewAlerts(t *testing.T) {
 	for _, name := range []string{"process test", "settle"} {
 		span := named(spans, name)[0]
 		require.Len(t, span.Events, maxSpanAlerts, name)
-		require.Contains(t, []string{fmt.Sprint(8 * maxSpanAlerts), fmt.Sprint(4 * maxSpanAlerts)}, value(span, tracing.Alerts), "but all are counted")
+		require.Contains(t, []string{fmt.Sprint(8 * maxSpanAlerts), fmt.Sprint(4 * maxSpanAlerts)}, value(span, telemetry.AttrAlerts), "but all are counted")
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"onefire/dedup/client"
 	"onefire/function/events"
 	"onefire/function/telemetry"
-	"onefire/function/tracing"
 )
 
 // newService makes what the configuration asks for, and starts its telemetry. It opens
@@ -59,7 +58,7 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	if o.metrics, err = newMetrics(t.Meter()); err != nil {
 		return nil, errors.Join(err, t.Stop(ctx))
 	}
-	o.tracer = tracing.Live(t.Tracer())
+	o.tracer = telemetry.LiveTracer(t.Tracer())
 	calls.tracer, calls.metrics = o.tracer, o.metrics
 	if c.KubernetesEvents == config.On {
 		o.events = events.New(kube, instance(), log, o.metrics.event)

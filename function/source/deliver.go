@@ -15,7 +15,7 @@ import (
 
 	"onefire/audit"
 	"onefire/config"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // delivery is the sending of one webhook.
@@ -79,7 +79,7 @@ func (s *Source) isWatchdog(a alert) bool { return a.name == s.config.Watchdog &
 func (d *delivery) run(ctx context.Context) answer {
 	log, span := d.log, trace.SpanFromContext(ctx)
 	d.hook.describe(span)
-	if id := tracing.ID(span, d.traceparent); id != "" {
+	if id := telemetry.TraceID(span, d.traceparent); id != "" {
 		log = log.With("trace_id", id)
 	}
 	if d.hook.truncated > 0 {
@@ -141,13 +141,13 @@ func (d *delivery) send(ctx context.Context, i int) (err error) {
 	}
 	ctx, span := d.sending(ctx, i)
 	defer span.End()
-	e, err := d.event(i, tracing.Outgoing(span, d.traceparent))
+	e, err := d.event(i, telemetry.Outgoing(span, d.traceparent))
 	if err != nil {
 		return refused(e, http.StatusBadRequest, err.Error())
 	}
 	err = d.sink.deliver(ctx, e, attempts)
 	if err != nil && span.IsRecording() {
-		tracing.Fail(span, "unavailable", err.Error())
+		telemetry.Fail(span, "unavailable", err.Error())
 	}
 	return err
 }

@@ -16,7 +16,7 @@ import (
 
 	"onefire/audit"
 	"onefire/config"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // watched notes the deadlines that an answer sets, with the time from the beginning.
@@ -154,10 +154,10 @@ func TestTheSpanOfAnEventNamesIt(t *testing.T) {
 	f, spans, _ := traced(t, 202)
 	f.requireStatus(http.StatusOK, simple)
 	root, sent := ended(t, spans, 2)
-	about := tracing.Event{Operation: "send", ID: f.sink.events()[0].ID(), Source: "urn:prod", SpecVersion: "1.0", Type: AlertType}
+	about := telemetry.EventSpan{Operation: "send", ID: f.sink.events()[0].ID(), Source: "urn:prod", SpecVersion: "1.0", Type: AlertType}
 	require.Subset(t, sent[0].Attributes, about.Attributes())
 	for _, a := range root.Attributes {
-		require.NotEqual(t, tracing.Truncated, string(a.Key), "nothing was left out")
+		require.NotEqual(t, telemetry.AttrTruncated, string(a.Key), "nothing was left out")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"onefire/audit"
 	"onefire/config"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // sinkName is what errors call the sink.
@@ -65,9 +65,9 @@ func (s *sink) request(e event.Event) audit.Request {
 		for name, value := range e.Extensions() {
 			req.Header.Set("Ce-"+name, audit.HeaderValue(fmt.Sprint(value)))
 		}
-		if parent := tracing.Parse(fmt.Sprint(e.Extensions()["traceparent"])); parent.IsValid() {
+		if parent := telemetry.ParseTraceparent(fmt.Sprint(e.Extensions()["traceparent"])); parent.IsValid() {
 			// The first hop's is the event's own: a Broker goes on from there.
-			req.Header.Set("Traceparent", tracing.Format(parent))
+			req.Header.Set("Traceparent", telemetry.FormatTraceparent(parent))
 		}
 		return req, nil
 	}

@@ -19,7 +19,6 @@ import (
 	"onefire/config"
 	"onefire/function/inbound"
 	"onefire/function/telemetry"
-	"onefire/function/tracing"
 )
 
 // webhookPath is where Alertmanager posts to.
@@ -95,7 +94,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 	}); err != nil {
 		return nil, err
 	}
-	s.tracer = tracing.Live(s.telemetry.Tracer())
+	s.tracer = telemetry.LiveTracer(s.telemetry.Tracer())
 	if s.metrics, err = newMetrics(s.telemetry.Meter()); err != nil {
 		return nil, errors.Join(err, s.telemetry.Stop(ctx))
 	}

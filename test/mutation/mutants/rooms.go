@@ -27,11 +27,11 @@ var Rooms = slices.Concat(
 			},
 		},
 		{Name: "function/inbound", Packages: []string{"./function/inbound"}, Tests: []string{"./function/inbound", "./function", "./function/deadletters"}},
-		{Name: "function/tracing", Packages: []string{"./function/tracing"}, Tests: []string{"./function/tracing", "./function"}},
+		{Name: "function/telemetry", Packages: []string{"./function/telemetry"}, Tests: []string{"./function/telemetry", "./function"}},
 	},
 	own(true, "mapping", "config"),
 	own(false, "audit", "function", "function/deadletters", "function/events", "function/owner",
-		"function/prune", "function/sender", "function/source", "function/telemetry", "function/tool"),
+		"function/prune", "function/sender", "function/source", "function/tool"),
 )
 
 // own are rooms that only their own tests ask about.

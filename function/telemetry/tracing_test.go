@@ -1,4 +1,4 @@
-package tracing
+package telemetry
 
 import (
 	"strings"
@@ -36,27 +36,27 @@ func TestATraceparentIsReadAsOpenTelemetryReadsIt(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			theirs := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(t.Context(), propagation.MapCarrier{"traceparent": row.text}))
-			require.Equal(t, row.valid, Parse(row.text).IsValid())
-			require.True(t, theirs.Equal(Parse(row.text)), "%v", theirs)
+			require.Equal(t, row.valid, ParseTraceparent(row.text).IsValid())
+			require.True(t, theirs.Equal(ParseTraceparent(row.text)), "%v", theirs)
 			carrier := propagation.MapCarrier{}
-			propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(t.Context(), Parse(row.text)), carrier)
-			require.Equal(t, carrier["traceparent"], Format(Parse(row.text)))
+			propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(t.Context(), ParseTraceparent(row.text)), carrier)
+			require.Equal(t, carrier["traceparent"], FormatTraceparent(ParseTraceparent(row.text)))
 		})
 	}
 }
 
 func TestATracerThatTracesNothingIsNone(t *testing.T) {
-	require.Nil(t, Live(noop.NewTracerProvider().Tracer("x")))
-	require.NotNil(t, Live(sdktrace.NewTracerProvider().Tracer("x")))
-	require.False(t, None.IsRecording())
-	require.Empty(t, Outgoing(None, ""))
-	require.Empty(t, ID(None, "no traceparent"))
+	require.Nil(t, LiveTracer(noop.NewTracerProvider().Tracer("x")))
+	require.NotNil(t, LiveTracer(sdktrace.NewTracerProvider().Tracer("x")))
+	require.False(t, NoSpan.IsRecording())
+	require.Empty(t, Outgoing(NoSpan, ""))
+	require.Empty(t, TraceID(NoSpan, "no traceparent"))
 }
 
 func TestTextsOfStrangersAreCut(t *testing.T) {
 	require.Equal(t, "short", Cut("short"))
 	require.Equal(t, strings.Repeat("x", maxText-1)+"…", Cut(strings.Repeat("x", maxText-1)+"éé"), "not within a character")
-	about := Event{Operation: "process", ID: strings.Repeat("x", 2<<10), Type: strings.Repeat("y", 2<<10)}
+	about := EventSpan{Operation: "process", ID: strings.Repeat("x", 2<<10), Type: strings.Repeat("y", 2<<10)}
 	require.Less(t, len(about.Name()), maxText+4)
 	for _, a := range about.Attributes() {
 		require.Less(t, len(a.Value.AsString()), maxText+4, a.Key)

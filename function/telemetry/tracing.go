@@ -1,12 +1,4 @@
-// Package tracing is what the rooms share of distributed tracing: trace contexts
-// as the W3C writes them, in and out of events and requests, and the names of
-// attributes. It keeps no state, starts nothing, and does no I/O.
-//
-// Spans follow OpenTelemetry's conventions for messaging, with the attributes of
-// those for CloudEvents and HTTP; what these have no name for begins with
-// "onefire.". Where nothing is traced the tracer is nil, and nobody pays for
-// attributes that nobody reads.
-package tracing
+package telemetry
 
 import (
 	"context"
@@ -19,21 +11,21 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// None is the span of what is not traced. All of its methods do nothing.
-var None = trace.SpanFromContext(context.Background())
+// NoSpan is the span of what is not traced. All of its methods do nothing.
+var NoSpan = trace.SpanFromContext(context.Background())
 
-// Live is a tracer, or nil for one that traces nothing.
-func Live(t trace.Tracer) trace.Tracer {
+// LiveTracer is a tracer, or nil for one that traces nothing.
+func LiveTracer(t trace.Tracer) trace.Tracer {
 	if _, off := t.(noop.Tracer); off {
 		return nil
 	}
 	return t
 }
 
-// Parse reads a traceparent: version, trace, span and flags in lower-case hex.
+// ParseTraceparent reads a traceparent: version, trace, span and flags in lower-case hex.
 // What is none gives a context that is not valid. (OpenTelemetry's propagator
 // reads and writes contexts and carriers, which an event's extension is not.)
-func Parse(text string) trace.SpanContext {
+func ParseTraceparent(text string) trace.SpanContext {
 	if len(text) != 55 || text[:2] == "ff" || text[2] != '-' || text[35] != '-' || text[52] != '-' {
 		return trace.SpanContext{}
 	}
@@ -56,21 +48,21 @@ func Parse(text string) trace.SpanContext {
 		TraceFlags: trace.TraceFlags(flags) & (trace.FlagsSampled | trace.FlagsRandom)})
 }
 
-// Format writes a traceparent; empty for a context that is not valid.
-func Format(c trace.SpanContext) string {
+// FormatTraceparent writes a traceparent; empty for a context that is not valid.
+func FormatTraceparent(c trace.SpanContext) string {
 	if !c.IsValid() {
 		return ""
 	}
 	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
 }
 
-// ID is the trace that a log line belongs to: the span's, if that is recorded,
+// TraceID is the trace that a log line belongs to: the span's, if that is recorded,
 // else the one that came in. It is empty where there is neither.
-func ID(span trace.Span, incoming string) string {
+func TraceID(span trace.Span, incoming string) string {
 	if c := span.SpanContext(); c.IsSampled() {
 		return c.TraceID().String()
 	}
-	if c := Parse(incoming); c.IsValid() {
+	if c := ParseTraceparent(incoming); c.IsValid() {
 		return c.TraceID().String()
 	}
 	return ""
@@ -80,7 +72,7 @@ func ID(span trace.Span, incoming string) string {
 // if that is recorded, else the one that came in.
 func Outgoing(span trace.Span, incoming string) string {
 	if c := span.SpanContext(); c.IsSampled() {
-		return Format(c)
+		return FormatTraceparent(c)
 	}
 	return incoming
 }
@@ -88,7 +80,7 @@ func Outgoing(span trace.Span, incoming string) string {
 // Fail marks a span as failed, for a reason of any length.
 func Fail(span trace.Span, kind, reason string) {
 	span.SetStatus(codes.Error, Cut(reason))
-	span.SetAttributes(attribute.String(ErrorType, kind))
+	span.SetAttributes(attribute.String(AttrErrorType, kind))
 }
 
 // Cut is a text as it may stand in an attribute.
