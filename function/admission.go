@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/sender"
 )
 
@@ -33,7 +33,7 @@ func newAdmission(client *rest.Config, c config.Config, o *observer) (admission,
 }
 
 // admit answers who may not send; nil lets a request in.
-func (a *admission) admit(ctx context.Context, w http.ResponseWriter, r *http.Request) *inbound.Answer {
+func (a *admission) admit(ctx context.Context, w http.ResponseWriter, r *http.Request) *receive.Answer {
 	if a.senders == nil {
 		return nil
 	}
@@ -41,13 +41,13 @@ func (a *admission) admit(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if err == nil {
 		return nil
 	}
-	refusal := inbound.Refuse(http.StatusServiceUnavailable, "cannot tell who sends: %v", err)
+	refusal := receive.Refuse(http.StatusServiceUnavailable, "cannot tell who sends: %v", err)
 	switch {
 	case errors.Is(err, sender.ErrUnknown):
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		refusal = inbound.Refuse(http.StatusUnauthorized, "%v", err)
+		refusal = receive.Refuse(http.StatusUnauthorized, "%v", err)
 	case errors.Is(err, sender.ErrNotAllowed):
-		refusal = inbound.Refuse(http.StatusForbidden, "%v", err)
+		refusal = receive.Refuse(http.StatusForbidden, "%v", err)
 	}
 	a.observer.notAdmitted(refusal, user)
 	return &refusal

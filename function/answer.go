@@ -9,19 +9,19 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"onefire/audit"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/mapping"
 )
 
 // answer makes the answer of what became of the alerts: 200 when each is settled, else
 // 503, and the redelivery finishes it.
-func answer(results []result) inbound.Answer {
+func answer(results []result) receive.Answer {
 	var first error
 	unsettled := 0
 	for i := range results {
 		r := &results[i]
 		if errors.Is(r.err, errPanic) {
-			return inbound.Refuse(http.StatusInternalServerError, "internal error: see the log")
+			return receive.Refuse(http.StatusInternalServerError, "internal error: see the log")
 		}
 		if r.reason == mapping.Unavailable {
 			unsettled++
@@ -31,21 +31,21 @@ func answer(results []result) inbound.Answer {
 		}
 	}
 	if unsettled > 0 {
-		return inbound.Refuse(http.StatusServiceUnavailable, "%d of %d alerts are not settled: %v", unsettled, len(results), first)
+		return receive.Refuse(http.StatusServiceUnavailable, "%d of %d alerts are not settled: %v", unsettled, len(results), first)
 	}
-	return inbound.OK()
+	return receive.OK()
 }
 
 // pointToSource makes the answer to what is no CloudEvent. If it holds alerts, the
 // answer says where an Alertmanager is to send them.
-func pointToSource(refusal inbound.Answer, body []byte, now time.Time) inbound.Answer {
+func pointToSource(refusal receive.Answer, body []byte, now time.Time) receive.Answer {
 	if refusal.Status != http.StatusUnsupportedMediaType {
 		return refusal
 	}
 	if _, err := mapping.Parse(body, now); err != nil {
 		return refusal
 	}
-	return inbound.Refuse(refusal.Status, "%s. These are alerts: point Alertmanager's webhook at /alertmanager of onefire-source, which sends them here as CloudEvents", refusal.Reason)
+	return receive.Refuse(refusal.Status, "%s. These are alerts: point Alertmanager's webhook at /alertmanager of onefire-source, which sends them here as CloudEvents", refusal.Reason)
 }
 
 // SummaryType is the type of the reply event that REPLY=summary asks for. Its

@@ -7,7 +7,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/mapping"
 )
 
@@ -15,10 +15,10 @@ import (
 // reasons. It takes the way of the event up to the groups, makes Lists, and neither
 // writes anything nor sends audit events. Each alert is looked at by itself, as if the
 // others had not come.
-func (p *pipeline) dryRun(ctx context.Context, body []byte) inbound.Answer {
+func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
 	var e event.Event
 	if err := json.Unmarshal(body, &e); err != nil {
-		return inbound.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
+		return receive.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 	}
 	in, alerts, _, refusal := parse(e, p.now())
 	if refusal != nil {
@@ -31,11 +31,11 @@ func (p *pipeline) dryRun(ctx context.Context, body []byte) inbound.Answer {
 	}
 	for i := range results {
 		if r := &results[i]; r.reason == mapping.Unavailable {
-			return inbound.Refuse(http.StatusServiceUnavailable, "nobody can say what would become of %s: %v", r.signal.Name, r.err)
+			return receive.Refuse(http.StatusServiceUnavailable, "nobody can say what would become of %s: %v", r.signal.Name, r.err)
 		}
 	}
 	p.observer.dryRun(e, results)
-	a := inbound.OK()
+	a := receive.OK()
 	a.Reply = summary(e, results, true)
 	return a
 }

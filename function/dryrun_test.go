@@ -13,7 +13,7 @@ import (
 
 	"onefire/audit"
 	"onefire/dedup"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/mapping"
 )
 
@@ -28,7 +28,7 @@ func (f *fixture) rehearse(t *testing.T, at time.Time, body string) (int, Summar
 	require.NoError(t, e.SetData(event.ApplicationJSON, json.RawMessage(body)))
 	text, err := json.Marshal(e)
 	require.NoError(t, err)
-	w := f.serve(typed(inbound.DryRunType, string(text)))
+	w := f.serve(typed(receive.DryRunType, string(text)))
 	var s Summary
 	if w.Code == http.StatusOK {
 		require.Equal(t, SummaryType, w.Header().Get("Ce-Type"))
@@ -73,7 +73,7 @@ func TestADryRunSaysWhatTheEventWouldBeAnsweredWith(t *testing.T) {
 	f := limited(t)
 	status, _ := f.rehearse(t, noon, `{"no":"alerts"}`)
 	require.Equal(t, http.StatusBadRequest, status)
-	requireStatus(t, http.StatusBadRequest, f.serve(typed(inbound.DryRunType, "no event")))
+	requireStatus(t, http.StatusBadRequest, f.serve(typed(receive.DryRunType, "no event")))
 	f.service.pipeline.requests = &blindDedup{}
 	status, _ = f.rehearse(t, noon.AddDate(0, 0, -8), webhook(`{"labels":{"alertname":"A"}}`))
 	require.Equal(t, http.StatusServiceUnavailable, status)

@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/dedup"
-	"onefire/function/inbound"
 	"onefire/function/owner"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
@@ -100,25 +100,25 @@ type group struct {
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := f.service.Load()
 	if s == nil {
-		inbound.HangUp(w, r)
-		inbound.Refuse(http.StatusServiceUnavailable, "the function is starting").Write(w, r)
+		receive.HangUp(w, r)
+		receive.Refuse(http.StatusServiceUnavailable, "the function is starting").Write(w, r)
 		return
 	}
-	f.receiver.Serve(w, r, s.observer.log, func(ctx context.Context, body []byte) inbound.Answer {
+	f.receiver.Serve(w, r, s.observer.log, func(ctx context.Context, body []byte) receive.Answer {
 		return s.pipeline.receive(ctx, r, body)
 	})
 }
 
 // receive reads what a request brings: one event, a batch of them, or a dry run.
-func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) inbound.Answer {
-	if r.Header.Get("Content-Type") == inbound.DryRunType {
+func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) receive.Answer {
+	if r.Header.Get("Content-Type") == receive.DryRunType {
 		return p.dryRun(ctx, body)
 	}
 	ctx = p.observer.withHop(ctx, r.Header)
 	if cehttp.IsHTTPBatch(r.Header) {
 		return p.handleBatch(ctx, body)
 	}
-	e, refusal := inbound.Decode(r, body)
+	e, refusal := receive.Decode(r, body)
 	if e == nil {
 		return pointToSource(refusal, body, p.now())
 	}
@@ -126,7 +126,7 @@ func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) in
 }
 
 // handle takes one event all the way.
-func (p *pipeline) handle(ctx context.Context, e event.Event) inbound.Answer {
+func (p *pipeline) handle(ctx context.Context, e event.Event) receive.Answer {
 	now := p.now()
 	ctx, observed := p.observer.event(ctx, e, now)
 	defer observed.span.End() // A panic ends it here.
@@ -150,35 +150,35 @@ func (p *pipeline) handle(ctx context.Context, e event.Event) inbound.Answer {
 
 // handleBatch handles every event of a batch; one that is wrong does not keep
 // the others from being settled. The worst answer is the batch's.
-func (p *pipeline) handleBatch(ctx context.Context, body []byte) inbound.Answer {
+func (p *pipeline) handleBatch(ctx context.Context, body []byte) receive.Answer {
 	raws, err := mapping.Elements(body, maxBatch)
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
-		return inbound.Refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
+		return receive.Refuse(http.StatusRequestEntityTooLarge, "a batch of more than %d CloudEvents", maxBatch)
 	case err != nil:
-		return inbound.Refuse(http.StatusBadRequest, "not a batch of CloudEvents: %v", err)
+		return receive.Refuse(http.StatusBadRequest, "not a batch of CloudEvents: %v", err)
 	case len(raws) == 0:
-		return inbound.Refuse(http.StatusBadRequest, "a batch of no CloudEvents")
+		return receive.Refuse(http.StatusBadRequest, "a batch of no CloudEvents")
 	}
-	worst := inbound.OK()
+	worst := receive.OK()
 	for i, raw := range raws {
-		var a inbound.Answer
-		if e, err := inbound.Unmarshal(raw); err != nil {
-			a = inbound.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
+		var a receive.Answer
+		if e, err := receive.Unmarshal(raw); err != nil {
+			a = receive.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 		} else {
 			a = p.handle(ctx, e)
 		}
 		if a.Status > worst.Status {
-			worst = inbound.Refuse(a.Status, "event %d of the batch: %s", i, a.Reason)
+			worst = receive.Refuse(a.Status, "event %d of the batch: %s", i, a.Reason)
 		}
 	}
 	return worst
 }
 
 // parse reads the alerts of an event. refusal is the answer to one that has none.
-func parse(e event.Event, now time.Time) (in incoming, alerts []mapping.Alert, truncated uint64, refusal *inbound.Answer) {
-	refuse := func(status int, err error) (incoming, []mapping.Alert, uint64, *inbound.Answer) {
-		a := inbound.Refuse(status, "%v", err)
+func parse(e event.Event, now time.Time) (in incoming, alerts []mapping.Alert, truncated uint64, refusal *receive.Answer) {
+	refuse := func(status int, err error) (incoming, []mapping.Alert, uint64, *receive.Answer) {
+		a := receive.Refuse(status, "%v", err)
 		return incoming{}, nil, 0, &a
 	}
 	if err := validate(e); err != nil {
@@ -194,13 +194,13 @@ func parse(e event.Event, now time.Time) (in incoming, alerts []mapping.Alert, t
 	}
 	return incoming{
 		source: e.Source(), id: e.ID(), at: at, undated: !dated,
-		sent: mapping.Sent(now, e.Time(), inbound.Arrived(e)), now: now, traceparent: traceparent(e),
+		sent: mapping.Sent(now, e.Time(), receive.Arrived(e)), now: now, traceparent: traceparent(e),
 	}, n.Alerts, n.Truncated, nil
 }
 
 // validate tells whether an event is a CloudEvent that can be passed on.
 func validate(e event.Event) error {
-	if err := inbound.Validate(e); err != nil {
+	if err := receive.Validate(e); err != nil {
 		return err
 	}
 	if len(e.ID()) > maxAttribute || len(e.Source()) > maxAttribute {

@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
@@ -31,7 +31,7 @@ import (
 // Function receives events. Its zero value is not usable; see [New].
 type Function struct {
 	service  atomic.Pointer[service]
-	receiver *inbound.Receiver
+	receiver *receive.Receiver
 	ready    probe
 }
 
@@ -50,13 +50,13 @@ type service struct {
 
 // New makes a function that answers 503 until it is started.
 func New() *Function {
-	f := &Function{receiver: inbound.New(bounds)}
+	f := &Function{receiver: receive.New(bounds)}
 	f.receiver.Answered = func(ctx context.Context, status int, took time.Duration) {
 		if s := f.service.Load(); s != nil {
 			s.observer.request(ctx, status, took)
 		}
 	}
-	f.receiver.Admit = func(ctx context.Context, w http.ResponseWriter, r *http.Request) *inbound.Answer {
+	f.receiver.Admit = func(ctx context.Context, w http.ResponseWriter, r *http.Request) *receive.Answer {
 		return f.service.Load().admission.admit(ctx, w, r)
 	}
 	return f
@@ -79,7 +79,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	inbound.Memory{Told: c.MemoryLimit, Otherwise: memoryLimit, GCPercent: gcPercent}.Tune()
+	receive.Memory{Told: c.MemoryLimit, Otherwise: memoryLimit, GCPercent: gcPercent}.Tune()
 	s.cool = f.warm(ctx, s)
 	f.service.Store(s)
 	if s.pipeline.audit.sink == nil {

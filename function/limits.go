@@ -3,11 +3,11 @@ package function
 import (
 	"time"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // bounds are those of the requests.
-var bounds = inbound.Bounds{Body: maxBody, Bodies: maxBodies, Arriving: maxArriving, Requests: maxRequests, Timeout: eventTimeout}
+var bounds = receive.Bounds{Body: maxBody, Bodies: maxBodies, Arriving: maxArriving, Requests: maxRequests, Timeout: eventTimeout}
 
 const (
 	// maxBody is the largest request body in bytes. 2,000 alerts as

@@ -17,8 +17,8 @@ import (
 	"onefire/audit"
 	"onefire/dedup"
 	"onefire/function/events"
-	"onefire/function/inbound"
 	"onefire/function/owner"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
@@ -38,7 +38,7 @@ type observer struct {
 	self   events.Object
 	// refusals are of those who may not send, faults of those who cannot be
 	// told; losses are of audit events that were lost.
-	refusals, faults, losses inbound.Lines
+	refusals, faults, losses receive.LogLimit
 	longPasts                longPasts
 	// warned is done once the log has said that admission changes what is created.
 	warned sync.Once
@@ -51,7 +51,7 @@ func (o *observer) request(ctx context.Context, status int, took time.Duration) 
 
 // notAdmitted is told of each sender that is not let in. The log has a line in
 // [refusalPause].
-func (o *observer) notAdmitted(a inbound.Answer, user string) {
+func (o *observer) notAdmitted(a receive.Answer, user string) {
 	lines := &o.refusals
 	if a.Status == http.StatusServiceUnavailable {
 		lines = &o.faults // It is ours to mend: strangers must not hide it.
@@ -81,7 +81,7 @@ func (o *observer) event(ctx context.Context, e event.Event, now time.Time) (con
 }
 
 // answered is told the answer to the event, and what became of its alerts.
-func (o observedEvent) answered(ctx context.Context, a inbound.Answer, results []result, truncated uint64) {
+func (o observedEvent) answered(ctx context.Context, a receive.Answer, results []result, truncated uint64) {
 	endEvent(o.span, a, results, truncated)
 	for i := range results {
 		results[i].log(ctx, o.log)

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"onefire/audit"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
@@ -49,7 +49,7 @@ func (o *observer) startEvent(ctx context.Context, e event.Event) (context.Conte
 
 // endEvent ends the span of an event. Alerts that needed no settling have no
 // span of their own, and the first of them are told there.
-func endEvent(span trace.Span, a inbound.Answer, results []result, truncated uint64) {
+func endEvent(span trace.Span, a receive.Answer, results []result, truncated uint64) {
 	defer span.End()
 	if !span.IsRecording() {
 		return

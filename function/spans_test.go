@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"onefire/audit"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
@@ -291,7 +291,7 @@ func TestWithoutATracerNothingIsSpent(t *testing.T) {
 		ctx, span := f.service.observer.startEvent(ctx, e)
 		_, settle := f.service.observer.startGroup(ctx)
 		g.endSpan(settle)
-		endEvent(span, inbound.OK(), results, 0)
+		endEvent(span, receive.OK(), results, 0)
 		f.service.observer.metrics.delivery(ctx, stored, time.Second)
 		if resp, err := transport.RoundTrip(r); err == nil {
 			resp.Body.Close()

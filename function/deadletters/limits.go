@@ -3,13 +3,13 @@ package deadletters
 import (
 	"time"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // bounds are those of the receiver. The function takes bodies of 2 MiB and
 // refuses larger ones, which then come here; a decoded, encoded and compressed
 // event takes up to ten times its size, and the store has 256 MiB.
-var bounds = inbound.Bounds{Body: 4 << 20, Bodies: 8 << 20, Arriving: 512, Requests: 256, Timeout: 25 * time.Second}
+var bounds = receive.Bounds{Body: 4 << 20, Bodies: 8 << 20, Arriving: 512, Requests: 256, Timeout: 25 * time.Second}
 
 const (
 	// maxPlain is the largest event in bytes that is kept as it is, for kubectl

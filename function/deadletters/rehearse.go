@@ -13,7 +13,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // errUnsaid means that the function did not say what would become of some dead letters.
@@ -99,7 +99,7 @@ func (p *replayer) ask(ctx context.Context, e event.Event) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making a request of the event: %w", err)
 		}
-		req.Header.Set("Content-Type", inbound.DryRunType)
+		req.Header.Set("Content-Type", receive.DryRunType)
 		return req, nil
 	})
 	if err != nil {

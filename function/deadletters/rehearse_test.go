@@ -12,7 +12,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 func TestADryRunSaysWhatTheFunctionSaysAndKeepsAll(t *testing.T) {
@@ -26,7 +26,7 @@ func TestADryRunSaysWhatTheFunctionSaysAndKeepsAll(t *testing.T) {
 	}
 	asked := 0
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		require.Equal(t, inbound.DryRunType, r.Header.Get("Content-Type"), "what an older function refuses")
+		require.Equal(t, receive.DryRunType, r.Header.Get("Content-Type"), "what an older function refuses")
 		var e event.Event
 		require.NoError(t, json.NewDecoder(r.Body).Decode(&e))
 		require.NotContains(t, e.Extensions(), "knativeerrorcode")

@@ -11,7 +11,7 @@ import (
 
 	"onefire/config"
 	"onefire/dedup/client"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 )
 
@@ -31,7 +31,7 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	inbound.Memory{Told: c.MemoryLimit}.Tune()
+	receive.Memory{Told: c.MemoryLimit}.Tune()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDRESS: %w", err)

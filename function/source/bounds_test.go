@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/audit"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 func TestWhatWasRefusedIsRememberedWithoutItsContent(t *testing.T) {
@@ -95,7 +95,7 @@ func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
 	b := newBroker(t)
 	s, err := New(t.Context(), settings(b.URL), io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, headerTimeout+inbound.BodyTimeout, s.server.ReadTimeout)
+	require.Equal(t, headerTimeout+receive.BodyTimeout, s.server.ReadTimeout)
 	s.server.ReadTimeout = 100 * time.Millisecond
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -3,7 +3,7 @@ package source
 import (
 	"time"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 	maxHeader = 32 << 10
 	// headerTimeout bounds the time in which headers must arrive, idleTimeout
 	// that between two requests of one connection. A body has
-	// [inbound.BodyTimeout] on top of the headers', one that nobody reads too.
+	// [receive.BodyTimeout] on top of the headers', one that nobody reads too.
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 3 * time.Minute
 	// answerTimeout bounds the sending of an answer.
@@ -102,4 +102,4 @@ const (
 
 // StopGrace is how much longer than a delivery a stop may take: a webhook's body
 // and its answer take time as well.
-const StopGrace = inbound.BodyTimeout + answerTimeout
+const StopGrace = receive.BodyTimeout + answerTimeout

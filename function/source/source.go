@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 )
 
@@ -39,12 +39,12 @@ type Source struct {
 	stopping  atomic.Bool
 	// bodies, requests and places bound what is under way: webhooks that arrive and
 	// bytes of them, webhooks that are delivered, and events by their size.
-	bodies           *inbound.Bodies
+	bodies           *receive.Bodies
 	requests, places *semaphore.Weighted
-	// refusals are the [inbound.Lines] of webhooks that were not taken, by status;
+	// refusals are the [receive.LogLimit] of webhooks that were not taken, by status;
 	// unreadable are those of secrets that nobody can be held against.
 	refusals   sync.Map
-	unreadable inbound.Lines
+	unreadable receive.LogLimit
 }
 
 // New makes a source that logs to w. It needs nobody to answer: a sink that is
@@ -57,7 +57,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		auth:     newAuth(c.TokenFile, c.BasicFile, time.Now),
 		memory:   newMemory(c.Window),
 		requests: semaphore.NewWeighted(maxRequests),
-		bodies:   inbound.NewBodies(maxArriving, maxBodies),
+		bodies:   receive.NewBodies(maxArriving, maxBodies),
 		places:   semaphore.NewWeighted(maxPlaces),
 	}
 	for _, sec := range []*secret{s.auth.token, s.auth.basic} {
@@ -77,7 +77,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		ReadHeaderTimeout: headerTimeout,
 		// A webhook's body has a deadline of its own, and its delivery none of
 		// these.
-		ReadTimeout:    headerTimeout + inbound.BodyTimeout,
+		ReadTimeout:    headerTimeout + receive.BodyTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),

@@ -14,8 +14,8 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
-	"onefire/function/inbound"
 	"onefire/function/owner"
+	"onefire/function/receive"
 	"onefire/mapping"
 )
 
@@ -138,7 +138,7 @@ func parse(data []byte, now time.Time) ([]delivery, error) {
 		if err != nil {
 			return nil, fmt.Errorf("event %s: %w", e.ID(), err)
 		}
-		all = append(all, delivery{e.Source(), e.ID(), mapping.Sent(now, e.Time(), inbound.Arrived(e)), n})
+		all = append(all, delivery{e.Source(), e.ID(), mapping.Sent(now, e.Time(), receive.Arrived(e)), n})
 	}
 	return all, nil
 }

@@ -15,7 +15,7 @@ import (
 	"syscall"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/source"
 	"onefire/function/telemetry"
 )
@@ -48,7 +48,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inbound.Memory{Told: c.MemoryLimit}.Tune()
+	receive.Memory{Told: c.MemoryLimit}.Tune()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDRESS: %w", err)

@@ -26,7 +26,7 @@ var Rooms = slices.Concat(
 				"TestRandomSchedules": {"-rapid.checks", "2"},
 			},
 		},
-		{Name: "function/inbound", Packages: []string{"./function/inbound"}, Tests: []string{"./function/inbound", "./function", "./function/deadletters"}},
+		{Name: "function/receive", Packages: []string{"./function/receive"}, Tests: []string{"./function/receive", "./function", "./function/deadletters"}},
 		{Name: "function/telemetry", Packages: []string{"./function/telemetry"}, Tests: []string{"./function/telemetry", "./function"}},
 	},
 	own(true, "mapping", "config"),

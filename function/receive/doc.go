@@ -1,4 +1,4 @@
-// Package inbound takes CloudEvents over HTTP, within bounds, and answers them.
+// Package receive takes CloudEvents over HTTP, within bounds, and answers them.
 //
 // Each request is handled in its own goroutine: nothing is queued and nothing
 // is handed over. That is why the SDK's own HTTP receiver is not used, which
@@ -6,7 +6,7 @@
 // client that hangs up changes nothing: its event is finished all the same,
 // within a deadline. What goes over a bound is answered 503 at once, never kept
 // waiting.
-package inbound
+package receive
 
 // DryRunType is the media type of one CloudEvent in JSON, of which a function says
 // what would become of it, and does nothing. It is none of CloudEvents' own types, so

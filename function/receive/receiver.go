@@ -1,4 +1,4 @@
-package inbound
+package receive
 
 import (
 	"bytes"
@@ -32,12 +32,12 @@ type Receiver struct {
 	bounds   Bounds
 	requests requests
 	bodies   *Bodies
-	places   *semaphore.Weighted
+	slots    *semaphore.Weighted
 }
 
 // New makes a receiver.
 func New(b Bounds) *Receiver {
-	return &Receiver{bounds: b, bodies: NewBodies(b.Arriving, b.Bodies), places: semaphore.NewWeighted(int64(b.Requests))}
+	return &Receiver{bounds: b, bodies: NewBodies(b.Arriving, b.Bodies), slots: semaphore.NewWeighted(int64(b.Requests))}
 }
 
 // Serve reads one request's body, has it handled and sends the answer, which it
@@ -91,11 +91,11 @@ func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logg
 		return Refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", v.bounds.Body), leave
 	case err != nil:
 		return Refuse(http.StatusServiceUnavailable, "%v", err), leave
-	case !v.places.TryAcquire(1):
+	case !v.slots.TryAcquire(1):
 		return Refuse(http.StatusServiceUnavailable, "%v", ErrBusy), leave
 	}
 	leave = func() {
-		v.places.Release(1)
+		v.slots.Release(1)
 		entered()
 	}
 	return handle(ctx, body), leave

@@ -1,4 +1,4 @@
-package inbound
+package receive
 
 import (
 	"context"
@@ -68,7 +68,7 @@ func TestAnswers(t *testing.T) {
 			require.Equal(t, row.status == 405, w.Header().Get("Allow") != "")
 			require.Equal(t, small.Bodies, v.bodies.left, "all memory was given back")
 			require.Empty(t, v.bodies.arriving)
-			require.True(t, v.places.TryAcquire(int64(small.Requests)), "every place was given back")
+			require.True(t, v.slots.TryAcquire(int64(small.Requests)), "every place was given back")
 			require.Zero(t, v.Oldest(), "no request is left")
 		})
 	}
