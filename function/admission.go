@@ -8,11 +8,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"onefire/config"
+	"onefire/function/kube"
 	"onefire/function/receive"
-	"onefire/function/sender"
 )
 
-// senders is what a function needs of [sender.Verifier].
+// senders is what a function needs of [kube.Verifier].
 type senders interface {
 	Check(ctx context.Context, h http.Header) (user string, err error)
 }
@@ -28,7 +28,7 @@ func newAdmission(client *rest.Config, c config.Config, o *observer) (admission,
 	if c.OIDCAudience == "" {
 		return admission{observer: o}, nil
 	}
-	v, err := sender.New(client, sender.Options{Audience: c.OIDCAudience, Subjects: c.OIDCSubjects})
+	v, err := kube.NewVerifier(client, kube.VerifierOptions{Audience: c.OIDCAudience, Subjects: c.OIDCSubjects})
 	return admission{senders: v, observer: o}, err
 }
 
@@ -43,10 +43,10 @@ func (a *admission) admit(ctx context.Context, w http.ResponseWriter, r *http.Re
 	}
 	refusal := receive.Refuse(http.StatusServiceUnavailable, "cannot tell who sends: %v", err)
 	switch {
-	case errors.Is(err, sender.ErrUnknown):
+	case errors.Is(err, kube.ErrUnknownSender):
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refusal = receive.Refuse(http.StatusUnauthorized, "%v", err)
-	case errors.Is(err, sender.ErrNotAllowed):
+	case errors.Is(err, kube.ErrNotAllowed):
 		refusal = receive.Refuse(http.StatusForbidden, "%v", err)
 	}
 	a.observer.notAdmitted(refusal, user)

@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"onefire/config"
-	"onefire/function/sender"
+	"onefire/function/kube"
 )
 
 // fakeSenders answers as it says.
@@ -37,8 +37,8 @@ func TestWhoIsNotLetIn(t *testing.T) {
 		challenge string
 		retry     bool
 	}{
-		"unknown":             {fmt.Errorf("%w: no token", sender.ErrUnknown), http.StatusUnauthorized, "Bearer", false},
-		"not allowed":         {fmt.Errorf("%w: x", sender.ErrNotAllowed), http.StatusForbidden, "", false},
+		"unknown":             {fmt.Errorf("%w: no token", kube.ErrUnknownSender), http.StatusUnauthorized, "Bearer", false},
+		"not allowed":         {fmt.Errorf("%w: x", kube.ErrNotAllowed), http.StatusForbidden, "", false},
 		"it cannot be told":   {errors.New("the API server is down"), http.StatusServiceUnavailable, "", true},
 		"nobody waits longer": {context.DeadlineExceeded, http.StatusServiceUnavailable, "", true},
 	} {
@@ -80,7 +80,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	f := newFixture()
 	now := noon
 	f.clock(func() time.Time { return now })
-	f.service.admission.senders = fakeSenders(func(http.Header) (string, error) { return "", sender.ErrUnknown })
+	f.service.admission.senders = fakeSenders(func(http.Header) (string, error) { return "", kube.ErrUnknownSender })
 	lines := func() int { return strings.Count(f.log.String(), "not let in") }
 	for range 100 {
 		requireStatus(t, http.StatusUnauthorized, f.serve(binary("1", "")))
@@ -95,7 +95,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 func TestStrangersDoNotHideInTheLogThatNobodyCanBeTold(t *testing.T) {
 	f := newFixture()
 	f.clock(func() time.Time { return noon })
-	err := sender.ErrUnknown
+	err := kube.ErrUnknownSender
 	f.service.admission.senders = fakeSenders(func(http.Header) (string, error) { return "", err })
 	requireStatus(t, http.StatusUnauthorized, f.serve(binary("1", "")))
 	err = errors.New("onefire may not create tokenreviews")

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/dedup"
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
@@ -64,11 +64,11 @@ type result struct {
 	old bool
 	// owner says how the signal's target was found; empty where its labels name it.
 	// ownerUnknown tells that it could not be asked for.
-	owner        owner.Result
+	owner        kube.OwnerResult
 	ownerUnknown bool
 	// unread says why the labels that SCOPE asks for could not be read; empty where
 	// they were.
-	unread owner.Result
+	unread kube.OwnerResult
 	// name is the RemediationRequest's, count its occurrence count with this
 	// alert, uid its UID where it was counted, at when that was; all empty where
 	// there is none.

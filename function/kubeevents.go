@@ -8,7 +8,7 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
-	"onefire/function/events"
+	"onefire/function/kube"
 	"onefire/mapping"
 )
 
@@ -33,30 +33,30 @@ func (o *observer) kubernetesEvents(e event.Event, results []result, truncated u
 	now := o.now()
 	// A redelivery tells what the first delivery may have had no time for. Later
 	// than that the API server has forgotten, and it would be told as news.
-	old := now.Sub(e.Time()) > events.TTL && !e.Time().IsZero()
+	old := now.Sub(e.Time()) > kube.EventTTL && !e.Time().IsZero()
 	for i := range results {
 		switch r := &results[i]; {
 		case r.reason == mapping.ReplayedNew && old:
 		case r.reason.Decision() == mapping.New:
 			o.recordRequested(e, r)
 		case r.reason.Decision() == mapping.Invalid:
-			o.recordOnSelf(events.Event{Reason: ReasonInvalid, Action: "Settle", Key: r.signal.Fingerprint + r.code,
+			o.recordOnSelf(kube.Event{Reason: ReasonInvalid, Action: "Settle", Key: r.signal.Fingerprint + r.code,
 				Note: fmt.Sprintf("%s can never become a RemediationRequest: %v", described(r.signal, e.Source()), r.err)})
 		}
 	}
 	if truncated > 0 {
 		// One for each receiver: it is what must be mended.
-		o.recordOnSelf(events.Event{Reason: ReasonTruncated, Action: "Receive", Key: e.Source(),
+		o.recordOnSelf(kube.Event{Reason: ReasonTruncated, Action: "Receive", Key: e.Source(),
 			Note: fmt.Sprintf("Alertmanager left out %d alerts of a notification from %.*s: raise the receiver's max_alerts or group by more labels",
 				truncated, maxNoteSource, e.Source())})
 	}
 }
 
 func (o *observer) recordRequested(e event.Event, r *result) {
-	made := events.Event{
-		On: events.Object{APIVersion: dedup.Resource.GroupVersion().String(), Kind: "RemediationRequest",
+	made := kube.Event{
+		On: kube.Object{APIVersion: dedup.Resource.GroupVersion().String(), Kind: "RemediationRequest",
 			Namespace: r.signal.Namespace, Name: r.name, UID: r.uid},
-		Type: events.Normal, Reason: ReasonRequested, Action: "Create", At: o.now(),
+		Type: kube.Normal, Reason: ReasonRequested, Action: "Create", At: o.now(),
 		Note: described(r.signal, e.Source()),
 	}
 	if r.reason == mapping.Recurred {
@@ -64,7 +64,7 @@ func (o *observer) recordRequested(e event.Event, r *result) {
 	}
 	o.events.Record(made)
 	if r.signal.Cut() {
-		made.Type, made.Reason = events.Warning, ReasonCut
+		made.Type, made.Reason = kube.Warning, ReasonCut
 		made.Note = described(r.signal, e.Source()) + ": the alert was too large, and is cut where the request says so"
 		o.events.Record(made)
 	}
@@ -72,11 +72,11 @@ func (o *observer) recordRequested(e event.Event, r *result) {
 
 // recordOnSelf records what has no object on the function itself, where that is
 // known. The log has it in any case.
-func (o *observer) recordOnSelf(e events.Event) {
+func (o *observer) recordOnSelf(e kube.Event) {
 	if o.self.Name == "" {
 		return
 	}
-	e.On, e.Type, e.At = o.self, events.Warning, o.now()
+	e.On, e.Type, e.At = o.self, kube.Warning, o.now()
 	o.events.Record(e)
 }
 
@@ -97,18 +97,18 @@ func described(s mapping.Signal, source string) string {
 
 // self is the Knative Service that the function runs as, in its pod's namespace or,
 // where that is not told, in the one of its Kubernetes client.
-func self(c config.Config, fallback func() (string, error)) events.Object {
+func self(c config.Config, fallback func() (string, error)) kube.Object {
 	if c.Service == "" {
-		return events.Object{}
+		return kube.Object{}
 	}
 	namespace := c.PodNamespace
 	if namespace == "" {
 		var err error
 		if namespace, err = fallback(); err != nil {
-			return events.Object{}
+			return kube.Object{}
 		}
 	}
-	return events.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: namespace, Name: c.Service}
+	return kube.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: namespace, Name: c.Service}
 }
 
 // instance is this process's name among others of the function: its pod's.

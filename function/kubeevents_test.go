@@ -23,7 +23,7 @@ import (
 	"onefire/config"
 	"onefire/dedup"
 	"onefire/dedup/client"
-	"onefire/function/events"
+	"onefire/function/kube"
 	"onefire/mapping"
 )
 
@@ -72,8 +72,8 @@ func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told
 		}
 		return out, nil
 	}
-	f.service.observer.events = events.New(&rest.Config{Host: api.URL}, "pod-1", f.service.observer.log, f.service.observer.metrics.event)
-	f.service.observer.self = events.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "ns", Name: "onefire"}
+	f.service.observer.events = kube.NewRecorder(&rest.Config{Host: api.URL}, "pod-1", f.service.observer.log, f.service.observer.metrics.event)
+	f.service.observer.self = kube.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "ns", Name: "onefire"}
 	return f, func(closed ...bool) []told {
 		if closed == nil {
 			f.service.observer.events.Close(t.Context())
@@ -178,7 +178,7 @@ func TestAStopTellsWhatWaits(t *testing.T) {
 
 func TestWhoIsNotKnownAsAServiceLeavesItToTheLog(t *testing.T) {
 	f, story := tellingFixture(t)
-	f.service.observer.self = events.Object{}
+	f.service.observer.self = kube.Object{}
 	requireStatus(t, http.StatusOK, f.serve(binary("1", `{"truncatedAlerts":3,"alerts":[`+alert("firing", "pod=p")+`]}`)))
 	require.Empty(t, story())
 	require.Contains(t, f.log.String(), "Alertmanager left out alerts")

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"onefire/function/events"
+	"onefire/function/kube"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
@@ -92,7 +92,7 @@ func (m *metrics) audit(ctx context.Context, result delivered) {
 	m.audits.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(result))))
 }
 
-func (m *metrics) event(what events.Result) {
+func (m *metrics) event(what kube.EventResult) {
 	m.kubernetesEvents.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", string(what))))
 }
 

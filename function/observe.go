@@ -16,8 +16,7 @@ import (
 
 	"onefire/audit"
 	"onefire/dedup"
-	"onefire/function/events"
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
@@ -34,8 +33,8 @@ type observer struct {
 	tracer trace.Tracer
 	// events is nil where there are none; self is what those without an object
 	// of their own are on, empty where it is not known.
-	events *events.Recorder
-	self   events.Object
+	events *kube.Recorder
+	self   kube.Object
 	// refusals are of those who may not send, faults of those who cannot be
 	// told; losses are of audit events that were lost.
 	refusals, faults, losses receive.LogLimit
@@ -103,7 +102,7 @@ func (o observedEvent) answered(ctx context.Context, a receive.Answer, results [
 
 func (r *result) log(ctx context.Context, log *slog.Logger) {
 	level := slog.LevelInfo
-	if r.err != nil || r.reason == mapping.TooOld || r.owner == owner.Forbidden || r.owner == owner.Refused || r.unread != "" {
+	if r.err != nil || r.reason == mapping.TooOld || r.owner == kube.Forbidden || r.owner == kube.Refused || r.unread != "" {
 		level = slog.LevelWarn
 	}
 	attributes := []slog.Attr{

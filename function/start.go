@@ -11,22 +11,22 @@ import (
 	"onefire/config"
 	"onefire/dedup"
 	"onefire/dedup/client"
-	"onefire/function/events"
+	"onefire/function/kube"
 	"onefire/function/telemetry"
 )
 
 // newService makes what the configuration asks for, and starts its telemetry. It opens
 // no connection.
 func newService(ctx context.Context, c config.Config, log *slog.Logger) (*service, error) {
-	kube, namespace, err := client.LoadWithNamespace(c.Kubeconfig)
+	server, namespace, err := client.LoadWithNamespace(c.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	calls := &apiCalls{log: log}
-	kube.Wrap(calls.wrap)
+	server.Wrap(calls.wrap)
 	o := &observer{log: log, now: time.Now}
 	//nolint:contextcheck // Counters take a context, and have no use for one here.
-	requests, err := dedup.New(kube, dedup.Options{
+	requests, err := dedup.New(server, dedup.Options{
 		SignalType:   c.AuditSchema.SignalType(),
 		HistoryLimit: c.HistoryLimit,
 		Deleted:      o.deleted,
@@ -36,7 +36,7 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	if err != nil {
 		return nil, err
 	}
-	targets, err := newTargets(kube, c)
+	targets, err := newTargets(server, c)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	if err != nil {
 		return nil, err
 	}
-	admission, err := newAdmission(kube, c, o)
+	admission, err := newAdmission(server, c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	o.tracer = telemetry.LiveTracer(t.Tracer())
 	calls.tracer, calls.metrics = o.tracer, o.metrics
 	if c.KubernetesEvents == config.On {
-		o.events = events.New(kube, instance(), log, o.metrics.event)
+		o.events = kube.NewRecorder(server, instance(), log, o.metrics.event)
 		o.self = self(c, namespace)
 	}
 	return &service{

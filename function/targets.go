@@ -6,18 +6,18 @@ import (
 	"k8s.io/client-go/rest"
 
 	"onefire/config"
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/mapping"
 )
 
-// owners is what a function needs of [owner.Resolver] for TARGET=owner.
+// owners is what a function needs of [kube.Resolver] for TARGET=owner.
 type owners interface {
-	Find(ctx context.Context, s mapping.Signal) (owner.Found, error)
+	Find(ctx context.Context, s mapping.Signal) (kube.Found, error)
 }
 
-// scopes is what a function needs of [owner.Resolver] for SCOPE.
+// scopes is what a function needs of [kube.Resolver] for SCOPE.
 type scopes interface {
-	Scope(ctx context.Context, s mapping.Signal) (owner.Scoped, error)
+	Scope(ctx context.Context, s mapping.Signal) (kube.Scoped, error)
 }
 
 // targets say what alerts are about, beyond their labels.
@@ -33,7 +33,7 @@ func newTargets(client *rest.Config, c config.Config) (t targets, err error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return t, nil
 	}
-	r, err := owner.New(client, owner.Options{Cluster: c.ClusterName, Scope: c.Scope.Selector})
+	r, err := kube.NewResolver(client, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
 	if err != nil {
 		return t, err
 	}

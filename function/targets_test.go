@@ -18,25 +18,25 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
 // fakeOwners is an owners of one function.
-type fakeOwners func(ctx context.Context, s mapping.Signal) (owner.Found, error)
+type fakeOwners func(ctx context.Context, s mapping.Signal) (kube.Found, error)
 
-func (f fakeOwners) Find(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+func (f fakeOwners) Find(ctx context.Context, s mapping.Signal) (kube.Found, error) {
 	return f(ctx, s)
 }
 
 // controls are the Deployments of pods: the name up to the first hyphen.
-func controls(_ context.Context, s mapping.Signal) (owner.Found, error) {
+func controls(_ context.Context, s mapping.Signal) (kube.Found, error) {
 	if s.Target.Kind != "Pod" {
-		return owner.Found{Target: s.Target}, nil
+		return kube.Found{Target: s.Target}, nil
 	}
 	name, _, _ := strings.Cut(s.Target.Name, "-")
-	return owner.Found{Target: mapping.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: name, Namespace: s.Target.Namespace}, Result: owner.Resolved}, nil
+	return kube.Found{Target: mapping.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: name, Namespace: s.Target.Namespace}, Result: kube.Resolved}, nil
 }
 
 // settled notes the signals that come to be settled, with the number of keys.
@@ -82,9 +82,9 @@ func TestPodsOfOneControllerAreOneTarget(t *testing.T) {
 func TestWhatCannotBeToldNowComesAgain(t *testing.T) {
 	f := newFixture()
 	down := true
-	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (kube.Found, error) {
 		if down && s.Target.Name == "api-1" {
-			return owner.Found{}, errors.New("the API server is away")
+			return kube.Found{}, errors.New("the API server is away")
 		}
 		return controls(ctx, s)
 	})
@@ -104,8 +104,8 @@ func TestWhatCannotBeToldNowComesAgain(t *testing.T) {
 
 func TestWhatIsLeftOutIsNotAskedFor(t *testing.T) {
 	f := newFixture()
-	f.service.pipeline.targets.owners = fakeOwners(func(_ context.Context, s mapping.Signal) (owner.Found, error) {
-		return owner.Found{}, errors.New("this must not be asked: " + s.Name)
+	f.service.pipeline.targets.owners = fakeOwners(func(_ context.Context, s mapping.Signal) (kube.Found, error) {
+		return kube.Found{}, errors.New("this must not be asked: " + s.Name)
 	})
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=Watchdog", "namespace=shop", "pod=api-1"),
 		alert("firing", "namespace=shop", "pod=api-1"), `7`))))
@@ -113,8 +113,8 @@ func TestWhatIsLeftOutIsNotAskedFor(t *testing.T) {
 
 func TestAForbiddenOwnerIsLoud(t *testing.T) {
 	f := newFixture()
-	f.service.pipeline.targets.owners = fakeOwners(func(_ context.Context, s mapping.Signal) (owner.Found, error) {
-		return owner.Found{Target: s.Target, Result: owner.Forbidden}, nil
+	f.service.pipeline.targets.owners = fakeOwners(func(_ context.Context, s mapping.Signal) (kube.Found, error) {
+		return kube.Found{Target: s.Target, Result: kube.Forbidden}, nil
 	})
 	seen := f.settled()
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1")))))
@@ -124,7 +124,7 @@ func TestAForbiddenOwnerIsLoud(t *testing.T) {
 
 func TestAPanicInFindingAnOwnerHarmsNoNeighbour(t *testing.T) {
 	f := newFixture()
-	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (kube.Found, error) {
 		if s.Target.Name == "api-1" {
 			panic("boom")
 		}
@@ -140,10 +140,10 @@ func TestAPanicInFindingAnOwnerHarmsNoNeighbour(t *testing.T) {
 func TestFindingOwnersLeavesTimeToSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+		f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (kube.Found, error) {
 			if s.Target.Name == "api-1" {
 				<-ctx.Done()
-				return owner.Found{}, ctx.Err()
+				return kube.Found{}, ctx.Err()
 			}
 			return controls(ctx, s)
 		})
@@ -180,7 +180,7 @@ func TestOwnersAreFoundOnlyWhereConfigured(t *testing.T) {
 	found, err = newTargets(client, config.Config{Target: config.TargetOwner, ClusterName: "eu-1"})
 	require.NoError(t, err)
 	require.Nil(t, found.scopes)
-	for cluster, want := range map[string]owner.Result{"": owner.Refused, "eu-1": owner.Refused, "eu-2": owner.OtherCluster} {
+	for cluster, want := range map[string]kube.OwnerResult{"": kube.Refused, "eu-1": kube.Refused, "eu-2": kube.OtherCluster} {
 		owned, err := found.owners.Find(t.Context(), mapping.Signal{Cluster: cluster, Target: mapping.Target{APIVersion: "v1", Kind: "Pod", Name: "p" + cluster, Namespace: "shop"}})
 		require.NoError(t, err)
 		require.Equal(t, want, owned.Result)
@@ -195,9 +195,9 @@ func TestTargetsAreCountedByHowTheyWereFound(t *testing.T) {
 	require.NoError(t, err)
 	f.service.observer.metrics, err = newMetrics(watch.Meter())
 	require.NoError(t, err)
-	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (owner.Found, error) {
+	f.service.pipeline.targets.owners = fakeOwners(func(ctx context.Context, s mapping.Signal) (kube.Found, error) {
 		if s.Target.Name == "api-1" {
-			return owner.Found{}, errors.New("the API server is away")
+			return kube.Found{}, errors.New("the API server is away")
 		}
 		return controls(ctx, s)
 	})

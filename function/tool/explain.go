@@ -14,7 +14,7 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/function/receive"
 	"onefire/mapping"
 )
@@ -24,7 +24,7 @@ type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedu
 
 // aimer gives a signal the target that the function would give it. The reason is not
 // zero where that target is not in the scope.
-type aimer func(ctx context.Context, a mapping.Alert, s mapping.Signal) (aimed mapping.Signal, how owner.Result, reason mapping.Reason, err error)
+type aimer func(ctx context.Context, a mapping.Alert, s mapping.Signal) (aimed mapping.Signal, how kube.OwnerResult, reason mapping.Reason, err error)
 
 func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
 	f, o := flags("explain", s)
@@ -180,15 +180,15 @@ func owners(client *rest.Config, c config.Config) (aimer, error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return nil, nil
 	}
-	r, err := owner.New(client, owner.Options{Cluster: c.ClusterName, Scope: c.Scope.Selector})
+	r, err := kube.NewResolver(client, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
 	if err != nil {
 		return nil, err
 	}
 	rules := c.Rules()
-	return func(ctx context.Context, a mapping.Alert, s mapping.Signal) (mapping.Signal, owner.Result, mapping.Reason, error) {
+	return func(ctx context.Context, a mapping.Alert, s mapping.Signal) (mapping.Signal, kube.OwnerResult, mapping.Reason, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		var found owner.Found
+		var found kube.Found
 		if c.Target == config.TargetOwner {
 			var err error
 			if found, err = r.Find(ctx, s); err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode"
 
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/mapping"
 )
 
@@ -23,7 +23,7 @@ type explanation struct {
 	// no Kubernetes object.
 	ChosenBy string `json:"chosenBy,omitempty"`
 	// Owner says how the target was found, with TARGET=owner.
-	Owner       owner.Result     `json:"owner,omitempty"`
+	Owner       kube.OwnerResult `json:"owner,omitempty"`
 	Fingerprint string           `json:"fingerprint"`
 	Decision    mapping.Decision `json:"decision"`
 	Reason      string           `json:"reason"`

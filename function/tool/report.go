@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/mapping"
 )
 
@@ -63,9 +63,9 @@ type rule struct {
 type aimed struct {
 	target
 	// Cluster is the alerts' own cluster label.
-	Cluster  string       `json:"cluster,omitempty"`
-	ChosenBy string       `json:"chosenBy,omitempty"`
-	Owner    owner.Result `json:"owner,omitempty"`
+	Cluster  string           `json:"cluster,omitempty"`
+	ChosenBy string           `json:"chosenBy,omitempty"`
+	Owner    kube.OwnerResult `json:"owner,omitempty"`
 	counts
 }
 
@@ -73,7 +73,7 @@ type aimed struct {
 type where struct {
 	target
 	cluster, chosenBy string
-	owner             owner.Result
+	owner             kube.OwnerResult
 }
 
 // whereOf is where a label set aims. All that name no Kubernetes object are one:

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"onefire/dedup"
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/mapping"
 )
 
@@ -107,7 +107,7 @@ func (q *sequence) assess(ctx context.Context, a mapping.Alert) (explanation, ma
 // assess maps one alert as the function does. The reason is zero where the alert
 // is to be settled; problem says why an alert can never be.
 func assess(ctx context.Context, rules mapping.Rules, a mapping.Alert, aim aimer) (
-	signal mapping.Signal, how owner.Result, reason mapping.Reason, problem, err error,
+	signal mapping.Signal, how kube.OwnerResult, reason mapping.Reason, problem, err error,
 ) {
 	signal, problem = rules.Signal(a, time.Now())
 	if problem != nil {

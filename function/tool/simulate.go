@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/mapping"
 )
 
@@ -14,7 +14,7 @@ type placed struct {
 	*labelSet
 	signal mapping.Signal
 	// how says how the target was found, with TARGET=owner.
-	how owner.Result
+	how kube.OwnerResult
 	// bad are the labels that name what no Kubernetes object can be called.
 	bad []string
 	// reason is why no alert of the label set makes an object; zero if they do.

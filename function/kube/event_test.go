@@ -1,4 +1,4 @@
-package events
+package kube
 
 import (
 	"strings"
@@ -64,10 +64,10 @@ func TestANoteIsOneLineOfBoundedSize(t *testing.T) {
 		"too long":             {strings.Repeat("é", 600), strings.Repeat("é", 510) + "…"},
 		"just not too long":    {strings.Repeat("x", maxNote), strings.Repeat("x", maxNote)},
 	} {
-		require.Equal(t, row.want, line(row.in), reason)
+		require.Equal(t, row.want, oneLine(row.in), reason)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		s := line(string(rapid.SliceOfN(rapid.Byte(), 0, 3000).Draw(t, "text")))
+		s := oneLine(string(rapid.SliceOfN(rapid.Byte(), 0, 3000).Draw(t, "text")))
 		require.LessOrEqual(t, len(s), maxNote)
 		require.True(t, utf8.ValidString(s))
 		require.Equal(t, -1, strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }))

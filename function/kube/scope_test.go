@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"net/http"
@@ -21,7 +21,7 @@ func (f *fakeAPI) scoped(t testing.TB) *Resolver {
 	t.Helper()
 	scope, err := labels.Parse("managed=true")
 	require.NoError(t, err)
-	return f.resolverWith(t, Options{Cluster: "here", Scope: scope})
+	return f.resolverWith(t, ResolverOptions{Cluster: "here", Scope: scope})
 }
 
 // without is a signal about an object without a namespace.
@@ -109,7 +109,7 @@ func TestATargetThatFittedStillDoesWhenItIsGone(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, got.In)
 	delete(api.labels, "pods/a")
-	r.now = func() time.Time { return clock().Add(2 * maxAge) }
+	r.now = func() time.Time { return clock().Add(2 * maxObjectAge) }
 	got, err = r.Scope(t.Context(), pod("a"))
 	require.NoError(t, err)
 	require.Equal(t, Scoped{In: true}, got)
@@ -124,7 +124,7 @@ func TestALabelThatChangesIsSeenInAWhile(t *testing.T) {
 	for _, step := range []struct {
 		later time.Duration
 		in    bool
-	}{{0, false}, {maxAge - 1, false}, {1, true}} {
+	}{{0, false}, {maxObjectAge - 1, false}, {1, true}} {
 		now = now.Add(step.later)
 		got, err := r.Scope(t.Context(), of)
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package events
+package kube
 
 import (
 	"encoding/json"
@@ -23,19 +23,19 @@ const (
 )
 
 // recorderOf is a Recorder for an API server, with what became of its Events.
-func recorderOf(t *testing.T, api http.HandlerFunc) (*Recorder, func(Result) int) {
+func recorderOf(t *testing.T, api http.HandlerFunc) (*Recorder, func(EventResult) int) {
 	t.Helper()
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	var mu sync.Mutex
-	tally := map[Result]int{}
-	r := New(&rest.Config{Host: server.URL, QPS: 1}, "pod-1", slog.New(slog.DiscardHandler), func(r Result) {
+	tally := map[EventResult]int{}
+	r := NewRecorder(&rest.Config{Host: server.URL, QPS: 1}, "pod-1", slog.New(slog.DiscardHandler), func(r EventResult) {
 		mu.Lock()
 		defer mu.Unlock()
 		tally[r]++
 	})
 	t.Cleanup(func() { r.Close(t.Context()) })
-	return r, func(r Result) int {
+	return r, func(r EventResult) int {
 		mu.Lock()
 		defer mu.Unlock()
 		return tally[r]

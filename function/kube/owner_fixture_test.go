@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"cmp"
@@ -104,14 +104,14 @@ func (f *fakeAPI) answer(object string, with http.HandlerFunc) {
 // resolver asks that API server.
 func (f *fakeAPI) resolver(t testing.TB) *Resolver {
 	t.Helper()
-	return f.resolverWith(t, Options{Cluster: "here"})
+	return f.resolverWith(t, ResolverOptions{Cluster: "here"})
 }
 
-func (f *fakeAPI) resolverWith(t testing.TB, o Options) *Resolver {
+func (f *fakeAPI) resolverWith(t testing.TB, o ResolverOptions) *Resolver {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	r, err := New(&rest.Config{Host: server.URL}, o)
+	r, err := NewResolver(&rest.Config{Host: server.URL}, o)
 	require.NoError(t, err)
 	r.pause = time.Millisecond
 	t.Cleanup(func() { r.client.(*rest.RESTClient).Client.CloseIdleConnections() })

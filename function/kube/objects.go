@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"context"
@@ -70,8 +70,8 @@ func known(t mapping.Target) mapping.Target {
 	return t
 }
 
-// metadataOnly asks for an object without spec and status, which saves encoding
-// them there and reading them here.
+// metadataOnly asks for an object without spec and status, and for no more of one that
+// was made, which saves encoding them there and reading them here.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 // get reads an object: whether it fits the scope, and its controller or the node of a
@@ -82,16 +82,16 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (answer, error) {
 	if t.Kind == hostKind {
 		accept = "application/json" // A pod's metadata does not say its node.
 	}
-	stream, err := r.client.Get().AbsPath(place(t)).SetHeader("Accept", accept).Timeout(callTimeout).Stream(ctx)
+	stream, err := r.client.Get().AbsPath(place(t)).SetHeader("Accept", accept).Timeout(getTimeout).Stream(ctx)
 	if err != nil {
 		return answer{}, err
 	}
 	defer stream.Close()
-	body, err := io.ReadAll(io.LimitReader(stream, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(stream, maxObject+1))
 	if err != nil {
 		return answer{}, fmt.Errorf("reading the answer: %w", err)
 	}
-	if len(body) > maxAnswer {
+	if len(body) > maxObject {
 		return answer{}, errTooLarge
 	}
 	var object struct {
@@ -143,7 +143,7 @@ var (
 
 // final gives what an error means where asking again says nothing new. All other
 // errors may be gone in a moment.
-func final(err error) (Result, bool) {
+func final(err error) (OwnerResult, bool) {
 	if errors.Is(err, errTooLarge) {
 		return Refused, true
 	}

@@ -1,4 +1,4 @@
-package events
+package kube
 
 import (
 	"context"
@@ -12,24 +12,24 @@ import (
 	"onefire/dedup/client"
 )
 
-// Result is what became of an Event.
-type Result string
+// EventResult is what became of an Event.
+type EventResult string
 
 // The results.
 const (
 	// Written: the API server has it now.
-	Written Result = "written"
+	Written EventResult = "written"
 	// Known: it had it already.
-	Known Result = "known"
+	Known EventResult = "known"
 	// LeftOut: there were too many, or the API server took none.
-	LeftOut Result = "left_out"
+	LeftOut EventResult = "left_out"
 )
 
 // Recorder records Events. A nil Recorder records nothing.
 type Recorder struct {
 	write   func(context.Context, Event) error
 	log     *slog.Logger
-	counted func(Result)
+	counted func(EventResult)
 	cancel  context.CancelFunc
 	writing context.Context
 	work    sync.WaitGroup
@@ -46,7 +46,7 @@ type Recorder struct {
 	complains rate.Sometimes
 }
 
-func newRecorder(write func(context.Context, Event) error, log *slog.Logger, counted func(Result)) *Recorder {
+func newRecorder(write func(context.Context, Event) error, log *slog.Logger, counted func(EventResult)) *Recorder {
 	writing, cancel := context.WithCancel(context.Background())
 	return &Recorder{
 		write: write, log: log, counted: counted, writing: writing, cancel: cancel,
@@ -63,7 +63,7 @@ func (r *Recorder) Record(e Event) {
 	if r == nil {
 		return
 	}
-	e.Note = line(e.Note) // What waits must be small.
+	e.Note = oneLine(e.Note) // What waits must be small.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -128,7 +128,7 @@ func (r *Recorder) note(e Event, err error) {
 		r.log.Warn("Kubernetes Events are off until the next start: the API server has no events.k8s.io/v1", "error", err)
 		return
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		r.pause(refusalPause)
+		r.pause(eventRefusalPause)
 	default:
 		r.pause(failurePause)
 	}

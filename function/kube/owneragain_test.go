@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"fmt"
@@ -43,7 +43,7 @@ func TestARefusalThatStaysIsBelievedOfItsKind(t *testing.T) {
 		require.Equal(t, Found{pod(name).Target, Forbidden}, found)
 		require.Len(t, api.called(), 2+i)
 	}
-	now = now.Add(maxAge)
+	now = now.Add(maxObjectAge)
 	_, err := r.Find(t.Context(), pod("c"))
 	require.NoError(t, err)
 	require.Len(t, api.called(), 5, "and later twice again")

@@ -1,4 +1,4 @@
-package sender
+package kube
 
 import (
 	"encoding/base64"
@@ -13,11 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"k8s.io/client-go/rest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	ours    = "serving.knative.dev/service/onefire/onefire"
@@ -97,7 +94,7 @@ func (a *apiServer) answer(f http.HandlerFunc) {
 
 func (a *apiServer) verifier(t *testing.T, subjects ...string) *Verifier {
 	t.Helper()
-	v, err := New(a.Config, Options{Audience: ours, Subjects: subjects})
+	v, err := NewVerifier(a.Config, VerifierOptions{Audience: ours, Subjects: subjects})
 	require.NoError(t, err)
 	return v
 }

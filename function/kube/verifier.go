@@ -1,4 +1,4 @@
-package sender
+package kube
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// ErrUnknown means that the sender did not show a token that is good: 401.
-var ErrUnknown = errors.New("unknown sender")
+// ErrUnknownSender means that the sender did not show a token that is good: 401.
+var ErrUnknownSender = errors.New("unknown sender")
 
 // ErrNotAllowed means that the sender is known, and may not send: 403.
 var ErrNotAllowed = errors.New("the sender may not send")
@@ -24,11 +24,11 @@ var ErrNotAllowed = errors.New("the sender may not send")
 var errCrowd = errors.New("too many senders wait until it is known who they are")
 
 func refused(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrUnknown, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", ErrUnknownSender, fmt.Sprintf(format, args...))
 }
 
-// Options say who may send.
-type Options struct {
+// VerifierOptions say who may send.
+type VerifierOptions struct {
 	// Audience is whom tokens must be made out to. It must not be one of the API
 	// server's own, or every pod's token for the API server would do.
 	Audience string
@@ -39,15 +39,15 @@ type Options struct {
 
 // Verifier tells who sends. Any number of goroutines may use it.
 type Verifier struct {
-	options Options
+	options VerifierOptions
 	review  func(ctx context.Context, token, audience string) (user string, err error)
 	now     func() time.Time
 
 	known  *lru.Cache[[sha256.Size]byte, identity]
 	flight singleflight.Group
-	// unknown bounds the requests whose sender is not known yet, places the calls
+	// unknown bounds the requests whose sender is not known yet, slots the calls
 	// for them.
-	unknown, places *semaphore.Weighted
+	unknown, slots *semaphore.Weighted
 }
 
 // identity is what the API server said of a good token.
@@ -57,27 +57,27 @@ type identity struct {
 	until time.Time
 }
 
-// New makes a verifier of a client configuration, which it copies. It opens no
+// NewVerifier makes a verifier of a client configuration, which it copies. It opens no
 // connection.
-func New(config *rest.Config, o Options) (*Verifier, error) {
-	r, err := connect(config)
+func NewVerifier(config *rest.Config, o VerifierOptions) (*Verifier, error) {
+	r, err := newReviewer(config)
 	if err != nil {
 		return nil, err
 	}
 	return newVerifier(r.review, o)
 }
 
-func newVerifier(review func(context.Context, string, string) (string, error), o Options) (*Verifier, error) {
-	known, err := lru.New[[sha256.Size]byte, identity](maxKnown)
+func newVerifier(review func(context.Context, string, string) (string, error), o VerifierOptions) (*Verifier, error) {
+	known, err := lru.New[[sha256.Size]byte, identity](maxKnownSenders)
 	if err != nil {
 		return nil, fmt.Errorf("making room for known senders: %w", err)
 	}
 	return &Verifier{options: o, review: review, now: time.Now, known: known,
-		unknown: semaphore.NewWeighted(maxUnknown), places: semaphore.NewWeighted(maxReviews)}, nil
+		unknown: semaphore.NewWeighted(maxUnknown), slots: semaphore.NewWeighted(maxReviews)}, nil
 }
 
 // Check returns the user name of who sends a request with these headers. An
-// error is [ErrUnknown], [ErrNotAllowed], or why the API server cannot tell,
+// error is [ErrUnknownSender], [ErrNotAllowed], or why the API server cannot tell,
 // which a later try may heal. With ErrNotAllowed there is a user, too.
 func (v *Verifier) Check(ctx context.Context, h http.Header) (user string, err error) {
 	token, err := bearer(h)
@@ -128,14 +128,14 @@ func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string,
 	defer cancel()
 	// Who was good the last time does not queue among strangers.
 	if !v.known.Contains(key) {
-		if err := v.places.Acquire(ctx, 1); err != nil {
+		if err := v.slots.Acquire(ctx, 1); err != nil {
 			return "", fmt.Errorf("too many tokens are being reviewed: %w", err)
 		}
-		defer v.places.Release(1)
+		defer v.slots.Release(1)
 	}
 	until := v.now().Add(reviewAge)
 	user, err := v.review(ctx, token, v.options.Audience)
-	if errors.Is(err, ErrUnknown) {
+	if errors.Is(err, ErrUnknownSender) {
 		v.known.Remove(key)
 	}
 	if err != nil {

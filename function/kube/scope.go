@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"context"
@@ -48,7 +48,7 @@ type Scoped struct {
 	In bool
 	// Unread is [Forbidden] or [Refused] where the API server does not let the
 	// target or its namespace be read; empty otherwise.
-	Unread Result
+	Unread OwnerResult
 }
 
 // Scope tells whether the namespace of a signal's target fits the scope, or else the
@@ -69,7 +69,7 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 	if s.Cluster != "" && s.Cluster != r.cluster {
 		return Scoped{}, nil
 	}
-	var decisive, unread Result
+	var decisive, unread OwnerResult
 	namespaced := s.Target.Namespace != ""
 	if len(validation.IsDNS1123Label(s.Target.Namespace)) == 0 {
 		a, err := r.look(ctx, mapping.Target{APIVersion: "v1", Kind: "Namespace", Name: s.Target.Namespace})
@@ -104,7 +104,7 @@ func readable(t mapping.Target) bool {
 }
 
 // unread is why an object could not be read; empty where it was, or is not there.
-func (a answer) unread() Result {
+func (a answer) unread() OwnerResult {
 	if a.result == Forbidden || a.result == Refused {
 		return a.result
 	}

@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func TestTheTopLevelControllerIsFound(t *testing.T) {
 		of     mapping.Signal
 		owners map[string]string
 		want   string
-		result Result
+		result OwnerResult
 		calls  int
 	}{
 		"a Deployment, through its ReplicaSet": {pod("api-5d9c7b8f4-x7k2p"), deployed(), "apps/v1 Deployment api", Resolved, 3},
@@ -127,7 +127,7 @@ func TestEachAnswerInTurn(t *testing.T) {
 	}
 	cases := map[string]struct {
 		answer http.HandlerFunc
-		result Result // Empty for an error.
+		result OwnerResult // Empty for an error.
 	}{
 		"400":                      {status(http.StatusBadRequest, "BadRequest"), Refused},
 		"401":                      {status(http.StatusUnauthorized, "Unauthorized"), ""},
@@ -149,7 +149,7 @@ func TestEachAnswerInTurn(t *testing.T) {
 		"no JSON":                  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, ""},
 		"another object":           {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"metadata":{"name":"other"}}`) }, ""},
 		"an object without end": {func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"metadata":{"name":"x","annotations":{"a":%q}}}`, strings.Repeat("a", maxAnswer))
+			fmt.Fprintf(w, `{"metadata":{"name":"x","annotations":{"a":%q}}}`, strings.Repeat("a", maxObject))
 		}, Refused},
 	}
 	// The pod itself, then its first owner, then the last; and what a name leads
@@ -231,7 +231,7 @@ func TestWhatWasSaidIsGoodForSeconds(t *testing.T) {
 	require.Len(t, api.called(), 4+3, "a pod that is gone, and what else its name could mean")
 	find("api-5d9c7b8f4-zzzzz")
 	require.Len(t, api.called(), 4+3, "that something is gone is known too")
-	now = now.Add(maxAge)
+	now = now.Add(maxObjectAge)
 	find("api-5d9c7b8f4-x7k2p")
 	require.Len(t, api.called(), 4+3+3)
 }
@@ -241,12 +241,12 @@ func TestAPodThatIsGoneKeepsTheOwnerThatItHad(t *testing.T) {
 	r := api.resolver(t)
 	now := time.Unix(1_000_000, 0)
 	r.now = func() time.Time { return now }
-	for _, want := range []Result{Resolved, Remembered, Remembered} {
+	for _, want := range []OwnerResult{Resolved, Remembered, Remembered} {
 		found, err := r.Find(t.Context(), pod("kafka-broker"))
 		require.NoError(t, err)
 		require.Equal(t, "StrimziPodSet", found.Target.Kind)
 		require.Equal(t, want, found.Result)
-		now = now.Add(maxAge)
+		now = now.Add(maxObjectAge)
 		api.mu.Lock()
 		clear(api.owners)
 		api.mu.Unlock()
@@ -254,13 +254,13 @@ func TestAPodThatIsGoneKeepsTheOwnerThatItHad(t *testing.T) {
 	require.Len(t, api.called(), 3)
 }
 
-func TestMemoryIsBounded(t *testing.T) {
+func TestMemoryOfOwnersIsBounded(t *testing.T) {
 	api := &fakeAPI{}
 	r := api.resolver(t)
-	for i := range maxKnown + 100 {
+	for i := range maxObjects + 100 {
 		r.memory.Add(pod(fmt.Sprintf("p%d", i)).Target, answer{result: Gone, at: r.now()})
 	}
-	require.Equal(t, maxKnown, r.memory.Len())
+	require.Equal(t, maxObjects, r.memory.Len())
 	_, err := r.Find(t.Context(), pod("p0"))
 	require.NoError(t, err)
 	require.Equal(t, []string{"pods/p0"}, api.called(), "the oldest are forgotten")
@@ -305,11 +305,11 @@ func TestCallsUnderWayAreBounded(t *testing.T) {
 	api := &fakeAPI{}
 	var under, most atomic.Int64
 	full, proceed := make(chan struct{}), make(chan struct{})
-	for i := range 4 * maxCalls {
+	for i := range 4 * maxGets {
 		api.answer(fmt.Sprintf("pods/p%d", i), func(w http.ResponseWriter, r *http.Request) {
 			n := under.Add(1)
 			most.Store(max(most.Load(), n))
-			if n == maxCalls {
+			if n == maxGets {
 				close(full)
 			}
 			<-proceed
@@ -319,7 +319,7 @@ func TestCallsUnderWayAreBounded(t *testing.T) {
 	}
 	r := api.resolver(t)
 	var asking sync.WaitGroup
-	for i := range 4 * maxCalls {
+	for i := range 4 * maxGets {
 		asking.Go(func() {
 			if _, err := r.Find(t.Context(), pod(fmt.Sprintf("p%d", i))); err != nil {
 				t.Error(err)
@@ -329,8 +329,8 @@ func TestCallsUnderWayAreBounded(t *testing.T) {
 	<-full
 	close(proceed)
 	asking.Wait()
-	require.EqualValues(t, maxCalls, most.Load())
-	require.Len(t, api.called(), 4*maxCalls)
+	require.EqualValues(t, maxGets, most.Load())
+	require.Len(t, api.called(), 4*maxGets)
 }
 
 // An API server that does not answer holds nobody for longer than a call.
@@ -340,5 +340,5 @@ func TestACallThatIsStuckEnds(t *testing.T) {
 	begun := time.Now()
 	_, err := api.resolver(t).Find(t.Context(), pod("p"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.InDelta(t, callTimeout, time.Since(begun), float64(2*time.Second))
+	require.InDelta(t, getTimeout, time.Since(begun), float64(2*time.Second))
 }

@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"context"
@@ -18,37 +18,37 @@ import (
 	"onefire/mapping"
 )
 
-// Result says how a target was found. There are few, so that they can be counted.
-type Result string
+// OwnerResult says how a target was found. There are few, so that they can be counted.
+type OwnerResult string
 
 // The results.
 const (
 	// Resolved: the API server named each owner up to the target.
-	Resolved Result = "resolved"
+	Resolved OwnerResult = "resolved"
 	// Remembered: an object is gone, and its owner known from before.
-	Remembered Result = "remembered"
+	Remembered OwnerResult = "remembered"
 	// ByName: an object is gone, and its name led to its owner.
-	ByName Result = "by_name"
+	ByName OwnerResult = "by_name"
 
 	// Gone: there is no such object. This and what follows end the walk at what
 	// was known by then.
-	Gone Result = "gone"
+	Gone OwnerResult = "gone"
 	// Ambiguous: an object is gone, and its name led to several.
-	Ambiguous Result = "ambiguous"
+	Ambiguous OwnerResult = "ambiguous"
 	// Forbidden: the function may not read the object.
-	Forbidden Result = "forbidden"
+	Forbidden OwnerResult = "forbidden"
 	// Refused: the API server does not take the question.
-	Refused Result = "refused"
+	Refused OwnerResult = "refused"
 	// Loop: an object owns itself through others.
-	Loop Result = "loop"
+	Loop OwnerResult = "loop"
 	// TooDeep: more owners than are followed.
-	TooDeep Result = "too_deep"
+	TooDeep OwnerResult = "too_deep"
 	// OtherCluster: the alert is about an object of another cluster.
-	OtherCluster Result = "other_cluster"
+	OtherCluster OwnerResult = "other_cluster"
 	// Unscheduled: the pod whose node is asked for runs on none.
-	Unscheduled Result = "unscheduled"
+	Unscheduled OwnerResult = "unscheduled"
 	// Unnamed: the labels hold no name that an object, or its namespace, can have.
-	Unnamed Result = "unnamed"
+	Unnamed OwnerResult = "unnamed"
 )
 
 // Found is the target of an alert.
@@ -56,7 +56,7 @@ type Found struct {
 	Target mapping.Target
 	// Result is empty where the labels name nothing that has an owner to look
 	// for.
-	Result Result
+	Result OwnerResult
 }
 
 // Resolver finds targets. It may be used by any number of goroutines, and has
@@ -65,29 +65,29 @@ type Resolver struct {
 	client rest.Interface
 	// cluster is the cluster label of alerts on this API server's cluster.
 	cluster string
-	// scope is what targets must fit; nil without [Options.Scope].
+	// scope is what targets must fit; nil without [ResolverOptions.Scope].
 	scope labels.Selector
 	// memory holds what was last said of objects, the gone ones too.
 	memory *lru.Cache[mapping.Target, answer]
 	flight singleflight.Group
-	places *semaphore.Weighted
+	slots  *semaphore.Weighted
 	now    func() time.Time
-	// pause is [refusalPause].
+	// pause is [ownerRefusalPause].
 	pause time.Duration
 }
 
 // answer is what the API server said of an object.
 type answer struct {
 	// result is [Resolved] where the object is there.
-	result     Result
+	result     OwnerResult
 	controller mapping.Target
 	// fits tells whether its labels fit the scope.
 	fits bool
 	at   time.Time
 }
 
-// Options are what a [Resolver] needs to know.
-type Options struct {
+// ResolverOptions are what a [Resolver] needs to know.
+type ResolverOptions struct {
 	// Cluster is the cluster label of alerts on the API server's own cluster. Those
 	// without the label are of that cluster too.
 	Cluster string
@@ -95,18 +95,18 @@ type Options struct {
 	Scope labels.Selector
 }
 
-// New makes a Resolver of a client configuration, which it copies. It opens no
+// NewResolver makes a Resolver of a client configuration, which it copies. It opens no
 // connection.
-func New(config *rest.Config, o Options) (*Resolver, error) {
+func NewResolver(config *rest.Config, o ResolverOptions) (*Resolver, error) {
 	api, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
 	if err != nil {
 		return nil, err
 	}
-	memory, err := lru.New[mapping.Target, answer](maxKnown)
+	memory, err := lru.New[mapping.Target, answer](maxObjects)
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of owners: %w", err)
 	}
-	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, places: semaphore.NewWeighted(maxCalls), now: time.Now, pause: refusalPause}, nil
+	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, slots: semaphore.NewWeighted(maxGets), now: time.Now, pause: ownerRefusalPause}, nil
 }
 
 // Find finds the top-level controller of the object that a signal's labels name,
@@ -208,7 +208,7 @@ func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
 			return a, nil
 		}
 		// Others wait for this too, so it does not end with who asked first.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), getTimeout)
 		defer cancel()
 		return r.ask(ctx, t)
 	})
@@ -221,7 +221,7 @@ func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
 // remembered is what was said of an object a moment ago.
 func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
 	a, ok := r.memory.Get(t)
-	return a, ok && r.now().Sub(a.at) < maxAge
+	return a, ok && r.now().Sub(a.at) < maxObjectAge
 }
 
 // ask asks the API server, and remembers what it says. That the function may not
@@ -256,10 +256,10 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 
 // say is what the API server says now.
 func (r *Resolver) say(ctx context.Context, t mapping.Target) (answer, error) {
-	if err := r.places.Acquire(ctx, 1); err != nil {
+	if err := r.slots.Acquire(ctx, 1); err != nil {
 		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
 	}
-	defer r.places.Release(1)
+	defer r.slots.Release(1)
 	a, err := r.get(ctx, t)
 	if err == nil {
 		return a, nil

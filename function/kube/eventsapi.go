@@ -1,4 +1,4 @@
-package events
+package kube
 
 import (
 	"context"
@@ -16,30 +16,27 @@ import (
 	"onefire/dedup/client"
 )
 
-// New makes a Recorder of a client configuration, which it copies with the first
+// NewRecorder makes a Recorder of a client configuration, which it copies with the first
 // Event: until then it costs nothing. instance is the reporter's name among
 // others of its kind, at most 128 bytes. counted is told what became of each
 // Event; it is called from many goroutines and must not block.
-func New(config *rest.Config, instance string, log *slog.Logger, counted func(Result)) *Recorder {
-	connected := sync.OnceValues(func() (rest.Interface, error) { return client.New(config, controller, version) })
+func NewRecorder(config *rest.Config, instance string, log *slog.Logger, counted func(EventResult)) *Recorder {
+	connected := sync.OnceValues(func() (rest.Interface, error) { return client.New(config, controller, eventsVersion) })
 	return newRecorder(func(ctx context.Context, e Event) error {
 		client, err := connected()
 		if err != nil {
 			return err
 		}
-		return create(ctx, client, e, instance)
+		return createEvent(ctx, client, e, instance)
 	}, log, counted)
 }
 
-// version is the API that Events are made with.
-var version = schema.GroupVersion{Group: "events.k8s.io", Version: "v1"}
+// eventsVersion is the API that Events are made with.
+var eventsVersion = schema.GroupVersion{Group: "events.k8s.io", Version: "v1"}
 
-// metadataOnly asks for an answer that does not repeat the Event.
-const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-
-// create makes one call, and does not try again: an API server that asks for
+// createEvent makes one call, and does not try again: an API server that asks for
 // time gets it by Events that are left out.
-func create(ctx context.Context, client rest.Interface, e Event, instance string) error {
+func createEvent(ctx context.Context, client rest.Interface, e Event, instance string) error {
 	body, err := e.body(instance)
 	if err != nil {
 		return err
@@ -54,7 +51,7 @@ func create(ctx context.Context, client rest.Interface, e Event, instance string
 	}
 	defer stream.Close()
 	// It was made, whatever becomes of the answer.
-	_, _ = io.CopyN(io.Discard, stream, maxAnswer)
+	_, _ = io.CopyN(io.Discard, stream, maxEventAnswer)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package sender
+package kube
 
 import (
 	"context"
@@ -28,25 +28,25 @@ func TestWhoIsLetIn(t *testing.T) {
 		"one audience as a text":              {shown("Bearer " + token(t, "good", map[string]any{"aud": ours})), nil, "", 1},
 		"two audiences":                       {shown("Bearer " + token(t, "two-audiences", map[string]any{"aud": []string{"other", ours}})), nil, "", 1},
 		"somebody else":                       {shown("Bearer " + token(t, "somebody", nil)), ErrNotAllowed, `onefire:somebody" is none of OIDC_SUBJECTS`, 1},
-		"expired":                             {shown("Bearer " + token(t, "expired", nil)), ErrUnknown, "has expired", 1},
-		"an account that is gone":             {shown("Bearer " + token(t, "deleted", nil)), ErrUnknown, "not found", 1},
-		"another's signature":                 {shown("Bearer " + token(t, "forged", nil)), ErrUnknown, "cryptographic", 1},
-		"another audience, and lies about it": {shown("Bearer " + token(t, "other-audience", nil)), ErrUnknown, "invalid for the target audiences", 1},
-		"another audience":                    {shown("Bearer " + token(t, "good", map[string]any{"aud": []string{"other"}})), ErrUnknown, "not for the audience", 0},
-		"no audience":                         {shown("Bearer " + token(t, "good", map[string]any{"aud": nil})), ErrUnknown, "not for the audience", 0},
-		"an audience that is a number":        {shown("Bearer " + token(t, "good", map[string]any{"aud": 7})), ErrUnknown, "no JSON Web Token", 0},
-		"an audience that begins like ours":   {shown("Bearer " + token(t, "good", map[string]any{"aud": ours + "x"})), ErrUnknown, "not for the audience", 0},
-		"no header":                           {http.Header{}, ErrUnknown, "no token", 0},
-		"an empty header":                     {shown(""), ErrUnknown, "no bearer token", 0},
-		"a scheme alone":                      {shown("Bearer "), ErrUnknown, "no bearer token", 0},
-		"another scheme":                      {shown("Basic " + good), ErrUnknown, "no bearer token", 0},
-		"two headers":                         {shown("Bearer "+good, "Bearer "+good), ErrUnknown, "more than one", 0},
-		"a huge token":                        {shown("Bearer " + good + strings.Repeat("A", maxToken)), ErrUnknown, "longer than 8192 bytes", 0},
-		"no JSON Web Token":                   {shown("Bearer abc"), ErrUnknown, "no JSON Web Token", 0},
-		"four parts":                          {shown("Bearer " + good + ".eHg"), ErrUnknown, "no JSON Web Token", 0},
-		"an empty part":                       {shown("Bearer " + good[:strings.LastIndex(good, ".")+1]), ErrUnknown, "no JSON Web Token", 0},
-		"a payload that is no JSON":           {shown("Bearer YQ.YQ.YQ"), ErrUnknown, "no JSON Web Token", 0},
-		"two tokens in one header":            {shown("Bearer " + good + ", Bearer " + good), ErrUnknown, "no JSON Web Token", 0},
+		"expired":                             {shown("Bearer " + token(t, "expired", nil)), ErrUnknownSender, "has expired", 1},
+		"an account that is gone":             {shown("Bearer " + token(t, "deleted", nil)), ErrUnknownSender, "not found", 1},
+		"another's signature":                 {shown("Bearer " + token(t, "forged", nil)), ErrUnknownSender, "cryptographic", 1},
+		"another audience, and lies about it": {shown("Bearer " + token(t, "other-audience", nil)), ErrUnknownSender, "invalid for the target audiences", 1},
+		"another audience":                    {shown("Bearer " + token(t, "good", map[string]any{"aud": []string{"other"}})), ErrUnknownSender, "not for the audience", 0},
+		"no audience":                         {shown("Bearer " + token(t, "good", map[string]any{"aud": nil})), ErrUnknownSender, "not for the audience", 0},
+		"an audience that is a number":        {shown("Bearer " + token(t, "good", map[string]any{"aud": 7})), ErrUnknownSender, "no JSON Web Token", 0},
+		"an audience that begins like ours":   {shown("Bearer " + token(t, "good", map[string]any{"aud": ours + "x"})), ErrUnknownSender, "not for the audience", 0},
+		"no header":                           {http.Header{}, ErrUnknownSender, "no token", 0},
+		"an empty header":                     {shown(""), ErrUnknownSender, "no bearer token", 0},
+		"a scheme alone":                      {shown("Bearer "), ErrUnknownSender, "no bearer token", 0},
+		"another scheme":                      {shown("Basic " + good), ErrUnknownSender, "no bearer token", 0},
+		"two headers":                         {shown("Bearer "+good, "Bearer "+good), ErrUnknownSender, "more than one", 0},
+		"a huge token":                        {shown("Bearer " + good + strings.Repeat("A", maxToken)), ErrUnknownSender, "longer than 8192 bytes", 0},
+		"no JSON Web Token":                   {shown("Bearer abc"), ErrUnknownSender, "no JSON Web Token", 0},
+		"four parts":                          {shown("Bearer " + good + ".eHg"), ErrUnknownSender, "no JSON Web Token", 0},
+		"an empty part":                       {shown("Bearer " + good[:strings.LastIndex(good, ".")+1]), ErrUnknownSender, "no JSON Web Token", 0},
+		"a payload that is no JSON":           {shown("Bearer YQ.YQ.YQ"), ErrUnknownSender, "no JSON Web Token", 0},
+		"two tokens in one header":            {shown("Bearer " + good + ", Bearer " + good), ErrUnknownSender, "no JSON Web Token", 0},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			before := a.calls.Load()
@@ -94,7 +94,7 @@ func TestAnAnswerThatIsNoClearYesIsANo(t *testing.T) {
 			user, err := judge([]byte(row.answer), ours)
 			require.Empty(t, user)
 			require.Error(t, err)
-			require.Equal(t, row.unknown, errors.Is(err, ErrUnknown), "%v", err)
+			require.Equal(t, row.unknown, errors.Is(err, ErrUnknownSender), "%v", err)
 		})
 	}
 	_, err := judge([]byte(head+`{"error":"`+strings.Repeat("é", maxCause)+`"}}`), ours)
@@ -109,7 +109,7 @@ func TestWhatCannotBeToldIsForALaterTry(t *testing.T) {
 		"hung up":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"half a yes": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"kind":"TokenReview","sta`)) },
 		"a yes, too long": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(strings.Repeat(" ", maxAnswer) + `{}`))
+			_, _ = w.Write([]byte(strings.Repeat(" ", maxReviewAnswer) + `{}`))
 		},
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestWhatCannotBeToldIsForALaterTry(t *testing.T) {
 			a.answer(f)
 			_, err := v.Check(t.Context(), shown("Bearer "+token(t, "good", nil)))
 			require.Error(t, err)
-			require.NotErrorIs(t, err, ErrUnknown)
+			require.NotErrorIs(t, err, ErrUnknownSender)
 			require.NotErrorIs(t, err, ErrNotAllowed)
 			a.answer(nil)
 			_, err = v.Check(t.Context(), shown("Bearer "+token(t, "good", nil)))
@@ -130,7 +130,7 @@ func TestWhatCannotBeToldIsForALaterTry(t *testing.T) {
 // asking is a verifier whose API server is a function, in a bubble of synctest.
 func asking(t *testing.T, review func(ctx context.Context, token string) (string, error)) *Verifier {
 	t.Helper()
-	v, err := newVerifier(func(ctx context.Context, token, _ string) (string, error) { return review(ctx, token) }, Options{Audience: ours})
+	v, err := newVerifier(func(ctx context.Context, token, _ string) (string, error) { return review(ctx, token) }, VerifierOptions{Audience: ours})
 	require.NoError(t, err)
 	return v
 }
@@ -164,10 +164,10 @@ func TestAGoodAnswerStandsForAWhile(t *testing.T) {
 					<-time.After(time.Second)
 				}
 				_, err = v.Check(t.Context(), h)
-				require.ErrorIs(t, err, ErrUnknown)
+				require.ErrorIs(t, err, ErrUnknownSender)
 				require.Equal(t, 2, calls)
 				_, err = v.Check(t.Context(), h)
-				require.ErrorIs(t, err, ErrUnknown, "and from then on")
+				require.ErrorIs(t, err, ErrUnknownSender, "and from then on")
 			})
 		})
 	}
@@ -230,7 +230,7 @@ func TestManyTokensWaitForAPlaceAndNotForever(t *testing.T) {
 			all.Go(func() {
 				_, err := v.Check(t.Context(), shown("Bearer "+token(t, "x"+strings.Repeat("x", i), nil)))
 				require.ErrorIs(t, err, context.DeadlineExceeded)
-				require.NotErrorIs(t, err, ErrUnknown)
+				require.NotErrorIs(t, err, ErrUnknownSender)
 			})
 		}
 		all.Wait()
@@ -239,13 +239,13 @@ func TestManyTokensWaitForAPlaceAndNotForever(t *testing.T) {
 	})
 }
 
-func TestMemoryIsBounded(t *testing.T) {
+func TestMemoryOfSendersIsBounded(t *testing.T) {
 	v := asking(t, func(context.Context, string) (string, error) { return trigger, nil })
-	for i := range 2 * maxKnown {
+	for i := range 2 * maxKnownSenders {
 		_, err := v.Check(t.Context(), shown("Bearer "+token(t, "good", map[string]any{"n": i})))
 		require.NoError(t, err)
 	}
-	require.Equal(t, maxKnown, v.known.Len())
+	require.Equal(t, maxKnownSenders, v.known.Len())
 }
 
 func TestWhoMayNotSendPushesNobodyOutOfMemory(t *testing.T) {
@@ -256,7 +256,7 @@ func TestWhoMayNotSendPushesNobodyOutOfMemory(t *testing.T) {
 	_, err := v.Check(t.Context(), h)
 	require.NoError(t, err)
 	user = "system:serviceaccount:elsewhere:somebody"
-	for i := range 2 * maxKnown {
+	for i := range 2 * maxKnownSenders {
 		_, err := v.Check(t.Context(), shown("Bearer "+token(t, "somebody", map[string]any{"n": i})))
 		require.ErrorIs(t, err, ErrNotAllowed)
 	}
@@ -312,7 +312,7 @@ func FuzzCheck(f *testing.F) {
 			return "", refused("no")
 		})
 		_, err := v.Check(t.Context(), shown(value))
-		require.ErrorIs(t, err, ErrUnknown)
+		require.ErrorIs(t, err, ErrUnknownSender)
 	})
 }
 
@@ -325,11 +325,11 @@ func TestACrowdOfStrangersShutsNobodyOutWhoIsKnown(t *testing.T) {
 	require.True(t, v.unknown.TryAcquire(maxUnknown), "nobody waits")
 	_, err = v.Check(t.Context(), shown("Bearer "+token(t, "forged", nil)))
 	require.ErrorIs(t, err, errCrowd)
-	require.NotErrorIs(t, err, ErrUnknown, "a later try may do")
+	require.NotErrorIs(t, err, ErrUnknownSender, "a later try may do")
 	_, err = v.Check(t.Context(), good)
 	require.NoError(t, err)
 	v.unknown.Release(maxUnknown)
 	_, err = v.Check(t.Context(), shown("Bearer "+token(t, "forged", nil)))
-	require.ErrorIs(t, err, ErrUnknown)
+	require.ErrorIs(t, err, ErrUnknownSender)
 	require.True(t, v.unknown.TryAcquire(maxUnknown), "every place was given back")
 }

@@ -1,4 +1,4 @@
-package events
+package kube
 
 import (
 	"context"
@@ -13,14 +13,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var resource = schema.GroupResource{Group: "events.k8s.io", Resource: "events"}
 
@@ -38,13 +35,13 @@ type story struct {
 	mu    sync.Mutex
 	calls int
 	names map[string]bool
-	tally map[Result]int
+	tally map[EventResult]int
 	log   strings.Builder
 }
 
 func newStory() *story {
-	s := &story{names: map[string]bool{}, tally: map[Result]int{}, fail: func(context.Context) error { return nil }}
-	s.Recorder = newRecorder(s.take, slog.New(slog.NewTextHandler(&s.log, nil)), func(r Result) {
+	s := &story{names: map[string]bool{}, tally: map[EventResult]int{}, fail: func(context.Context) error { return nil }}
+	s.Recorder = newRecorder(s.take, slog.New(slog.NewTextHandler(&s.log, nil)), func(r EventResult) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.tally[r]++

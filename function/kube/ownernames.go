@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"strings"
@@ -48,7 +48,7 @@ func parents(t mapping.Target) []mapping.Target {
 		if ordinal(end) {
 			add(base, "StatefulSet")
 		}
-		if made(end, suffixes, sizeSuffix, sizeSuffix) {
+		if hasOnly(end, suffixes, sizeSuffix, sizeSuffix) {
 			add(base, "ReplicaSet", "DaemonSet", "Job")
 			// The pods of an indexed Job have their index before the suffix.
 			if job, index, ok := cutLast(base); ok && ordinal(index) && len(index) <= maxIndex {
@@ -56,11 +56,11 @@ func parents(t mapping.Target) []mapping.Target {
 			}
 		}
 	case "ReplicaSet":
-		if made(end, hashes, minHash, maxHash) {
+		if hasOnly(end, hashes, minHash, maxHash) {
 			add(base, "Deployment")
 		}
 	case "Job":
-		if made(end, digits, sizeMinutes, sizeMinutes) {
+		if hasOnly(end, digits, sizeMinutes, sizeMinutes) {
 			add(base, "CronJob")
 		}
 	}
@@ -76,12 +76,12 @@ func cutLast(name string) (base, end string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// made tells whether a text has only these letters, and so many.
-func made(s, letters string, least, most int) bool {
+// hasOnly tells whether a text has only these letters, and so many.
+func hasOnly(s, letters string, least, most int) bool {
 	return len(s) >= least && len(s) <= most && strings.Trim(s, letters) == ""
 }
 
 // ordinal tells whether a text is a number as a StatefulSet or Job counts.
 func ordinal(s string) bool {
-	return made(s, digits, 1, maxOrdinal) && (s == "0" || s[0] != '0')
+	return hasOnly(s, digits, 1, maxOrdinal) && (s == "0" || s[0] != '0')
 }

@@ -1,4 +1,4 @@
-package owner
+package kube
 
 import (
 	"fmt"
@@ -92,7 +92,7 @@ func TestTheNodeOfAPodThatIsGoneIsRemembered(t *testing.T) {
 	_, err := r.Find(t.Context(), reported("ne-1"))
 	require.NoError(t, err)
 	api.answer("pods/ne-1", nil)
-	r.now = func() time.Time { return clock().Add(2 * maxAge) }
+	r.now = func() time.Time { return clock().Add(2 * maxObjectAge) }
 	found, err := r.Find(t.Context(), reported("ne-1"))
 	require.NoError(t, err)
 	require.Equal(t, Found{mapping.Target{APIVersion: "v1", Kind: "Node", Name: "worker-2"}, Remembered}, found)

@@ -1,4 +1,4 @@
-package sender
+package kube
 
 import (
 	"encoding/base64"

@@ -1,4 +1,4 @@
-package sender
+package kube
 
 import (
 	"context"
@@ -14,34 +14,34 @@ import (
 	"onefire/dedup/client"
 )
 
-// Resource is the API that is asked: its verb is create.
-var Resource = schema.GroupVersionResource{Group: "authentication.k8s.io", Version: "v1", Resource: "tokenreviews"}
+// ReviewResource is the API that is asked: its verb is create.
+var ReviewResource = schema.GroupVersionResource{Group: "authentication.k8s.io", Version: "v1", Resource: "tokenreviews"}
 
 // reviewer asks the API server.
 type reviewer struct{ client rest.Interface }
 
-// connect makes a client of a configuration. It shares the connections of
+// newReviewer makes a client of a configuration. It shares the connections of
 // others that were made of it.
-func connect(config *rest.Config) (*reviewer, error) {
-	c, err := client.New(config, "onefire", Resource.GroupVersion())
+func newReviewer(config *rest.Config) (*reviewer, error) {
+	c, err := client.New(config, "onefire", ReviewResource.GroupVersion())
 	return &reviewer{c}, err
 }
 
 // review asks whose a token is, and whether it is made out to an audience.
 func (r *reviewer) review(ctx context.Context, token, audience string) (user string, err error) {
 	body, err := json.Marshal(map[string]any{
-		"apiVersion": Resource.GroupVersion().String(), "kind": "TokenReview",
+		"apiVersion": ReviewResource.GroupVersion().String(), "kind": "TokenReview",
 		"spec": map[string]any{"token": token, "audiences": []string{audience}},
 	})
 	if err != nil {
 		return "", fmt.Errorf("encoding a TokenReview: %w", err)
 	}
-	stream, err := r.client.Post().Resource(Resource.Resource).Body(body).Stream(ctx)
+	stream, err := r.client.Post().Resource(ReviewResource.Resource).Body(body).Stream(ctx)
 	if err != nil {
 		return "", fmt.Errorf("the API server did not review the sender's token (may onefire create tokenreviews?): %w", err)
 	}
 	defer stream.Close()
-	text, err := io.ReadAll(io.LimitReader(stream, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(stream, maxReviewAnswer))
 	if err != nil {
 		return "", fmt.Errorf("reading the API server's review of the sender's token: %w", err)
 	}

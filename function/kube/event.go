@@ -1,4 +1,4 @@
-package events
+package kube
 
 import (
 	"crypto/sha256"
@@ -77,9 +77,9 @@ func (e Event) body(instance string) ([]byte, error) {
 	return body, nil
 }
 
-// line makes a text one line of at most [maxNote] bytes: alerts can say
+// oneLine makes a text one line of at most [maxNote] bytes: alerts can say
 // anything, and a terminal would obey it.
-func line(s string) string {
+func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
