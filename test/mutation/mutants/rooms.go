@@ -30,8 +30,7 @@ var Rooms = slices.Concat(
 		{Name: "function/telemetry", Packages: []string{"./function/telemetry"}, Tests: []string{"./function/telemetry", "./function"}},
 	},
 	own(true, "mapping", "config"),
-	own(false, "audit", "function", "function/deadletters", "function/kube", "function/prune",
-		"function/source", "function/tool"),
+	own(false, "audit", "function", "function/cmd", "function/deadletters", "function/kube", "function/source"),
 )
 
 // own are rooms that only their own tests ask about.
