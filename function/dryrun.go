@@ -42,7 +42,7 @@ func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
 
 // forecast notes what would become of the alerts of one fingerprint.
 func (p *pipeline) forecast(ctx context.Context, g *group) {
-	defer p.observer.guard(g.all()...)
+	defer p.observer.recoverPanic(g.all()...)
 	if len(g.old) > 0 {
 		recall(ctx, p.requests, g.old)
 	}

@@ -11,10 +11,8 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
-	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/dedup"
-	"onefire/function/kube"
 	"onefire/function/receive"
 	"onefire/function/telemetry"
 	"onefire/mapping"
@@ -39,61 +37,6 @@ type pipeline struct {
 	now      func() time.Time
 	// slots bounds the goroutines that settle alerts of large events.
 	slots *semaphore.Weighted
-}
-
-// incoming is what the alerts of one event have in common.
-type incoming struct {
-	source, id string
-	// at is the event's time; undated tells that it has none to believe, and that
-	// this is when it was read.
-	at      time.Time
-	undated bool
-	// sent is the event's [mapping.Sent], and now when it was read.
-	sent, now   time.Time
-	traceparent string
-}
-
-// result is what became of one alert. It is open while it has no reason.
-type result struct {
-	alert  *mapping.Alert
-	signal mapping.Signal
-	// key tells the occurrence from all others.
-	key    string
-	reason mapping.Reason
-	// old tells that the alert makes nothing new: see [mapping.Rules.TooOld].
-	old bool
-	// owner says how the signal's target was found; empty where its labels name it.
-	// ownerUnknown tells that it could not be asked for.
-	owner        kube.OwnerResult
-	ownerUnknown bool
-	// unread says why the labels that SCOPE asks for could not be read; empty where
-	// they were.
-	unread kube.OwnerResult
-	// name is the RemediationRequest's, count its occurrence count with this
-	// alert, uid its UID where it was counted, at when that was; all empty where
-	// there is none.
-	name  string
-	count int32
-	uid   types.UID
-	at    time.Time
-	// err says why the alert is invalid or not settled.
-	err error
-	// code is the audit contract's error code of an invalid alert.
-	code string
-}
-
-// open tells that a later step has to decide.
-func (r *result) open() bool { return r.reason == 0 }
-
-// unavailable notes that the alert is not settled, and that a redelivery may settle it.
-func (r *result) unavailable(err error) { r.reason, r.err = mapping.Unavailable, err }
-
-// group is the open results of one event that share a fingerprint and a namespace.
-type group struct {
-	firing   []*result
-	resolved []*result
-	// old ones fired when their event was sent, which is too long ago.
-	old []*result
 }
 
 // ServeHTTP answers one request. Of whom it answers, see [admission].
@@ -229,7 +172,7 @@ func (p *pipeline) mapAlerts(in incoming, alerts []mapping.Alert) []result {
 }
 
 func (p *pipeline) mapAlert(in incoming, r *result) {
-	defer p.observer.guard(r)
+	defer p.observer.recoverPanic(r)
 	a := *r.alert
 	identity := a.Identity()
 	if a.Problem != "" {

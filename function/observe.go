@@ -182,9 +182,9 @@ func (o *observer) audited(ctx context.Context, a *auditEvent, what delivered, e
 // errPanic marks an alert whose handling panicked.
 var errPanic = errors.New("panic")
 
-// guard keeps a panic in the handling of alerts from ending the process; they are not
+// recoverPanic keeps a panic in the handling of alerts from ending the process; they are not
 // settled then. It has to be deferred itself.
-func (o *observer) guard(alerts ...*result) {
+func (o *observer) recoverPanic(alerts ...*result) {
 	cause := recover()
 	if cause == nil {
 		return

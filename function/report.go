@@ -99,7 +99,7 @@ func (p *pipeline) auditEvents(ctx context.Context, in incoming, results []resul
 }
 
 func (p *pipeline) auditEventsOf(ctx context.Context, in incoming, r *result) (all []auditEvent) {
-	defer p.observer.guard(r)
+	defer p.observer.recoverPanic(r)
 	d := mapping.Record{Decision: r.reason.Decision(), Request: r.name, Count: r.count,
 		ID: func(eventType string) string { return audit.EventID(in.source, in.id, r.key, eventType) }}
 	if d.Decision == mapping.Invalid {
@@ -159,7 +159,7 @@ func (r *reporter) deliver(ctx context.Context, events []auditEvent) {
 	for i := range events {
 		out[i], of[i] = events[i].event, events[i].of
 	}
-	defer r.observer.guard(of...)
+	defer r.observer.recoverPanic(of...)
 	if r.mode == config.AuditBestEffort {
 		r.deliverLate(ctx, events, out)
 		return
@@ -198,7 +198,7 @@ func (r *reporter) deliverLate(ctx context.Context, events []auditEvent, out []a
 	go func() {
 		defer r.late.Release(1)
 		defer cancel()
-		defer r.observer.guard()
+		defer r.observer.recoverPanic()
 		errs := wait()
 		took := time.Since(begun)
 		for i := range events {

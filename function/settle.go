@@ -2,7 +2,6 @@ package function
 
 import (
 	"context"
-	"slices"
 
 	"onefire/dedup"
 	"onefire/mapping"
@@ -23,7 +22,7 @@ type requests interface {
 func (p *pipeline) settle(ctx context.Context, groups []*group) {
 	p.inParallel(ctx, len(groups), func(i int) {
 		g := groups[i]
-		defer p.observer.guard(g.all()...)
+		defer p.observer.recoverPanic(g.all()...)
 		ctx, span := p.observer.startGroup(ctx)
 		defer g.endSpan(span)
 		if len(g.firing) > 0 {
@@ -37,9 +36,6 @@ func (p *pipeline) settle(ctx context.Context, groups []*group) {
 		}
 	})
 }
-
-// all are the results of the group.
-func (g *group) all() []*result { return slices.Concat(g.firing, g.resolved, g.old) }
 
 // count settles the firing alerts of one fingerprint. namespace is the one that
 // REMEDIATION_NAMESPACE configures.
@@ -104,20 +100,5 @@ func recall(ctx context.Context, all requests, old []*result) {
 			continue
 		}
 		r.take(outcomes[i])
-	}
-}
-
-// take notes what a key came to.
-func (r *result) take(o dedup.Outcome) {
-	r.reason, r.name, r.count, r.uid, r.at = o.Reason, o.Name, o.Count, o.UID, o.At
-}
-
-// reject notes that no redelivery can settle an alert. A namespace that is missing, or
-// goes, is the alert's own only where the alert chose it: its target goes too then. An
-// operator can bring back the configured one.
-func (r *result) reject(why *dedup.RejectedError, configured string) {
-	r.reason, r.err, r.code = mapping.Rejected, why, why.Code
-	if why.OfNamespace() && r.signal.Namespace == configured {
-		r.reason, r.code = mapping.Unavailable, ""
 	}
 }

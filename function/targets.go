@@ -59,7 +59,7 @@ func (p *pipeline) resolveTargets(ctx context.Context, results []result) {
 	defer cancel()
 	p.inParallel(ctx, len(results), func(i int) {
 		r := &results[i]
-		defer p.observer.guard(r)
+		defer p.observer.recoverPanic(r)
 		if r.open() && p.targets.owners != nil {
 			findOwner(ctx, p.targets.owners, p.rules, r)
 		}

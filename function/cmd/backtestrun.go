@@ -90,15 +90,15 @@ func place(ctx context.Context, c config.Config, client *rest.Config, sets []*la
 	for i, set := range sets {
 		all[i] = &mapped{labelSet: set, bad: rules.BadNames(set.labels)}
 		var err error
-		if all[i].signal, _, all[i].reason, _, err = assess(ctx, rules, set.alert(), nil); err != nil {
+		if all[i].signal, _, all[i].reason, _, err = mapAlert(ctx, rules, set.alert(), nil); err != nil {
 			return nil, err
 		}
 	}
 	if client == nil {
 		return all, nil
 	}
-	aim, err := owners(client, c)
-	if err != nil || aim == nil {
+	resolve, err := owners(client, c)
+	if err != nil || resolve == nil {
 		return all, err
 	}
 	settled := slices.DeleteFunc(byLast(all), func(p *mapped) bool { return p.reason != 0 })
@@ -109,7 +109,7 @@ func place(ctx context.Context, c config.Config, client *rest.Config, sets []*la
 	working.SetLimit(maxCalls)
 	for _, p := range first(settled, maxOwnersAsked) {
 		working.Go(func() (err error) {
-			p.signal, p.how, p.reason, _, err = assess(ctx, rules, p.alert(), aim)
+			p.signal, p.how, p.reason, _, err = mapAlert(ctx, rules, p.alert(), resolve)
 			return err
 		})
 	}

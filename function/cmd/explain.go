@@ -55,7 +55,7 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 	}
 	in := newSequence(c.Rules())
 	if *kubeconfig != "" {
-		if in.look, in.aim, err = cluster(*kubeconfig, c); err != nil {
+		if in.look, in.resolve, err = cluster(*kubeconfig, c); err != nil {
 			return err
 		}
 	} else {
@@ -163,7 +163,7 @@ func cluster(kubeconfig string, c config.Config) (forecaster, targetResolver, er
 	if err != nil {
 		return nil, nil, err
 	}
-	aim, err := owners(client, c)
+	resolve, err := owners(client, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -171,7 +171,7 @@ func cluster(kubeconfig string, c config.Config) (forecaster, targetResolver, er
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
 		return d.Forecast(ctx, s, "", resolved)
-	}, aim, nil
+	}, resolve, nil
 }
 
 // owners finds the owners of targets with TARGET=owner, and with SCOPE whether they are

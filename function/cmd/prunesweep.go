@@ -125,7 +125,7 @@ func (r *pruner) sweep(ctx context.Context, s collection) (did pruneCounts, err 
 func (r *pruner) one(ctx context.Context, o expiredObject, did *pruneCounts) error {
 	if r.dry {
 		did.deleted++
-		r.tell(ctx, o.level, o, o.what+" would be deleted")
+		r.report(ctx, o.level, o, o.what+" would be deleted")
 		return nil
 	}
 	_, tries, err := try(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, o.delete(ctx) })
@@ -133,24 +133,24 @@ func (r *pruner) one(ctx context.Context, o expiredObject, did *pruneCounts) err
 	case err == nil, apierrors.IsNotFound(err) && tries > 1:
 		// Where a first try had no answer, the object is gone because of it.
 		did.deleted++
-		r.tell(ctx, o.level, o, o.what+" deleted")
+		r.report(ctx, o.level, o, o.what+" deleted")
 	case apierrors.IsNotFound(err):
 		did.gone++
-		r.tell(ctx, slog.LevelDebug, o, o.what+" is gone already")
+		r.report(ctx, slog.LevelDebug, o, o.what+" is gone already")
 	case apierrors.IsConflict(err):
 		did.changed++
-		r.tell(ctx, slog.LevelDebug, o, o.what+" changed meanwhile: it stays")
+		r.report(ctx, slog.LevelDebug, o, o.what+" changed meanwhile: it stays")
 	case errors.Is(err, errLate), ctx.Err() != nil:
 		return err
 	default:
 		did.failed++
-		r.tell(ctx, slog.LevelError, o, o.what+" could not be deleted", slog.String("error", err.Error()))
+		r.report(ctx, slog.LevelError, o, o.what+" could not be deleted", slog.String("error", err.Error()))
 		return errKept
 	}
 	return nil
 }
 
-func (r *pruner) tell(ctx context.Context, level slog.Level, o expiredObject, message string, more ...slog.Attr) {
+func (r *pruner) report(ctx context.Context, level slog.Level, o expiredObject, message string, more ...slog.Attr) {
 	r.shown.end()
 	r.log.LogAttrs(ctx, level, message, append(o.is, more...)...)
 }

@@ -16,10 +16,10 @@ import (
 // made. No controller acts in between, so an object that is active stays active.
 type sequence struct {
 	rules mapping.Rules
-	// look asks what the cluster has, and aim for the owner of a target and whether it
-	// is in the scope; aim is nil where nothing of that is asked.
-	look forecaster
-	aim  targetResolver
+	// look asks what the cluster has, and resolve for the owner of a target and whether it
+	// is in the scope; resolve is nil where nothing of that is asked.
+	look    forecaster
+	resolve targetResolver
 	// latest is what the last firing alert of a subject came to.
 	latest map[subject]dedup.Outcome
 	// settled is what each occurrence came to, by its key.
@@ -52,7 +52,7 @@ func (q *sequence) explain(ctx context.Context, d delivery) ([]explanation, erro
 	fresh := map[string]bool{}
 	for i, a := range d.Alerts {
 		var err error
-		if all[i], signals[i], err = q.assess(ctx, a); err != nil {
+		if all[i], signals[i], err = q.mapAlert(ctx, a); err != nil {
 			return nil, err
 		}
 		if all[i].Reason == "" && q.rules.TooOld(a, d.sent, now) {
@@ -81,10 +81,10 @@ func (e *explanation) decide(reason mapping.Reason) {
 	e.Decision, e.Reason = reason.Decision(), reason.String()
 }
 
-// assess maps one alert. Its explanation has a reason where nothing is to be
+// mapAlert maps one alert. Its explanation has a reason where nothing is to be
 // settled.
-func (q *sequence) assess(ctx context.Context, a mapping.Alert) (explanation, mapping.Signal, error) {
-	signal, how, reason, problem, err := assess(ctx, q.rules, a, q.aim)
+func (q *sequence) mapAlert(ctx context.Context, a mapping.Alert) (explanation, mapping.Signal, error) {
+	signal, how, reason, problem, err := mapAlert(ctx, q.rules, a, q.resolve)
 	if err != nil {
 		return explanation{}, signal, err
 	}
@@ -104,9 +104,9 @@ func (q *sequence) assess(ctx context.Context, a mapping.Alert) (explanation, ma
 	return e, signal, nil
 }
 
-// assess maps one alert as the function does. The reason is zero where the alert
+// mapAlert maps one alert as the function does. The reason is zero where the alert
 // is to be settled; problem says why an alert can never be.
-func assess(ctx context.Context, rules mapping.Rules, a mapping.Alert, aim targetResolver) (
+func mapAlert(ctx context.Context, rules mapping.Rules, a mapping.Alert, resolve targetResolver) (
 	signal mapping.Signal, how kube.OwnerResult, reason mapping.Reason, problem, err error,
 ) {
 	signal, problem = rules.Signal(a, time.Now())
@@ -116,10 +116,10 @@ func assess(ctx context.Context, rules mapping.Rules, a mapping.Alert, aim targe
 	if reason, ignored := rules.Ignored(a); ignored {
 		return signal, "", reason, nil, nil
 	}
-	if aim == nil {
+	if resolve == nil {
 		return signal, "", 0, nil, nil
 	}
-	signal, how, reason, err = aim(ctx, a, signal)
+	signal, how, reason, err = resolve(ctx, a, signal)
 	return signal, how, reason, nil, err
 }
 

@@ -36,10 +36,10 @@ const (
 	// pages are read: ten times as many objects as can be configured.
 	pageSize = 500
 	maxPages = 200
-	// stockAge is how long the number of dead letters is believed, but for what
+	// usageAge is how long the number of dead letters is believed, but for what
 	// this process adds to it; fullAge is how long when there is no more room.
 	// They bound the Lists that a storm of dead letters costs.
-	stockAge = 10 * time.Second
+	usageAge = 10 * time.Second
 	fullAge  = time.Second
 	// readyTimeout bounds a readiness probe, and the List that a scrape may cost.
 	readyTimeout = 3 * time.Second

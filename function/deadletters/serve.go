@@ -42,8 +42,8 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := newStore(a, stock{letters: c.Max, bytes: c.MaxBytes}, log)
-	if s.metrics, err = newMetrics(watch.Meter(), s.room.waiting); err != nil {
+	s := newStore(a, usage{letters: c.Max, bytes: c.MaxBytes}, log)
+	if s.metrics, err = newMetrics(watch.Meter(), s.quota.waiting); err != nil {
 		return errors.Join(err, listener.Close(), watch.Stop(ctx))
 	}
 	server := &http.Server{

@@ -30,15 +30,15 @@ const (
 // store is the dead-letter sink. Any number of goroutines may use it.
 type store struct {
 	api      *api
-	room     *room
+	quota    *quota
 	receiver *receive.Receiver
 	metrics  *metrics
 	log      *slog.Logger
 	now      func() time.Time
 }
 
-func newStore(a *api, most stock, log *slog.Logger) *store {
-	s := &store{api: a, room: newRoom(most, a.count), receiver: receive.New(bounds), log: log, now: time.Now}
+func newStore(a *api, most usage, log *slog.Logger) *store {
+	s := &store{api: a, quota: newQuota(most, a.count), receiver: receive.New(bounds), log: log, now: time.Now}
 	s.receiver.Answered = func(ctx context.Context, status int, _ time.Duration) { s.metrics.request(ctx, status) }
 	return s
 }
@@ -106,11 +106,11 @@ func beginning(body []byte) string { return plain(string(body[:min(len(body), ma
 
 // keep makes the event's ConfigMap, unless it is there.
 func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error) {
-	c, size, err := letter(e, s.now())
+	c, size, err := configMapOf(e, s.now())
 	if err != nil {
 		return refused, name(e), err
 	}
-	giveBack, err := s.room.take(ctx, size)
+	giveBack, err := s.quota.take(ctx, size)
 	if err != nil {
 		if !errors.Is(err, errFull) {
 			return unavailable, c.Name, err
@@ -160,7 +160,7 @@ func (s *store) there(ctx context.Context, name string) error {
 func (s *store) ready(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	if _, err := s.room.waiting(ctx); err != nil {
+	if _, err := s.quota.waiting(ctx); err != nil {
 		s.log.Warn("not ready", "error", err)
 		return false
 	}

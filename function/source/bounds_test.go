@@ -56,7 +56,7 @@ func TestAnEventThatIsNeverTakenDoesNotSilenceItsNeighboursForEver(t *testing.T)
 
 func TestLargeEventsTakeMorePlaces(t *testing.T) {
 	b := newBroker(t)
-	const webhooks, fit = 5, maxPlaces / (maxEnvelope / placeSize)
+	const webhooks, fit = 5, maxSlots / (maxEnvelope / slotSize)
 	came, gate := make(chan struct{}, webhooks*maxParallel), make(chan struct{})
 	release := sync.OnceFunc(func() { close(gate) })
 	defer release()
@@ -88,7 +88,7 @@ func TestLargeEventsTakeMorePlaces(t *testing.T) {
 		require.Equal(t, http.StatusOK, <-answers)
 	}
 	require.Equal(t, webhooks*maxParallel, b.posted())
-	require.True(t, f.places.TryAcquire(maxPlaces), "every place was given back")
+	require.True(t, f.slots.TryAcquire(maxSlots), "every place was given back")
 }
 
 func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {

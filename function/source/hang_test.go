@@ -99,9 +99,9 @@ func TestTooManyBytesAreTurnedAway(t *testing.T) {
 func TestAWebhookThatFindsNoPlaceInTimeIsA503(t *testing.T) {
 	b := newBroker(t)
 	f := start(t, b, func(c *config.Source) { c.DeliveryTimeout = 50 * time.Millisecond })
-	require.True(t, f.places.TryAcquire(maxPlaces))
+	require.True(t, f.slots.TryAcquire(maxSlots))
 	f.requireStatus(http.StatusServiceUnavailable, simple)
-	f.places.Release(maxPlaces)
+	f.slots.Release(maxSlots)
 	f.requireStatus(http.StatusOK, simple)
 }
 

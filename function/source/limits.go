@@ -41,13 +41,13 @@ const (
 	// its sender is known, where that is asked for, and its whole body is there.
 	maxRequests = 256
 	// maxParallel bounds the events of one webhook that are sent at once, and
-	// maxPlaces those of all webhooks: a Broker that works synchronously holds
+	// maxSlots those of all webhooks: a Broker that works synchronously holds
 	// each for as long as the function takes, its retries included. An event
-	// takes a place for each placeSize bytes of its data, so all of them take
+	// takes a slot for each slotSize bytes of its data, so all of them take
 	// 32 MiB.
 	maxParallel = 32
-	maxPlaces   = 512
-	placeSize   = 64 << 10
+	maxSlots    = 512
+	slotSize    = 64 << 10
 	// refusalPause is the least time between two lines in the log about webhooks
 	// that got the same status and were not taken: anybody can send them, and
 	// Alertmanager logs its own.

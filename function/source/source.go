@@ -37,10 +37,10 @@ type Source struct {
 	sink      *sink
 	server    *http.Server
 	stopping  atomic.Bool
-	// bodies, requests and places bound what is under way: webhooks that arrive and
+	// bodies, requests and slots bound what is under way: webhooks that arrive and
 	// bytes of them, webhooks that are delivered, and events by their size.
-	bodies           *receive.Bodies
-	requests, places *semaphore.Weighted
+	bodies          *receive.Bodies
+	requests, slots *semaphore.Weighted
 	// refusals are the [receive.LogLimit] of webhooks that were not taken, by status;
 	// unreadable are those of secrets that nobody can be held against.
 	refusals   sync.Map
@@ -58,7 +58,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		memory:   newMemory(c.Window),
 		requests: semaphore.NewWeighted(maxRequests),
 		bodies:   receive.NewBodies(maxArriving, maxBodies),
-		places:   semaphore.NewWeighted(maxPlaces),
+		slots:    semaphore.NewWeighted(maxSlots),
 	}
 	for _, sec := range []*secret{s.auth.token, s.auth.basic} {
 		if sec == nil {

@@ -51,7 +51,7 @@ func (d *delivery) sending(ctx context.Context, i int) (context.Context, trace.S
 	if d.tracer == nil {
 		return ctx, telemetry.NoSpan
 	}
-	p := d.parts[i]
+	p := d.drafts[i]
 	about := telemetry.EventSpan{Operation: "send", ID: d.occurrences[i].id, Source: d.source, SpecVersion: event.CloudEventsVersionV1, Type: p.eventType}
 	attributes := about.Attributes()
 	if name := p.extensions["alertname"]; name != "" {

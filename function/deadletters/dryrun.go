@@ -24,13 +24,13 @@ type refusedError struct{ reason string }
 
 func (e *refusedError) Error() string { return e.reason }
 
-// rehearse asks the function what would become of the dead letters of these names, and
+// dryRun asks the function what would become of the dead letters of these names, and
 // says so: one line for each alert. Nothing is written, here or there.
-func (p *replayer) rehearse(ctx context.Context, names []string) error {
+func (p *replayer) dryRun(ctx context.Context, names []string) error {
 	defer p.client.Close()
 	unsaid := 0
 	for _, name := range names {
-		lines, err := p.foresee(ctx, name)
+		lines, err := p.dryRunOne(ctx, name)
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped: %w", ctx.Err())
 		}
@@ -50,8 +50,8 @@ func (p *replayer) rehearse(ctx context.Context, names []string) error {
 	return nil
 }
 
-// foresee asks what would become of one dead letter, and returns a line for each alert.
-func (p *replayer) foresee(ctx context.Context, name string) ([]string, error) {
+// dryRunOne asks what would become of one dead letter, and returns a line for each alert.
+func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error) {
 	_, e, err := p.load(ctx, name)
 	if err != nil {
 		return nil, err

@@ -54,9 +54,9 @@ const (
 // errTooLarge means that no ConfigMap can hold the event.
 var errTooLarge = errors.New("the event is too large to be kept")
 
-// letter makes the ConfigMap of an event, which came at a time, and says how
+// configMapOf makes the ConfigMap of an event, which came at a time, and says how
 // many bytes the event takes in it.
-func letter(e event.Event, now time.Time) (c *configMap, size int64, err error) {
+func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err error) {
 	text, err := encode(e)
 	if err != nil {
 		return nil, 0, err

@@ -11,41 +11,41 @@ import (
 // errFull means that there is no room for one more dead letter.
 var errFull = errors.New("there is no room for more dead letters: replay or delete some, or raise MAX_DEAD_LETTERS or MAX_DEAD_LETTER_BYTES")
 
-// stock is how many dead letters there are, and how many bytes they take.
-type stock struct {
+// usage is how many dead letters there are, and how many bytes they take.
+type usage struct {
 	letters int
 	bytes   int64
 }
 
-// room bounds the stock. What it knows is what was last counted and what was
+// quota bounds the usage. What it knows is what was last counted and what was
 // taken since, and it counts again when that is too old: the bound holds for one
 // process, and several may go over it by what they take meanwhile.
-type room struct {
-	most  stock
-	count func(context.Context) (stock, error)
+type quota struct {
+	most  usage
+	count func(context.Context) (usage, error)
 	now   func() time.Time
 
 	// turn is held by whoever looks at what follows; it is a channel because a
 	// count takes a while, and who waits has a deadline.
 	turn    chan struct{}
-	known   stock
+	known   usage
 	counted time.Time
 }
 
-func newRoom(most stock, count func(context.Context) (stock, error)) *room {
-	return &room{most: most, count: count, now: time.Now, turn: make(chan struct{}, 1)}
+func newQuota(most usage, count func(context.Context) (usage, error)) *quota {
+	return &quota{most: most, count: count, now: time.Now, turn: make(chan struct{}, 1)}
 }
 
 // take takes room for one dead letter of a size, or fails with [errFull]. It is
 // given back when it turns out that no room was needed; where that cannot be
 // told, the next count does it.
-func (r *room) take(ctx context.Context, size int64) (giveBack func(context.Context), err error) {
+func (r *quota) take(ctx context.Context, size int64) (giveBack func(context.Context), err error) {
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	if err := r.refresh(ctx, stockAge); err != nil {
+	if err := r.refresh(ctx, usageAge); err != nil {
 		return nil, err
 	}
 	if !r.fits(size) {
@@ -74,22 +74,22 @@ func (r *room) take(ctx context.Context, size int64) (giveBack func(context.Cont
 }
 
 // waiting is how many dead letters there are.
-func (r *room) waiting(ctx context.Context) (stock, error) {
+func (r *quota) waiting(ctx context.Context) (usage, error) {
 	leave, err := r.enter(ctx)
 	if err != nil {
-		return stock{}, err
+		return usage{}, err
 	}
 	defer leave()
-	err = r.refresh(ctx, stockAge)
+	err = r.refresh(ctx, usageAge)
 	return r.known, err
 }
 
-func (r *room) fits(size int64) bool {
+func (r *quota) fits(size int64) bool {
 	return r.known.letters < r.most.letters && r.known.bytes+size <= r.most.bytes
 }
 
 // refresh counts unless the last count is young enough.
-func (r *room) refresh(ctx context.Context, age time.Duration) error {
+func (r *quota) refresh(ctx context.Context, age time.Duration) error {
 	now := r.now()
 	if !r.counted.IsZero() && now.Sub(r.counted) < age {
 		return nil
@@ -102,7 +102,7 @@ func (r *room) refresh(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-func (r *room) enter(ctx context.Context) (leave func(), err error) {
+func (r *quota) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case r.turn <- struct{}{}:
 		return func() { <-r.turn }, nil
@@ -113,12 +113,12 @@ func (r *room) enter(ctx context.Context) (leave func(), err error) {
 
 // count counts the dead letters of a namespace. One that does not say its size
 // was not made here, and is taken for the largest.
-func (a *api) count(ctx context.Context) (stock, error) {
+func (a *api) count(ctx context.Context) (usage, error) {
 	all, err := a.list(ctx)
 	if err != nil {
-		return stock{}, err
+		return usage{}, err
 	}
-	s := stock{letters: len(all)}
+	s := usage{letters: len(all)}
 	for i := range all {
 		n, err := strconv.ParseInt(all[i].Annotations[bytesAnnotation], 10, 64)
 		if err != nil || n < 0 || n > maxKept {

@@ -118,7 +118,7 @@ func TestEveryEventComesBackAsItWas(t *testing.T) {
 		).Draw(t, "data")
 		e.DataBase64 = version == event.CloudEventsVersionV1 && rapid.Bool().Draw(t, "base64")
 
-		c, size, err := letter(e, time.Now())
+		c, size, err := configMapOf(e, time.Now())
 		require.NoError(t, err)
 		require.Positive(t, size)
 		require.Empty(t, invalid(c))
@@ -156,7 +156,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if e.Validate() == nil {
-			_, _, err = letter(e, time.Now())
+			_, _, err = configMapOf(e, time.Now())
 			require.NoError(t, err, "what can be read can be kept")
 		}
 	})
