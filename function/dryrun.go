@@ -20,11 +20,11 @@ func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return receive.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 	}
-	in, alerts, _, refusal := parse(e, p.now())
+	in, refusal := parse(e, p.now())
 	if refusal != nil {
 		return *refusal
 	}
-	results := p.mapAlerts(in, alerts)
+	results := p.mapAlerts(in)
 	p.resolveTargets(ctx, results)
 	for _, g := range groupByFingerprint(results) {
 		p.forecast(ctx, g)

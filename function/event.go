@@ -74,12 +74,12 @@ func (p *pipeline) handle(ctx context.Context, e event.Event) receive.Answer {
 	ctx, observed := p.observer.event(ctx, e, now)
 	defer observed.span.End() // A panic ends it here.
 
-	in, alerts, truncated, refusal := parse(e, now)
+	in, refusal := parse(e, now)
 	if refusal != nil {
 		observed.answered(ctx, *refusal, nil, 0)
 		return *refusal
 	}
-	results := p.mapAlerts(in, alerts)
+	results := p.mapAlerts(in)
 	p.resolveTargets(ctx, results)
 	p.settle(ctx, groupByFingerprint(results))
 	p.report(ctx, in, results)
@@ -87,7 +87,7 @@ func (p *pipeline) handle(ctx context.Context, e event.Event) receive.Answer {
 	if p.reply && a.Status == http.StatusOK {
 		a.Reply = summary(e, results, false)
 	}
-	observed.answered(ctx, a, results, truncated)
+	observed.answered(ctx, a, results, in.truncated)
 	return a
 }
 
@@ -119,26 +119,27 @@ func (p *pipeline) handleBatch(ctx context.Context, body []byte) receive.Answer 
 }
 
 // parse reads the alerts of an event. refusal is the answer to one that has none.
-func parse(e event.Event, now time.Time) (in incoming, alerts []mapping.Alert, truncated uint64, refusal *receive.Answer) {
-	refuse := func(status int, err error) (incoming, []mapping.Alert, uint64, *receive.Answer) {
+func parse(e event.Event, now time.Time) (in *incoming, refusal *receive.Answer) {
+	refuse := func(status int, err error) *receive.Answer {
 		a := receive.Refuse(status, "%v", err)
-		return incoming{}, nil, 0, &a
+		return &a
 	}
 	if err := validate(e); err != nil {
-		return refuse(http.StatusBadRequest, err)
+		return nil, refuse(http.StatusBadRequest, err)
 	}
 	at, dated := mapping.EventTime(e.Time(), now)
 	n, err := mapping.Parse(e.Data(), at)
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
-		return refuse(http.StatusRequestEntityTooLarge, err)
+		return nil, refuse(http.StatusRequestEntityTooLarge, err)
 	case err != nil:
-		return refuse(http.StatusBadRequest, err)
+		return nil, refuse(http.StatusBadRequest, err)
 	}
-	return incoming{
+	return &incoming{
 		source: e.Source(), id: e.ID(), at: at, undated: !dated,
 		sent: mapping.Sent(now, e.Time(), receive.Arrived(e)), now: now, traceparent: traceparent(e),
-	}, n.Alerts, n.Truncated, nil
+		alerts: n.Alerts, truncated: n.Truncated,
+	}, nil
 }
 
 // validate tells whether an event is a CloudEvent that can be passed on.
@@ -162,16 +163,16 @@ func traceparent(e event.Event) string {
 }
 
 // mapAlerts maps each alert to a signal. What is malformed or ignored is decided by that.
-func (p *pipeline) mapAlerts(in incoming, alerts []mapping.Alert) []result {
-	results := make([]result, len(alerts))
-	for i := range alerts {
-		results[i].alert = &alerts[i]
+func (p *pipeline) mapAlerts(in *incoming) []result {
+	results := make([]result, len(in.alerts))
+	for i := range in.alerts {
+		results[i].alert = &in.alerts[i]
 		p.mapAlert(in, &results[i])
 	}
 	return results
 }
 
-func (p *pipeline) mapAlert(in incoming, r *result) {
+func (p *pipeline) mapAlert(in *incoming, r *result) {
 	defer p.observer.recoverPanic(r)
 	a := *r.alert
 	identity := a.Identity()

@@ -73,7 +73,7 @@ const (
 // report sends the audit events of all decisions at once: a sink that hangs keeps no
 // object from being made. When the sink is not available for an event its alert is not
 // settled. With best effort nothing waits for the sink.
-func (p *pipeline) report(ctx context.Context, in incoming, results []result) {
+func (p *pipeline) report(ctx context.Context, in *incoming, results []result) {
 	if p.audit.sink == nil {
 		return
 	}
@@ -84,7 +84,7 @@ func (p *pipeline) report(ctx context.Context, in incoming, results []result) {
 
 // auditEvents are those of the results. Each result has its events, but a
 // body that repeats an alert says one thing.
-func (p *pipeline) auditEvents(ctx context.Context, in incoming, results []result) []auditEvent {
+func (p *pipeline) auditEvents(ctx context.Context, in *incoming, results []result) []auditEvent {
 	var all []auditEvent
 	reported := map[string]bool{}
 	for i := range results {
@@ -98,7 +98,7 @@ func (p *pipeline) auditEvents(ctx context.Context, in incoming, results []resul
 	return all
 }
 
-func (p *pipeline) auditEventsOf(ctx context.Context, in incoming, r *result) (all []auditEvent) {
+func (p *pipeline) auditEventsOf(ctx context.Context, in *incoming, r *result) (all []auditEvent) {
 	defer p.observer.recoverPanic(r)
 	d := mapping.Record{Decision: r.reason.Decision(), Request: r.name, Count: r.count,
 		ID: func(eventType string) string { return audit.EventID(in.source, in.id, r.key, eventType) }}
@@ -139,7 +139,7 @@ func (r *result) audited() bool {
 // it can be, and whether its audit events may have been sent before, since when. A
 // failure leaves nothing behind that could tell, so one with a time to look for is
 // looked for.
-func (r *result) decided(in incoming, now time.Time) (at, since time.Time, again bool) {
+func (r *result) decided(in *incoming, now time.Time) (at, since time.Time, again bool) {
 	switch {
 	case r.reason.Decision() != mapping.Invalid:
 		again = r.reason == mapping.ReplayedNew || r.reason == mapping.ReplayedDuplicate

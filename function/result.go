@@ -11,8 +11,12 @@ import (
 	"onefire/mapping"
 )
 
-// incoming is what the alerts of one event have in common.
+// incoming is what one event brings: its alerts, and what they have in common.
 type incoming struct {
+	alerts []mapping.Alert
+	// truncated is how many more Alertmanager left out.
+	truncated uint64
+
 	source, id string
 	// at is the event's time; undated tells that it has none to believe, and that
 	// this is when it was read.

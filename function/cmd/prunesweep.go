@@ -111,9 +111,9 @@ func (r *pruner) sweep(ctx context.Context, s collection) (did pruneCounts, err 
 			default:
 				failures++
 			}
-			r.shown.say(s.name, did, r.dry)
+			r.shown.report(s.name, did, r.dry)
 		}
-		r.shown.say(s.name, did, r.dry)
+		r.shown.report(s.name, did, r.dry)
 		if next = p.next; next == "" {
 			return did, nil
 		}

@@ -223,12 +223,12 @@ func TestACallThatHangsIsEnded(t *testing.T) {
 func TestTheProgressIsForATerminal(t *testing.T) {
 	var screen bytes.Buffer
 	p := newPruneProgress(&screen)
-	p.say("dead_letters", pruneCounts{read: 500, deleted: 7}, false)
+	p.report("dead_letters", pruneCounts{read: 500, deleted: 7}, false)
 	p.end()
 	require.Empty(t, screen.String(), "it is none")
-	p.w = &screen
-	p.say("dead_letters", pruneCounts{read: 500, deleted: 7}, false)
-	p.say("dead_letters", pruneCounts{read: 501, deleted: 7}, false)
+	p.line = false
+	p.report("dead_letters", pruneCounts{read: 500, deleted: 7}, false)
+	p.report("dead_letters", pruneCounts{read: 501, deleted: 7}, false)
 	p.end()
 	p.end()
 	require.Equal(t, "\ronefire: dead letters: 500 read, 7 deleted\x1b[K\r\x1b[K", screen.String())

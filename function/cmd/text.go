@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"onefire/mapping"
@@ -136,55 +134,4 @@ func cut(s string, limit int) string {
 		return s
 	}
 	return string([]rune(s)[:limit-1]) + "…"
-}
-
-// progress says how far something is that takes long.
-type progress struct {
-	w io.Writer
-	// line is set where each report would be a line of its own.
-	line     bool
-	from, to time.Time
-	now      func() time.Time
-	said     time.Time
-	open     bool
-}
-
-func newProgress(w io.Writer, from, to time.Time) *progress {
-	p := &progress{w: w, line: true, from: from, to: to, now: time.Now, said: time.Now()}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		p.line = err != nil || info.Mode()&os.ModeCharDevice == 0
-	}
-	return p
-}
-
-// done says how much of the history was read, if it has not done so just now.
-func (p *progress) done(upTo time.Time, labelSets int) {
-	every := progressEvery
-	if p.line {
-		every = progressEveryLine
-	}
-	now := p.now()
-	if now.Sub(p.said) < every {
-		return
-	}
-	p.said = now
-	percent := 100
-	if all := p.to.Sub(p.from); all > 0 {
-		percent = int(100 * float64(upTo.Sub(p.from)) / float64(all))
-	}
-	text := fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set"))
-	if p.line {
-		fmt.Fprintln(p.w, text)
-		return
-	}
-	fmt.Fprintf(p.w, "\r%s\x1b[K", text)
-	p.open = true
-}
-
-// end clears the line on a terminal.
-func (p *progress) end() {
-	if p.open {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
 }
