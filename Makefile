@@ -98,7 +98,7 @@ bin/kube-apiserver: test/kubernetes/go.mod
 bin/etcd: test/kubernetes/go.mod
 	cd test/kubernetes && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/etcd go.etcd.io/etcd/server/v3
 
-IMAGES ?= $(wildcard function/cmd/*)
+IMAGES ?= $(wildcard function/cmd/onefire*)
 
 image: ## Build images into bin/images, without Docker; REPO=registry.example/team pushes them (first time: 3 minutes).
 	cd test/images && go build -o ../../bin/onefire-image ./cmd/onefire-image
@@ -108,7 +108,7 @@ test-image: ## Test the images: the same twice, what is in them, and that they r
 	cd test/images && go vet ./... && go test -race -timeout 30m ./...
 
 licences: ## List what is linked into the commands, and fail where a licence is not allowed.
-	cd test/images && go run ./cmd/onefire-licences $(addprefix ../../,$(wildcard function/cmd/*))
+	cd test/images && go run ./cmd/onefire-licences $(addprefix ../../,$(wildcard function/cmd/onefire*))
 
 # The database of vulnerabilities: https://vuln.go.dev, a mirror, or file:///FOLDER.
 # UNCHECKED is how `make vulnerabilities` ends where it does not answer.

@@ -111,15 +111,15 @@ func (q *question) page(query url.Values) (n int, err error) {
 	var refused *RefusedError
 	switch {
 	case errors.As(err, &refused): // The query, and not an event.
-		err = &unavailableError{status: status, err: fmt.Errorf("%d to a query: %s", status, refused.Answer), pause: -1}
+		err = &UnavailableError{By: sinkName, Status: status, err: fmt.Errorf("%d to a query: %s", status, refused.Answer), pause: -1}
 	case err == nil && status != http.StatusOK:
-		err = &unavailableError{status: status, err: fmt.Errorf("%d to a query", status), pause: -1}
+		err = &UnavailableError{By: sinkName, Status: status, err: fmt.Errorf("%d to a query", status), pause: -1}
 	}
 	return n, err
 }
 
 // get is a query of what DataStorage has.
-func get(address string, query url.Values) request {
+func get(address string, query url.Values) Request {
 	return func(ctx context.Context) (*http.Request, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {

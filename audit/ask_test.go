@@ -188,7 +188,7 @@ func FuzzRows(f *testing.F) {
 		d := &store{t: t}
 		d.before = func(*http.Request, int) *http.Response { return responded(200, text) }
 		s := d.process()
-		s.client.Transport = transport(func(*http.Request) (*http.Response, error) { return responded(200, text), nil })
+		s.client.http.Transport = transport(func(*http.Request) (*http.Response, error) { return responded(200, text), nil })
 		found, err := s.ask([]*item{{id: another().id(), event: must(another().cloudEvent(nil)), correlation: strconv.Itoa(len(text))}})
 		require.Empty(t, found)
 		if err == nil {

@@ -151,7 +151,7 @@ func over(t *testing.T, network transport) *Sink {
 	t.Helper()
 	s, err := New(Options{URL: "http://sink.test/events"})
 	require.NoError(t, err)
-	s.client.Transport = network
+	s.client.http.Transport = network
 	t.Cleanup(s.Close)
 	return s
 }

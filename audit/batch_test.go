@@ -241,7 +241,7 @@ func TestASinkThatIsDownIsGivenUpForAllThatWait(t *testing.T) {
 				var mu sync.Mutex
 				requests := 0
 				s := (&store{t: t}).process()
-				s.client.Transport = transport(func(*http.Request) (*http.Response, error) {
+				s.client.http.Transport = transport(func(*http.Request) (*http.Response, error) {
 					mu.Lock()
 					defer mu.Unlock()
 					requests++

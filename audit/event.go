@@ -1,5 +1,6 @@
 // Package audit makes audit events and delivers them, to kubernaut's DataStorage
-// or to any other sink that takes CloudEvents.
+// or to any other sink that takes CloudEvents. Its [Client] is also how the source and
+// a replay of dead letters deliver theirs.
 //
 // An audit event is a CloudEvent in binary mode whose body is what DataStorage
 // asks for. Its id follows from the event that caused it, so a redelivery has the
@@ -103,7 +104,7 @@ func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	out.SetType(e.Type)
 	out.SetTime(e.Time)
 	if e.Subject != "" {
-		out.SetSubject(headerValue(e.Subject))
+		out.SetSubject(HeaderValue(e.Subject))
 	}
 	for name, value := range map[string]string{
 		"causationid":  e.ID,
@@ -111,11 +112,11 @@ func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 		"traceparent":  e.Traceparent,
 	} {
 		if value != "" {
-			out.SetExtension(name, headerValue(value))
+			out.SetExtension(name, HeaderValue(value))
 		}
 	}
 	for name, value := range extensions {
-		out.SetExtension(name, headerValue(value))
+		out.SetExtension(name, HeaderValue(value))
 	}
 	body, err := json.Marshal(e.Data)
 	if err != nil {
@@ -130,10 +131,10 @@ func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	return out, nil
 }
 
-// headerValue percent-encodes what the CloudEvents HTTP binding wants encoded
+// HeaderValue percent-encodes what the CloudEvents HTTP binding wants encoded
 // in a header and the SDK does not: everything but printable ASCII, and space,
 // double quote and per cent.
-func headerValue(s string) string {
+func HeaderValue(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
 		if c <= ' ' || c >= 0x7f || c == '"' || c == '%' {

@@ -161,7 +161,7 @@ func TestHeaderValueIsPercentEncoded(t *testing.T) {
 		"bytes that are not UTF-8":   {"\xff", "%FF"},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, headerValue(tt.in)) })
+		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, HeaderValue(tt.in)) })
 	}
 }
 

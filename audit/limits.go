@@ -92,6 +92,9 @@ const (
 	// maxAnswer is how much of an answer is read, in bytes: enough for the
 	// sink's own words, and so that the connection can be used again.
 	maxAnswer = 8 << 10
+	// maxSecret is the largest token or other secret in bytes; a token of a service
+	// account has 1 to 2 KiB.
+	maxSecret = 8 << 10
 	// maxNote is how much of an error is noted on a span, in bytes.
 	maxNote = 512
 	// tokenAge is how long a token is used before its file is read again; a

@@ -86,7 +86,7 @@ func TestAStoreThatIsStillAtItIsWaitedFor(t *testing.T) {
 		})
 		d.took = 4 * time.Second
 		s := d.process()
-		s.client.Transport = network
+		s.client.http.Transport = network
 		events := entries(1)
 		requireAll(t, s.Deliver(t.Context(), events))
 		require.Len(t, d.posts(), 1)

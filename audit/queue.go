@@ -141,11 +141,11 @@ func (s *Sink) retry(it *item, err error) {
 	if s.pace.until.After(next) {
 		next = s.pace.until
 	}
-	var no *unavailableError
+	var no *UnavailableError
 	switch {
 	case s.closed || it.waiters == 0:
 		s.finish(it, err)
-	case it.tries >= maxAttempts || errors.As(err, &no) && no.permanent || next.After(it.first.Add(maxElapsed)) || next.After(it.by):
+	case it.tries >= maxAttempts || errors.As(err, &no) && no.Permanent || next.After(it.first.Add(maxElapsed)) || next.After(it.by):
 		s.giveUp(it, err)
 	default:
 		s.back(it)

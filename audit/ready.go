@@ -28,7 +28,7 @@ func (s *Sink) Ready(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("probing the audit sink: %w", err)
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("probing the audit sink: %w", err)
 	}
@@ -119,10 +119,9 @@ func redacted(address string) string {
 }
 
 // probe makes a request, once more when a renewed token may help.
-func (s *Sink) probe(ctx context.Context, make request) (status int, answer string, err error) {
+func (s *Sink) probe(ctx context.Context, make Request) (status int, answer string, err error) {
 	status, answer, err = s.probeOnce(ctx, make)
-	if status == http.StatusUnauthorized && s.token.file != "" {
-		s.token.forget()
+	if status == http.StatusUnauthorized && s.client.token.forget() {
 		status, answer, err = s.probeOnce(ctx, make)
 	}
 	if err != nil {
@@ -131,17 +130,13 @@ func (s *Sink) probe(ctx context.Context, make request) (status int, answer stri
 	return status, answer, nil
 }
 
-func (s *Sink) probeOnce(ctx context.Context, make request) (status int, answer string, err error) {
-	req, err := make(ctx)
-	if err != nil {
+func (s *Sink) probeOnce(ctx context.Context, make Request) (status int, answer string, err error) {
+	resp, err := s.client.Do(ctx, make)
+	var no *UnavailableError
+	if errors.As(err, &no) {
+		return 0, "", fmt.Errorf("no answer: %w", no.Unwrap())
+	} else if err != nil {
 		return 0, "", err
-	}
-	if err := s.authorize(req); err != nil {
-		return 0, "", err
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return 0, "", fmt.Errorf("no answer: %w", err)
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxNote)) // Half an answer is enough.

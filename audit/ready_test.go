@@ -81,12 +81,12 @@ func TestReadinessReadsARenewedToken(t *testing.T) {
 	path := tokenFile(t, "first")
 	s := open(t, Options{URL: sink.URL + "/audit/events", TokenFile: path})
 	require.ErrorContains(t, s.Ready(t.Context()), "401")
-	s.token.forget()
+	s.client.token.forget()
 	write(t, path, "second")
 	require.NoError(t, s.Ready(t.Context()))
 	require.Equal(t, []string{"Bearer first", "Bearer first", "Bearer second"}, sink.bearers())
 	write(t, path, "")
-	s.token.forget()
+	s.client.token.forget()
 	require.ErrorContains(t, s.Ready(t.Context()), "is empty")
 }
 

@@ -92,7 +92,7 @@ func TestTheProcessThatDecidedAsksWhenItIsLate(t *testing.T) {
 				events := counted(entries(2), time.Now())
 				first, second := d.process(), d.process()
 				var requested []string
-				first.client.Transport = transport(func(r *http.Request) (*http.Response, error) {
+				first.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
 					if r.Method == http.MethodGet {
 						requested = append(requested, "GET")
 					} else {
@@ -123,7 +123,7 @@ func TestAnAnswerThatAnEventIsMissingIsSoonOld(t *testing.T) {
 				d, events := &store{t: t}, again(entries(2))
 				other := d.process()
 				s := d.process()
-				s.client.Transport = transport(func(r *http.Request) (*http.Response, error) {
+				s.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
 					if r.Method == http.MethodPost && len(d.posts()) == 0 {
 						requireAll(t, other.Deliver(t.Context(), events))
 						pass(2 * askedFor)

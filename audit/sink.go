@@ -2,10 +2,7 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,22 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// RefusedError means that the sink will never take this event, however often it
-// is sent.
-type RefusedError struct {
-	// Status is the sink's HTTP status; zero when the event could not even
-	// be built.
-	Status int
-	// Answer is the sink's answer, cut.
-	Answer string
-	// Event is the whole CloudEvent in its JSON format, to be sent again once
-	// the sink has learned to take it; only its data if it could not be built.
-	Event json.RawMessage
-}
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the audit sink refused the event for good: %d %s", e.Status, e.Answer)
-}
+// sinkName is what errors call it.
+const sinkName = "the audit sink"
 
 // Options say where audit events go.
 type Options struct {
@@ -63,9 +46,8 @@ type Sink struct {
 	// tells.
 	trial      any
 	known      atomic.Bool
-	client     *http.Client
+	client     *Client
 	extensions map[string]string
-	token      token
 	memory     memory
 
 	// ctx is that of the posts, which outlive their callers. It ends when Close has
@@ -99,7 +81,10 @@ var errClosed = errors.New("the audit sink is closed: the function stops")
 
 // New makes a sink. It opens no connection.
 func New(o Options) (*Sink, error) {
-	certificates, err := certificates(o.CAFile, o.CACerts)
+	client, err := NewClient(ClientOptions{
+		Name: sinkName, TokenFile: o.TokenFile, TokenAge: tokenAge, CAFile: o.CAFile, CACerts: o.CACerts,
+		MaxConnections: maxConnections, MaxIdle: maxConnections,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -111,15 +96,10 @@ func New(o Options) (*Sink, error) {
 		url:        o.URL,
 		trial:      o.Trial,
 		extensions: o.Extensions,
-		token:      token{file: o.TokenFile},
 		memory:     remembered,
 		items:      map[uuid.UUID]*item{},
 		busy:       map[string]bool{},
-		client: &http.Client{
-			Transport: deferred(sync.OnceValue(func() *http.Transport { return newTransport(roots(certificates)) })),
-			// A redirected POST would arrive as a GET.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		client:     client,
 	}
 	posts := maxConnections
 	if u, err := url.Parse(o.URL); err == nil && strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/audit/events") {
@@ -147,5 +127,5 @@ func (s *Sink) Close() {
 	s.working.Wait()
 	hangUp.Stop()
 	s.cancel()
-	s.client.CloseIdleConnections()
+	s.client.Close()
 }

@@ -103,7 +103,7 @@ func (d *store) process() *Sink {
 	d.t.Helper()
 	s, err := New(Options{URL: storeURL})
 	require.NoError(d.t, err)
-	s.client.Transport = d
+	s.client.http.Transport = d
 	d.t.Cleanup(s.Close)
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -18,21 +19,27 @@ func (d deferred) RoundTrip(r *http.Request) (*http.Response, error) { return d(
 
 func (d deferred) CloseIdleConnections() { d().CloseIdleConnections() }
 
-func newTransport(roots *x509.CertPool) *http.Transport {
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+func newTransport(o ClientOptions, roots *x509.CertPool) *http.Transport {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: o.ConnectTimeout}).DialContext,
+		TLSHandshakeTimeout: o.ConnectTimeout,
 		TLSClientConfig: &tls.Config{
 			RootCAs:    roots,
 			MinVersion: tls.VersionTLS12,
-			// An HTTP/1.1 sink is talked to over many connections; only the
+			// An HTTP/1.1 server is talked to over many connections; only the
 			// first one has to pay for a whole handshake.
 			ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions),
 		},
 		ForceAttemptHTTP2:   true,
-		MaxConnsPerHost:     maxConnections,
-		MaxIdleConnsPerHost: maxConnections,
+		MaxConnsPerHost:     o.MaxConnections,
+		MaxIdleConnsPerHost: o.MaxIdle,
 		IdleConnTimeout:     idleTimeout,
 	}
+	if o.PingAfter > 0 {
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.PingAfter, PingTimeout: o.PingAfter}
+	}
+	return t
 }
 
 // certificates reads what is trusted beside the system's certificates.

@@ -91,7 +91,7 @@ func TestTokenIsReadAgainWhenItIsOld(t *testing.T) {
 	require.NoError(t, one(t.Context(), s, another()))
 	write(t, path, "second")
 	require.NoError(t, one(t.Context(), s, another()))
-	s.token.since = s.token.since.Add(-tokenAge)
+	s.client.token.since = s.client.token.since.Add(-tokenAge)
 	require.NoError(t, one(t.Context(), s, another()))
 	require.Equal(t, []string{"Bearer first", "Bearer first", "Bearer second"}, sink.bearers())
 }

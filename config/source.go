@@ -68,6 +68,10 @@ type Source struct {
 	CertFile string `env:"TLS_CERT_FILE"`
 	KeyFile  string `env:"TLS_KEY_FILE"`
 
+	// MemoryLimit is what Go's own runtime was told; here it matters only
+	// whether it is set.
+	MemoryLimit string `env:"GOMEMLIMIT"`
+
 	// PodNamespace is where the process runs, if it is told.
 	PodNamespace string `env:"POD_NAMESPACE"`
 

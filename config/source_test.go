@@ -59,6 +59,7 @@ func TestEveryVariableOfTheSource(t *testing.T) {
 		"AUTH_BASIC_FILE":  {file, func(c *Source) { c.BasicFile = file }},
 		"TLS_CERT_FILE":    {file, func(c *Source) { c.CertFile, c.KeyFile = file, file }},
 		"TLS_KEY_FILE":     {file, func(c *Source) { c.CertFile, c.KeyFile = file, file }},
+		"GOMEMLIMIT":       {"1GiB", func(c *Source) { c.MemoryLimit = "1GiB" }},
 		"POD_NAMESPACE":    {"onefire", func(c *Source) { c.PodNamespace = "onefire" }},
 		"LOG_LEVEL":        {"debug", func(c *Source) { c.LogLevel = slog.LevelDebug }},
 	}

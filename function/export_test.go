@@ -6,7 +6,7 @@ import "net/http"
 // their names say.
 func NewForWire() *Function {
 	f := newFixture()
-	f.parts.dedup = wireDedup()
+	f.service.pipeline.requests = wireDedup()
 	return f.Function
 }
 

@@ -150,15 +150,15 @@ func (f *fakeSink) ids() map[string]string {
 // fixture is a started function with fakes beneath it.
 type fixture struct {
 	*Function
-	dedup *fakeDedup
-	sink  *fakeSink
-	log   *strings.Builder
-	parts *parts
+	dedup   *fakeDedup
+	sink    *fakeSink
+	log     *strings.Builder
+	service *service
 }
 
 func newFixture() *fixture {
 	f := &fixture{Function: New(), dedup: &fakeDedup{}, sink: &fakeSink{}, log: &strings.Builder{}}
-	c := config.Config{Namespace: "ns", AuditMode: config.AuditRequired, Reply: config.ReplyNone, AuditSchema: mapping.Schema202608,
+	c := config.Config{Namespace: "ns", AuditMode: config.AuditRequired, AuditSchema: mapping.Schema202608,
 		IgnoreAlerts: []string{"Watchdog"}, IgnoreSeverities: []string{"none"}}
 	unwatched, err := telemetry.Start(context.Background(), telemetry.Options{})
 	if err != nil {
@@ -168,10 +168,22 @@ func newFixture() *fixture {
 	if err != nil {
 		panic(err)
 	}
-	f.parts = &parts{config: c, rules: c.Rules(), dedup: f.dedup, sink: f.sink, now: func() time.Time { return noon }, places: semaphore.NewWeighted(maxPlaces), late: semaphore.NewWeighted(maxLate),
-		log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil)), telemetry: unwatched, metrics: uncounted}
-	f.Function.parts.Store(f.parts)
+	o := &observer{log: slog.New(slog.NewJSONHandler(&locked{w: f.log}, nil)), metrics: uncounted}
+	f.service = &service{
+		admission: admission{observer: o}, observer: o, telemetry: unwatched, namespace: c.Namespace,
+		pipeline: &pipeline{
+			rules: c.Rules(), requests: f.dedup, observer: o, slots: semaphore.NewWeighted(maxSlots),
+			audit: reporter{sink: f.sink, mode: c.AuditMode, late: semaphore.NewWeighted(maxLate), observer: o},
+		},
+	}
+	f.clock(func() time.Time { return noon })
+	f.Function.service.Store(f.service)
 	return f
+}
+
+// clock makes it this late.
+func (f *fixture) clock(now func() time.Time) {
+	f.service.pipeline.now, f.service.observer.now = now, now
 }
 
 type locked struct {

@@ -29,8 +29,8 @@ type fakeAPI struct {
 
 func newFakeAPI() *fakeAPI { return &fakeAPI{objects: map[string]map[string]any{}} }
 
-// answer is what the API server says.
-func answer(status int, body any, header ...string) *http.Response {
+// kubeAnswer is what the API server says.
+func kubeAnswer(status int, body any, header ...string) *http.Response {
 	text, _ := json.Marshal(body)
 	// Its clock stands, as that of the objects that it makes.
 	h := http.Header{"Content-Type": {"application/json"}, "Date": {noon.Format(http.TimeFormat)}}
@@ -42,7 +42,7 @@ func answer(status int, body any, header ...string) *http.Response {
 
 // failure is an answer that says no.
 func failure(status int, reason string, header ...string) *http.Response {
-	return answer(status, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": reason, "message": reason}, header...)
+	return kubeAnswer(status, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": reason, "message": reason}, header...)
 }
 
 func (f *fakeAPI) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -50,7 +50,7 @@ func (f *fakeAPI) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer r.Body.Close()
 	}
 	if f.before != nil {
-		if resp := f.before(callOf(r).verb, r); resp != nil {
+		if resp := f.before(apiCallOf(r).verb, r); resp != nil {
 			return resp, nil
 		}
 	}
@@ -65,14 +65,14 @@ func (f *fakeAPI) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	_, name, _ := strings.Cut(r.URL.Path, "/remediationrequests")
 	name = strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/status")
-	switch o := f.objects[name]; callOf(r).verb {
+	switch o := f.objects[name]; apiCallOf(r).verb {
 	case "list":
-		return answer(http.StatusOK, map[string]any{"kind": "RemediationRequestList", "items": f.list(r)}), nil
+		return kubeAnswer(http.StatusOK, map[string]any{"kind": "RemediationRequestList", "items": f.list(r)}), nil
 	case "create":
 		return f.create(body), nil
 	case "get":
 		if o != nil {
-			return answer(http.StatusOK, o), nil
+			return kubeAnswer(http.StatusOK, o), nil
 		}
 	case "patch":
 		if o == nil {
@@ -84,7 +84,7 @@ func (f *fakeAPI) RoundTrip(r *http.Request) (*http.Response, error) {
 		delete(body, "metadata")
 		merge(o, body)
 		f.touch(o)
-		return answer(http.StatusOK, o), nil
+		return kubeAnswer(http.StatusOK, o), nil
 	}
 	return failure(http.StatusNotFound, "NotFound"), nil
 }
@@ -99,7 +99,7 @@ func (f *fakeAPI) create(o map[string]any) *http.Response {
 	meta["uid"], meta["creationTimestamp"] = "uid-"+name, noon.Format(time.RFC3339)
 	f.objects[name] = o
 	f.touch(o)
-	return answer(http.StatusCreated, o)
+	return kubeAnswer(http.StatusCreated, o)
 }
 
 func (f *fakeAPI) touch(o map[string]any) {

@@ -36,8 +36,8 @@ func TestAlertsThatFoldIntoOneObjectKeepTheirNamesAndSeverities(t *testing.T) {
 		t.Run(string(schema), func(t *testing.T) {
 			f := newFixture()
 			told := &toldDedup{}
-			f.parts.dedup = told
-			f.parts.rules.Fingerprint, f.parts.rules.Schema = mapping.ByResource, schema
+			f.service.pipeline.requests = told
+			f.service.pipeline.rules.Fingerprint, f.service.pipeline.rules.Schema = mapping.ByResource, schema
 			alerts := []string{
 				alert("firing", "alertname=PodSlow", "namespace=n", "pod=p", "severity=info"),
 				alert("firing", "alertname=PodDown", "namespace=n", "pod=p", "severity=critical"),

@@ -20,7 +20,7 @@ import (
 func TestBestEffortDelaysNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.parts.config.AuditMode = config.AuditBestEffort
+		f.service.pipeline.audit.mode = config.AuditBestEffort
 		f.sink.before = func() { pass(12 * time.Second) } // The sink hangs, for as long as it may.
 		begun := time.Now()
 		requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
@@ -36,7 +36,7 @@ func TestBestEffortDelaysNoAnswer(t *testing.T) {
 func TestAStopDoesNotWaitForeverForWhatIsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.parts.config.AuditMode = config.AuditBestEffort
+		f.service.pipeline.audit.mode = config.AuditBestEffort
 		release := make(chan struct{})
 		f.sink.before = func() { <-release }
 		requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
@@ -50,18 +50,18 @@ func TestAStopDoesNotWaitForeverForWhatIsLate(t *testing.T) {
 
 func TestWhatIsLostIsCountedAndTheLogSaysItOnceAMinute(t *testing.T) {
 	f := newFixture()
-	f.parts.config.AuditMode = config.AuditBestEffort
+	f.service.pipeline.audit.mode = config.AuditBestEffort
 	f.sink.fail = func(audit.Event) error { return errors.New("the sink is down") }
 	address := freeAddress(t)
 	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
 	require.NoError(t, err)
-	f.parts.metrics, err = newMetrics(watch.Meter())
+	f.service.observer.metrics, err = newMetrics(watch.Meter())
 	require.NoError(t, err)
 	now := noon
-	f.parts.now = func() time.Time { return now }
+	f.clock(func() time.Time { return now })
 	serve := func(id string) {
 		requireStatus(t, http.StatusOK, f.serve(binary(id, webhook(alert("firing", "alertname=A"), alert("firing", "alertname=B")))))
-		require.NoError(t, f.parts.finishLate(t.Context()))
+		require.NoError(t, f.service.pipeline.audit.finish(t.Context()))
 	}
 	serve("1")
 	now = now.Add(lossPause - time.Second)
@@ -78,7 +78,7 @@ func TestWhatIsLostIsCountedAndTheLogSaysItOnceAMinute(t *testing.T) {
 func TestWhatIsLateIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.parts.config.AuditMode = config.AuditBestEffort
+		f.service.pipeline.audit.mode = config.AuditBestEffort
 		release := make(chan struct{})
 		f.sink.before = func() { <-release }
 		for i := range maxLate + 1 {
@@ -93,7 +93,7 @@ func TestWhatIsLateIsBounded(t *testing.T) {
 
 func TestAPanicThatIsLateEndsNothing(t *testing.T) {
 	f := newFixture()
-	f.parts.config.AuditMode = config.AuditBestEffort
+	f.service.pipeline.audit.mode = config.AuditBestEffort
 	f.sink.before = func() { panic("the sink") }
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
 	require.NoError(t, f.Stop(t.Context()))

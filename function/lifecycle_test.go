@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/dedup"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/mapping"
 )
 
@@ -129,7 +129,7 @@ func TestTooManyRequestsAreTurnedAway(t *testing.T) {
 		synctest.Wait()
 		w := f.serve(binary("1", alert("firing", "alertname=A")))
 		requireStatus(t, http.StatusServiceUnavailable, w)
-		require.Contains(t, w.Body.String(), inbound.ErrBusy.Error())
+		require.Contains(t, w.Body.String(), receive.ErrBusy.Error())
 		close(release)
 		synctest.Wait()
 		require.Zero(t, f.receiver.Oldest(), "no request is left")

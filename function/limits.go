@@ -3,11 +3,11 @@ package function
 import (
 	"time"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // bounds are those of the requests.
-var bounds = inbound.Bounds{Body: maxBody, Bodies: maxBodies, Arriving: maxArriving, Requests: maxRequests, Timeout: eventTimeout}
+var bounds = receive.Bounds{Body: maxBody, Bodies: maxBodies, Arriving: maxArriving, Requests: maxRequests, Timeout: eventTimeout}
 
 const (
 	// maxBody is the largest request body in bytes. 2,000 alerts as
@@ -16,20 +16,14 @@ const (
 	// maxBodies bounds the bytes of all bodies held at once: a decoded event
 	// takes up to ten times its size, and the function has 256 MiB.
 	maxBodies = 8 << 20
-	// memoryShare is the part of a container's memory that the garbage
-	// collector keeps to where it can, unless GOMEMLIMIT says otherwise. The
-	// rest is for what it does not count: the binary's own pages and the
-	// kernel's buffers of connections.
-	memoryShare = 0.8
-	// memoryLimit takes its place where no container has a limit, in bytes:
-	// about the share of the 256 MiB that the bounds here are made for.
+	// memoryLimit is what the garbage collector keeps to where no container has a limit,
+	// in bytes: about its share of the 256 MiB that the bounds here are made for.
 	memoryLimit = 200 << 20
 	// gcPercent is how much garbage may pile up, in percent of what is in use;
-	// never less than 4 MB times this, which is what a small function has. Go's
-	// own defaultGCPercent collects twice as often. More than this would leave
+	// never less than 4 MB times this, which is what a small function has. Go
+	// itself collects twice as often. More than this would leave
 	// an idle function with more than 30 MB.
-	gcPercent        = 200
-	defaultGCPercent = 100
+	gcPercent = 200
 	// maxBatch is how many events one batch may hold.
 	maxBatch = 100
 	// maxAttribute is the longest CloudEvents source or id in bytes: they
@@ -45,20 +39,20 @@ const (
 	// its sender is known, where that is asked for, and its whole body is there.
 	maxRequests = 512
 	// maxParallel bounds the fingerprints of one event that are settled at
-	// once: so many share a List. maxPlaces bounds them over all events, by the memory of a goroutine
+	// once: so many share a List. maxSlots bounds them over all events, by the memory of a goroutine
 	// that waits for an answer, 20 KiB; an event with one alert needs no other
 	// than its request's.
 	maxParallel = 128
-	maxPlaces   = 2048
-	// maxTold is how many alerts one span tells of, at about 1 KiB each; the log
+	maxSlots    = 2048
+	// maxSpanAlerts is how many alerts one span tells of, at about 1 KiB each; the log
 	// has all of them. While no collector takes spans 2,048 wait in memory.
-	maxTold = 8
+	maxSpanAlerts = 8
 	// eventTimeout bounds one request, its body included: Knative's data plane
 	// and func's server give up after 30 s.
 	eventTimeout = 25 * time.Second
-	// aimTimeout bounds finding the targets of all of an event's alerts, so that
+	// targetTimeout bounds finding the targets of all of an event's alerts, so that
 	// time is left to settle those that were found.
-	aimTimeout = 10 * time.Second
+	targetTimeout = 10 * time.Second
 	// maxLate bounds the deliveries of audit events that no answer waits for
 	// (AUDIT_MODE=best-effort), each of one event: as many as there are requests at
 	// once. lateTimeout bounds one of them as an event's own deadline would.

@@ -9,19 +9,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"onefire/function/events"
-	"onefire/function/tracing"
+	"onefire/function/kube"
+	"onefire/function/telemetry"
 	"onefire/mapping"
-)
-
-// delivered is what became of an audit event.
-type delivered string
-
-const (
-	stored      delivered = "stored"
-	setAside    delivered = "set_aside"
-	lost        delivered = "lost"
-	unavailable delivered = "unavailable"
 )
 
 // buckets are the upper bounds of durations, in seconds: from an API server that
@@ -74,7 +64,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 
 // seconds records a duration with labels, each a name and its value.
 func seconds(ctx context.Context, h metric.Float64Histogram, d time.Duration, labels ...string) {
-	h.Record(ctx, d.Seconds(), metric.WithAttributes(tracing.Texts(labels...)...))
+	h.Record(ctx, d.Seconds(), metric.WithAttributes(telemetry.Texts(labels...)...))
 }
 
 func (m *metrics) request(ctx context.Context, status int, took time.Duration) {
@@ -88,7 +78,7 @@ func (m *metrics) alert(ctx context.Context, r mapping.Reason) {
 	m.alerts.Add(ctx, 1, metric.WithAttributes(attribute.String("decision", string(r.Decision())), attribute.String("reason", r.String())))
 }
 
-func (m *metrics) call(ctx context.Context, c call, code string, took time.Duration) {
+func (m *metrics) call(ctx context.Context, c apiCall, code string, took time.Duration) {
 	seconds(ctx, m.calls, took, "verb", c.verb, "resource", c.resource, "code", code)
 }
 
@@ -102,7 +92,7 @@ func (m *metrics) audit(ctx context.Context, result delivered) {
 	m.audits.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(result))))
 }
 
-func (m *metrics) event(what events.Result) {
+func (m *metrics) event(what kube.EventResult) {
 	m.kubernetesEvents.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", string(what))))
 }
 

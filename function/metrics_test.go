@@ -39,13 +39,13 @@ func TestCallsOfTheAPIAreCounted(t *testing.T) {
 	address := freeAddress(t)
 	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
 	require.NoError(t, err)
-	f.parts.metrics, err = newMetrics(watch.Meter())
+	f.service.observer.metrics, err = newMetrics(watch.Meter())
 	require.NoError(t, err)
-	f.parts.dedup = f.deduplicator(&calls{metrics: f.parts.metrics})
+	f.service.pipeline.requests = f.deduplicator(&apiCalls{metrics: f.service.observer.metrics})
 	requireStatus(t, http.StatusOK, f.serve(binary("1", pod)))
 	f.api.before = func(string, *http.Request) *http.Response { return failure(http.StatusForbidden, "Forbidden") }
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("2", pod)))
-	unreached := &calls{metrics: f.parts.metrics}
+	unreached := &apiCalls{metrics: f.service.observer.metrics}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
 	require.NoError(t, err)
 	_, err = unreached.wrap(away{}).RoundTrip(r) //nolint:bodyclose // There is none.
@@ -67,7 +67,7 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	address := freeAddress(t)
 	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
 	require.NoError(t, err)
-	f.parts.metrics, err = newMetrics(watch.Meter())
+	f.service.observer.metrics, err = newMetrics(watch.Meter())
 	require.NoError(t, err)
 	f.sink.fail = func(e audit.Event) error {
 		if e.ID == "3" {

@@ -11,19 +11,19 @@ import (
 
 // reachable asks the API server and, if alerts wait for it, the audit sink, both at
 // once.
-func (p *parts) reachable(ctx context.Context) bool {
+func (s *service) reachable(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	var asking sync.WaitGroup
 	var kube, sink error
-	asking.Go(func() { kube = p.dedup.Ready(ctx, p.config.Namespace) })
-	if p.sink != nil && p.config.AuditMode == config.AuditRequired {
-		asking.Go(func() { sink = p.sink.Ready(ctx) })
+	asking.Go(func() { kube = s.pipeline.requests.Ready(ctx, s.namespace) })
+	if audit := &s.pipeline.audit; audit.sink != nil && audit.mode == config.AuditRequired {
+		asking.Go(func() { sink = audit.sink.Ready(ctx) })
 	}
 	asking.Wait()
 	err := errors.Join(kube, sink)
 	if err != nil {
-		p.log.Warn("not ready", "error", err)
+		s.observer.log.Warn("not ready", "error", err)
 	}
 	return err == nil
 }
@@ -32,13 +32,13 @@ func (p *parts) reachable(ctx context.Context) bool {
 // ready to serve: it is a readiness probe that nobody has to wait for, and the
 // answer to those that come meanwhile. cool gives up and returns when nothing
 // of it is left.
-func (f *Function) warm(ctx context.Context, p *parts) (cool func()) {
+func (f *Function) warm(ctx context.Context, s *service) (cool func()) {
 	// A host may end the context of its start as soon as that is done.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f.ready.ask(func() bool { return p.reachable(ctx) })
+		f.ready.ask(func() bool { return s.reachable(ctx) })
 	}()
 	return func() {
 		cancel()

@@ -31,7 +31,7 @@ func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
 		kube, sink = nil, errors.New("down")
 		pass(readyAge + time.Second)
 		require.False(t, ready())
-		f.parts.config.AuditMode = config.AuditBestEffort
+		f.service.pipeline.audit.mode = config.AuditBestEffort
 		pass(readyAge + time.Second)
 		require.True(t, ready(), "best effort does not need the sink")
 	})
@@ -49,7 +49,7 @@ func TestWarmingUpAsksBothAtOnceAndAnswersTheFirstProbe(t *testing.T) {
 		f.dedup.ready, f.sink.ready = slow, slow
 		// The context of a start may end with the start.
 		starting, started := context.WithCancel(t.Context())
-		cool := f.warm(starting, f.parts)
+		cool := f.warm(starting, f.service)
 		started()
 		synctest.Wait()
 		require.EqualValues(t, 2, asked.Load(), "neither waits for the other")

@@ -6,27 +6,37 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
 
 	"onefire/audit"
 	"onefire/config"
 	"onefire/mapping"
 )
 
-// sending is one audit event of one result.
-type sending struct {
-	result int
-	event  audit.Event
-	// kind and correlation are the event's type and correlation id.
-	kind, correlation string
-	span              trace.Span
+// sink is what a function needs of [audit.Sink].
+type sink interface {
+	Deliver(ctx context.Context, events []audit.Event) []error
+	Send(ctx context.Context, events []audit.Event) (wait func() []error)
+	Ready(ctx context.Context) error
+	Close()
 }
 
-// newSink makes the audit sink, nil where there is none. It opens no connection.
-func newSink(c config.Config) (sink, error) {
+// reporter delivers audit events.
+type reporter struct {
+	sink sink // Nil with AUDIT_SINK=none.
+	mode config.AuditMode
+	// late bounds the deliveries that no answer waits for.
+	late     *semaphore.Weighted
+	observer *observer
+}
+
+// newReporter opens no connection.
+func newReporter(c config.Config, o *observer) (reporter, error) {
+	r := reporter{mode: c.AuditMode, late: semaphore.NewWeighted(maxLate), observer: o}
 	if c.AuditSink == config.NoAudit {
-		return nil, nil
+		return r, nil
 	}
-	return audit.New(audit.Options{
+	s, err := audit.New(audit.Options{
 		URL:        c.AuditSink,
 		TokenFile:  c.AuditTokenFile,
 		CAFile:     c.AuditCAFile,
@@ -34,54 +44,48 @@ func newSink(c config.Config) (sink, error) {
 		Trial:      c.Rules().Trial(),
 		Extensions: c.Overrides.Extensions,
 	})
+	if err != nil {
+		return r, err
+	}
+	r.sink = s
+	return r, nil
 }
 
-// report sends the audit events of all decisions at once. When the sink is not
-// available for an event its alert is not settled. With best effort nothing waits for
-// the sink.
-func (p *parts) report(ctx context.Context, c cause, results []result) {
-	if p.sink == nil {
+// auditEvent is one audit event of one result.
+type auditEvent struct {
+	of    *result
+	event audit.Event
+	// kind and correlation are the event's type and correlation id.
+	kind, correlation string
+	span              trace.Span
+}
+
+// delivered is what became of an audit event.
+type delivered string
+
+const (
+	stored      delivered = "stored"
+	setAside    delivered = "set_aside"
+	lost        delivered = "lost"
+	unavailable delivered = "unavailable"
+)
+
+// report sends the audit events of all decisions at once: a sink that hangs keeps no
+// object from being made. When the sink is not available for an event its alert is not
+// settled. With best effort nothing waits for the sink.
+func (p *pipeline) report(ctx context.Context, in *incoming, results []result) {
+	if p.audit.sink == nil {
 		return
 	}
-	sendings := p.sendings(ctx, c, results)
-	if len(sendings) == 0 {
-		return
-	}
-	var alerts []int
-	events := make([]audit.Event, len(sendings))
-	for i, s := range sendings {
-		events[i] = s.event
-		alerts = append(alerts, s.result)
-	}
-	defer p.guard(results, alerts...)
-	if p.config.AuditMode == config.AuditBestEffort {
-		p.reportLate(ctx, sendings, events)
-		return
-	}
-	begun := time.Now()
-	errs := p.sink.Deliver(ctx, events)
-	took := time.Since(begun)
-	for i, s := range sendings {
-		if r := &results[s.result]; p.conclusion(ctx, s, errs[i], took) == unavailable {
-			r.reason, r.err = mapping.Unavailable, errs[i]
-		}
+	if events := p.auditEvents(ctx, in, results); len(events) > 0 {
+		p.audit.deliver(ctx, events)
 	}
 }
 
-// conclusion notes what became of an audit event, in the log, in the metrics and on its
-// span, and returns it.
-func (p *parts) conclusion(ctx context.Context, s sending, err error, took time.Duration) delivered {
-	what := p.became(s, err)
-	p.metrics.delivery(ctx, what, took)
-	p.metrics.audit(ctx, what)
-	sent(s.span, what, err)
-	return what
-}
-
-// sendings are the audit events of the results. Each result has its events, but a
+// auditEvents are those of the results. Each result has its events, but a
 // body that repeats an alert says one thing.
-func (p *parts) sendings(ctx context.Context, c cause, results []result) []sending {
-	var all []sending
+func (p *pipeline) auditEvents(ctx context.Context, in *incoming, results []result) []auditEvent {
+	var all []auditEvent
 	reported := map[string]bool{}
 	for i := range results {
 		r := &results[i]
@@ -89,42 +93,41 @@ func (p *parts) sendings(ctx context.Context, c cause, results []result) []sendi
 			continue
 		}
 		reported[r.key] = true
-		all = append(all, p.sendingsOf(ctx, c, results, i)...)
+		all = append(all, p.auditEventsOf(ctx, in, r)...)
 	}
 	return all
 }
 
-func (p *parts) sendingsOf(ctx context.Context, c cause, results []result, i int) (all []sending) {
-	defer p.guard(results, i)
-	r := &results[i]
+func (p *pipeline) auditEventsOf(ctx context.Context, in *incoming, r *result) (all []auditEvent) {
+	defer p.observer.recoverPanic(r)
 	d := mapping.Record{Decision: r.reason.Decision(), Request: r.name, Count: r.count,
-		ID: func(eventType string) string { return audit.EventID(c.source, c.id, r.key, eventType) }}
+		ID: func(eventType string) string { return audit.EventID(in.source, in.id, r.key, eventType) }}
 	if d.Decision == mapping.Invalid {
 		d.Failure = &mapping.Failure{Code: r.code, Message: r.err.Error()}
 	}
-	at, since, again := p.decided(c, r)
+	at, since, again := r.decided(in, p.now())
 	for _, request := range p.rules.Audit(r.signal, d, at) {
-		s := sending{result: i, kind: request.EventType, correlation: request.CorrelationID, event: audit.Event{
-			Source:       c.source,
-			ID:           c.id,
+		a := auditEvent{of: r, kind: request.EventType, correlation: request.CorrelationID, event: audit.Event{
+			Source:       in.source,
+			ID:           in.id,
 			Alert:        r.key,
 			Type:         request.EventType,
 			Time:         request.Timestamp,
 			Subject:      r.name,
 			PartitionKey: r.signal.Fingerprint,
-			Traceparent:  c.traceparent,
+			Traceparent:  in.traceparent,
 			Data:         request,
 			Again:        again,
 			Since:        since,
 		}}
-		p.sending(ctx, &s)
-		all = append(all, s)
+		p.observer.startAudit(ctx, &a)
+		all = append(all, a)
 	}
 	return all
 }
 
 // audited tells whether a decision has audit events.
-func (r result) audited() bool {
+func (r *result) audited() bool {
 	switch r.reason.Decision() {
 	case mapping.New, mapping.Duplicate, mapping.Invalid:
 		return true
@@ -136,8 +139,7 @@ func (r result) audited() bool {
 // it can be, and whether its audit events may have been sent before, since when. A
 // failure leaves nothing behind that could tell, so one with a time to look for is
 // looked for.
-func (p *parts) decided(c cause, r *result) (at, since time.Time, again bool) {
-	now := p.now()
+func (r *result) decided(in *incoming, now time.Time) (at, since time.Time, again bool) {
 	switch {
 	case r.reason.Decision() != mapping.Invalid:
 		again = r.reason == mapping.ReplayedNew || r.reason == mapping.ReplayedDuplicate
@@ -145,24 +147,92 @@ func (p *parts) decided(c cause, r *result) (at, since time.Time, again bool) {
 			return now, time.Time{}, again
 		}
 		return r.at, r.at, again
-	case c.undated || now.Sub(c.at) > maxFailureAge:
+	case in.undated || now.Sub(in.at) > maxFailureAge:
 		return now, time.Time{}, false
 	}
-	return c.at, time.Time{}, true
+	return in.at, time.Time{}, true
 }
 
-// became says what became of an audit event. What the sink refuses for good is set
-// aside in the log, whole: no redelivery would change its mind.
-func (p *parts) became(s sending, err error) delivered {
+// deliver delivers audit events of one event, and with best effort returns before it has.
+func (r *reporter) deliver(ctx context.Context, events []auditEvent) {
+	out, of := make([]audit.Event, len(events)), make([]*result, len(events))
+	for i := range events {
+		out[i], of[i] = events[i].event, events[i].of
+	}
+	defer r.observer.recoverPanic(of...)
+	if r.mode == config.AuditBestEffort {
+		r.deliverLate(ctx, events, out)
+		return
+	}
+	begun := time.Now()
+	errs := r.sink.Deliver(ctx, out)
+	took := time.Since(begun)
+	for i := range events {
+		if r.conclude(ctx, &events[i], errs[i], took) == unavailable {
+			events[i].of.unavailable(errs[i])
+		}
+	}
+}
+
+// errManyLate is why an audit event is not even queued.
+var errManyLate = errors.New("too many audit events wait for the audit sink already")
+
+// deliverLate delivers audit events that no answer waits for. They are in the sink's
+// queue when it returns, in the order of the decisions; a goroutine then notes what
+// became of them. There are at most [maxLate] of these, and finish waits for them.
+func (r *reporter) deliverLate(ctx context.Context, events []auditEvent, out []audit.Event) {
+	ctx = context.WithoutCancel(ctx)
+	if !r.late.TryAcquire(1) {
+		for i := range events {
+			r.conclude(ctx, &events[i], errManyLate, 0)
+		}
+		return
+	}
+	for i := range events {
+		// The queue has what it needs, and bounds it; the alert needs nothing more.
+		events[i].event, events[i].of = audit.Event{}, nil
+	}
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, lateTimeout)
+	wait := r.sink.Send(ctx, out)
+	go func() {
+		defer r.late.Release(1)
+		defer cancel()
+		defer r.observer.recoverPanic()
+		errs := wait()
+		took := time.Since(begun)
+		for i := range events {
+			r.conclude(ctx, &events[i], errs[i], took)
+		}
+	}()
+}
+
+// finish waits until no audit event is on its way any more, or the context ends.
+func (r *reporter) finish(ctx context.Context) error {
+	if err := r.late.Acquire(ctx, maxLate); err != nil {
+		return err
+	}
+	r.late.Release(maxLate)
+	return nil
+}
+
+// conclude says what became of an audit event.
+func (r *reporter) conclude(ctx context.Context, a *auditEvent, err error, took time.Duration) delivered {
+	what := r.became(err)
+	r.observer.audited(ctx, a, what, err, took)
+	return what
+}
+
+// became says what an error of the sink means. What the sink refuses for good is set
+// aside: no redelivery would change its mind.
+func (r *reporter) became(err error) delivered {
 	var refused *audit.RefusedError
 	switch {
 	case err == nil:
 		return stored
 	case errors.As(err, &refused):
-		p.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
 		return setAside
-	case p.config.AuditMode == config.AuditBestEffort:
-		p.lost(s, err)
+	case r.mode == config.AuditBestEffort:
 		return lost
 	}
 	return unavailable

@@ -67,7 +67,7 @@ func (d *rows) process(t *testing.T, url string) *fixture {
 	s, err := audit.New(audit.Options{URL: url + "/api/v1/audit/events"})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
-	f.parts.sink = s
+	f.service.pipeline.audit.sink = s
 	return f
 }
 

@@ -10,19 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/dedup"
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
-// inScope is a scopes of one function.
-type inScope func(s mapping.Signal) (owner.Scoped, error)
+// fakeScopes is a scopes of one function.
+type fakeScopes func(s mapping.Signal) (kube.Scoped, error)
 
-func (f inScope) Scope(_ context.Context, s mapping.Signal) (owner.Scoped, error) { return f(s) }
+func (f fakeScopes) Scope(_ context.Context, s mapping.Signal) (kube.Scoped, error) { return f(s) }
 
 // onlyShop is the scope of namespace shop.
-func onlyShop(s mapping.Signal) (owner.Scoped, error) {
-	return owner.Scoped{In: s.Target.Namespace == "shop"}, nil
+func onlyShop(s mapping.Signal) (kube.Scoped, error) {
+	return kube.Scoped{In: s.Target.Namespace == "shop"}, nil
 }
 
 func TestWhatIsNotInTheScopeIsFiltered(t *testing.T) {
@@ -30,9 +30,9 @@ func TestWhatIsNotInTheScopeIsFiltered(t *testing.T) {
 	address := freeAddress(t)
 	watch, err := telemetry.Start(t.Context(), telemetry.Options{Address: address})
 	require.NoError(t, err)
-	f.parts.metrics, err = newMetrics(watch.Meter())
+	f.service.observer.metrics, err = newMetrics(watch.Meter())
 	require.NoError(t, err)
-	f.parts.scopes = inScope(onlyShop)
+	f.service.pipeline.targets.scopes = fakeScopes(onlyShop)
 	seen := f.settled()
 	f.dedup.resolve = func(s mapping.Signal, _ time.Time) (dedup.Outcome, error) {
 		require.Equal(t, "shop", s.Target.Namespace, "the end of an alert that made nothing changes nothing")
@@ -53,9 +53,9 @@ func TestWhatIsNotInTheScopeIsFiltered(t *testing.T) {
 
 func TestTheScopeIsAskedAboutTheTargetThatWasFound(t *testing.T) {
 	f := newFixture()
-	f.parts.owners = findOwner(controls)
-	f.parts.scopes = inScope(func(s mapping.Signal) (owner.Scoped, error) {
-		return owner.Scoped{In: s.Target.Kind == "Deployment" && s.Target.Name == "api"}, nil
+	f.service.pipeline.targets.owners = fakeOwners(controls)
+	f.service.pipeline.targets.scopes = fakeScopes(func(s mapping.Signal) (kube.Scoped, error) {
+		return kube.Scoped{In: s.Target.Kind == "Deployment" && s.Target.Name == "api"}, nil
 	})
 	seen := f.settled()
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(
@@ -66,11 +66,11 @@ func TestTheScopeIsAskedAboutTheTargetThatWasFound(t *testing.T) {
 func TestAScopeThatCannotBeToldNowComesAgain(t *testing.T) {
 	f := newFixture()
 	down := true
-	f.parts.scopes = inScope(func(s mapping.Signal) (owner.Scoped, error) {
+	f.service.pipeline.targets.scopes = fakeScopes(func(s mapping.Signal) (kube.Scoped, error) {
 		if down && s.Target.Name == "api-1" {
-			return owner.Scoped{}, errors.New("the API server is away")
+			return kube.Scoped{}, errors.New("the API server is away")
 		}
-		return owner.Scoped{In: true}, nil
+		return kube.Scoped{In: true}, nil
 	})
 	seen := f.settled()
 	event := func() *http.Request {
@@ -87,11 +87,11 @@ func TestAScopeThatCannotBeToldNowComesAgain(t *testing.T) {
 
 func TestTheScopeIsNotAskedAboutWhatIsLeftOut(t *testing.T) {
 	f := newFixture()
-	f.parts.owners = findOwner(func(context.Context, mapping.Signal) (owner.Found, error) {
-		return owner.Found{}, errors.New("the API server is away")
+	f.service.pipeline.targets.owners = fakeOwners(func(context.Context, mapping.Signal) (kube.Found, error) {
+		return kube.Found{}, errors.New("the API server is away")
 	})
-	f.parts.scopes = inScope(func(s mapping.Signal) (owner.Scoped, error) {
-		return owner.Scoped{}, errors.New("this must not be asked: " + s.Name)
+	f.service.pipeline.targets.scopes = fakeScopes(func(s mapping.Signal) (kube.Scoped, error) {
+		return kube.Scoped{}, errors.New("this must not be asked: " + s.Name)
 	})
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=Watchdog", "namespace=shop", "pod=api-1"), alert("firing", "pod=a")))))
 	w := f.serve(binary("2", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1"))))
@@ -101,8 +101,8 @@ func TestTheScopeIsNotAskedAboutWhatIsLeftOut(t *testing.T) {
 
 func TestAScopeThatMayNotBeReadIsLoud(t *testing.T) {
 	f := newFixture()
-	f.parts.scopes = inScope(func(mapping.Signal) (owner.Scoped, error) {
-		return owner.Scoped{In: true, Unread: owner.Forbidden}, nil
+	f.service.pipeline.targets.scopes = fakeScopes(func(mapping.Signal) (kube.Scoped, error) {
+		return kube.Scoped{In: true, Unread: kube.Forbidden}, nil
 	})
 	seen := f.settled()
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1")))))

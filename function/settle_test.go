@@ -44,7 +44,7 @@ func TestEachDecisionHasItsAuditEvents(t *testing.T) {
 	for name, row := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture()
-			f.parts.dedup = wireDedup()
+			f.service.pipeline.requests = wireDedup()
 			requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(row.alert))))
 			require.ElementsMatch(t, row.want, f.types())
 		})
@@ -70,7 +70,7 @@ func TestAResolvedAlertNeverSettles(t *testing.T) {
 func TestEachAlertThatEndedHasItsOwnResult(t *testing.T) {
 	f := newFixture()
 	told := &endedDedup{}
-	f.parts.dedup = told
+	f.service.pipeline.requests = told
 	body := strings.Replace(webhook(
 		alert("firing", "alertname=A", "pod=p", "container=x"), alert("resolved", "alertname=A", "pod=p", "container=y"), alert("resolved", "alertname=A", "pod=p", "container=z"),
 	), "T11:30", "T11:45", 1)
@@ -173,7 +173,7 @@ func TestKeysTellOccurrencesApart(t *testing.T) {
 
 func TestOneAlertDoesNotHarmItsNeighbours(t *testing.T) {
 	f := newFixture()
-	f.parts.dedup = wireDedup()
+	f.service.pipeline.requests = wireDedup()
 	body := webhook(alert("firing", "alertname=A"), alert("firing", "alertname=Panic"), `null`, alert("firing", "alertname=Down"), alert("firing", "alertname=B"))
 	requireStatus(t, http.StatusInternalServerError, f.serve(binary("1", body)))
 	require.ElementsMatch(t, []string{mapping.SignalReceived, mapping.RequestCreated, mapping.SignalReceived, mapping.RequestCreated, mapping.RequestFailed}, f.types())
@@ -196,10 +196,10 @@ func TestAuditModes(t *testing.T) {
 	for name, row := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture()
-			f.parts.config.AuditMode = row.mode
+			f.service.pipeline.audit.mode = row.mode
 			f.sink.fail = func(audit.Event) error { return row.fail }
 			requireStatus(t, row.status, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
-			require.NoError(t, f.parts.finishLate(t.Context()))
+			require.NoError(t, f.service.pipeline.audit.finish(t.Context()))
 			require.Contains(t, f.log.String(), row.log)
 		})
 	}
@@ -314,7 +314,7 @@ func TestANamespaceThatTakesNothingIsTheAlertsFaultOnlyIfItChoseIt(t *testing.T)
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := newFixture()
-			f.parts.rules.Placement = mapping.PlacementSignal
+			f.service.pipeline.rules.Placement = mapping.PlacementSignal
 			f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
 				return []dedup.Outcome{{Rejected: &dedup.RejectedError{Code: row.code, Err: errors.New("no such namespace")}}}, nil
 			}

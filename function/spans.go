@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"onefire/audit"
-	"onefire/function/inbound"
-	"onefire/function/tracing"
+	"onefire/function/receive"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -19,24 +19,24 @@ import (
 type hopKey struct{}
 
 // withHop keeps the trace context of a request's header beside its events.
-func (p *parts) withHop(ctx context.Context, header http.Header) context.Context {
-	if p.tracer == nil {
+func (o *observer) withHop(ctx context.Context, header http.Header) context.Context {
+	if o.tracer == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, hopKey{}, tracing.Parse(header.Get("Traceparent")))
+	return context.WithValue(ctx, hopKey{}, telemetry.ParseTraceparent(header.Get("Traceparent")))
 }
 
-// processing starts the span of an event. Its parent is the event's own trace
+// startEvent starts the span of an event. Its parent is the event's own trace
 // context, which is that of whoever made the event: the header's changes with
 // each hop, and with each try of a Broker, and is linked to. An event that has
 // none belongs to the hop.
-func (p *parts) processing(ctx context.Context, e event.Event) (context.Context, trace.Span) {
-	if p.tracer == nil {
-		return ctx, tracing.None
+func (o *observer) startEvent(ctx context.Context, e event.Event) (context.Context, trace.Span) {
+	if o.tracer == nil {
+		return ctx, telemetry.NoSpan
 	}
 	hop, _ := ctx.Value(hopKey{}).(trace.SpanContext)
-	parent := tracing.Parse(traceparent(e))
-	about := tracing.Event{Operation: "process", ID: e.ID(), Source: e.Source(), SpecVersion: e.SpecVersion(), Type: e.Type(), Subject: e.Subject()}
+	parent := telemetry.ParseTraceparent(traceparent(e))
+	about := telemetry.EventSpan{Operation: "process", ID: e.ID(), Source: e.Source(), SpecVersion: e.SpecVersion(), Type: e.Type(), Subject: e.Subject()}
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(about.Attributes()...)}
 	switch {
 	case !parent.IsValid():
@@ -44,101 +44,100 @@ func (p *parts) processing(ctx context.Context, e event.Event) (context.Context,
 	case hop.IsValid() && hop.SpanID() != parent.SpanID():
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: hop}))
 	}
-	return p.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, parent), about.Name(), options...)
+	return o.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, parent), about.Name(), options...)
 }
 
-// processed ends the span of an event. Alerts that needed no settling have no
+// endEvent ends the span of an event. Alerts that needed no settling have no
 // span of their own, and the first of them are told there.
-func (p *parts) processed(span trace.Span, a inbound.Answer, results []result, truncated uint64) {
+func endEvent(span trace.Span, a receive.Answer, results []result, truncated uint64) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.Int(tracing.Alerts, len(results)), attribute.Int(tracing.Status, a.Status))
+	span.SetAttributes(attribute.Int(telemetry.AttrAlerts, len(results)), attribute.Int(telemetry.AttrStatus, a.Status))
 	if truncated > 0 {
-		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(truncated, 1<<32))))
+		span.SetAttributes(attribute.Int64(telemetry.AttrTruncated, int64(min(truncated, 1<<32))))
 	}
 	told := 0
 	for i := range results {
-		if r := results[i]; told < maxTold && (r.reason == mapping.Malformed || r.reason.Decision() == mapping.Filtered) {
+		if r := &results[i]; told < maxSpanAlerts && (r.reason == mapping.Malformed || r.reason.Decision() == mapping.Filtered) {
 			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
 			told++
 		}
 	}
 	if a.Status != http.StatusOK {
-		tracing.Fail(span, strconv.Itoa(a.Status), a.Reason)
+		telemetry.Fail(span, strconv.Itoa(a.Status), a.Reason)
 	}
 }
 
 // attributes are those of the alert's decision.
-func (r result) attributes() []attribute.KeyValue {
-	all := tracing.Texts(tracing.Alert, tracing.Cut(r.signal.Name), tracing.Fingerprint, r.signal.Fingerprint,
-		tracing.Decision, string(r.reason.Decision()), tracing.Reason, r.reason.String())
+func (r *result) attributes() []attribute.KeyValue {
+	all := telemetry.Texts(telemetry.AttrAlert, telemetry.Cut(r.signal.Name), telemetry.AttrFingerprint, r.signal.Fingerprint,
+		telemetry.AttrDecision, string(r.reason.Decision()), telemetry.AttrReason, r.reason.String())
 	if r.name != "" {
-		all = append(all, attribute.String(tracing.Request, r.signal.Namespace+"/"+r.name), attribute.Int(tracing.Count, int(r.count)))
+		all = append(all, attribute.String(telemetry.AttrRequest, r.signal.Namespace+"/"+r.name), attribute.Int(telemetry.AttrCount, int(r.count)))
 	}
 	return all
 }
 
-// settling starts the span of the alerts of one fingerprint.
-func (p *parts) settling(ctx context.Context) (context.Context, trace.Span) {
-	if p.tracer == nil {
-		return ctx, tracing.None
+// startGroup starts the span of the alerts of one fingerprint.
+func (o *observer) startGroup(ctx context.Context) (context.Context, trace.Span) {
+	if o.tracer == nil {
+		return ctx, telemetry.NoSpan
 	}
-	return p.tracer.Start(ctx, "settle")
+	return o.tracer.Start(ctx, "settle")
 }
 
-// settled ends that span. Its attributes are those of the first alert; where
+// endSpan ends that span. Its attributes are those of the first alert; where
 // there are more, the first of them are an event each.
-func (g *group) settled(span trace.Span, results []result) {
+func (g *group) endSpan(span trace.Span) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
 	}
 	all := g.all()
-	for n, i := range all {
-		r := &results[i]
+	for n, r := range all {
 		if n == 0 {
-			span.SetAttributes(append(r.attributes(), attribute.Int(tracing.Alerts, len(all)))...)
+			span.SetAttributes(append(r.attributes(), attribute.Int(telemetry.AttrAlerts, len(all)))...)
 		}
-		if len(all) > 1 && n < maxTold {
+		if len(all) > 1 && n < maxSpanAlerts {
 			span.AddEvent("alert", trace.WithAttributes(r.attributes()...))
 		}
 		switch {
 		case r.reason == 0:
-			tracing.Fail(span, errPanic.Error(), errPanic.Error())
+			telemetry.Fail(span, errPanic.Error(), errPanic.Error())
 		case r.err != nil:
-			tracing.Fail(span, r.reason.String(), r.err.Error())
+			telemetry.Fail(span, r.reason.String(), r.err.Error())
 		}
 	}
 }
 
-// sending starts the span of an audit event, which is what the event then names as
+// startAudit starts the span of an audit event, which is what the event then names as
 // its cause.
-func (p *parts) sending(ctx context.Context, s *sending) {
-	s.span = tracing.None
-	if p.tracer == nil {
+func (o *observer) startAudit(ctx context.Context, a *auditEvent) {
+	a.span = telemetry.NoSpan
+	if o.tracer == nil {
 		return
 	}
-	e := &s.event
-	about := tracing.Event{Operation: "send", ID: audit.EventID(e.Source, e.ID, e.Alert, e.Type), Source: "onefire",
+	e := &a.event
+	about := telemetry.EventSpan{Operation: "send", ID: audit.EventID(e.Source, e.ID, e.Alert, e.Type), Source: "onefire",
 		SpecVersion: event.CloudEventsVersionV1, Type: e.Type, Subject: e.Subject}
-	_, s.span = p.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
-	e.Traceparent, e.Span = tracing.Outgoing(s.span, e.Traceparent), s.span
+	_, a.span = o.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about.Attributes()...))
+	e.Traceparent, e.Span = telemetry.Outgoing(a.span, e.Traceparent), a.span
 }
 
-// sent ends that span.
-func sent(span trace.Span, result delivered, err error) {
+// endAudit ends that span.
+func endAudit(span trace.Span, result delivered, err error) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.String(tracing.Result, string(result)))
+	span.SetAttributes(attribute.String(telemetry.AttrResult, string(result)))
 	if result != stored {
 		reason := "refused for good: see the log"
 		if result != setAside {
 			reason = err.Error()
 		}
-		tracing.Fail(span, string(result), reason)
+		telemetry.Fail(span, string(result), reason)
 	}
 }

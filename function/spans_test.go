@@ -16,8 +16,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"onefire/audit"
-	"onefire/function/inbound"
-	"onefire/function/tracing"
+	"onefire/function/receive"
+	"onefire/function/telemetry"
 	"onefire/mapping"
 )
 
@@ -44,24 +44,24 @@ process test 200
 	require.Equal(t, "1", value(root, "cloudevents.event_id"))
 	require.Equal(t, "/test", value(root, "cloudevents.event_source"))
 	require.Len(t, root.Links, 1, "the way that the event came is not lost")
-	require.Equal(t, tracing.Parse(hop).SpanID(), root.Links[0].SpanContext.SpanID())
+	require.Equal(t, telemetry.ParseTraceparent(hop).SpanID(), root.Links[0].SpanContext.SpanID())
 
 	made := named(spans, "create remediationrequests")[0]
 	require.Equal(t, trace.SpanKindClient, made.SpanKind)
 	require.Equal(t, []string{"create", "remediationrequests", "POST", "ns", "api.test", "6443"},
-		[]string{value(made, tracing.Verb), value(made, tracing.Resource), value(made, tracing.Method), value(made, tracing.Namespace), value(made, tracing.Server), value(made, tracing.ServerPort)})
-	require.Contains(t, f.api.parents, tracing.Format(made.SpanContext), "the API server may trace too")
+		[]string{value(made, telemetry.AttrVerb), value(made, telemetry.AttrResource), value(made, telemetry.AttrMethod), value(made, telemetry.AttrNamespace), value(made, telemetry.AttrServer), value(made, telemetry.AttrServerPort)})
+	require.Contains(t, f.api.parents, telemetry.FormatTraceparent(made.SpanContext), "the API server may trace too")
 
 	settle := named(spans, "settle")[0]
-	require.Equal(t, "new", value(settle, tracing.Decision))
-	require.Len(t, value(settle, tracing.Fingerprint), 64)
-	require.Contains(t, value(settle, tracing.Request), "ns/rr-")
+	require.Equal(t, "new", value(settle, telemetry.AttrDecision))
+	require.Len(t, value(settle, telemetry.AttrFingerprint), 64)
+	require.Contains(t, value(settle, telemetry.AttrRequest), "ns/rr-")
 
 	require.Len(t, f.sink.events, 2)
 	for _, e := range f.sink.events {
 		sent := named(spans, "send "+e.Type)[0]
 		require.Equal(t, trace.SpanKindProducer, sent.SpanKind)
-		require.Equal(t, tracing.Format(sent.SpanContext), e.Traceparent, "what DataStorage does belongs to the trace")
+		require.Equal(t, telemetry.FormatTraceparent(sent.SpanContext), e.Traceparent, "what DataStorage does belongs to the trace")
 		require.Equal(t, audit.EventID(e.Source, e.ID, e.Alert, e.Type), value(sent, "cloudevents.event_id"))
 	}
 	for _, line := range []string{"alert", "event"} {
@@ -125,7 +125,7 @@ process test 503 !
 	settle A unavailable !
 		list remediationrequests 503 !`)
 	require.Contains(t, named(spans, "settle")[0].Status.Description, "listing the RemediationRequests")
-	require.Equal(t, "503", value(named(spans, "list remediationrequests")[0], tracing.ErrorType))
+	require.Equal(t, "503", value(named(spans, "list remediationrequests")[0], telemetry.AttrErrorType))
 }
 
 func TestEachTryOfACallIsASpan(t *testing.T) {
@@ -216,7 +216,7 @@ func TestWhoSharesAListSaysWhoseItIs(t *testing.T) {
 		spans := f.take()
 		settle := map[string]tracetest.SpanStub{}
 		for _, s := range named(spans, "settle") {
-			settle[value(s, tracing.Alert)] = s
+			settle[value(s, telemetry.AttrAlert)] = s
 		}
 		require.Len(t, settle, 3)
 		require.Equal(t, settle["B"].SpanContext.SpanID(), shared(settle["C"])["list"], "C's List was made with B's")
@@ -264,14 +264,14 @@ func TestWhatIsNotSampledIsPassedOn(t *testing.T) {
 
 func TestAProbeIsNoTrace(t *testing.T) {
 	f := newTraced(t)
-	require.NoError(t, f.parts.dedup.Ready(noSpan(), "ns"))
+	require.NoError(t, f.service.pipeline.requests.Ready(noSpan(), "ns"))
 	require.Empty(t, f.take())
 }
 
 func TestWithoutATracerNothingIsSpent(t *testing.T) {
 	f := newTraced(t)
-	f.parts.tracer = nil
-	f.parts.dedup = f.deduplicator(&calls{metrics: f.parts.metrics})
+	f.service.observer.tracer = nil
+	f.service.pipeline.requests = f.deduplicator(&apiCalls{metrics: f.service.observer.metrics})
 	cause := parentOf(1, 2, 1)
 	requireStatus(t, 200, f.serve(from(cause, binary("1", pod))))
 	require.Empty(t, f.take())
@@ -279,19 +279,20 @@ func TestWithoutATracerNothingIsSpent(t *testing.T) {
 	require.Contains(t, f.log.String(), `"trace_id":"00000000000000000000000000000001"`)
 	require.Equal(t, []string{"", "", ""}, f.api.parents)
 
-	e, g, header := event.New(), &group{firing: []int{0}}, http.Header{"Traceparent": {cause}}
+	e, header := event.New(), http.Header{"Traceparent": {cause}}
 	results := []result{{reason: mapping.FirstSeen}}
-	watch := &calls{metrics: f.parts.metrics}
+	g := &group{firing: []*result{&results[0]}}
+	watch := &apiCalls{metrics: f.service.observer.metrics}
 	r, err := http.NewRequestWithContext(noSpan(), http.MethodGet, "http://api.test/apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests", nil)
 	require.NoError(t, err)
 	transport := watch.wrap(nothing{})
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		ctx := f.parts.withHop(noSpan(), header)
-		ctx, span := f.parts.processing(ctx, e)
-		_, settle := f.parts.settling(ctx)
-		g.settled(settle, results)
-		f.parts.processed(span, inbound.OK(), results, 0)
-		f.parts.metrics.delivery(ctx, stored, time.Second)
+		ctx := f.service.observer.withHop(noSpan(), header)
+		ctx, span := f.service.observer.startEvent(ctx, e)
+		_, settle := f.service.observer.startGroup(ctx)
+		g.endSpan(settle)
+		endEvent(span, receive.OK(), results, 0)
+		f.service.observer.metrics.delivery(ctx, stored, time.Second)
 		if resp, err := transport.RoundTrip(r); err == nil {
 			resp.Body.Close()
 		}
@@ -301,15 +302,15 @@ func TestWithoutATracerNothingIsSpent(t *testing.T) {
 func TestASpanTellsOfAFewAlerts(t *testing.T) {
 	f := newTraced(t)
 	var alerts []string
-	for i := range 4 * maxTold {
+	for i := range 4 * maxSpanAlerts {
 		alerts = append(alerts, alert("firing", "alertname=Watchdog"), alert("firing", "alertname=A", "namespace=n", "pod=p", fmt.Sprintf("i=%d", i)))
 	}
 	requireStatus(t, 200, f.serve(from(parentOf(1, 2, 1), binary("1", webhook(alerts...)))))
 	spans := f.take()
 	for _, name := range []string{"process test", "settle"} {
 		span := named(spans, name)[0]
-		require.Len(t, span.Events, maxTold, name)
-		require.Contains(t, []string{fmt.Sprint(8 * maxTold), fmt.Sprint(4 * maxTold)}, value(span, tracing.Alerts), "but all are counted")
+		require.Len(t, span.Events, maxSpanAlerts, name)
+		require.Contains(t, []string{fmt.Sprint(8 * maxSpanAlerts), fmt.Sprint(4 * maxSpanAlerts)}, value(span, telemetry.AttrAlerts), "but all are counted")
 	}
 }
 

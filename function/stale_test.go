@@ -23,7 +23,7 @@ func sentAt(at time.Time, body string) *http.Request {
 func limited(t *testing.T) *fixture {
 	t.Helper()
 	f := newFixture()
-	f.parts.rules.MaxEventAge = 6 * time.Hour
+	f.service.pipeline.rules.MaxEventAge = 6 * time.Hour
 	return f
 }
 
@@ -87,7 +87,7 @@ func TestAnEventThatWasCountedIsNeverTooOldForItsAuditEvents(t *testing.T) {
 
 func TestAnOldEventWaitsForTheAPIServerToo(t *testing.T) {
 	f := limited(t)
-	f.parts.dedup = &blindDedup{}
+	f.service.pipeline.requests = &blindDedup{}
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(sentAt(noon.AddDate(0, 0, -1), webhook(`{"status":"firing","labels":{"alertname":"A"}}`))))
 }
 

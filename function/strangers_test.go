@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"onefire/function/sender"
+	"onefire/function/kube"
 )
 
 // pipes is a listener for connections in memory.
@@ -78,7 +78,7 @@ func TestSlowStrangersShutNobodyOut(t *testing.T) {
 		"everybody may send": nil,
 		"only with a token": func(h http.Header) (string, error) {
 			if h.Get("Authorization") == "" {
-				return "", sender.ErrUnknown
+				return "", kube.ErrUnknownSender
 			}
 			return "neighbour", nil
 		},
@@ -87,7 +87,7 @@ func TestSlowStrangersShutNobodyOut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFixture()
 				if who != nil {
-					f.parts.senders = who
+					f.service.admission.senders = who
 				}
 				p := &pipes{made: make(chan net.Conn), over: make(chan struct{})}
 				server := &http.Server{Handler: f}

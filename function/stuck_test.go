@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/audit"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // TestWhatIsStuckHoldsFewGoroutines sends more events than are admitted while
@@ -50,7 +50,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 		alertsEach, places int
 		start              func(t *testing.T, url string) *Function
 	}{
-		"the API server": {20, maxPlaces, func(t *testing.T, url string) *Function {
+		"the API server": {20, maxSlots, func(t *testing.T, url string) *Function {
 			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 			require.NoError(t, os.WriteFile(kubeconfig, []byte(`{"clusters":[{"name":"c","cluster":{"server":"`+url+`"}}],
 				"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), 0o600))
@@ -63,7 +63,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			f := newFixture()
 			s, err := audit.New(audit.Options{URL: url})
 			require.NoError(t, err)
-			f.parts.sink, f.parts.log = s, slog.New(slog.DiscardHandler)
+			f.service.pipeline.audit.sink, f.service.observer.log = s, slog.New(slog.DiscardHandler)
 			return f.Function
 		}},
 	} {
@@ -103,7 +103,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			for _, a := range answers {
 				require.Equal(t, http.StatusServiceUnavailable, a.Code)
 				slowest = max(slowest, a.took)
-				if strings.Contains(a.Body.String(), inbound.ErrBusy.Error()) {
+				if strings.Contains(a.Body.String(), receive.ErrBusy.Error()) {
 					slowestRefusal = max(slowestRefusal, a.took)
 				} else {
 					require.Contains(t, a.Body.String(), "alerts are not settled")
@@ -176,7 +176,7 @@ func TestASlowSenderIsAnsweredWhateverTheAnswer(t *testing.T) {
 	memory := func(bytes int64) func(*fixture) {
 		b := bounds
 		b.Bodies = bytes
-		return func(f *fixture) { f.receiver = inbound.New(b) }
+		return func(f *fixture) { f.receiver = receive.New(b) }
 	}
 	for name, row := range map[string]struct {
 		prepare func(f *fixture)
@@ -185,12 +185,12 @@ func TestASlowSenderIsAnsweredWhateverTheAnswer(t *testing.T) {
 		status  int
 		within  time.Duration
 	}{
-		"a body of known length":          {nothing, post + length, "x", 503, inbound.BodyTimeout},
-		"a chunked body":                  {nothing, post + chunks, "1\r\nx\r\n", 503, inbound.BodyTimeout},
+		"a body of known length":          {nothing, post + length, "x", 503, receive.BodyTimeout},
+		"a chunked body":                  {nothing, post + chunks, "1\r\nx\r\n", 503, receive.BodyTimeout},
 		"a body where none belongs":       {nothing, "GET / HTTP/1.1\r\n" + length, "x", 405, 0},
 		"a chunked one where none does":   {nothing, "GET / HTTP/1.1\r\n" + chunks, "1\r\nx\r\n", 405, 0},
 		"a function that stops":           {func(f *fixture) { _ = f.receiver.Close(context.Background()) }, post + length, "x", 503, 0},
-		"a function that starts":          {func(f *fixture) { f.Function.parts.Store(nil) }, post + length, "x", 503, 0},
+		"a function that starts":          {func(f *fixture) { f.Function.service.Store(nil) }, post + length, "x", 503, 0},
 		"no memory for any body":          {memory(0), post + length, "x", 503, 0},
 		"no memory for a chunked body":    {memory(0), post + chunks, "1\r\nx\r\n", 503, 0},
 		"no memory after the first bytes": {memory(2), post + length, "x", 503, 0},

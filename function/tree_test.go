@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"onefire/dedup"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // traced is a function that is traced, with real deduplication on a fake API.
@@ -32,12 +32,12 @@ func newTraced(t *testing.T) *traced {
 	t.Helper()
 	f := &traced{fixture: newFixture(), t: t, api: newFakeAPI(), spans: tracetest.NewInMemoryExporter()}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(f.spans), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())))
-	f.parts.tracer = provider.Tracer("onefire")
-	f.parts.dedup = f.deduplicator(&calls{tracer: f.parts.tracer, metrics: f.parts.metrics})
+	f.service.observer.tracer = provider.Tracer("onefire")
+	f.service.pipeline.requests = f.deduplicator(&apiCalls{tracer: f.service.observer.tracer, metrics: f.service.observer.metrics})
 	return f
 }
 
-func (f *traced) deduplicator(watch *calls) *dedup.Deduplicator {
+func (f *traced) deduplicator(watch *apiCalls) *dedup.Deduplicator {
 	config := &rest.Config{Host: "http://api.test:6443", Transport: f.api}
 	config.Wrap(watch.wrap)
 	d, err := dedup.New(config, dedup.Options{SignalType: "prometheus"})
@@ -80,7 +80,7 @@ func tree(spans tracetest.SpanStubs, parent trace.SpanID, indent string) string 
 	text := ""
 	for _, s := range below {
 		line := indent + s.Name
-		for _, name := range []string{tracing.Alert, tracing.Reason, tracing.Result, tracing.Status, tracing.Resend} {
+		for _, name := range []string{telemetry.AttrAlert, telemetry.AttrReason, telemetry.AttrResult, telemetry.AttrStatus, telemetry.AttrResend} {
 			if v := value(s, name); v != "" {
 				line += " " + v
 			}
@@ -96,7 +96,7 @@ func tree(spans tracetest.SpanStubs, parent trace.SpanID, indent string) string 
 // requireTree asserts that spans are one tree, all of one trace, below a parent.
 func (f *traced) requireTree(parent string, want string) tracetest.SpanStubs {
 	f.t.Helper()
-	spans, root := f.take(), tracing.Parse(parent)
+	spans, root := f.take(), telemetry.ParseTraceparent(parent)
 	want = strings.ReplaceAll(strings.Trim(want, "\n"), "\t", "  ") + "\n"
 	require.Equal(f.t, want, tree(spans, root.SpanID(), ""))
 	require.Len(f.t, spans, strings.Count(want, "\n"), "no other spans")
@@ -122,7 +122,7 @@ func shared(s tracetest.SpanStub) map[string]trace.SpanID {
 	found := map[string]trace.SpanID{}
 	for _, l := range s.Links {
 		for _, a := range l.Attributes {
-			if a.Key == tracing.Shared {
+			if a.Key == telemetry.AttrShared {
 				found[a.Value.AsString()] = l.SpanContext.SpanID()
 			}
 		}

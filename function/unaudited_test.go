@@ -14,9 +14,9 @@ import (
 
 func TestWithoutAnAuditSinkAlertsAreSettledAndNothingIsSent(t *testing.T) {
 	f := newFixture()
-	s, err := newSink(config.Config{AuditSink: config.NoAudit})
+	audit, err := newReporter(config.Config{AuditSink: config.NoAudit}, f.service.observer)
 	require.NoError(t, err)
-	f.parts.sink = s
+	f.service.pipeline.audit = audit
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A"), alert("firing", "pod=p")))))
 	require.Empty(t, f.sink.events)
 	require.Contains(t, f.log.String(), `"decisions":"new=1 invalid=1"`)

@@ -89,15 +89,15 @@ func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 	return p.replay(ctx, names)
 }
 
-// Rehearse asks the function what a [Replay] of these names would make of them, and
+// DryRun asks the function what a [Replay] of these names would make of them, and
 // writes it. Nothing is posted to be settled, and nothing is deleted. It fails when the
 // function did not say it of any.
-func Rehearse(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
+func DryRun(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
 	p, names, err := replaying(ctx, c, names, out)
 	if err != nil {
 		return err
 	}
-	return p.rehearse(ctx, names)
+	return p.dryRun(ctx, names)
 }
 
 // replaying makes what a replay needs, and names all dead letters where it is for all.
@@ -117,8 +117,11 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 			names = append(names, all[i].Name)
 		}
 	}
-	p := newReplayer(a, c.ReplayURL, out)
-	p.tokenFile, p.all = c.ReplayTokenFile, every
+	p, err := newReplayer(a, c.ReplayURL, c.ReplayTokenFile, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.all = every
 	return p, names, nil
 }
 
@@ -149,7 +152,7 @@ var ErrUsage = errors.New("wrong arguments")
 func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io.Writer) error {
 	replay := Replay
 	if len(args) > 1 && args[0] == "replay" && args[1] == "-dry-run" {
-		replay, args = Rehearse, slices.Delete(slices.Clone(args), 1, 2)
+		replay, args = DryRun, slices.Delete(slices.Clone(args), 1, 2)
 	}
 	switch {
 	case len(args) == 0:

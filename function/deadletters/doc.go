@@ -7,5 +7,5 @@
 // delivered again finds it there and changes nothing. How many there are is
 // bounded; when there is no room the answer says so, and what is kept stays. A
 // dead letter goes only when the function has taken it, by an operator's hand, or
-// when it has become old (function/prune), which the log says.
+// when it has become old (`onefire prune`), which the log says.
 package deadletters

@@ -13,7 +13,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // The keys of a ConfigMap that an event is kept under.
@@ -63,7 +63,7 @@ func decode(text []byte) (event.Event, error) {
 	if !json.Valid(text) {
 		return event.Event{}, errors.New("no JSON")
 	}
-	return inbound.Unmarshal(text)
+	return receive.Unmarshal(text)
 }
 
 // differ says what two events do not have in common.

@@ -44,9 +44,9 @@ type fixture struct {
 func fix(t *testing.T) *fixture {
 	t.Helper()
 	k, l := startKube(t), &logs{}
-	s := newStore(k.api(t), stock{letters: 1000, bytes: 64 << 20}, slog.New(slog.NewJSONHandler(l, nil)))
+	s := newStore(k.api(t), usage{letters: 1000, bytes: 64 << 20}, slog.New(slog.NewJSONHandler(l, nil)))
 	var err error
-	s.metrics, err = newMetrics(noop.NewMeterProvider().Meter(""), s.room.waiting)
+	s.metrics, err = newMetrics(noop.NewMeterProvider().Meter(""), s.quota.waiting)
 	require.NoError(t, err)
 	return &fixture{store: s, kube: k, logs: l}
 }

@@ -3,13 +3,13 @@ package deadletters
 import (
 	"time"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // bounds are those of the receiver. The function takes bodies of 2 MiB and
 // refuses larger ones, which then come here; a decoded, encoded and compressed
 // event takes up to ten times its size, and the store has 256 MiB.
-var bounds = inbound.Bounds{Body: 4 << 20, Bodies: 8 << 20, Arriving: 512, Requests: 256, Timeout: 25 * time.Second}
+var bounds = receive.Bounds{Body: 4 << 20, Bodies: 8 << 20, Arriving: 512, Requests: 256, Timeout: 25 * time.Second}
 
 const (
 	// maxPlain is the largest event in bytes that is kept as it is, for kubectl
@@ -28,10 +28,6 @@ const (
 	// maxLabel is the longest value of a label.
 	maxLabel = 63
 
-	// memoryShare is the part of a container's memory that the garbage collector
-	// keeps to where it can; the rest is for what it does not count.
-	memoryShare = 0.8
-
 	// callTimeout bounds one call of the API server.
 	callTimeout = 8 * time.Second
 	// maxAnswer bounds its answer, in bytes: a page of a List, or one ConfigMap.
@@ -40,10 +36,10 @@ const (
 	// pages are read: ten times as many objects as can be configured.
 	pageSize = 500
 	maxPages = 200
-	// stockAge is how long the number of dead letters is believed, but for what
+	// usageAge is how long the number of dead letters is believed, but for what
 	// this process adds to it; fullAge is how long when there is no more room.
 	// They bound the Lists that a storm of dead letters costs.
-	stockAge = 10 * time.Second
+	usageAge = 10 * time.Second
 	fullAge  = time.Second
 	// readyTimeout bounds a readiness probe, and the List that a scrape may cost.
 	readyTimeout = 3 * time.Second
@@ -68,6 +64,9 @@ const (
 	// replayTimeout bounds one POST of a replay: the function answers within
 	// 29 s, and may first have to be started.
 	replayTimeout = 60 * time.Second
+	// connectTimeout bounds the making of a connection: a function that has first to be
+	// started holds the request, not the connection.
+	connectTimeout = 30 * time.Second
 	// maxTries is how often an event is posted while the function is not
 	// available; firstPause and maxPause are the waits between.
 	maxTries   = 4

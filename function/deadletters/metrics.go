@@ -16,7 +16,7 @@ type metrics struct {
 
 // newMetrics makes the instruments. waiting is asked at each scrape, and may
 // fail: then there is no value.
-func newMetrics(meter metric.Meter, waiting func(context.Context) (stock, error)) (*metrics, error) {
+func newMetrics(meter metric.Meter, waiting func(context.Context) (usage, error)) (*metrics, error) {
 	m := &metrics{}
 	var err error
 	if m.requests, err = meter.Int64Counter("onefire.deadletters.requests",

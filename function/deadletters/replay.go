@@ -6,40 +6,28 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/cloudevents/sdk-go/v2/types"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"onefire/audit"
 	"onefire/config"
-	"onefire/function/bearer"
 )
 
 // errNotTaken means that some dead letters are still there after a replay.
 var errNotTaken = errors.New("not all dead letters were taken")
 
-// unavailableError means that the function did not take an event, and may take
-// it later.
-type unavailableError struct{ err error }
-
-func (e *unavailableError) Error() string { return e.err.Error() }
-
-func (e *unavailableError) Unwrap() error { return e.err }
-
 // replayer gives dead letters to the function again, one after the other.
 type replayer struct {
 	api    *api
 	url    string
-	client *http.Client
+	client *audit.Client
 	out    io.Writer
-	// tokenFile holds a bearer token for the function; empty for none.
-	tokenFile string
 	// all means that nobody named the dead letters: what is foreign among them is
 	// skipped.
 	all bool
@@ -47,30 +35,33 @@ type replayer struct {
 	firstPause time.Duration
 }
 
-func newReplayer(a *api, url string, out io.Writer) *replayer {
-	return &replayer{api: a, url: url, out: out, firstPause: firstPause, client: &http.Client{
-		Timeout: replayTimeout,
-		// A redirected POST would arrive as a GET.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+// newReplayer makes a replayer; tokenFile holds a bearer token for the function, and is
+// empty for none.
+func newReplayer(a *api, url, tokenFile string, out io.Writer) (*replayer, error) {
+	client, err := audit.NewClient(audit.ClientOptions{
+		Name: "the function", TokenFile: tokenFile, MaxShown: maxText, ConnectTimeout: connectTimeout,
+		// These are what a Broker would try again.
+		Retried: []int{http.StatusNotFound, http.StatusConflict},
+	})
+	return &replayer{api: a, url: url, client: client, out: out, firstPause: firstPause}, err
 }
 
 // replay posts the dead letters of these names and deletes what was taken. It
 // says on its writer what became of each, and fails when any is left.
 func (p *replayer) replay(ctx context.Context, names []string) error {
-	defer p.client.CloseIdleConnections()
+	defer p.client.Close()
 	taken, failures, foreign := 0, 0, 0
 	for i, name := range names {
 		err := p.one(ctx, name)
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped with %d of %d dead letters left: %w", len(names)-taken, len(names), ctx.Err())
 		}
-		var away *unavailableError
+		var away *audit.UnavailableError
 		switch {
 		case err == nil:
 			taken++
 			failures = 0
-		case errors.As(err, &away):
+		case errors.As(err, &away) && !away.Permanent:
 			failures++
 		default:
 			failures = 0
@@ -79,10 +70,10 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 		case err == nil:
 			fmt.Fprintf(p.out, "%s\ttaken\n", name)
 		case p.all && errors.Is(err, errForeign):
-			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, plain(err.Error()))
+			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, plain(reason(err)))
 			foreign++
 		default:
-			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(err.Error()))
+			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(reason(err)))
 		}
 		if rest := len(names) - i - 1; failures >= maxUnavailable && rest > 0 {
 			fmt.Fprintf(p.out, "%d more were not tried: %s takes no events now\n", rest, config.Redacted(p.url))
@@ -134,52 +125,31 @@ func (p *replayer) load(ctx context.Context, name string) (*configMap, event.Eve
 
 // deliver posts an event until the function has answered for good.
 func (p *replayer) deliver(ctx context.Context, e event.Event) error {
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval = p.firstPause, maxPause
-	var last error
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		last = p.post(ctx, e)
-		return struct{}{}, last
-	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(0))
-	if err == nil {
-		return nil
-	}
-	return last
+	return p.client.Deliver(ctx, func(ctx context.Context) (*http.Request, error) {
+		if !headersHold(e) {
+			ctx = binding.WithForceStructured(ctx)
+		}
+		req, err := cehttp.NewHTTPRequestFromEvent(ctx, p.url, e)
+		if err != nil {
+			return nil, fmt.Errorf("making a request of the event: %w", err)
+		}
+		return req, nil
+	}, audit.Retry{Tries: maxTries, FirstPause: p.firstPause, MaxPause: maxPause, Timeout: replayTimeout})
 }
 
-func (p *replayer) post(ctx context.Context, e event.Event) error {
-	if !headersHold(e) {
-		ctx = binding.WithForceStructured(ctx)
+// reason says why an event was not taken. That it was not is said beside it.
+func reason(err error) string {
+	var no *audit.RefusedError
+	var away *audit.UnavailableError
+	switch {
+	case errors.As(err, &no):
+		return fmt.Sprintf("%d: %s", no.Status, no.Answer)
+	case errors.As(err, &away) && away.Status != 0:
+		return fmt.Sprintf("%d: %s", away.Status, away.Answer)
+	case errors.As(err, &away):
+		return away.Reason()
 	}
-	req, err := cehttp.NewHTTPRequestFromEvent(ctx, p.url, e)
-	if err != nil {
-		return backoff.Permanent(fmt.Errorf("making a request of the event: %w", err))
-	}
-	if err := bearer.Set(req, p.tokenFile); err != nil {
-		return &unavailableError{err}
-	}
-	resp, err := p.client.Do(req)
-	if err != nil {
-		return &unavailableError{err}
-	}
-	defer resp.Body.Close()
-	// Half a reason is better than none.
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxText))
-	answer := fmt.Errorf("%d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
-	switch code := resp.StatusCode; {
-	case code/100 == 2:
-		return nil
-	case code == http.StatusNotFound, code == http.StatusRequestTimeout, code == http.StatusConflict,
-		code == http.StatusTooEarly, code == http.StatusTooManyRequests, code/100 == 5:
-		// These are what a Broker would try again.
-		if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
-			wait := min(time.Duration(seconds)*time.Second, maxPause)
-			return &unavailableError{fmt.Errorf("%w (%w)", answer, &backoff.RetryAfterError{Duration: wait})}
-		}
-		return &unavailableError{answer}
-	default:
-		return backoff.Permanent(answer)
-	}
+	return err.Error()
 }
 
 // headersHold tells whether an event can be sent in binary mode as it is: what

@@ -66,9 +66,12 @@ func (f *function) seen() []request {
 // replay replays with no pauses worth speaking of.
 func (f *fixture) replay(ctx context.Context, url string, names ...string) (string, error) {
 	var out bytes.Buffer
-	p := newReplayer(f.api, url, &out)
+	p, err := newReplayer(f.api, url, "", &out)
+	if err != nil {
+		return "", err
+	}
 	p.firstPause = time.Microsecond
-	err := p.replay(ctx, names)
+	err = p.replay(ctx, names)
 	return out.String(), err
 }
 

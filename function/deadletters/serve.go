@@ -9,10 +9,9 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
-
 	"onefire/config"
 	"onefire/dedup/client"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
 )
 
@@ -32,10 +31,7 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if c.MemoryLimit == "" {
-		// Outside of a container there is no limit to know.
-		_, _ = memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.FromCgroup))
-	}
+	receive.Memory{Told: c.MemoryLimit}.Tune()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDRESS: %w", err)
@@ -46,8 +42,8 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := newStore(a, stock{letters: c.Max, bytes: c.MaxBytes}, log)
-	if s.metrics, err = newMetrics(watch.Meter(), s.room.waiting); err != nil {
+	s := newStore(a, usage{letters: c.Max, bytes: c.MaxBytes}, log)
+	if s.metrics, err = newMetrics(watch.Meter(), s.quota.waiting); err != nil {
 		return errors.Join(err, listener.Close(), watch.Stop(ctx))
 	}
 	server := &http.Server{

@@ -13,7 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"onefire/dedup/client"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // outcome is what became of a dead letter.
@@ -30,15 +30,15 @@ const (
 // store is the dead-letter sink. Any number of goroutines may use it.
 type store struct {
 	api      *api
-	room     *room
-	receiver *inbound.Receiver
+	quota    *quota
+	receiver *receive.Receiver
 	metrics  *metrics
 	log      *slog.Logger
 	now      func() time.Time
 }
 
-func newStore(a *api, most stock, log *slog.Logger) *store {
-	s := &store{api: a, room: newRoom(most, a.count), receiver: inbound.New(bounds), log: log, now: time.Now}
+func newStore(a *api, most usage, log *slog.Logger) *store {
+	s := &store{api: a, quota: newQuota(most, a.count), receiver: receive.New(bounds), log: log, now: time.Now}
 	s.receiver.Answered = func(ctx context.Context, status int, _ time.Duration) { s.metrics.request(ctx, status) }
 	return s
 }
@@ -46,7 +46,7 @@ func newStore(a *api, most stock, log *slog.Logger) *store {
 // ServeHTTP takes one dead letter.
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	came := false
-	a := s.receiver.Serve(w, r, s.log, func(ctx context.Context, body []byte) inbound.Answer {
+	a := s.receiver.Serve(w, r, s.log, func(ctx context.Context, body []byte) receive.Answer {
 		came = true
 		return s.receive(ctx, r, body)
 	})
@@ -59,16 +59,16 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *store) receive(ctx context.Context, r *http.Request, body []byte) inbound.Answer {
+func (s *store) receive(ctx context.Context, r *http.Request, body []byte) receive.Answer {
 	if cehttp.IsHTTPBatch(r.Header) {
-		return s.lost(ctx, body, inbound.Refuse(http.StatusUnsupportedMediaType, "a batch: a dead letter is one CloudEvent"))
+		return s.lost(ctx, body, receive.Refuse(http.StatusUnsupportedMediaType, "a batch: a dead letter is one CloudEvent"))
 	}
-	e, bad := inbound.Decode(r, body)
+	e, bad := receive.Decode(r, body)
 	if e == nil {
 		return s.lost(ctx, body, bad)
 	}
-	if err := inbound.Validate(*e); err != nil {
-		return s.lost(ctx, body, inbound.Refuse(http.StatusBadRequest, "%v", err))
+	if err := receive.Validate(*e); err != nil {
+		return s.lost(ctx, body, receive.Refuse(http.StatusBadRequest, "%v", err))
 	}
 	what, name, err := s.keep(ctx, *e)
 	code, reason := why(*e)
@@ -78,24 +78,24 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) inbou
 	switch what {
 	case kept, keptAlready:
 		log.Info("dead letter kept", "already", what == keptAlready)
-		return inbound.OK()
+		return receive.OK()
 	case refused:
 		log.Error("dead letter refused: it is lost", "reason", err, "beginning", beginning(body))
 		if errors.Is(err, errTooLarge) {
-			return inbound.Refuse(http.StatusRequestEntityTooLarge, "%v", err)
+			return receive.Refuse(http.StatusRequestEntityTooLarge, "%v", err)
 		}
-		return inbound.Refuse(http.StatusBadRequest, "%v", err)
+		return receive.Refuse(http.StatusBadRequest, "%v", err)
 	case full:
 		log.Error("dead letter not kept: it is lost if there is no room when it comes again", "reason", err)
-		return inbound.Refuse(http.StatusInsufficientStorage, "%v", err)
+		return receive.Refuse(http.StatusInsufficientStorage, "%v", err)
 	default:
 		log.Warn("dead letter not kept: it has to come again", "reason", err)
-		return inbound.Refuse(http.StatusServiceUnavailable, "keeping the dead letter: %v", err)
+		return receive.Refuse(http.StatusServiceUnavailable, "keeping the dead letter: %v", err)
 	}
 }
 
 // lost notes what is no CloudEvent: no Broker sends that.
-func (s *store) lost(ctx context.Context, body []byte, a inbound.Answer) inbound.Answer {
+func (s *store) lost(ctx context.Context, body []byte, a receive.Answer) receive.Answer {
 	s.metrics.letter(ctx, refused)
 	s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", beginning(body))
 	return a
@@ -106,11 +106,11 @@ func beginning(body []byte) string { return plain(string(body[:min(len(body), ma
 
 // keep makes the event's ConfigMap, unless it is there.
 func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error) {
-	c, size, err := letter(e, s.now())
+	c, size, err := configMapOf(e, s.now())
 	if err != nil {
 		return refused, name(e), err
 	}
-	giveBack, err := s.room.take(ctx, size)
+	giveBack, err := s.quota.take(ctx, size)
 	if err != nil {
 		if !errors.Is(err, errFull) {
 			return unavailable, c.Name, err
@@ -160,7 +160,7 @@ func (s *store) there(ctx context.Context, name string) error {
 func (s *store) ready(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	if _, err := s.room.waiting(ctx); err != nil {
+	if _, err := s.quota.waiting(ctx); err != nil {
 		s.log.Warn("not ready", "error", err)
 		return false
 	}

@@ -109,21 +109,21 @@ func TestWhatHoldsTheNameMustBeTheDeadLetter(t *testing.T) {
 }
 
 func TestThereIsRoomForSoManyOnly(t *testing.T) {
-	for reason, most := range map[string]stock{
+	for reason, most := range map[string]usage{
 		"by number": {letters: 2, bytes: 1 << 20},
 		"by size":   {letters: 1000, bytes: 1000}, // An event here has about 400 bytes.
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := fix(t)
 			now := time.Now()
-			f.room.most, f.room.now = most, func() time.Time { return now }
+			f.quota.most, f.quota.now = most, func() time.Time { return now }
 			send := func(id string) *httptest.ResponseRecorder { return f.send(map[string]string{"Ce-Id": id}, `{}`) }
 			require.Equal(t, http.StatusOK, send("1").Code)
 			require.Equal(t, http.StatusOK, send("2").Code)
 			for range 3 {
 				require.Equal(t, http.StatusOK, send("1").Code, "what is kept needs no room")
 			}
-			s, err := f.room.waiting(t.Context())
+			s, err := f.quota.waiting(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, 2, s.letters)
 			require.Equal(t, 1, f.kube.count("list"), "what it makes itself it knows")
@@ -148,7 +148,7 @@ func TestThereIsRoomForSoManyOnly(t *testing.T) {
 
 func TestManyAtOnceDoNotGoOverTheBound(t *testing.T) {
 	f := fix(t)
-	f.room.most.letters = 10
+	f.quota.most.letters = 10
 	var group sync.WaitGroup
 	for i := range 50 {
 		group.Go(func() { f.send(map[string]string{"Ce-Id": fmt.Sprint(i)}, `{}`) })
@@ -163,9 +163,9 @@ func TestMoreThanOnePageIsCounted(t *testing.T) {
 		f.kube.put(&configMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("x-%04d", i), Labels: map[string]string{deadLetterLabel: "true"}}})
 	}
 	f.kube.put(&configMap{ObjectMeta: metav1.ObjectMeta{Name: "other"}})
-	s, err := f.room.waiting(t.Context())
+	s, err := f.quota.waiting(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, stock{letters: 2*pageSize + 1, bytes: (2*pageSize + 1) * maxKept}, s, "what does not say its size is taken for the largest")
+	require.Equal(t, usage{letters: 2*pageSize + 1, bytes: (2*pageSize + 1) * maxKept}, s, "what does not say its size is taken for the largest")
 	require.Equal(t, http.StatusInsufficientStorage, f.send(nil, `{}`).Code)
 }
 

@@ -28,8 +28,9 @@ func TestAReplayShowsItsToken(t *testing.T) {
 func TestAReplayWithoutItsTokenKeepsWhatIsThere(t *testing.T) {
 	f, target := fix(t), serveFunction(t, 200)
 	require.Equal(t, http.StatusOK, f.send(nil, `{}`).Code)
-	p := newReplayer(f.api, target.URL, t.Output())
-	p.tokenFile, p.firstPause = filepath.Join(t.TempDir(), "absent"), 1
+	p, err := newReplayer(f.api, target.URL, filepath.Join(t.TempDir(), "absent"), t.Output())
+	require.NoError(t, err)
+	p.firstPause = 1
 	require.ErrorIs(t, p.replay(t.Context(), f.names(t)), errNotTaken)
 	require.Empty(t, target.seen())
 	require.Len(t, f.kube.all(), 1)

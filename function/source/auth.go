@@ -5,12 +5,12 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"onefire/audit"
 )
 
 var errCredentials = errors.New("wrong or missing credentials")
@@ -76,7 +76,7 @@ func (s *secret) check(shown string) error {
 		return nil
 	}
 	if s.since.IsZero() || age >= retryRead {
-		text, err := readSecret(s.file)
+		text, err := s.read()
 		if err != nil {
 			s.since = time.Time{} // What was taken away does not let anybody in.
 			return fmt.Errorf("cannot tell who may send: %w", err)
@@ -89,19 +89,10 @@ func (s *secret) check(shown string) error {
 	return errCredentials
 }
 
-func readSecret(path string) (string, error) {
-	f, err := os.Open(path)
+func (s *secret) read() (string, error) {
+	text, err := audit.ReadSecret(s.file)
 	if err != nil {
 		return "", fmt.Errorf("reading a secret: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", fmt.Errorf("reading a secret: %w", err)
-	}
-	text := strings.TrimSpace(string(b))
-	if text == "" || len(text) > maxSecret {
-		return "", fmt.Errorf("reading a secret: %s holds nothing, or more than %d bytes", path, maxSecret)
 	}
 	return text, nil
 }

@@ -29,7 +29,7 @@ func BenchmarkWebhook(b *testing.B) {
 			c.LogLevel = 0
 			s, err := New(b.Context(), c, io.Discard)
 			require.NoError(b, err)
-			defer s.sink.close()
+			defer s.sink.client.Close()
 			web := httptest.NewServer(s.server.Handler)
 			defer web.Close()
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}

@@ -16,7 +16,8 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
 
-	"onefire/function/inbound"
+	"onefire/audit"
+	"onefire/function/receive"
 )
 
 func TestWhatWasRefusedIsRememberedWithoutItsContent(t *testing.T) {
@@ -26,7 +27,7 @@ func TestWhatWasRefusedIsRememberedWithoutItsContent(t *testing.T) {
 	f.requireStatus(http.StatusBadRequest, simple)
 	all := f.memory.known.Values()
 	require.Len(t, all, 1)
-	var refusal *RefusedError
+	var refusal *audit.RefusedError
 	require.ErrorAs(t, all[0].refused, &refusal)
 	require.Empty(t, refusal.Event, "32,768 events of up to 2 MiB are more than there is memory for")
 	require.Equal(t, http.StatusBadRequest, refusal.Status)
@@ -55,7 +56,7 @@ func TestAnEventThatIsNeverTakenDoesNotSilenceItsNeighboursForEver(t *testing.T)
 
 func TestLargeEventsTakeMorePlaces(t *testing.T) {
 	b := newBroker(t)
-	const webhooks, fit = 5, maxPlaces / (maxEnvelope / placeSize)
+	const webhooks, fit = 5, maxSlots / (maxEnvelope / slotSize)
 	came, gate := make(chan struct{}, webhooks*maxParallel), make(chan struct{})
 	release := sync.OnceFunc(func() { close(gate) })
 	defer release()
@@ -87,14 +88,14 @@ func TestLargeEventsTakeMorePlaces(t *testing.T) {
 		require.Equal(t, http.StatusOK, <-answers)
 	}
 	require.Equal(t, webhooks*maxParallel, b.posted())
-	require.True(t, f.places.TryAcquire(maxPlaces), "every place was given back")
+	require.True(t, f.slots.TryAcquire(maxSlots), "every place was given back")
 }
 
 func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
 	b := newBroker(t)
 	s, err := New(t.Context(), settings(b.URL), io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, headerTimeout+inbound.BodyTimeout, s.server.ReadTimeout)
+	require.Equal(t, headerTimeout+receive.BodyTimeout, s.server.ReadTimeout)
 	s.server.ReadTimeout = 100 * time.Millisecond
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -13,8 +13,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
+	"onefire/audit"
 	"onefire/config"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // delivery is the sending of one webhook.
@@ -24,9 +25,9 @@ type delivery struct {
 	source      string
 	traceparent string
 	began       time.Time
-	// occurrences are the events, and parts make their content.
+	// occurrences are the events, and drafts make their content.
 	occurrences []*occurrence
-	parts       []part
+	drafts      []draft
 
 	mu     sync.Mutex
 	counts map[result]int
@@ -35,8 +36,8 @@ type delivery struct {
 	down, gone, refusal error
 }
 
-// part is what becomes one event.
-type part struct {
+// draft is what becomes one event.
+type draft struct {
 	eventType  string
 	at         time.Time
 	data       func() []byte
@@ -57,14 +58,14 @@ func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now
 		}
 		o := s.memory.recall(hook.keyOfAll(d.source), hook.begun, now)
 		d.occurrences = []*occurrence{o}
-		d.parts = []part{{NotificationType, s.memory.at(o, now), func() []byte { return body }, len(body), map[string]string{"status": hook.status}, watchdog}}
+		d.drafts = []draft{{NotificationType, s.memory.at(o, now), func() []byte { return body }, len(body), map[string]string{"status": hook.status}, watchdog}}
 		return d
 	}
 	envelope := hook.envelope()
 	for _, a := range hook.alerts {
 		o := s.memory.recall(hook.key(AlertType, d.source, a), hook.begun, now)
 		d.occurrences = append(d.occurrences, o)
-		d.parts = append(d.parts, part{AlertType, s.memory.at(o, now), func() []byte { return hook.with(a.raw, a.status) }, envelope + len(a.raw), map[string]string{
+		d.drafts = append(d.drafts, draft{AlertType, s.memory.at(o, now), func() []byte { return hook.with(a.raw, a.status) }, envelope + len(a.raw), map[string]string{
 			"alertname": a.name, "severity": a.severity, "namespace": a.namespace, "status": a.status, "partitionkey": a.fingerprint,
 		}, s.isWatchdog(a)})
 	}
@@ -73,12 +74,12 @@ func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now
 
 func (s *Source) isWatchdog(a alert) bool { return a.name == s.config.Watchdog && a.status == "firing" }
 
-// run sends all events, up to maxParallel at once and maxPlaces over all
+// run sends all events, up to maxParallel at once and maxSlots over all
 // webhooks, and makes the answer.
 func (d *delivery) run(ctx context.Context) answer {
 	log, span := d.log, trace.SpanFromContext(ctx)
 	d.hook.describe(span)
-	if id := tracing.ID(span, d.traceparent); id != "" {
+	if id := telemetry.TraceID(span, d.traceparent); id != "" {
 		log = log.With("trace_id", id)
 	}
 	if d.hook.truncated > 0 {
@@ -88,14 +89,14 @@ func (d *delivery) run(ctx context.Context) answer {
 	}
 	var working errgroup.Group
 	working.SetLimit(maxParallel)
-	for i := range d.parts {
+	for i := range d.drafts {
 		working.Go(func() error {
-			places := 1 + int64(d.parts[i].size/placeSize)
-			if d.places.Acquire(ctx, places) != nil {
+			slots := 1 + int64(d.drafts[i].size/slotSize)
+			if d.slots.Acquire(ctx, slots) != nil {
 				d.note(ctx, i, false, context.Cause(ctx))
 				return nil
 			}
-			defer d.places.Release(places)
+			defer d.slots.Release(slots)
 			again, err := d.memory.once(ctx, d.occurrences[i], func() error { return d.send(ctx, i) })
 			d.note(ctx, i, again, err)
 			return nil
@@ -112,13 +113,13 @@ func (d *delivery) run(ctx context.Context) answer {
 // conclude makes the answer. One event that is refused for good does not make
 // Alertmanager send the others again; when all are, its log shall say why.
 func (d *delivery) conclude() answer {
-	all := len(d.parts)
+	all := len(d.drafts)
 	switch {
 	case d.counts[unavailable] > 0:
 		return answered(http.StatusServiceUnavailable, "%d of %d events are not sent: %v", d.counts[unavailable], all, d.down)
 	case d.counts[setAside] == all:
 		status := http.StatusBadRequest
-		if r := (*RefusedError)(nil); errors.As(d.refusal, &r) && r.Status == http.StatusRequestEntityTooLarge {
+		if r := (*audit.RefusedError)(nil); errors.As(d.refusal, &r) && r.Status == http.StatusRequestEntityTooLarge {
 			status = r.Status
 		}
 		return answered(status, "all %d events are refused for good, and in the log of the source: %v", all, d.refusal)
@@ -140,19 +141,19 @@ func (d *delivery) send(ctx context.Context, i int) (err error) {
 	}
 	ctx, span := d.sending(ctx, i)
 	defer span.End()
-	e, err := d.event(i, tracing.Outgoing(span, d.traceparent))
+	e, err := d.event(i, telemetry.Outgoing(span, d.traceparent))
 	if err != nil {
 		return refused(e, http.StatusBadRequest, err.Error())
 	}
 	err = d.sink.deliver(ctx, e, attempts)
 	if err != nil && span.IsRecording() {
-		tracing.Fail(span, "unavailable", err.Error())
+		telemetry.Fail(span, "unavailable", err.Error())
 	}
 	return err
 }
 
 func (d *delivery) event(i int, traceparent string) (event.Event, error) {
-	p, o := d.parts[i], d.occurrences[i]
+	p, o := d.drafts[i], d.occurrences[i]
 	if traceparent != "" {
 		p.extensions["traceparent"] = traceparent
 	}
@@ -177,7 +178,7 @@ func (d *delivery) attempts() (uint, error) {
 // note notes what became of an event.
 func (d *delivery) note(ctx context.Context, i int, before bool, err error) {
 	r := sent
-	var refusal *RefusedError
+	var refusal *audit.RefusedError
 	switch {
 	case errors.As(err, &refusal):
 		if r = setAside; !before {
@@ -189,10 +190,10 @@ func (d *delivery) note(ctx context.Context, i int, before bool, err error) {
 		r = again
 	}
 	d.metrics.event(ctx, r)
-	if d.parts[i].watchdog && (r == sent || r == again) {
+	if d.drafts[i].watchdog && (r == sent || r == again) {
 		d.metrics.watchdog.Record(ctx, d.now().Unix())
 	}
-	d.log.Debug("event", "event_id", d.occurrences[i].id, "event_source", d.source, "result", r, "alertname", d.parts[i].extensions["alertname"])
+	d.log.Debug("event", "event_id", d.occurrences[i].id, "event_source", d.source, "result", r, "alertname", d.drafts[i].extensions["alertname"])
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.counts[r]++

@@ -11,12 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
 
+	"onefire/audit"
 	"onefire/config"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // watched notes the deadlines that an answer sets, with the time from the beginning.
@@ -80,20 +80,32 @@ func TestWhatEachAnswerOfTheSinkMeans(t *testing.T) {
 		401: "not now", 402: "not now", 403: "not now", 404: "not now", 405: "not now", 407: "not now", 301: "not now",
 		400: "refused", 406: "refused", 410: "refused", 413: "refused", 422: "refused",
 	} {
-		err := judge(&http.Response{StatusCode: status}, event.New(), "")
-		var permanent *backoff.PermanentError
-		var no *RefusedError
+		s, err := newSink(config.Source{Sink: "http://sink.test"})
+		require.NoError(t, err)
+		s.client.Wrap(func(http.RoundTripper) http.RoundTripper { return answers(status) })
+		e, err := newEvent("1", "urn:a", AlertType, noon, nil, []byte("{}"))
+		require.NoError(t, err)
+		err = s.deliver(t.Context(), e, 1)
+		var away *audit.UnavailableError
+		var no *audit.RefusedError
 		got := "again"
 		switch {
 		case err == nil:
 			got = "taken"
 		case errors.As(err, &no):
 			got = "refused"
-		case errors.As(err, &permanent):
+		case errors.As(err, &away) && away.Permanent:
 			got = "not now"
 		}
 		require.Equal(t, want, got, "%d", status)
 	}
+}
+
+// answers is a sink that answers with this status.
+type answers int
+
+func (a answers) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: int(a), Body: http.NoBody}, nil
 }
 
 // A sink that answers is there: other events of the webhook are tried once.
@@ -118,7 +130,7 @@ func TestReceiversNamesLoseTheirBackslashes(t *testing.T) {
 }
 
 func TestHeaderValuesAtTheirBounds(t *testing.T) {
-	require.Equal(t, `!~%20%22%25%7F%1F%C3%A9`, headerValue("!~ \"%\x7f\x1fé"))
+	require.Equal(t, `!~%20%22%25%7F%1F%C3%A9`, audit.HeaderValue("!~ \"%\x7f\x1fé"))
 	cut := bounded(strings.Repeat("x", maxExtension-1) + "\U0001F525")
 	require.Equal(t, strings.Repeat("x", maxExtension-1), cut, "no half of a character stays")
 }
@@ -142,10 +154,10 @@ func TestTheSpanOfAnEventNamesIt(t *testing.T) {
 	f, spans, _ := traced(t, 202)
 	f.requireStatus(http.StatusOK, simple)
 	root, sent := ended(t, spans, 2)
-	about := tracing.Event{Operation: "send", ID: f.sink.events()[0].ID(), Source: "urn:prod", SpecVersion: "1.0", Type: AlertType}
+	about := telemetry.EventSpan{Operation: "send", ID: f.sink.events()[0].ID(), Source: "urn:prod", SpecVersion: "1.0", Type: AlertType}
 	require.Subset(t, sent[0].Attributes, about.Attributes())
 	for _, a := range root.Attributes {
-		require.NotEqual(t, tracing.Truncated, string(a.Key), "nothing was left out")
+		require.NotEqual(t, telemetry.AttrTruncated, string(a.Key), "nothing was left out")
 	}
 }
 

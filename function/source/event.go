@@ -67,18 +67,3 @@ func bounded(s string) string {
 	}
 	return s
 }
-
-// headerValue percent-encodes what the CloudEvents HTTP binding wants encoded in
-// a header and the SDK does not: everything but printable ASCII, and space,
-// double quote and per cent.
-func headerValue(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c <= ' ' || c >= 0x7f || c == '"' || c == '%' {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}

@@ -171,7 +171,7 @@ func start(t *testing.T, to *broker, change ...func(*config.Source)) *fixture {
 	f.web.Start()
 	t.Cleanup(f.web.Close)
 	t.Cleanup(func() {
-		f.Source.sink.close()
+		f.Source.sink.client.Close()
 		require.NoError(t, f.telemetry.Stop(context.WithoutCancel(t.Context()))) // It ends before a cleanup begins.
 	})
 	return f

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // patience bounds every wait for something that takes milliseconds.
@@ -89,7 +89,7 @@ func TestTooManyWebhooksAreTurnedAway(t *testing.T) {
 func TestTooManyBytesAreTurnedAway(t *testing.T) {
 	b := newBroker(t)
 	f := start(t, b)
-	f.bodies = inbound.NewBodies(1, int64(len(simple)))
+	f.bodies = receive.NewBodies(1, int64(len(simple)))
 	f.requireStatus(http.StatusServiceUnavailable, strings.Replace(simple, "{", "{ ", 1))
 	for range 3 {
 		f.requireStatus(http.StatusOK, simple) // Every byte was given back.
@@ -99,9 +99,9 @@ func TestTooManyBytesAreTurnedAway(t *testing.T) {
 func TestAWebhookThatFindsNoPlaceInTimeIsA503(t *testing.T) {
 	b := newBroker(t)
 	f := start(t, b, func(c *config.Source) { c.DeliveryTimeout = 50 * time.Millisecond })
-	require.True(t, f.places.TryAcquire(maxPlaces))
+	require.True(t, f.slots.TryAcquire(maxSlots))
 	f.requireStatus(http.StatusServiceUnavailable, simple)
-	f.places.Release(maxPlaces)
+	f.slots.Release(maxSlots)
 	f.requireStatus(http.StatusOK, simple)
 }
 

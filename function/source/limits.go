@@ -3,7 +3,7 @@ package source
 import (
 	"time"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 	maxHeader = 32 << 10
 	// headerTimeout bounds the time in which headers must arrive, idleTimeout
 	// that between two requests of one connection. A body has
-	// [inbound.BodyTimeout] on top of the headers', one that nobody reads too.
+	// [receive.BodyTimeout] on top of the headers', one that nobody reads too.
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 3 * time.Minute
 	// answerTimeout bounds the sending of an answer.
@@ -41,13 +41,13 @@ const (
 	// its sender is known, where that is asked for, and its whole body is there.
 	maxRequests = 256
 	// maxParallel bounds the events of one webhook that are sent at once, and
-	// maxPlaces those of all webhooks: a Broker that works synchronously holds
+	// maxSlots those of all webhooks: a Broker that works synchronously holds
 	// each for as long as the function takes, its retries included. An event
-	// takes a place for each placeSize bytes of its data, so all of them take
+	// takes a slot for each slotSize bytes of its data, so all of them take
 	// 32 MiB.
 	maxParallel = 32
-	maxPlaces   = 512
-	placeSize   = 64 << 10
+	maxSlots    = 512
+	slotSize    = 64 << 10
 	// refusalPause is the least time between two lines in the log about webhooks
 	// that got the same status and were not taken: anybody can send them, and
 	// Alertmanager logs its own.
@@ -87,14 +87,8 @@ const (
 	// pingAfter is when a silent HTTP/2 connection is asked whether it lives.
 	pingAfter = 15 * time.Second
 	// maxIdle is how many connections to the sink are kept open.
-	maxIdle  = 64
-	sinkIdle = 90 * time.Second
-	// maxSessions is how many TLS sessions are kept to be resumed: one of the
-	// sink, and one of a proxy on the way to it.
-	maxSessions = 2
-	// maxAnswer is how much of the sink's answer is read, in bytes, so that the
-	// connection can be used again; maxAnswerShown is how much is passed on.
-	maxAnswer      = 8 << 10
+	maxIdle = 64
+	// maxAnswerShown is how much of the sink's answer is passed on, in bytes.
 	maxAnswerShown = 256
 
 	// fileAge is how long a secret or certificate is used before its file is
@@ -102,12 +96,10 @@ const (
 	fileAge = 10 * time.Second
 	// retryRead is how often a wrong secret may make the file be read.
 	retryRead = time.Second
-	// maxSecret is the largest secret in bytes.
-	maxSecret = 8 << 10
 	// retryAfter is what a sender is told to wait, in seconds.
 	retryAfter = "5"
 )
 
 // StopGrace is how much longer than a delivery a stop may take: a webhook's body
 // and its answer take time as well.
-const StopGrace = inbound.BodyTimeout + answerTimeout
+const StopGrace = receive.BodyTimeout + answerTimeout

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"onefire/audit"
 )
 
 // memory is what one replica remembers of what it has sent. With it an alert of
@@ -131,10 +133,10 @@ func (m *memory) once(ctx context.Context, o *occurrence, send func() error) (ag
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		var refused *RefusedError
+		var refused *audit.RefusedError
 		if errors.As(s.err, &refused) {
 			// Its content would take more memory than there is.
-			o.refused = &RefusedError{Status: refused.Status, Answer: refused.Answer}
+			o.refused = &audit.RefusedError{Status: refused.Status, Answer: refused.Answer}
 		}
 		o.done, o.sending = s.err == nil || refused != nil, nil
 		close(s.ended)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // answer is what a request is answered with. Its reason is the same for the same
@@ -50,7 +50,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done 
 		}
 	}()
 	if a, ok := s.admit(w, r); !ok {
-		inbound.HangUp(w, r) // What a stranger still sends is not read.
+		receive.HangUp(w, r) // What a stranger still sends is not read.
 		return a, done
 	}
 	ctx, span := s.receiving(context.WithoutCancel(r.Context()), r)
@@ -64,7 +64,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done 
 	case err != nil:
 		return answered(http.StatusServiceUnavailable, "%v", err), done
 	case !s.requests.TryAcquire(1):
-		return answered(http.StatusServiceUnavailable, "%v", inbound.ErrBusy), done
+		return answered(http.StatusServiceUnavailable, "%v", receive.ErrBusy), done
 	}
 	defer s.requests.Release(1)
 	now := s.now()
@@ -90,8 +90,8 @@ func (s *Source) refused(a answer) {
 		return
 	}
 	// Each status has lines of its own: strangers must not hide that the sink is down.
-	kind, _ := s.refusals.LoadOrStore(a.status, &inbound.Lines{})
-	if n, ok := kind.(*inbound.Lines).Next(s.now(), refusalPause); ok {
+	kind, _ := s.refusals.LoadOrStore(a.status, &receive.LogLimit{})
+	if n, ok := kind.(*receive.LogLimit).Next(s.now(), refusalPause); ok {
 		s.log.Warn("webhook not taken", "status", a.status, "reason", a.reason, "unlogged", n)
 	}
 }

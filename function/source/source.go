@@ -17,9 +17,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/telemetry"
-	"onefire/function/tracing"
 )
 
 // webhookPath is where Alertmanager posts to.
@@ -38,14 +37,14 @@ type Source struct {
 	sink      *sink
 	server    *http.Server
 	stopping  atomic.Bool
-	// bodies, requests and places bound what is under way: webhooks that arrive and
+	// bodies, requests and slots bound what is under way: webhooks that arrive and
 	// bytes of them, webhooks that are delivered, and events by their size.
-	bodies           *inbound.Bodies
-	requests, places *semaphore.Weighted
-	// refusals are the [inbound.Lines] of webhooks that were not taken, by status;
+	bodies          *receive.Bodies
+	requests, slots *semaphore.Weighted
+	// refusals are the [receive.LogLimit] of webhooks that were not taken, by status;
 	// unreadable are those of secrets that nobody can be held against.
 	refusals   sync.Map
-	unreadable inbound.Lines
+	unreadable receive.LogLimit
 }
 
 // New makes a source that logs to w. It needs nobody to answer: a sink that is
@@ -58,28 +57,27 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		auth:     newAuth(c.TokenFile, c.BasicFile, time.Now),
 		memory:   newMemory(c.Window),
 		requests: semaphore.NewWeighted(maxRequests),
-		bodies:   inbound.NewBodies(maxArriving, maxBodies),
-		places:   semaphore.NewWeighted(maxPlaces),
+		bodies:   receive.NewBodies(maxArriving, maxBodies),
+		slots:    semaphore.NewWeighted(maxSlots),
 	}
 	for _, sec := range []*secret{s.auth.token, s.auth.basic} {
 		if sec == nil {
 			continue
 		}
-		if _, err := readSecret(sec.file); err != nil {
+		if _, err := sec.read(); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	if s.sink, err = newSink(c.Sink, c.CACerts, c.Overrides.Extensions); err != nil {
+	if s.sink, err = newSink(c); err != nil {
 		return nil, err
 	}
-	s.sink.tokenFile = c.SinkTokenFile
 	s.server = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
 		// A webhook's body has a deadline of its own, and its delivery none of
 		// these.
-		ReadTimeout:    headerTimeout + inbound.BodyTimeout,
+		ReadTimeout:    headerTimeout + receive.BodyTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
@@ -96,7 +94,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 	}); err != nil {
 		return nil, err
 	}
-	s.tracer = tracing.Live(s.telemetry.Tracer())
+	s.tracer = telemetry.LiveTracer(s.telemetry.Tracer())
 	if s.metrics, err = newMetrics(s.telemetry.Meter()); err != nil {
 		return nil, errors.Join(err, s.telemetry.Stop(ctx))
 	}
@@ -147,7 +145,7 @@ func (s *Source) Stop(ctx context.Context) error {
 		s.server.Close()
 	}
 	err = errors.Join(err, s.telemetry.Stop(context.WithoutCancel(ctx)))
-	s.sink.close()
+	s.sink.client.Close()
 	s.log.Info("stopped")
 	return err
 }

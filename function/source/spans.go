@@ -9,18 +9,18 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // receiving starts the span of a webhook. It is a trace's first, unless the
 // sender names one that it belongs to; Alertmanager does not.
 func (s *Source) receiving(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
 	if s.tracer == nil {
-		return ctx, tracing.None
+		return ctx, telemetry.NoSpan
 	}
-	ctx = trace.ContextWithRemoteSpanContext(ctx, tracing.Parse(r.Header.Get("Traceparent")))
+	ctx = trace.ContextWithRemoteSpanContext(ctx, telemetry.ParseTraceparent(r.Header.Get("Traceparent")))
 	return s.tracer.Start(ctx, http.MethodPost+" "+webhookPath, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String(tracing.Method, http.MethodPost), attribute.String(tracing.Route, webhookPath)))
+		trace.WithAttributes(attribute.String(telemetry.AttrMethod, http.MethodPost), attribute.String(telemetry.AttrRoute, webhookPath)))
 }
 
 // received ends the span of a webhook.
@@ -29,9 +29,9 @@ func received(span trace.Span, a *answer) {
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.Int(tracing.Status, a.status))
+	span.SetAttributes(attribute.Int(telemetry.AttrStatus, a.status))
 	if a.status != http.StatusOK {
-		tracing.Fail(span, strconv.Itoa(a.status), a.reason)
+		telemetry.Fail(span, strconv.Itoa(a.status), a.reason)
 	}
 }
 
@@ -40,41 +40,22 @@ func (w *webhook) describe(span trace.Span) {
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.Int(tracing.Alerts, len(w.alerts)))
+	span.SetAttributes(attribute.Int(telemetry.AttrAlerts, len(w.alerts)))
 	if w.truncated > 0 {
-		span.SetAttributes(attribute.Int64(tracing.Truncated, int64(min(w.truncated, 1<<32))))
+		span.SetAttributes(attribute.Int64(telemetry.AttrTruncated, int64(min(w.truncated, 1<<32))))
 	}
 }
 
 // sending starts the span of an event, which the event then names as its cause.
 func (d *delivery) sending(ctx context.Context, i int) (context.Context, trace.Span) {
 	if d.tracer == nil {
-		return ctx, tracing.None
+		return ctx, telemetry.NoSpan
 	}
-	p := d.parts[i]
-	about := tracing.Event{Operation: "send", ID: d.occurrences[i].id, Source: d.source, SpecVersion: event.CloudEventsVersionV1, Type: p.eventType}
+	p := d.drafts[i]
+	about := telemetry.EventSpan{Operation: "send", ID: d.occurrences[i].id, Source: d.source, SpecVersion: event.CloudEventsVersionV1, Type: p.eventType}
 	attributes := about.Attributes()
 	if name := p.extensions["alertname"]; name != "" {
-		attributes = append(attributes, attribute.String(tracing.Alert, tracing.Cut(name)))
+		attributes = append(attributes, attribute.String(telemetry.AttrAlert, telemetry.Cut(name)))
 	}
 	return d.tracer.Start(ctx, about.Name(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attributes...))
-}
-
-// tried notes a try to send an event on its span. status is the sink's, 0 where
-// there was no answer.
-func tried(ctx context.Context, attempt, status int, err error) {
-	span := trace.SpanFromContext(ctx)
-	if !span.IsRecording() {
-		return
-	}
-	attributes := []attribute.KeyValue{attribute.Int(tracing.Attempt, attempt)}
-	if status != 0 {
-		code := attribute.Int(tracing.Status, status)
-		attributes = append(attributes, code)
-		span.SetAttributes(code) // The last one's stays.
-	}
-	if err != nil {
-		attributes = append(attributes, attribute.String(tracing.ErrorMessage, tracing.Cut(err.Error())))
-	}
-	span.AddEvent("attempt", trace.WithAttributes(attributes...))
 }

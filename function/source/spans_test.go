@@ -18,7 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"onefire/config"
-	"onefire/function/tracing"
+	"onefire/function/telemetry"
 )
 
 // headers are the Traceparent headers that a broker got, with the events' own.
@@ -84,14 +84,14 @@ func TestAWebhookIsATraceThatItsEventsGoOnWith(t *testing.T) {
 	require.Equal(t, "POST /alertmanager", root.Name)
 	require.False(t, root.Parent.IsValid(), "Alertmanager names no trace")
 	require.Equal(t, codes.Unset, root.Status.Code)
-	require.Contains(t, root.Attributes, attribute.Int(tracing.Alerts, 2))
+	require.Contains(t, root.Attributes, attribute.Int(telemetry.AttrAlerts, 2))
 	want := map[string]string{}
 	for _, s := range sent {
 		require.Equal(t, "send "+AlertType, s.Name)
 		require.Equal(t, trace.SpanKindProducer, s.SpanKind)
 		require.Equal(t, root.SpanContext.SpanID(), s.Parent.SpanID())
 		require.Equal(t, root.SpanContext.TraceID(), s.SpanContext.TraceID())
-		want[tracing.Format(s.SpanContext)] = tracing.Format(s.SpanContext)
+		want[telemetry.FormatTraceparent(s.SpanContext)] = telemetry.FormatTraceparent(s.SpanContext)
 	}
 	require.Equal(t, want, got.all, "event and request name the span that sent them")
 	require.Equal(t, root.SpanContext.TraceID().String(), f.log.with(t, "webhook")[0]["trace_id"])
@@ -102,8 +102,8 @@ func TestAWebhookBelongsToTheTraceOfItsSender(t *testing.T) {
 	f, spans, _ := traced(t, 202)
 	require.Equal(t, http.StatusOK, f.postUnder(parent, simple))
 	root, _ := ended(t, spans, 2)
-	require.Equal(t, tracing.Parse(parent).SpanID(), root.Parent.SpanID())
-	require.Equal(t, tracing.Parse(parent).TraceID(), root.SpanContext.TraceID())
+	require.Equal(t, telemetry.ParseTraceparent(parent).SpanID(), root.Parent.SpanID())
+	require.Equal(t, telemetry.ParseTraceparent(parent).TraceID(), root.SpanContext.TraceID())
 }
 
 func TestTriesToSendAnEventAreSeen(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // slowly begins a webhook over a connection of its own, sends one byte of it, and
@@ -43,7 +43,7 @@ func TestSlowSendersShutNobodyOut(t *testing.T) {
 func TestStrangersTakeNoRoom(t *testing.T) {
 	f := start(t, newBroker(t), func(c *config.Source) { c.TokenFile = file(t, "token", "s3cret") })
 	// Nobody's body has room, and nothing may be delivered.
-	f.bodies = inbound.NewBodies(0, 0)
+	f.bodies = receive.NewBodies(0, 0)
 	require.True(t, f.requests.TryAcquire(maxRequests))
 	status, _ := f.show("Bearer wrong")
 	require.Equal(t, http.StatusUnauthorized, status)

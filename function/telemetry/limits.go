@@ -21,4 +21,8 @@ const (
 	// longer than the metrics' default interval.
 	maxConnections = 2
 	idleTimeout    = 90 * time.Second
+	// maxText is the longest text of an attribute, a span's name or a status, in
+	// bytes: collectors cut or refuse spans that are much larger, and events of
+	// strangers bring texts of 2 KiB and more.
+	maxText = 512
 )

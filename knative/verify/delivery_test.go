@@ -15,7 +15,7 @@ import (
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 	"onefire/function/source"
 )
 
@@ -115,7 +115,7 @@ func timeProblems(all objects, timeout time.Duration) []string {
 	if spec.TimeoutSeconds == nil || spec.ContainerConcurrency == nil {
 		return []string{"the function's timeoutSeconds and containerConcurrency are left to chance"}
 	}
-	request := time.Duration(limits["eventTimeout"])*time.Second + inbound.AnswerTimeout
+	request := time.Duration(limits["eventTimeout"])*time.Second + receive.AnswerTimeout
 	own := time.Duration(*spec.TimeoutSeconds) * time.Second
 	if own <= quiet+request {
 		wrong("a pod that ends has %s: queue-proxy waits for %s, and a request may take %s", own, quiet, request)

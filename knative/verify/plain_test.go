@@ -12,7 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"onefire/config"
-	"onefire/function/inbound"
+	"onefire/function/receive"
 )
 
 // closing is how long the function waits for posts of audit events after its last answer
@@ -42,7 +42,7 @@ func plainProblems(all objects) []string {
 	if err != nil {
 		return append(found, err.Error())
 	}
-	request := time.Duration(bound)*time.Second + inbound.AnswerTimeout
+	request := time.Duration(bound)*time.Second + receive.AnswerTimeout
 	if source.DeliveryTimeout < 2*request {
 		wrong("the source waits for %s, and a request may take %s", source.DeliveryTimeout, request)
 	}

@@ -81,13 +81,13 @@ func pruneProblems(all objects, v variant) []string {
 
 // endOfPrune is when the command ends by itself, which is nobody else's to know.
 func endOfPrune() (time.Duration, error) {
-	text, err := os.ReadFile("../../function/prune/limits.go")
+	text, err := os.ReadFile("../../function/cmd/limits.go")
 	if err != nil {
 		return 0, fmt.Errorf("reading the limits of prune: %w", err)
 	}
-	found := regexp.MustCompile(`(?m)^\trunTimeout = (\d+) \* time\.Minute$`).FindSubmatch(text)
+	found := regexp.MustCompile(`(?m)^\tpruneTimeout = (\d+) \* time\.Minute$`).FindSubmatch(text)
 	if found == nil {
-		return 0, fmt.Errorf("function/prune/limits.go has no runTimeout any more: change this test too")
+		return 0, fmt.Errorf("function/cmd/limits.go has no pruneTimeout any more: change this test too")
 	}
 	minutes, err := strconv.Atoi(string(found[1]))
 	return time.Duration(minutes) * time.Minute, err

@@ -14,8 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"onefire/dedup"
-	"onefire/function/owner"
-	"onefire/function/sender"
+	"onefire/function/kube"
 )
 
 // rights is what each of them calls, by resource.
@@ -42,15 +41,15 @@ func wanted(v variant) map[string]map[string][]string {
 		all["onefire-deadletters"], all["onefire-replay"] = nil, nil
 	}
 	if v.has(oidc) {
-		all["onefire"][sender.Resource.Group+"/"+sender.Resource.Resource] = []string{"create"}
+		all["onefire"][kube.ReviewResource.Group+"/"+kube.ReviewResource.Resource] = []string{"create"}
 	}
 	if v.owned() {
-		for _, r := range owner.Resources() {
+		for _, r := range kube.Resources() {
 			all["onefire"][r.Group+"/"+r.Resource] = []string{"get"}
 		}
 	}
 	if v.scoped() {
-		for _, r := range owner.ScopeResources() {
+		for _, r := range kube.ScopeResources() {
 			all["onefire"][r.Group+"/"+r.Resource] = []string{"get"}
 		}
 	}
@@ -168,10 +167,11 @@ func placeOfRights(all objects) (namespaces []string) {
 var calls = regexp.MustCompile(`client\.(Get|Post|Put|Patch|Delete|Verb)\(`)
 
 // callsOf gives the calls in the code of a room.
-func callsOf(t *testing.T, room string) []string {
+func callsOf(t *testing.T, pattern string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", room, "*.go"))
+	files, err := filepath.Glob(filepath.Join("..", "..", pattern))
 	require.NoError(t, err)
+	require.NotEmpty(t, files, pattern)
 	var called []string
 	for _, file := range files {
 		if matched, _ := filepath.Match("*_test.go", filepath.Base(file)); matched {
@@ -188,27 +188,28 @@ func callsOf(t *testing.T, room string) []string {
 
 // What finds owners asks for one object at a time.
 func TestOwnersAreOnlyAskedFor(t *testing.T) {
-	require.Equal(t, []string{"Get"}, callsOf(t, "function/owner"))
-	require.Len(t, owner.Resources(), 7)
-	require.Len(t, owner.ScopeResources(), 10)
+	require.Equal(t, []string{"Get"}, callsOf(t, "function/kube/objects.go"))
+	require.Len(t, kube.Resources(), 7)
+	require.Len(t, kube.ScopeResources(), 10)
 }
 
 // What the table above grants is what the code can call: a call of another kind
 // needs another verb.
 func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
 	verbs := map[string][]string{"Get": {"get", "list"}, "Post": {"create"}, "Patch": {"patch"}, "Delete": {"delete"}}
-	for room, row := range map[string]struct {
+	require.ElementsMatch(t, []string{"Get", "Post", "Post"}, callsOf(t, "function/kube/*.go"), "no other of its files calls")
+	for files, row := range map[string]struct {
 		group string
 		names []string
 	}{
-		"dedup":                {dedup.Resource.Group, []string{"onefire"}},
-		"function/events":      {"events.k8s.io", []string{"onefire"}},
-		"function/sender":      {sender.Resource.Group, []string{"onefire"}},
-		"function/deadletters": {"", []string{"onefire-deadletters", "onefire-replay"}},
+		"dedup/*.go":                 {dedup.Resource.Group, []string{"onefire"}},
+		"function/kube/eventsapi.go": {"events.k8s.io", []string{"onefire"}},
+		"function/kube/review.go":    {kube.ReviewResource.Group, []string{"onefire"}},
+		"function/deadletters/*.go":  {"", []string{"onefire-deadletters", "onefire-replay"}},
 	} {
 		called := map[string]bool{}
-		for _, call := range callsOf(t, room) {
-			require.Contains(t, verbs, call, "%s: no verb is granted for this", room)
+		for _, call := range callsOf(t, files) {
+			require.Contains(t, verbs, call, "%s: no verb is granted for this", files)
 			for _, verb := range verbs[call] {
 				called[verb] = true
 			}
@@ -224,6 +225,6 @@ func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
 				}
 			}
 		}
-		require.Equal(t, granted, called, room)
+		require.Equal(t, granted, called, files)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestWhatIsInTheCommandsMayBeGivenOn(t *testing.T) {
-	commands, err := filepath.Glob(filepath.Join(repository, "function/cmd/*"))
+	commands, err := filepath.Glob(filepath.Join(repository, "function/cmd/onefire*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, commands)
 	for _, dir := range commands {

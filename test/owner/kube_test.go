@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/mapping"
 	"onefire/test/client"
 	"onefire/test/wholekube"
@@ -165,7 +165,7 @@ func (c cluster) await(want bool) {
 
 func TestTheComponentsRoleIsEnoughAndNothingMore(t *testing.T) {
 	c := prepared(t)
-	for _, r := range owner.Resources() {
+	for _, r := range kube.Resources() {
 		require.True(t, c.may("get", shop, r.Group, r.Resource), r)
 		for _, verb := range []string{"list", "watch", "create", "update", "patch", "delete", "deletecollection"} {
 			require.False(t, c.may(verb, shop, r.Group, r.Resource), "%s %s", verb, r)
@@ -219,7 +219,7 @@ func TestHowLongOwnersTake(t *testing.T) {
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig(wholekube.Function))
 	require.NoError(t, err)
-	r, err := owner.New(config, owner.Options{})
+	r, err := kube.NewResolver(config, kube.ResolverOptions{})
 	require.NoError(t, err)
 	measure(t, r, "first pods (3 Gets)", firsts)
 	measure(t, r, "second pods (1 Get)", seconds)
@@ -227,12 +227,12 @@ func TestHowLongOwnersTake(t *testing.T) {
 	for _, s := range firsts {
 		c.end(s.Target.Name)
 	}
-	r, err = owner.New(config, owner.Options{})
+	r, err = kube.NewResolver(config, kube.ResolverOptions{})
 	require.NoError(t, err)
 	measure(t, r, "pods that are gone (5 Gets)", firsts)
 }
 
-func measure(t *testing.T, r *owner.Resolver, what string, signals []mapping.Signal) {
+func measure(t *testing.T, r *kube.Resolver, what string, signals []mapping.Signal) {
 	t.Helper()
 	var took []time.Duration
 	for _, s := range signals {

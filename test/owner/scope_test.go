@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"onefire/function/owner"
+	"onefire/function/kube"
 	"onefire/test/client"
 	"onefire/test/wholekube"
 )
@@ -65,7 +65,7 @@ func TestTheScopesRoleIsEnoughAndNothingMore(t *testing.T) {
 	}
 	c.label("nodes", "in")
 	c.await(true)
-	for _, r := range owner.ScopeResources() {
+	for _, r := range kube.ScopeResources() {
 		require.True(t, c.may("get", "", r.Group, r.Resource), r)
 		for _, verb := range []string{"list", "watch", "create", "update", "patch", "delete", "deletecollection"} {
 			require.False(t, c.may(verb, "", r.Group, r.Resource), "%s %s", verb, r)

@@ -27,7 +27,7 @@ import (
 
 	"onefire/dedup"
 	"onefire/function"
-	"onefire/function/sender"
+	"onefire/function/kube"
 	"onefire/knative/crd"
 	"onefire/test/wholekube"
 )
@@ -43,7 +43,7 @@ const (
 	// trigger is whom Knative sends events as, for the Trigger onefire.
 	trigger  = "onefire-oidc-eventing.knative.dev-trigger"
 	subject  = "system:serviceaccount:" + namespace + ":" + trigger
-	recorded = "../../function/sender/testdata"
+	recorded = "../../function/kube/testdata"
 )
 
 func account(c *wholekube.Cluster, name string) {
@@ -274,10 +274,10 @@ func TestOnlyTheTriggerMaySend(t *testing.T) {
 
 func TestWithoutAnAPIServerNobodyIsLetInAndNothingIsLost(t *testing.T) {
 	c := cluster(t)
-	v, err := sender.New(&rest.Config{Host: "https://127.0.0.1:1"}, sender.Options{Audience: audience})
+	v, err := kube.NewVerifier(&rest.Config{Host: "https://127.0.0.1:1"}, kube.VerifierOptions{Audience: audience})
 	require.NoError(t, err)
 	_, err = v.Check(t.Context(), http.Header{"Authorization": {"Bearer " + c.Token(namespace, trigger, audience)}})
 	require.Error(t, err)
-	require.NotErrorIs(t, err, sender.ErrUnknown, "it is for a later try")
-	require.NotErrorIs(t, err, sender.ErrNotAllowed)
+	require.NotErrorIs(t, err, kube.ErrUnknownSender, "it is for a later try")
+	require.NotErrorIs(t, err, kube.ErrNotAllowed)
 }

@@ -14,16 +14,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
-
 	"onefire/config"
+	"onefire/function/receive"
 	"onefire/function/source"
 	"onefire/function/telemetry"
 )
-
-// memoryShare is the part of a container's memory that the garbage collector
-// keeps to where it can: the rest is the binary's own pages and the kernel's.
-const memoryShare = 0.8
 
 func main() {
 	if len(os.Args) > 1 {
@@ -53,8 +48,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Outside of a container there is no limit to know; GOMEMLIMIT goes before it.
-	_, _ = memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.FromCgroup))
+	receive.Memory{Told: c.MemoryLimit}.Tune()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDRESS: %w", err)

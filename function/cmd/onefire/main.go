@@ -20,7 +20,7 @@ import (
 
 	"onefire/config"
 	"onefire/function"
-	"onefire/function/tool"
+	"onefire/function/cmd"
 )
 
 // stopTimeout is a little more than the longest that a request may take, 29 s.
@@ -29,7 +29,7 @@ const stopTimeout = 30 * time.Second
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	if len(os.Args) > 1 {
-		code := tool.Main(ctx, os.Args[1:], config.Environment(), tool.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+		code := cmd.Main(ctx, os.Args[1:], config.Environment(), cmd.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 		stop()
 		os.Exit(code)
 	}

@@ -26,12 +26,11 @@ var Rooms = slices.Concat(
 				"TestRandomSchedules": {"-rapid.checks", "2"},
 			},
 		},
-		{Name: "function/inbound", Packages: []string{"./function/inbound"}, Tests: []string{"./function/inbound", "./function", "./function/deadletters"}},
-		{Name: "function/tracing", Packages: []string{"./function/tracing"}, Tests: []string{"./function/tracing", "./function"}},
+		{Name: "function/receive", Packages: []string{"./function/receive"}, Tests: []string{"./function/receive", "./function", "./function/deadletters"}},
+		{Name: "function/telemetry", Packages: []string{"./function/telemetry"}, Tests: []string{"./function/telemetry", "./function"}},
 	},
 	own(true, "mapping", "config"),
-	own(false, "audit", "function", "function/bearer", "function/deadletters", "function/events", "function/owner",
-		"function/prune", "function/sender", "function/source", "function/telemetry", "function/tool"),
+	own(false, "audit", "function", "function/cmd", "function/deadletters", "function/kube", "function/source"),
 )
 
 // own are rooms that only their own tests ask about.

@@ -1,0 +1,157 @@
+// Package cmd is what the function's binary does for people: it lists what goes on,
+// explains what would become of alerts, prints the configuration, and deletes what is
+// old. Nothing of it runs when the binary serves. The folders below are the three
+// programs.
+//
+// A prune deletes RemediationRequests that ended, and dead letters that nobody replayed.
+// It is safe beside running functions, replays and other runs of itself. Each
+// delete names the revision that was read, so whatever changed meanwhile stays.
+// dedup decides which requests may go, and why no handler minds: see dedup.Past.
+// It reads in pages and holds one at a time. Its calls are bounded in rate, each
+// has a deadline, and the whole run has one. A run that ends early harms nothing:
+// the next one goes on.
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"onefire/config"
+	"onefire/function/telemetry"
+)
+
+const usage = `usage: onefire                                 serve, as the environment says
+       onefire list [-n NAMESPACE|-A] [flags]  list the requests that are open, the newest first (-h lists the flags)
+       onefire explain [flags] FILE|-          say what would become of the alerts in a webhook or CloudEvent
+       onefire explain -prometheus URL [flags] say what would have become of the alerts that fired there (-h lists the flags)
+       onefire config [-o json]                print the configuration that the environment makes
+       onefire prune [-dry-run]                delete ended requests and dead letters that are old
+       onefire version                         say what this binary was built of
+`
+
+// errUsage means that the arguments were wrong; what is wrong has been said.
+var errUsage = errors.New("usage")
+
+// Streams are a command's standard input, output and error.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Main runs a command with its arguments, and returns the exit code: 0; 1 when
+// something is wrong with what was given; 2 for wrong arguments; 3 when -fail was
+// given and there is something to look at.
+func Main(ctx context.Context, args []string, environment map[string]string, s Streams) int {
+	commands := map[string]func(context.Context, []string, map[string]string, Streams) error{
+		"explain": explain,
+		"config":  settings,
+		"list":    listed,
+		"prune":   pruned,
+		"version": version,
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprint(s.Err, usage)
+		return 2
+	}
+	switch err := command(ctx, args[1:], environment, s); {
+	case errors.Is(err, errUsage):
+		return 2
+	case errors.Is(err, errFindings):
+		return 3
+	case err != nil:
+		fmt.Fprintln(s.Err, "onefire:", err)
+		return 1
+	}
+	return 0
+}
+
+// output is how results are printed: as text for people or as JSON.
+type output struct{ format string }
+
+// flags are a command's flags, with -o among them. more are formats beside text and
+// JSON that the command has.
+func flags(command string, s Streams, more ...string) (*flag.FlagSet, *output) {
+	o := &output{format: "text"}
+	f := flag.NewFlagSet("onefire "+command, flag.ContinueOnError)
+	f.SetOutput(s.Err)
+	formats := append([]string{"text", "json"}, more...)
+	f.Func("o", fmt.Sprintf("output `format`: %s (default text)", strings.Join(formats, " or ")), func(format string) error {
+		if !slices.Contains(formats, format) {
+			return fmt.Errorf("use %s", strings.Join(formats, " or "))
+		}
+		o.format = format
+		return nil
+	})
+	return f, o
+}
+
+// print writes a value as JSON, or as a table.
+func (o output) print(out io.Writer, value any, table func(w io.Writer)) error {
+	if o.format == "json" {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(value)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, columnGap, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+// settings prints the effective configuration, and then what is wrong with it.
+func settings(_ context.Context, args []string, environment map[string]string, s Streams) error {
+	f, o := flags("config", s)
+	if f.Parse(args) != nil || f.NArg() > 0 {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	all, problem := config.Effective(environment)
+	err := o.print(s.Out, all, func(w io.Writer) {
+		fmt.Fprintln(w, "VARIABLE\tVALUE\tFROM")
+		for _, one := range all {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", one.Name, printable(dash(one.Value)), dash(one.From))
+		}
+	})
+	return errors.Join(err, problem)
+}
+
+// version says what the binary was built of.
+func version(_ context.Context, args []string, _ map[string]string, s Streams) error {
+	if len(args) > 0 {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	_, err := fmt.Fprintln(s.Out, telemetry.About("onefire"))
+	return err
+}
+
+// pruned deletes what is old, or says what that would be.
+func pruned(ctx context.Context, args []string, environment map[string]string, s Streams) error {
+	f := flag.NewFlagSet("onefire prune", flag.ContinueOnError)
+	f.SetOutput(s.Err)
+	dry := f.Bool("dry-run", false, "say what would be deleted, and delete nothing")
+	if f.Parse(args) != nil || f.NArg() > 0 {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	c, err := config.LoadPrune(environment)
+	if err != nil {
+		return err
+	}
+	return Prune(ctx, c, PruneOptions{DryRun: *dry, Log: s.Out, Notes: s.Err})
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,207 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/function/kube"
+	"onefire/function/receive"
+	"onefire/mapping"
+)
+
+// forecaster says what one more alert would come to.
+type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error)
+
+// targetResolver gives a signal the target that the function would give it. The reason is not
+// zero where that target is not in the scope.
+type targetResolver func(ctx context.Context, a mapping.Alert, s mapping.Signal) (aimed mapping.Signal, how kube.OwnerResult, reason mapping.Reason, err error)
+
+func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
+	f, o := flags("explain", s)
+	kubeconfig := f.String("kubeconfig", "", "look at the objects of the cluster that this `file` names; without it, as if there were none")
+	history := backtestFlags(f)
+	if f.Parse(args) != nil {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	if problem := history.problem(f); problem != "" {
+		fmt.Fprintf(s.Err, "onefire: %s\n%s", problem, usage)
+		return errUsage
+	}
+	c, err := config.Mapping(environment)
+	if err != nil {
+		return err
+	}
+	if history.url != "" {
+		return history.run(ctx, c, *kubeconfig, o, s)
+	}
+	data, err := input(f.Arg(0), s.In)
+	if err != nil {
+		return err
+	}
+	deliveries, err := parse(data, time.Now())
+	if err != nil {
+		return err
+	}
+	in := newSequence(c.Rules())
+	if *kubeconfig != "" {
+		if in.look, in.resolve, err = cluster(*kubeconfig, c); err != nil {
+			return err
+		}
+	} else {
+		warnOfOwners(c, s.Err)
+	}
+	all, truncated := []explanation{}, uint64(0)
+	for _, d := range deliveries {
+		truncated += d.Truncated
+		explained, err := in.explain(ctx, d)
+		if err != nil {
+			return err
+		}
+		all = append(all, explained...)
+	}
+	folds := fold(all)
+	if truncated > 0 {
+		fmt.Fprintf(s.Err, "onefire: Alertmanager left out %d alerts: raise the receiver's max_alerts or group by more labels\n", truncated)
+	}
+	return o.print(s.Out, all, func(w io.Writer) {
+		table(w, all)
+		for _, f := range folds {
+			fmt.Fprintln(w, printable(f))
+		}
+	})
+}
+
+// warnOfOwners says that without a cluster nothing can be said of owners and scopes.
+func warnOfOwners(c config.Config, w io.Writer) {
+	if c.Scope.Selector != nil {
+		fmt.Fprintln(w, "onefire: every alert is taken to be in the scope; SCOPE asks the API server for labels: name it with -kubeconfig")
+	}
+	if c.Target == config.TargetOwner {
+		fmt.Fprintln(w, "onefire: the targets are those of the labels; TARGET=owner asks the API server for their controllers: name it with -kubeconfig")
+	}
+}
+
+func input(name string, in io.Reader) ([]byte, error) {
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the alerts: %w", err)
+		}
+		defer file.Close()
+		in = file
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the alerts: %w", err)
+	}
+	if len(data) > maxInput {
+		return nil, fmt.Errorf("more than %d bytes: the function would not take it", maxInput)
+	}
+	return data, nil
+}
+
+// delivery is a notification, and the event that brought it: sent is its
+// [mapping.Sent]. Without an event all of that is empty.
+type delivery struct {
+	source, id string
+	sent       time.Time
+	mapping.Notification
+}
+
+// parse reads a CloudEvent in JSON, a batch of them, or what may be in one.
+func parse(data []byte, now time.Time) ([]delivery, error) {
+	var one event.Event
+	var batch []event.Event
+	switch {
+	case json.Unmarshal(data, &one) == nil && one.SpecVersion() != "" && one.Validate() == nil:
+		batch = []event.Event{one}
+	case json.Unmarshal(data, &batch) == nil && len(batch) > 0 && batch[0].Validate() == nil:
+	default:
+		n, err := mapping.Parse(data, now)
+		return []delivery{{Notification: n}}, err
+	}
+	var all []delivery
+	for _, e := range batch {
+		at, _ := mapping.EventTime(e.Time(), now)
+		n, err := mapping.Parse(e.Data(), at)
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", e.ID(), err)
+		}
+		all = append(all, delivery{e.Source(), e.ID(), mapping.Sent(now, e.Time(), receive.Arrived(e)), n})
+	}
+	return all, nil
+}
+
+// connect reads a kubeconfig. It opens no connection.
+func connect(kubeconfig string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+	}
+	return config, nil
+}
+
+// cluster looks at the objects that are there, with TARGET=owner at what controls
+// targets, and with SCOPE at their labels.
+func cluster(kubeconfig string, c config.Config) (forecaster, targetResolver, error) {
+	client, err := connect(kubeconfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := dedup.New(client, dedup.Options{SignalType: c.AuditSchema.SignalType()})
+	if err != nil {
+		return nil, nil, err
+	}
+	resolve, err := owners(client, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		return d.Forecast(ctx, s, "", resolved)
+	}, resolve, nil
+}
+
+// owners finds the owners of targets with TARGET=owner, and with SCOPE whether they are
+// in it. It is nil without both.
+func owners(client *rest.Config, c config.Config) (targetResolver, error) {
+	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
+		return nil, nil
+	}
+	r, err := kube.NewResolver(client, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
+	if err != nil {
+		return nil, err
+	}
+	rules := c.Rules()
+	return func(ctx context.Context, a mapping.Alert, s mapping.Signal) (mapping.Signal, kube.OwnerResult, mapping.Reason, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		var found kube.Found
+		if c.Target == config.TargetOwner {
+			var err error
+			if found, err = r.Find(ctx, s); err != nil {
+				return s, "", 0, err
+			}
+			if found.Result != "" && found.Target != s.Target {
+				s = rules.Aim(s, a, found.Target)
+			}
+		}
+		scoped, err := r.Scope(ctx, s)
+		if err != nil || scoped.In {
+			return s, found.Result, 0, err
+		}
+		return s, found.Result, mapping.Unmanaged, nil
+	}, nil
+}

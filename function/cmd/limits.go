@@ -1,0 +1,115 @@
+package cmd
+
+import "time"
+
+const (
+	// maxInput bounds a file, in bytes: a webhook may have 2 MiB.
+	maxInput = 16 << 20
+	// listPage is how many requests a page of a List has at most. Where such a page has
+	// too many bytes, list asks for half as many.
+	listPage = 500
+	// maxRequests is how many requests a listing reads, about 1 KB each.
+	maxRequests = 100_000
+	// maxListRestarts is how often a listing begins again because the API server no longer
+	// has the state that its pages are of.
+	maxListRestarts = 3
+	// listTimeout bounds a listing: maxRequests of a slow API server.
+	listTimeout = 2 * time.Minute
+	// watchEvery is the pause between two listings of a watch. Where a listing takes
+	// long, it is watchShare times that, so that a watch is a small part of what the
+	// API server does.
+	watchEvery = 2 * time.Second
+	watchShare = 10
+	// tableWidth is how wide a table of requests is at most, in characters, columnGap
+	// what is between two columns, and shownFingerprint how much of a fingerprint is
+	// shown: what label onefire/fingerprint has.
+	tableWidth       = 120
+	columnGap        = 2
+	shownFingerprint = 12
+
+	// lookTimeout bounds each look at the cluster.
+	lookTimeout = 10 * time.Second
+	// maxLookups is how many targets a backtest looks for in the cluster, those that
+	// fired last first: one Get each, so that a history of 30 days does not
+	// become a load.
+	maxLookups = 500
+	// maxOwnersAsked is how many label sets a backtest asks the owners of, those that
+	// fired last first. An owner takes three Gets, and up to 24 where pods are gone.
+	maxOwnersAsked = 2_000
+	// maxCalls bounds the Gets of a backtest that are under way at once.
+	maxCalls = 8
+
+	// maxPoints bounds the samples of one series in one answer: Prometheus refuses
+	// a query for more than 11,000.
+	maxPoints = 10_000
+	// maxSpan bounds the time that one query covers: it shows progress, and keeps
+	// an answer small. An alert that fires all day has 26 KB at one sample a minute.
+	maxSpan = 24 * time.Hour
+	// maxAnswer bounds one answer of Prometheus, in bytes: 2,500 alerts that fire
+	// all day. The backtest halves the time that it asks for where an answer has more.
+	maxAnswer = 64 << 20
+	// maxErrorAnswer is how much of an answer that is an error is read, in bytes.
+	maxErrorAnswer = 8 << 10
+	// maxQueries is how many queries a backtest makes; 30 days take 30 unless
+	// answers are too large.
+	maxQueries = 10_000
+	// queryTimeout bounds one query. Prometheus itself ends one after two minutes.
+	queryTimeout = 2 * time.Minute
+	// maxTimeouts is how many queries in a row may take too long, each for half of
+	// the time of the one before, until the backtest gives up.
+	maxTimeouts = 4
+	// maxQueryTries is how often a query is tried where the server cannot answer now.
+	maxQueryTries = 4
+	// firstQueryPause and maxQueryPause bound the jittered back-off between two tries.
+	firstQueryPause, maxQueryPause = 500 * time.Millisecond, 5 * time.Second
+	// growAfter is how many answers in a row must have fitted until the backtest
+	// asks for twice the time again.
+	growAfter = 4
+
+	// maxLabelSets is how many label sets a backtest keeps, 1 KB each.
+	maxLabelSets = 100_000
+	// maxFires is how many fires a backtest keeps, 16 bytes each.
+	maxFires = 1_000_000
+	// minGap is the shortest pause between two samples that ends a fire. Prometheus
+	// itself shows a series for 5 minutes after its last sample, and Alertmanager
+	// says nothing new of an alert that is back within its group_interval, 5 minutes.
+	minGap = 5 * time.Minute
+
+	// maxTargets is how many targets of a rule are listed in JSON, and shownTargets
+	// in text, those with most fires first. The others are counted.
+	maxTargets, shownTargets = 50, 3
+	// maxExamples is how many targets, label sets or labels a finding names.
+	maxExamples = 3
+	// progressEvery is how often a backtest or a prune says how far it is on a terminal, in
+	// one line; a backtest says it elsewhere too, in a line each.
+	progressEvery, progressEveryLine = 250 * time.Millisecond, 10 * time.Second
+)
+
+// Prune.
+const (
+	// prunePage is how many objects a page of a List has at most. Where such a page
+	// has too many bytes, the reader asks for half as many objects.
+	prunePage = 500
+	// callsPerSecond is the rate of all calls, Lists and deletes. It is a small part
+	// of what an API server takes, and 30,000 deletes within pruneTimeout: more than
+	// any storm leaves behind in an hour.
+	callsPerSecond = 10
+	// maxPruneTries is how often a call is made while the API server cannot answer.
+	// firstPrunePause is the first wait between, which then doubles, and maxPrunePause the
+	// longest for which the API server may ask (Retry-After).
+	maxPruneTries   = 5
+	firstPrunePause = time.Second
+	maxPrunePause   = time.Minute
+	// pruneCallTimeout bounds one call. The rooms that make the calls have bounds of
+	// their own, which are shorter.
+	pruneCallTimeout = 15 * time.Second
+	// maxPruneFailures is how many deletes in a row may fail until the rest is left to the
+	// next run.
+	maxPruneFailures = 5
+	// maxPruneRestarts is how often the reading may begin again because the API server no
+	// longer knows the page that comes next, without any progress between.
+	maxPruneRestarts = 5
+	// pruneTimeout bounds a whole run, so that an hourly one ends before the next. The
+	// CronJob's activeDeadlineSeconds is a minute longer.
+	pruneTimeout = 50 * time.Minute
+)

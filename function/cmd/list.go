@@ -1,0 +1,156 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/dedup/client"
+	"onefire/mapping"
+)
+
+// listed says what goes on: it lists the requests that are open, the newest first.
+func listed(ctx context.Context, args []string, environment map[string]string, s Streams) error {
+	f, o := flags("list", s, "wide")
+	kubeconfig := f.String("kubeconfig", "", "list the requests of the cluster that this `file` names (default: KUBECONFIG, else as kubectl finds it)")
+	namespace := f.String("n", "", "list the requests in this `namespace` (default: REMEDIATION_NAMESPACE, else POD_NAMESPACE, else default)")
+	all := f.Bool("A", false, "list the requests in all namespaces")
+	ended := f.Bool("ended", false, "list ended requests too")
+	watch := f.Bool("w", false, "list again when something changes, until Ctrl-C")
+	if f.Parse(args) != nil || f.NArg() > 0 || *all && *namespace != "" {
+		fmt.Fprint(s.Err, usage)
+		return errUsage
+	}
+	c, err := config.Mapping(environment)
+	if err != nil {
+		return err
+	}
+	kube, err := client.Load(c.Kubeconfig)
+	if *kubeconfig != "" {
+		kube, err = connect(*kubeconfig)
+	}
+	if err != nil {
+		return err
+	}
+	requests, err := dedup.OpenRequests(kube)
+	if err != nil {
+		return err
+	}
+	l := &lister{page: requests.Page, namespace: cmp.Or(*namespace, c.Namespace), ended: *ended, out: *o, streams: s, pause: wait}
+	if *all || *namespace == "" && c.Placement == mapping.PlacementSignal {
+		l.namespace = ""
+	}
+	if *watch {
+		return l.watch(ctx)
+	}
+	found, err := l.read(ctx)
+	if err != nil {
+		return err
+	}
+	return l.show(found)
+}
+
+// lister lists requests.
+type lister struct {
+	page func(ctx context.Context, namespace string, size int, next string) (dedup.RequestPage, error)
+	// namespace is empty for all of them.
+	namespace string
+	ended     bool
+	out       output
+	streams   Streams
+	// pause waits, or fails when the context ends.
+	pause func(context.Context, time.Duration) error
+}
+
+// listing is what a lister found, and when on the API server's clock.
+type listing struct {
+	requests []dedup.Request
+	now      time.Time
+}
+
+// read reads all pages. Where the API server has forgotten the state that they are of,
+// it begins again.
+func (l *lister) read(ctx context.Context) (found listing, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	for size, next, restarts := listPage, "", 0; ; {
+		p, err := l.page(ctx, l.namespace, size, next)
+		switch {
+		case errors.Is(err, dedup.ErrTooLarge) && size > 1:
+			size /= 2
+			continue
+		case apierrors.IsResourceExpired(err) && next != "" && restarts < maxListRestarts:
+			restarts++
+			next, found.requests = "", nil
+			continue
+		case err != nil:
+			return listing{}, fmt.Errorf("listing RemediationRequests in %s: %w", l.place(), err)
+		}
+		found.requests, found.now = append(found.requests, p.Requests...), p.Now
+		if len(found.requests) > maxRequests {
+			return listing{}, fmt.Errorf("there are more than %d RemediationRequests in %s: `onefire prune` deletes old ones, and -n lists one namespace", maxRequests, l.place())
+		}
+		if next = p.Next; next == "" {
+			found.requests = chosen(found.requests, l.ended)
+			return found, nil
+		}
+	}
+}
+
+// place says where a lister looks.
+func (l *lister) place() string {
+	if l.namespace == "" {
+		return "all namespaces"
+	}
+	return "namespace " + l.namespace
+}
+
+// chosen are the requests to show, the newest first: those that are open, or all. One
+// that asks for quiet is open only if it is the last of its fingerprint.
+func chosen(all []dedup.Request, ended bool) []dedup.Request {
+	slices.SortFunc(all, func(a, b dedup.Request) int {
+		return cmp.Or(b.Created.Compare(a.Created), b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	type about struct{ namespace, fingerprint string }
+	last := map[about]bool{}
+	kept := all[:0]
+	for _, r := range all {
+		key := about{r.Namespace, r.Fingerprint}
+		if (r.State == dedup.StateReview || r.State == dedup.StateWaiting) && last[key] {
+			r.State, r.Open, r.QuietUntil = dedup.StateEnded, false, time.Time{}
+		}
+		last[key] = true
+		if r.Open || ended {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// show prints a listing.
+func (l *lister) show(found listing) error {
+	if len(found.requests) == 0 && l.out.format != "json" {
+		what, hint := "open RemediationRequest", " (-A looks in all namespaces)"
+		if l.ended {
+			what = "RemediationRequest"
+		}
+		if l.namespace == "" {
+			hint = ""
+		}
+		fmt.Fprintf(l.streams.Err, "onefire: there is no %s in %s%s\n", what, l.place(), hint)
+		return nil
+	}
+	return l.print(l.streams.Out, found)
+}
+
+func (l *lister) print(w io.Writer, found listing) error {
+	return l.out.print(w, requestRows(found.requests), func(w io.Writer) { requestTable(w, found, l.out.format == "wide") })
+}

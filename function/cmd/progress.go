@@ -1,0 +1,99 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// statusLine is one line on a terminal that is written over again and again.
+type statusLine struct {
+	w io.Writer
+	// line is set where there is no terminal: each text would be a line of its own.
+	line bool
+	now  func() time.Time
+	said time.Time
+	open bool
+}
+
+func newStatusLine(w io.Writer) statusLine {
+	s := statusLine{w: w, line: true, now: time.Now}
+	if f, ok := w.(*os.File); ok {
+		info, err := f.Stat()
+		s.line = err != nil || info.Mode()&os.ModeCharDevice == 0
+	}
+	return s
+}
+
+// due tells whether nothing was said for so long, and takes it for said now.
+func (s *statusLine) due(every time.Duration) bool {
+	now := s.now()
+	if now.Sub(s.said) < every {
+		return false
+	}
+	s.said = now
+	return true
+}
+
+func (s *statusLine) say(text string) {
+	if s.line {
+		fmt.Fprintln(s.w, text)
+		return
+	}
+	fmt.Fprintf(s.w, "\r%s\x1b[K", text)
+	s.open = true
+}
+
+// end clears the line on a terminal.
+func (s *statusLine) end() {
+	if s.open {
+		fmt.Fprint(s.w, "\r\x1b[K")
+		s.open = false
+	}
+}
+
+// progress says how much of a history was read.
+type progress struct {
+	statusLine
+	from, to time.Time
+}
+
+func newProgress(w io.Writer, from, to time.Time) *progress {
+	p := &progress{newStatusLine(w), from, to}
+	p.said = time.Now()
+	return p
+}
+
+// done says it, if it has not done so just now.
+func (p *progress) done(upTo time.Time, labelSets int) {
+	every := progressEvery
+	if p.line {
+		every = progressEveryLine
+	}
+	if !p.due(every) {
+		return
+	}
+	percent := 100
+	if all := p.to.Sub(p.from); all > 0 {
+		percent = int(100 * float64(upTo.Sub(p.from)) / float64(all))
+	}
+	p.say(fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set")))
+}
+
+// pruneProgress says on a terminal how far a prune is.
+type pruneProgress struct{ statusLine }
+
+func newPruneProgress(w io.Writer) *pruneProgress { return &pruneProgress{newStatusLine(w)} }
+
+func (p *pruneProgress) report(name string, did pruneCounts, dry bool) {
+	if p.line || !p.due(progressEvery) {
+		return
+	}
+	verb := "deleted"
+	if dry {
+		verb = "would be deleted"
+	}
+	p.say(fmt.Sprintf("onefire: %s: %d read, %d %s", strings.ReplaceAll(name, "_", " "), did.read, did.deleted, verb))
+}

@@ -1,0 +1,224 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"onefire/dedup"
+)
+
+// collection is where things of one kind get old. name is theirs in the log.
+type collection struct {
+	name string
+	page pages
+}
+
+// pages reads one page of a collection: at most size objects, from where next says.
+type pages func(ctx context.Context, size int, next string) (page, error)
+
+// page is what was read: how many objects, which of them are old, and what asks
+// for the next page; that is empty after the last one.
+type page struct {
+	read int
+	old  []expiredObject
+	next string
+}
+
+// expiredObject is one object that may go.
+type expiredObject struct {
+	// key is its place in the order of the pages: namespace/name.
+	key string
+	// what it is, and what the log says of it, at a level.
+	what  string
+	is    []slog.Attr
+	level slog.Level
+	// delete deletes it as it was read.
+	delete func(context.Context) error
+}
+
+// pruneCounts are what a run did on one collection.
+type pruneCounts struct {
+	read, deleted int
+	// gone were deleted by somebody else meanwhile, and changed were written by
+	// somebody: the next run looks at them again.
+	gone, changed, failed int
+}
+
+func (c pruneCounts) attr(name string, dry bool) slog.Attr {
+	if dry {
+		return slog.Group(name, slog.Int("read", c.read), slog.Int("would_be_deleted", c.deleted))
+	}
+	return slog.Group(name, slog.Int("read", c.read), slog.Int("deleted", c.deleted), slog.Int("gone", c.gone),
+		slog.Int("changed", c.changed), slog.Int("failed", c.failed))
+}
+
+// pruner is one run. It makes one call at a time.
+type pruner struct {
+	log   *slog.Logger
+	dry   bool
+	shown *pruneProgress
+	rate  *rate.Limiter
+	// pause waits, or fails when the context ends.
+	pause func(context.Context, time.Duration) error
+}
+
+// errLate means that the run's time is over. The next run goes on.
+var errLate = errors.New("out of time")
+
+// errKept means that an object could not be deleted; the log says why.
+var errKept = errors.New("an object could not be deleted")
+
+// sweep reads all of a collection and deletes what is old. It goes on where an object
+// cannot be deleted, unless that happens again and again.
+func (r *pruner) sweep(ctx context.Context, s collection) (did pruneCounts, err error) {
+	size, next, last, restarts, failures := prunePage, "", "", 0, 0
+	for {
+		p, _, err := try(ctx, r, func(ctx context.Context) (page, error) { return s.page(ctx, size, next) })
+		switch {
+		case errors.Is(err, dedup.ErrTooLarge) && size > 1:
+			size /= 2
+			continue
+		case expired(err) && next != "" && restarts < maxPruneRestarts:
+			// Deleting takes longer than the API server keeps the state that the pages
+			// are of. Begin again with the state of now; what is up to last was done.
+			restarts++
+			next, did.read = "", 0
+			continue
+		case err != nil:
+			return did, fmt.Errorf("reading %s: %w", s.name, err)
+		}
+		did.read += p.read
+		for _, o := range p.old {
+			if o.key <= last {
+				continue
+			}
+			last, restarts = o.key, 0
+			err := r.one(ctx, o, &did)
+			switch {
+			case err == nil:
+				failures = 0
+			case !errors.Is(err, errKept):
+				return did, err
+			case failures+1 == maxPruneFailures:
+				return did, fmt.Errorf("deleting %s: %d failed in a row", s.name, maxPruneFailures)
+			default:
+				failures++
+			}
+			r.shown.report(s.name, did, r.dry)
+		}
+		r.shown.report(s.name, did, r.dry)
+		if next = p.next; next == "" {
+			return did, nil
+		}
+	}
+}
+
+// one deletes one object, counts it and says so. It fails with [errKept] where
+// that failed, and with another error where the run has to stop.
+func (r *pruner) one(ctx context.Context, o expiredObject, did *pruneCounts) error {
+	if r.dry {
+		did.deleted++
+		r.report(ctx, o.level, o, o.what+" would be deleted")
+		return nil
+	}
+	_, tries, err := try(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, o.delete(ctx) })
+	switch {
+	case err == nil, apierrors.IsNotFound(err) && tries > 1:
+		// Where a first try had no answer, the object is gone because of it.
+		did.deleted++
+		r.report(ctx, o.level, o, o.what+" deleted")
+	case apierrors.IsNotFound(err):
+		did.gone++
+		r.report(ctx, slog.LevelDebug, o, o.what+" is gone already")
+	case apierrors.IsConflict(err):
+		did.changed++
+		r.report(ctx, slog.LevelDebug, o, o.what+" changed meanwhile: it stays")
+	case errors.Is(err, errLate), ctx.Err() != nil:
+		return err
+	default:
+		did.failed++
+		r.report(ctx, slog.LevelError, o, o.what+" could not be deleted", slog.String("error", err.Error()))
+		return errKept
+	}
+	return nil
+}
+
+func (r *pruner) report(ctx context.Context, level slog.Level, o expiredObject, message string, more ...slog.Attr) {
+	r.shown.end()
+	r.log.LogAttrs(ctx, level, message, append(o.is, more...)...)
+}
+
+// try makes a call until the API server has answered for good, and says how often
+// it did.
+func try[T any](ctx context.Context, r *pruner, call func(context.Context) (T, error)) (answer T, tries int, err error) {
+	for wait := firstPrunePause; ; wait *= 2 {
+		if r.rate.Wait(ctx) != nil {
+			return answer, tries, stopped(ctx)
+		}
+		tries++
+		answer, err = tryOnce(ctx, call)
+		switch {
+		case err == nil:
+			return answer, tries, nil
+		case ctx.Err() != nil:
+			return answer, tries, stopped(ctx)
+		case tries == maxPruneTries, !passes(err):
+			return answer, tries, err
+		}
+		asked, _ := apierrors.SuggestsClientDelay(err)
+		if r.pause(ctx, max(wait, min(time.Duration(asked)*time.Second, maxPrunePause))) != nil {
+			return answer, tries, stopped(ctx)
+		}
+	}
+}
+
+func tryOnce[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, pruneCallTimeout)
+	defer cancel()
+	return call(ctx)
+}
+
+// stopped is why a run goes no further: somebody ended it, or its time is over.
+// The limiter gives up a moment before the deadline.
+func stopped(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return errLate
+}
+
+// passes tells whether an error may go away by itself: no answer came, or the API
+// server said that it cannot answer now.
+func passes(err error) bool {
+	if errors.Is(err, dedup.ErrTooLarge) {
+		return false
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return true
+	}
+	code := status.Status().Code
+	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
+}
+
+// expired tells whether the API server no longer has the state that a page is of.
+func expired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }
+
+// wait waits.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,190 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"onefire/dedup"
+	"onefire/function/kube"
+	"onefire/mapping"
+)
+
+// sequence says what the alerts of one file come to, one after the other: each
+// starts from what the cluster has, and from what the alerts before it would have
+// made. No controller acts in between, so an object that is active stays active.
+type sequence struct {
+	rules mapping.Rules
+	// look asks what the cluster has, and resolve for the owner of a target and whether it
+	// is in the scope; resolve is nil where nothing of that is asked.
+	look    forecaster
+	resolve targetResolver
+	// latest is what the last firing alert of a subject came to.
+	latest map[subject]dedup.Outcome
+	// settled is what each occurrence came to, by its key.
+	settled map[string]dedup.Outcome
+}
+
+// subject is what objects are deduplicated by.
+type subject struct{ namespace, fingerprint string }
+
+func subjectOf(s mapping.Signal) subject { return subject{s.Namespace, s.Fingerprint} }
+
+// newSequence makes a sequence that begins with no objects at all.
+func newSequence(rules mapping.Rules) *sequence {
+	return &sequence{
+		rules: rules,
+		look: func(_ context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
+			return dedup.FirstForecast(s, resolved), nil
+		},
+		latest:  map[subject]dedup.Outcome{},
+		settled: map[string]dedup.Outcome{},
+	}
+}
+
+// explain explains the alerts of one delivery, in their order. Like the function
+// it settles the resolved ones of them last.
+func (q *sequence) explain(ctx context.Context, d delivery) ([]explanation, error) {
+	all := make([]explanation, len(d.Alerts))
+	signals := make([]mapping.Signal, len(d.Alerts))
+	now := time.Now()
+	fresh := map[string]bool{}
+	for i, a := range d.Alerts {
+		var err error
+		if all[i], signals[i], err = q.mapAlert(ctx, a); err != nil {
+			return nil, err
+		}
+		if all[i].Reason == "" && q.rules.TooOld(a, d.sent, now) {
+			all[i].decide(mapping.TooOld) // Whether it was counted before is not asked.
+		}
+	}
+	for _, resolved := range []bool{false, true} {
+		for i, a := range d.Alerts {
+			if all[i].Reason != "" || a.Resolved != resolved {
+				continue
+			}
+			o, err := q.settle(ctx, d, a, signals[i], fresh)
+			if err != nil {
+				return nil, err
+			}
+			if all[i].Count = o.Count; o.Name != "" {
+				all[i].Object = signals[i].Namespace + "/" + o.Name
+			}
+			all[i].decide(o.Reason)
+		}
+	}
+	return all, nil
+}
+
+func (e *explanation) decide(reason mapping.Reason) {
+	e.Decision, e.Reason = reason.Decision(), reason.String()
+}
+
+// mapAlert maps one alert. Its explanation has a reason where nothing is to be
+// settled.
+func (q *sequence) mapAlert(ctx context.Context, a mapping.Alert) (explanation, mapping.Signal, error) {
+	signal, how, reason, problem, err := mapAlert(ctx, q.rules, a, q.resolve)
+	if err != nil {
+		return explanation{}, signal, err
+	}
+	e := explanation{
+		Alertname: signal.Name, Status: "firing", Severity: signal.Severity, SeverityLabel: a.Labels["severity"],
+		Target: target(signal.Target), ChosenBy: signal.Chosen, Fingerprint: signal.Fingerprint, Owner: how,
+	}
+	if a.Resolved {
+		e.Status = "resolved"
+	}
+	if problem != nil {
+		e.Error = problem.Error()
+	}
+	if reason != 0 {
+		e.decide(reason)
+	}
+	return e, signal, nil
+}
+
+// mapAlert maps one alert as the function does. The reason is zero where the alert
+// is to be settled; problem says why an alert can never be.
+func mapAlert(ctx context.Context, rules mapping.Rules, a mapping.Alert, resolve targetResolver) (
+	signal mapping.Signal, how kube.OwnerResult, reason mapping.Reason, problem, err error,
+) {
+	signal, problem = rules.Signal(a, time.Now())
+	if problem != nil {
+		return signal, "", mapping.Malformed, problem, nil
+	}
+	if reason, ignored := rules.Ignored(a); ignored {
+		return signal, "", reason, nil, nil
+	}
+	if resolve == nil {
+		return signal, "", 0, nil, nil
+	}
+	signal, how, reason, err = resolve(ctx, a, signal)
+	return signal, how, reason, nil, err
+}
+
+// settle says what one alert comes to, and keeps it for those that follow. fresh
+// holds the keys of the delivery: a body that repeats an alert says one thing.
+func (q *sequence) settle(ctx context.Context, d delivery, a mapping.Alert, s mapping.Signal, fresh map[string]bool) (dedup.Outcome, error) {
+	last, known := q.latest[subjectOf(s)]
+	if a.Resolved {
+		if !known {
+			return q.ask(ctx, s, true)
+		}
+		return resolve(last), nil
+	}
+	key := dedup.Key(d.source, d.id, a.Identity(), a.Start)
+	if o, ok := q.settled[key]; ok {
+		if !fresh[key] {
+			o.Reason = replayed(o)
+		}
+		return o, nil
+	}
+	o := another(last)
+	if !known {
+		var err error
+		if o, err = q.ask(ctx, s, false); err != nil {
+			return o, err
+		}
+	}
+	q.latest[subjectOf(s)], q.settled[key], fresh[key] = o, o, true
+	return o, nil
+}
+
+func (q *sequence) ask(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
+	o, err := q.look(ctx, s, resolved)
+	if err != nil {
+		return o, fmt.Errorf("looking for what %s would come to: %w", s.Name, err)
+	}
+	return o, nil
+}
+
+// another is what one more occurrence comes to after the last one of its
+// fingerprint: a count on the same object.
+func another(last dedup.Outcome) dedup.Outcome {
+	if last.Reason.Decision() == mapping.New {
+		last.Reason = mapping.Active
+	}
+	if last.Count < math.MaxInt32 {
+		last.Count++
+	}
+	return last
+}
+
+// resolve is what the end of an alert comes to after the last firing one of its
+// fingerprint. An object that is terminal and asks for quiet is not marked.
+func resolve(last dedup.Outcome) dedup.Outcome {
+	if last.Reason == mapping.ManualReview || last.Reason == mapping.BackOff {
+		return dedup.Outcome{Reason: mapping.ResolvedNothing}
+	}
+	last.Reason = mapping.ResolvedActive
+	return last
+}
+
+// replayed is the reason for an occurrence that an earlier event brought.
+func replayed(o dedup.Outcome) mapping.Reason {
+	if o.Reason.Decision() == mapping.New {
+		return mapping.ReplayedNew
+	}
+	return mapping.ReplayedDuplicate
+}

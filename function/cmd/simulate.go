@@ -1,0 +1,86 @@
+package cmd
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"onefire/function/kube"
+	"onefire/mapping"
+)
+
+// mapped is a label set, and where the function puts its alerts.
+type mapped struct {
+	*labelSet
+	signal mapping.Signal
+	// how says how the target was found, with TARGET=owner.
+	how kube.OwnerResult
+	// bad are the labels that name what no Kubernetes object can be called.
+	bad []string
+	// reason is why no alert of the label set makes an object; zero if they do.
+	reason mapping.Reason
+	// made and repeated are the objects that its alerts made, and how many more
+	// of its notifications were counted.
+	made, repeated int
+}
+
+// last is when the label set fired last, in Unix milliseconds.
+func (p *mapped) last() int64 { return p.fires[len(p.fires)-1].end }
+
+// object is a RemediationRequest that the simulation made.
+type object struct {
+	// end is when the last of its alerts ended, in Unix milliseconds.
+	end int64
+	// sets are the label sets that were counted on it, the one that made it first.
+	sets []*mapped
+}
+
+// simulate says what objects the fires of all label sets would have made, and
+// notes on each label set what it made and how often it was counted.
+//
+// A fire is one notification when it begins, and one after each repeat interval
+// for as long as it burns. A notification makes an object where its subject has
+// no active one, and is counted on the active one otherwise. An object is active
+// for as long as one of the alerts that were counted on it burns: no controller
+// is simulated, which could end it earlier or later.
+func simulate(all []*mapped, repeat time.Duration) []*object {
+	type burning struct {
+		fire
+		set *mapped
+	}
+	bySubject := map[subject][]burning{}
+	var order []subject
+	for _, p := range all {
+		if p.reason != 0 {
+			continue
+		}
+		key := subjectOf(p.signal)
+		if bySubject[key] == nil {
+			order = append(order, key)
+		}
+		for _, f := range p.fires {
+			bySubject[key] = append(bySubject[key], burning{f, p})
+		}
+	}
+	var objects []*object
+	for _, key := range order {
+		fires := bySubject[key]
+		slices.SortStableFunc(fires, func(a, b burning) int { return cmp.Compare(a.start, b.start) })
+		var active *object
+		for _, f := range fires {
+			notifications := 1 + int((f.end-f.start)/repeat.Milliseconds())
+			if active == nil || f.start > active.end {
+				active = &object{}
+				objects = append(objects, active)
+				f.set.made++
+				notifications--
+			}
+			f.set.repeated += notifications
+			active.end = max(active.end, f.end)
+			if !slices.Contains(active.sets, f.set) {
+				active.sets = append(active.sets, f.set)
+			}
+		}
+	}
+	return objects
+}

@@ -1,0 +1,195 @@
+package deadletters
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	// managedBy marks the objects of this store, and its calls.
+	managedBy      = "onefire-deadletters"
+	managedByLabel = "app.kubernetes.io/managed-by"
+	// deadLetterLabel selects the dead letters among a namespace's ConfigMaps.
+	deadLetterLabel = "onefire/dead-letter"
+	namePrefix      = "dead-letter-"
+
+	errorCodeLabel = "onefire/error-code"
+	eventTypeLabel = "onefire/event-type"
+	alertnameLabel = "onefire/alertname"
+	severityLabel  = "onefire/severity"
+
+	errorAnnotation       = "onefire/error"
+	destinationAnnotation = "onefire/error-destination"
+	sourceAnnotation      = "onefire/event-source"
+	idAnnotation          = "onefire/event-id"
+	timeAnnotation        = "onefire/event-time"
+	receivedAnnotation    = "onefire/received-at"
+	bytesAnnotation       = "onefire/bytes"
+)
+
+// What Knative says of a delivery that failed, in extensions of the event.
+const (
+	errorExtensions      = "knativeerror" // What all of them begin with.
+	errorCodeExtension   = errorExtensions + "code"
+	errorDataExtension   = errorExtensions + "data"
+	destinationExtension = errorExtensions + "dest"
+)
+
+// errTooLarge means that no ConfigMap can hold the event.
+var errTooLarge = errors.New("the event is too large to be kept")
+
+// configMapOf makes the ConfigMap of an event, which came at a time, and says how
+// many bytes the event takes in it.
+func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err error) {
+	text, err := encode(e)
+	if err != nil {
+		return nil, 0, err
+	}
+	c = &configMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: name(e)},
+		// What was sent cannot be changed, only deleted.
+		Immutable: true,
+	}
+	n, err := pack(text, c)
+	if err != nil {
+		return nil, 0, err
+	}
+	if n > maxKept {
+		return nil, 0, fmt.Errorf("%w: %d bytes of at most %d, compressed", errTooLarge, n, maxKept)
+	}
+	code, reason := why(e)
+	c.Labels = map[string]string{managedByLabel: managedBy, deadLetterLabel: "true", errorCodeLabel: code, eventTypeLabel: labelValue(e.Type())}
+	c.Annotations = map[string]string{
+		sourceAnnotation: plain(e.Source()), idAnnotation: plain(e.ID()),
+		receivedAnnotation: now.UTC().Format(time.RFC3339), bytesAnnotation: strconv.Itoa(n), errorAnnotation: plain(code + ": " + reason),
+	}
+	for label, from := range map[string]string{alertnameLabel: "alertname", severityLabel: "severity"} {
+		if value := labelValue(extension(e, from)); value != "" {
+			c.Labels[label] = value
+		}
+	}
+	if destination := extension(e, destinationExtension); destination != "" {
+		c.Annotations[destinationAnnotation] = plain(destination)
+	}
+	if !e.Time().IsZero() {
+		c.Annotations[timeAnnotation] = types.FormatTime(e.Time())
+	}
+	return c, int64(n), nil
+}
+
+// name follows from what an event is, so that it is the same at each delivery.
+// Its source and id alone should do; but some senders have only one id, and
+// what differs in its data must not be taken for the same. White space in JSON,
+// which a change between binary and structured mode may change, is no
+// difference.
+func name(e event.Event) string {
+	data := e.Data()
+	var compact bytes.Buffer
+	if json.Compact(&compact, data) == nil {
+		data = compact.Bytes()
+	}
+	sum := sha256.New()
+	for _, part := range [][]byte{[]byte(e.Source()), []byte(e.ID()), []byte(e.Type()), data} {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		sum.Write(length[:])
+		sum.Write(part)
+	}
+	return namePrefix + hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// why reads what the Broker says of the failure: the status that the function
+// answered with, and its reason.
+func why(e event.Event) (code, reason string) {
+	code = extension(e, errorCodeExtension)
+	// Where there was no answer, the code is negative or missing.
+	if n, err := strconv.Atoi(code); err != nil || n < 100 || n > 999 {
+		code = "none"
+	}
+	reason = extension(e, errorDataExtension)
+	// It may be cut, and other Brokers may send it as it is.
+	if decoded, err := base64.StdEncoding.DecodeString(reason[:len(reason)/4*4]); err == nil && utf8.Valid(whole(decoded)) {
+		reason = string(whole(decoded))
+	}
+	if reason = strings.TrimSpace(reason); reason == "" {
+		reason = "no reason was given"
+	}
+	return code, reason
+}
+
+// whole drops a last character that is cut.
+func whole(text []byte) []byte {
+	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
+		if tail := text[len(text)-i:]; utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
+			return text[:len(text)-i]
+		}
+	}
+	return text
+}
+
+// extension is an extension's value as text; empty when there is none.
+func extension(e event.Event, name string) string {
+	value, ok := e.Extensions()[name]
+	if !ok {
+		return ""
+	}
+	text, err := types.Format(value)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// plain makes a text safe to keep and to show on a terminal: cut, valid and
+// without control characters.
+func plain(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == utf8.RuneError:
+			return '?'
+		case r == '\n' || r == '\t':
+			return ' '
+		case !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// labelValue makes a legal label of a text. One that has to be changed gets a
+// hash at its end, so that different texts stay different.
+func labelValue(s string) string {
+	if len(validation.IsValidLabelValue(s)) == 0 {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	hash := hex.EncodeToString(sum[:4])
+	var legal strings.Builder
+	for _, r := range s[:min(len(s), maxLabel-len(hash)-1)] {
+		if r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '-' {
+			r = '_'
+		}
+		legal.WriteRune(r)
+	}
+	return strings.TrimLeft(legal.String()+"-"+hash, "-_.")
+}

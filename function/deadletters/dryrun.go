@@ -1,0 +1,123 @@
+package deadletters
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"onefire/function/receive"
+)
+
+// errUnsaid means that the function did not say what would become of some dead letters.
+var errUnsaid = errors.New("not all dead letters could be looked at")
+
+// refusedError means that the function would refuse an event for good.
+type refusedError struct{ reason string }
+
+func (e *refusedError) Error() string { return e.reason }
+
+// dryRun asks the function what would become of the dead letters of these names, and
+// says so: one line for each alert. Nothing is written, here or there.
+func (p *replayer) dryRun(ctx context.Context, names []string) error {
+	defer p.client.Close()
+	unsaid := 0
+	for _, name := range names {
+		lines, err := p.dryRunOne(ctx, name)
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped: %w", ctx.Err())
+		}
+		if p.all && errors.Is(err, errForeign) {
+			lines = []string{"skipped: " + plain(err.Error())}
+		} else if err != nil {
+			unsaid++
+			lines = []string{"not known: " + plain(reason(err))}
+		}
+		for _, line := range lines {
+			fmt.Fprintf(p.out, "%s\t%s\n", name, line)
+		}
+	}
+	if unsaid > 0 {
+		return fmt.Errorf("%w: %d of %d", errUnsaid, unsaid, len(names))
+	}
+	return nil
+}
+
+// dryRunOne asks what would become of one dead letter, and returns a line for each alert.
+func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error) {
+	_, e, err := p.load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := p.ask(ctx, e)
+	var no *refusedError
+	switch {
+	case errors.As(err, &no):
+		return []string{"would be kept: " + plain(no.Error())}, nil
+	case err != nil:
+		return nil, err
+	}
+	// It is the function's Summary, of which this takes what it prints.
+	var summary struct {
+		Alerts []struct{ Alertname, Decision, Reason, Object string }
+	}
+	if err := json.Unmarshal(answer, &summary); err != nil {
+		return nil, fmt.Errorf("decoding what the function said: %w", err)
+	}
+	at := "-"
+	if !e.Time().IsZero() {
+		at = e.Time().UTC().Format("2006-01-02T15:04:05Z")
+	}
+	var lines []string
+	for _, a := range summary.Alerts {
+		line := fmt.Sprintf("%s  %s (%s)  %s", at, a.Decision, a.Reason, cmp.Or(a.Alertname, "-"))
+		if a.Object != "" {
+			line += "  " + a.Object
+		}
+		lines = append(lines, plain(line))
+	}
+	return lines, nil
+}
+
+// ask posts an event as a dry run, and returns the data of the answer.
+func (p *replayer) ask(ctx context.Context, e event.Event) ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the event: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
+	defer cancel()
+	resp, err := p.client.Do(ctx, func(ctx context.Context) (*http.Request, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+		if err != nil {
+			return nil, fmt.Errorf("making a request of the event: %w", err)
+		}
+		req.Header.Set("Content-Type", receive.DryRunType)
+		return req, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the function's answer: %w", err)
+	case resp.StatusCode == http.StatusUnsupportedMediaType:
+		return nil, errors.New("415: the function is of a version that knows no dry run")
+	case resp.StatusCode == http.StatusOK:
+		return text, nil
+	}
+	reason := fmt.Sprintf("%d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+	if resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusRequestEntityTooLarge {
+		return nil, &refusedError{reason}
+	}
+	return nil, errors.New(reason)
+}

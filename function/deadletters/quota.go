@@ -1,0 +1,130 @@
+package deadletters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// errFull means that there is no room for one more dead letter.
+var errFull = errors.New("there is no room for more dead letters: replay or delete some, or raise MAX_DEAD_LETTERS or MAX_DEAD_LETTER_BYTES")
+
+// usage is how many dead letters there are, and how many bytes they take.
+type usage struct {
+	letters int
+	bytes   int64
+}
+
+// quota bounds the usage. What it knows is what was last counted and what was
+// taken since, and it counts again when that is too old: the bound holds for one
+// process, and several may go over it by what they take meanwhile.
+type quota struct {
+	most  usage
+	count func(context.Context) (usage, error)
+	now   func() time.Time
+
+	// turn is held by whoever looks at what follows; it is a channel because a
+	// count takes a while, and who waits has a deadline.
+	turn    chan struct{}
+	known   usage
+	counted time.Time
+}
+
+func newQuota(most usage, count func(context.Context) (usage, error)) *quota {
+	return &quota{most: most, count: count, now: time.Now, turn: make(chan struct{}, 1)}
+}
+
+// take takes room for one dead letter of a size, or fails with [errFull]. It is
+// given back when it turns out that no room was needed; where that cannot be
+// told, the next count does it.
+func (r *quota) take(ctx context.Context, size int64) (giveBack func(context.Context), err error) {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if err := r.refresh(ctx, usageAge); err != nil {
+		return nil, err
+	}
+	if !r.fits(size) {
+		// Perhaps there is room again.
+		if err := r.refresh(ctx, fullAge); err != nil {
+			return nil, err
+		}
+	}
+	if !r.fits(size) {
+		return nil, errFull
+	}
+	r.known.letters++
+	r.known.bytes += size
+	counted := r.counted
+	return func(ctx context.Context) {
+		leave, err := r.enter(ctx)
+		if err != nil {
+			return
+		}
+		defer leave()
+		if r.counted.Equal(counted) { // Else it is not in the count.
+			r.known.letters--
+			r.known.bytes -= size
+		}
+	}, nil
+}
+
+// waiting is how many dead letters there are.
+func (r *quota) waiting(ctx context.Context) (usage, error) {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	defer leave()
+	err = r.refresh(ctx, usageAge)
+	return r.known, err
+}
+
+func (r *quota) fits(size int64) bool {
+	return r.known.letters < r.most.letters && r.known.bytes+size <= r.most.bytes
+}
+
+// refresh counts unless the last count is young enough.
+func (r *quota) refresh(ctx context.Context, age time.Duration) error {
+	now := r.now()
+	if !r.counted.IsZero() && now.Sub(r.counted) < age {
+		return nil
+	}
+	s, err := r.count(ctx)
+	if err != nil {
+		return fmt.Errorf("counting dead letters: %w", err)
+	}
+	r.known, r.counted = s, now
+	return nil
+}
+
+func (r *quota) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case r.turn <- struct{}{}:
+		return func() { <-r.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for a count of dead letters: %w", ctx.Err())
+	}
+}
+
+// count counts the dead letters of a namespace. One that does not say its size
+// was not made here, and is taken for the largest.
+func (a *api) count(ctx context.Context) (usage, error) {
+	all, err := a.list(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	s := usage{letters: len(all)}
+	for i := range all {
+		n, err := strconv.ParseInt(all[i].Annotations[bytesAnnotation], 10, 64)
+		if err != nil || n < 0 || n > maxKept {
+			n = maxKept
+		}
+		s.bytes += n
+	}
+	return s, nil
+}

@@ -1,0 +1,59 @@
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"onefire/function/receive"
+	"onefire/mapping"
+)
+
+// dryRun says what would become of an event: the answer is its [Summary], with
+// reasons. It takes the way of the event up to the groups, makes Lists, and neither
+// writes anything nor sends audit events. Each alert is looked at by itself, as if the
+// others had not come.
+func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
+	var e event.Event
+	if err := json.Unmarshal(body, &e); err != nil {
+		return receive.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
+	}
+	in, refusal := parse(e, p.now())
+	if refusal != nil {
+		return *refusal
+	}
+	results := p.mapAlerts(in)
+	p.resolveTargets(ctx, results)
+	for _, g := range groupByFingerprint(results) {
+		p.forecast(ctx, g)
+	}
+	for i := range results {
+		if r := &results[i]; r.reason == mapping.Unavailable {
+			return receive.Refuse(http.StatusServiceUnavailable, "nobody can say what would become of %s: %v", r.signal.Name, r.err)
+		}
+	}
+	p.observer.dryRun(e, results)
+	a := receive.OK()
+	a.Reply = summary(e, results, true)
+	return a
+}
+
+// forecast notes what would become of the alerts of one fingerprint.
+func (p *pipeline) forecast(ctx context.Context, g *group) {
+	defer p.observer.recoverPanic(g.all()...)
+	if len(g.old) > 0 {
+		recall(ctx, p.requests, g.old)
+	}
+	for n, results := range [][]*result{g.firing, g.resolved} {
+		for _, r := range results {
+			o, err := p.requests.Forecast(ctx, r.signal, r.key, n == 1)
+			if err != nil {
+				r.unavailable(err)
+				continue
+			}
+			r.take(o)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
+
+	"onefire/dedup/client"
+	"onefire/mapping"
+)
+
+// OwnerResult says how a target was found. There are few, so that they can be counted.
+type OwnerResult string
+
+// The results.
+const (
+	// Resolved: the API server named each owner up to the target.
+	Resolved OwnerResult = "resolved"
+	// Remembered: an object is gone, and its owner known from before.
+	Remembered OwnerResult = "remembered"
+	// ByName: an object is gone, and its name led to its owner.
+	ByName OwnerResult = "by_name"
+
+	// Gone: there is no such object. This and what follows end the walk at what
+	// was known by then.
+	Gone OwnerResult = "gone"
+	// Ambiguous: an object is gone, and its name led to several.
+	Ambiguous OwnerResult = "ambiguous"
+	// Forbidden: the function may not read the object.
+	Forbidden OwnerResult = "forbidden"
+	// Refused: the API server does not take the question.
+	Refused OwnerResult = "refused"
+	// Loop: an object owns itself through others.
+	Loop OwnerResult = "loop"
+	// TooDeep: more owners than are followed.
+	TooDeep OwnerResult = "too_deep"
+	// OtherCluster: the alert is about an object of another cluster.
+	OtherCluster OwnerResult = "other_cluster"
+	// Unscheduled: the pod whose node is asked for runs on none.
+	Unscheduled OwnerResult = "unscheduled"
+	// Unnamed: the labels hold no name that an object, or its namespace, can have.
+	Unnamed OwnerResult = "unnamed"
+)
+
+// Found is the target of an alert.
+type Found struct {
+	Target mapping.Target
+	// Result is empty where the labels name nothing that has an owner to look
+	// for.
+	Result OwnerResult
+}
+
+// Resolver finds targets. It may be used by any number of goroutines, and has
+// none of its own.
+type Resolver struct {
+	client rest.Interface
+	// cluster is the cluster label of alerts on this API server's cluster.
+	cluster string
+	// scope is what targets must fit; nil without [ResolverOptions.Scope].
+	scope labels.Selector
+	// memory holds what was last said of objects, the gone ones too.
+	memory *lru.Cache[mapping.Target, answer]
+	flight singleflight.Group
+	slots  *semaphore.Weighted
+	now    func() time.Time
+	// pause is [ownerRefusalPause].
+	pause time.Duration
+}
+
+// answer is what the API server said of an object.
+type answer struct {
+	// result is [Resolved] where the object is there.
+	result     OwnerResult
+	controller mapping.Target
+	// fits tells whether its labels fit the scope.
+	fits bool
+	at   time.Time
+}
+
+// ResolverOptions are what a [Resolver] needs to know.
+type ResolverOptions struct {
+	// Cluster is the cluster label of alerts on the API server's own cluster. Those
+	// without the label are of that cluster too.
+	Cluster string
+	// Scope selects the targets that [Resolver.Scope] lets through; nil for all.
+	Scope labels.Selector
+}
+
+// NewResolver makes a Resolver of a client configuration, which it copies. It opens no
+// connection.
+func NewResolver(config *rest.Config, o ResolverOptions) (*Resolver, error) {
+	api, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
+	if err != nil {
+		return nil, err
+	}
+	memory, err := lru.New[mapping.Target, answer](maxObjects)
+	if err != nil {
+		return nil, fmt.Errorf("making the memory of owners: %w", err)
+	}
+	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, slots: semaphore.NewWeighted(maxGets), now: time.Now, pause: ownerRefusalPause}, nil
+}
+
+// Find finds the top-level controller of the object that a signal's labels name,
+// or, where the signal has a host, the node that it runs on.
+// An error means that the API server did not answer in time, or said that it
+// cannot now: finding it again can succeed.
+func (r *Resolver) Find(ctx context.Context, s mapping.Signal) (Found, error) {
+	asked := s.Target
+	if s.Host.Name != "" {
+		asked = s.Host
+	}
+	switch {
+	case path(asked) == "":
+		return Found{Target: s.Target}, nil
+	case s.Cluster != "" && s.Cluster != r.cluster:
+		return Found{s.Target, OtherCluster}, nil
+	case len(validation.IsDNS1123Label(asked.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(asked.Name)) > 0:
+		return Found{s.Target, Unnamed}, nil
+	case s.Host.Name != "":
+		return r.findHost(ctx, s)
+	}
+	return r.walk(ctx, s.Target)
+}
+
+// walk goes from owner to owner.
+func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
+	how := Resolved
+	for passed := []mapping.Target{at}; path(at) != ""; passed = append(passed, at) {
+		a, err := r.look(ctx, at)
+		if err == nil && a.result == Gone {
+			a, err = r.byName(ctx, at)
+		}
+		if err != nil {
+			return Found{}, err
+		}
+		if a.result == ByName || a.result == Remembered {
+			how = a.result
+		} else if a.result != Resolved {
+			return Found{at, a.result}, nil
+		}
+		next := a.controller
+		switch {
+		case next == mapping.Target{}:
+			return Found{at, how}, nil
+		case slices.Contains(passed, next):
+			return Found{at, Loop}, nil
+		case len(passed) > maxDepth:
+			return Found{at, TooDeep}, nil
+		}
+		at = next
+	}
+	return Found{at, how}, nil
+}
+
+// byName answers for an object that is gone, by its name: with the one object
+// that its name leads to, through a parent that is gone as well where it must.
+func (r *Resolver) byName(ctx context.Context, t mapping.Target) (answer, error) {
+	found := answer{result: Gone}
+	for _, parent := range parents(t) {
+		a, err := r.look(ctx, parent)
+		if err == nil && a.result == Gone {
+			if a, err = r.byName(ctx, parent); a.result == ByName {
+				parent = a.controller
+			}
+		}
+		switch {
+		case err != nil:
+			return answer{}, err
+		case a.result == Gone || a.result == Forbidden || a.result == Refused:
+			continue
+		case found.result == ByName || a.result == Ambiguous:
+			return answer{result: Ambiguous}, nil
+		}
+		found = answer{result: ByName, controller: parent}
+	}
+	return found, nil
+}
+
+// named is an object as people write it.
+func named(t mapping.Target) string {
+	if t.Namespace == "" {
+		return t.Kind + " " + t.Name
+	}
+	return t.Kind + " " + t.Namespace + "/" + t.Name
+}
+
+// look asks what controls an object and whether it fits the scope, unless that is
+// known. Those who ask at the
+// same time share one Get.
+func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
+	if err := ctx.Err(); err != nil {
+		return answer{}, fmt.Errorf("reading %s: %w", named(t), err)
+	}
+	if a, ok := r.remembered(t); ok {
+		return a, nil
+	}
+	a, err, _ := r.flight.Do(t.Kind+" "+place(t), func() (any, error) {
+		if a, ok := r.remembered(t); ok { // Another flight has just landed.
+			return a, nil
+		}
+		// Others wait for this too, so it does not end with who asked first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), getTimeout)
+		defer cancel()
+		return r.ask(ctx, t)
+	})
+	if err != nil {
+		return answer{}, fmt.Errorf("reading %s: %w", named(t), err)
+	}
+	return a.(answer), nil
+}
+
+// remembered is what was said of an object a moment ago.
+func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
+	a, ok := r.memory.Get(t)
+	return a, ok && r.now().Sub(a.at) < maxObjectAge
+}
+
+// ask asks the API server, and remembers what it says. That the function may not
+// read a kind is believed when it is said twice, and of that kind for a while.
+func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
+	kind := mapping.Target{Kind: t.Kind} // No object has this key: it has no name.
+	a, err := r.say(ctx, t)
+	if _, sure := r.remembered(kind); err == nil && a.result == Forbidden && !sure {
+		timer := time.NewTimer(r.pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return answer{}, fmt.Errorf("waiting to ask again: %w", ctx.Err())
+		}
+		if a, err = r.say(ctx, t); err == nil && a.result == Forbidden {
+			r.memory.Add(kind, answer{result: Forbidden, at: r.now()})
+		}
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	before, ok := r.memory.Peek(t)
+	if ok && a.result == Gone && (before.result == Resolved || before.result == Remembered) {
+		// A name is not used again but for the same owner's next pod.
+		a = answer{result: Remembered, controller: before.controller, fits: before.fits}
+	}
+	a.at = r.now()
+	r.memory.Add(t, a)
+	return a, nil
+}
+
+// say is what the API server says now.
+func (r *Resolver) say(ctx context.Context, t mapping.Target) (answer, error) {
+	if err := r.slots.Acquire(ctx, 1); err != nil {
+		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
+	}
+	defer r.slots.Release(1)
+	a, err := r.get(ctx, t)
+	if err == nil {
+		return a, nil
+	}
+	result, ok := final(err)
+	if !ok {
+		return answer{}, err
+	}
+	return answer{result: result}, nil
+}

@@ -1,0 +1,87 @@
+package kube
+
+import (
+	"strings"
+
+	"onefire/mapping"
+)
+
+// The letters of names that Kubernetes makes: those of generateName's suffix,
+// and those that decimal digits become in the hash of a pod template.
+const (
+	digits   = "0123456789"
+	suffixes = "bcdfghjklmnpqrstvwxz2456789"
+	hashes   = "456789bcdf"
+)
+
+// The lengths of what Kubernetes puts at the end of names.
+const (
+	sizeSuffix = 5
+	// sizeMinutes is that of a CronJob's scheduled time in minutes since 1970,
+	// from 1989 to 2160.
+	sizeMinutes = 8
+	// maxOrdinal and maxHash are those of the largest numbers of 32 bits. One
+	// hash in four thousand is shorter than minHash, and so are most words that
+	// somebody could have put there.
+	maxOrdinal = 10
+	maxHash    = 10
+	minHash    = 7
+	// maxIndex is that of a Job's index: 100,000 of its pods may run at once.
+	maxIndex = 5
+)
+
+// parents are the objects that may have made one of this name, by the
+// conventions of Kubernetes' own controllers. At most one is right.
+func parents(t mapping.Target) []mapping.Target {
+	base, end, ok := cutLast(t.Name)
+	if !ok {
+		return nil
+	}
+	var all []mapping.Target
+	add := func(name string, kinds ...string) {
+		for _, k := range kinds {
+			all = append(all, mapping.Target{APIVersion: apiVersion(k), Kind: k, Name: name, Namespace: t.Namespace})
+		}
+	}
+	switch t.Kind {
+	case "Pod":
+		if ordinal(end) {
+			add(base, "StatefulSet")
+		}
+		if hasOnly(end, suffixes, sizeSuffix, sizeSuffix) {
+			add(base, "ReplicaSet", "DaemonSet", "Job")
+			// The pods of an indexed Job have their index before the suffix.
+			if job, index, ok := cutLast(base); ok && ordinal(index) && len(index) <= maxIndex {
+				add(job, "Job")
+			}
+		}
+	case "ReplicaSet":
+		if hasOnly(end, hashes, minHash, maxHash) {
+			add(base, "Deployment")
+		}
+	case "Job":
+		if hasOnly(end, digits, sizeMinutes, sizeMinutes) {
+			add(base, "CronJob")
+		}
+	}
+	return all
+}
+
+// cutLast cuts a name at its last hyphen.
+func cutLast(name string) (base, end string, ok bool) {
+	i := strings.LastIndexByte(name, '-')
+	if i <= 0 {
+		return "", "", false
+	}
+	return name[:i], name[i+1:], true
+}
+
+// hasOnly tells whether a text has only these letters, and so many.
+func hasOnly(s, letters string, least, most int) bool {
+	return len(s) >= least && len(s) <= most && strings.Trim(s, letters) == ""
+}
+
+// ordinal tells whether a text is a number as a StatefulSet or Job counts.
+func ordinal(s string) bool {
+	return hasOnly(s, digits, 1, maxOrdinal) && (s == "0" || s[0] != '0')
+}

@@ -1,0 +1,73 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// requests knows the requests under way: those whose senders were let in. Those
+// that arrive and those that are handled have bounds of their own.
+type requests struct {
+	mu     sync.Mutex
+	begun  map[*time.Time]struct{}
+	closed bool
+	idle   chan struct{} // closed when the last one leaves after close
+}
+
+// enter admits one more request unless it is too late.
+func (r *requests) enter() (leave func(), ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, false
+	}
+	if r.begun == nil {
+		r.begun = map[*time.Time]struct{}{}
+	}
+	now := time.Now()
+	r.begun[&now] = struct{}{}
+	return func() { r.leave(&now) }, true
+}
+
+func (r *requests) leave(begun *time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.begun, begun)
+	if r.idle != nil && len(r.begun) == 0 {
+		close(r.idle) // Nobody enters any more, so nobody else is the last one.
+	}
+}
+
+// oldest is how long the oldest request has been under way.
+func (r *requests) oldest() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var oldest time.Duration
+	for begun := range r.begun {
+		oldest = max(oldest, time.Since(*begun))
+	}
+	return oldest
+}
+
+// close admits no more requests and waits for those under way.
+func (r *requests) close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	if len(r.begun) == 0 {
+		r.mu.Unlock()
+		return nil
+	}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	idle := r.idle
+	r.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stopping with requests under way: %w", ctx.Err())
+	}
+}
