@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -129,8 +130,12 @@ func (c chart) draw(b *strings.Builder, x float64) {
 			px, py := x+left+step*(float64(j)+0.5), top+height*(1-scale(v))
 			points = append(points, fmt.Sprintf("%.1f,%.1f", px, py))
 			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", px, py, colour)
-			// One line's figures stand above it, the next one's below.
-			text(px, py-8+float64(i%2)*24, "middle", colour, figure(v))
+			// The highest line's figure stands above it, the others' below.
+			beside := py - 8
+			if slices.ContainsFunc(c.lines, func(other line) bool { return other.values[j] > v }) {
+				beside = py + 16
+			}
+			text(px, beside, "middle", colour, figure(v))
 		}
 		fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), colour)
 		text(x+left+float64(i)*100, 36, "start", colour, "— "+l.name)
