@@ -93,6 +93,8 @@ type kube struct {
 	told func(LongPast)
 	// altered is called with what admission changed of an object, if it did.
 	altered func(namespace, name string, changed []string)
+	// brake is asked before each try of a create; it may be nil.
+	brake *brake
 }
 
 // connect makes an [api] of a client configuration. It opens no connection. The
@@ -111,7 +113,8 @@ func connect(config *rest.Config) (*kube, error) {
 }
 
 // observed notes what the API server says beside its answers: when it gave them,
-// for calls whose context asks for it, and that it has too much to do.
+// for calls whose context asks for it, and that it has too much to do. It sends no call
+// whose context has a brake that is on.
 type observed struct {
 	http.RoundTripper
 	window *window
@@ -120,6 +123,11 @@ type observed struct {
 type dateKey struct{}
 
 func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
+	if b, ok := r.Context().Value(brakeKey{}).(*brake); ok {
+		if p := b.pause(r.Context()); p != nil {
+			return nil, &pausedError{*p}
+		}
+	}
 	resp, err := o.RoundTripper.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -193,6 +201,7 @@ func (k *kube) get(ctx context.Context, namespace, name string) (object, error) 
 }
 
 func (k *kube) create(ctx context.Context, namespace string, body map[string]any) (types.UID, error) {
+	ctx = context.WithValue(ctx, brakeKey{}, k.brake)
 	w, err := k.write(ctx, k.request(k.client.Post(), namespace), body)
 	if err == nil {
 		if changed := w.changes(body); len(changed) > 0 {
@@ -246,6 +255,18 @@ const (
 	NamespaceNotFound    = "ERR_K8S_NAMESPACE_NOT_FOUND"
 	NamespaceTerminating = "ERR_K8S_NAMESPACE_TERMINATING"
 )
+
+// QuotaError means that the API server does not make an object because its namespace has
+// as many as a ResourceQuota allows.
+type QuotaError struct {
+	// Quota is the ResourceQuota's name.
+	Quota string
+	Err   error
+}
+
+func (e *QuotaError) Error() string { return e.Err.Error() }
+
+func (e *QuotaError) Unwrap() error { return e.Err }
 
 // RejectedError means that the API server will never accept the write, however
 // often it is tried.

@@ -30,7 +30,7 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 		"a policy has an error":              {refusal(t, "policy-cel-error"), ""},
 		"a policy lacks its parameter":       {refusal(t, "policy-without-its-param"), ""},
 		"a webhook says that it is invalid":  {refusal(t, "webhook-422"), ""},
-		"its namespace has a quota":          {refusal(t, "quota"), ""},
+		"its quota's use is not known yet":   {refusal(t, "quota-without-use"), ""},
 		"its namespace does not exist":       {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"), NamespaceNotFound},
 		"its namespace is being deleted":     {refusal(t, "namespace-that-ends"), NamespaceTerminating},
 		"the CRD is not there yet":           {apierrors.NewNotFound(resource, ""), ""},

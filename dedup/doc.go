@@ -20,10 +20,15 @@
 //     controller works on the younger alone, and no race made the two, it stays.
 //   - An active object, or a last one that is terminal and asks for quiet:
 //     count, with one conditional status patch that adds keys and count together.
+//   - Otherwise, while the brake is on: nothing. See brake.go.
 //   - Otherwise: create, under a name that follows from the fingerprint, its last
 //     terminal object and the span of time of the List. All who see the same past in
 //     the same span choose the same name, so the API server itself decides who was
 //     first, and a name does not come again when its object was deleted.
+//
+// A quota's refusal of a create is no outage. But the API server asks the quota before it
+// looks at the name, so the next round's List shows whether somebody else made the object;
+// where nobody did, nothing is made.
 //
 // The look after a create is the next round's List: two handlers can hold
 // different pasts when somebody deletes the last terminal object between their
@@ -54,8 +59,9 @@
 //     that it has too much to do.
 //
 // Nothing here blocks longer than its context allows or holds a lock across a
-// call. A goroutine is started only for who waits together, and ends by the
-// latest deadline among them, and for a history that is too long (history.go), and
-// ends with [Deduplicator.Close]. Each fingerprint has at most one such settlement
-// under way, and each namespace one such List, unless that is stuck.
+// call. A goroutine is started only for who waits together, and ends by the latest
+// deadline among them; for a Get of the brake, which has a deadline of its own; and
+// for a history that is too long (history.go). The last two end with
+// [Deduplicator.Close]. Each fingerprint has at most one such settlement under way,
+// and each namespace one such List, unless that is stuck.
 package dedup

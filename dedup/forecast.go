@@ -22,7 +22,13 @@ func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, key strin
 	if o, m, ok := recorded(objects, key); ok && !resolved {
 		return outcome(again(m.count), o, m), nil
 	}
-	return forecast(s, objects, now, resolved), nil
+	o := forecast(s, objects, now, resolved)
+	if o.Reason.Decision() == mapping.New {
+		if p := d.brake.pause(ctx); p != nil {
+			o = Outcome{Reason: mapping.BrakeOn, Paused: p}
+		}
+	}
+	return o, nil
 }
 
 // FirstForecast is the forecast where there is no RemediationRequest yet.

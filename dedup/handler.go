@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"onefire/dedup/client"
 	"onefire/mapping"
 )
 
@@ -56,6 +57,8 @@ type handler struct {
 	done map[string]Outcome
 	// rejected are the keys of alerts that no object can be made of.
 	rejected map[string]*RejectedError
+	// capped is set once a quota allowed no object.
+	capped *QuotaError
 	// reasons are why keys went into objects that this handler made.
 	reasons map[string]mapping.Reason
 }
@@ -99,6 +102,9 @@ func (h *handler) look(ctx context.Context) error {
 // a common List could find it by.
 func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
 	listed := h.clock()
+	if len(h.keys) > 0 && h.fresh == "" {
+		h.brake.begin(ctx) // A create may follow.
+	}
 	if h.fresh != "" && len(h.keys) == 1 && h.apart(h.signal.Namespace, h.ended) {
 		objects, now, err = h.rivals(ctx)
 		if err != nil || objects != nil {
@@ -216,9 +222,14 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 
 // create makes an object of the first missing key whose alert the API server accepts.
 // The keys of the alerts that it rejects count on that object, as they do when they come
-// later. Only when it rejects all of them are they settled without an object.
+// later. Only when it rejects all of them are they settled without an object, and while the
+// brake is on, or a quota is used up.
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
+	if h.capped != nil {
+		h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: h.capped})
+		return nil
+	}
 	for _, key := range v.missing {
 		if h.rejected[key] != nil {
 			continue
@@ -233,7 +244,18 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 			h.lost = true
 			return h.taken(ctx, v.name)
 		}
+		var paused *pausedError
+		if errors.As(err, &paused) {
+			h.leave(v.missing, Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause})
+			return nil
+		}
 		err = fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, err)
+		if quota, ok := client.OverQuota(err); ok {
+			// The quota is asked before the name, so that somebody else may have made the
+			// object by now: the next List shows it.
+			h.capped = &QuotaError{Quota: quota, Err: err}
+			return nil
+		}
 		why := rejected(err)
 		switch {
 		case why == nil:
@@ -246,10 +268,18 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 			h.rejected[key] = why
 		}
 	}
-	for _, key := range v.missing {
-		h.done[key] = Outcome{Rejected: h.rejected[key]}
-	}
+	h.leave(v.missing, Outcome{})
 	return nil
+}
+
+// leave settles keys without an object: those of rejected alerts as rejected, and the
+// others with an outcome.
+func (h *handler) leave(keys []string, o Outcome) {
+	for _, key := range keys {
+		if h.done[key] = o; h.rejected[key] != nil {
+			h.done[key] = Outcome{Rejected: h.rejected[key]}
+		}
+	}
 }
 
 // taken notes that somebody holds the name. The next List shows who it is, and twins

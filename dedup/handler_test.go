@@ -299,6 +299,9 @@ func (s *script) get(ctx context.Context, ns, name string) (object, error) {
 func (s *script) create(ctx context.Context, ns string, body map[string]any) (types.UID, error) {
 	name := body["metadata"].(map[string]any)["name"].(string)
 	a := s.answer("create "+name, func(st *store) answer {
+		if st.braked {
+			return answered(st, &pausedError{Pause{Name: "brake"}})
+		}
 		_, err := st.create(ctx, ns, body)
 		return found(st, st.seen[name].object, err)
 	})
@@ -346,6 +349,9 @@ func (s *script) doubtful() bool { return s.doubts }
 
 func answered(s *store, err error, objects ...object) answer {
 	a := answer{seen: objects, err: err, text: string(apierrors.ReasonForError(err))}
+	if _, ok := err.(*pausedError); ok {
+		a.text = "paused"
+	}
 	for _, o := range objects {
 		a.text += s.seen[o.name].text
 	}

@@ -256,6 +256,41 @@ func checkYield(answers []answer, p *progress) error {
 	return nil
 }
 
+// withheld tells whether an outcome says that nothing was made, and settling the key again
+// tries again.
+func withheld(o Outcome) bool { return o.Reason == mapping.BrakeOn || o.Reason == mapping.QuotaExceeded }
+
+// checkHeld judges a handler that has ended and made nothing: an object was due by its
+// last List, the key is on none, and the last thing that it was told says why. A quota
+// hides what somebody else made, so after that it looks again.
+func checkHeld(answers []answer, p *progress) error {
+	if p.call != "" || !slices.ContainsFunc(p.outcomes, withheld) {
+		return nil
+	}
+	saw, _, now := sawLast(answers, "")
+	surely, _ := quietAsked(saw, now)
+	last, paused := answers[len(answers)-1], new(*pausedError)
+	switch {
+	case slices.ContainsFunc(saw, active):
+		return fmt.Errorf("I13: nothing was made for %s, which could be counted", p.event)
+	case surely:
+		return fmt.Errorf("I13: nothing was made for %s, after one that asks for quiet", p.event)
+	}
+	for i, key := range keysOf(p.event) {
+		o := p.outcomes[i]
+		_, _, on := recorded(saw, key)
+		switch {
+		case withheld(o) && on:
+			return fmt.Errorf("I13: of %s %s is on record, and was told: %v", p.event, key, o.Reason)
+		case o.Reason == mapping.BrakeOn && !errors.As(last.err, paused):
+			return fmt.Errorf("I13: %s was told of a brake that nobody saw", key)
+		case o.Reason == mapping.QuotaExceeded && !strings.HasPrefix(last.call, list):
+			return fmt.Errorf("I13: %s was told of a quota, and nobody looked who used it up", key)
+		}
+	}
+	return nil
+}
+
 // check returns what is wrong at quiescence; nil when nothing is.
 func (r *run) check() error {
 	if r.broken != nil {
@@ -348,7 +383,7 @@ func (r *run) checkAccepted(same []object) error {
 	for _, o := range append(slices.Clip(r.deleted), r.outdated...) {
 		record = append(record, o.object)
 	}
-	first, makers := map[string]Outcome{}, map[string]string{}
+	first, makers, nothing := map[string]Outcome{}, map[string]string{}, false
 	for i, d := range r.deliveries {
 		switch {
 		case d.err != nil:
@@ -362,6 +397,13 @@ func (r *run) checkAccepted(same []object) error {
 			continue
 		}
 		for j, key := range keysOf(d.event) {
+			if withheld(d.outcomes[j]) {
+				nothing = true
+				if err := r.checkNothing(same, record, key); err != nil {
+					return err
+				}
+				continue
+			}
 			if _, _, ok := recorded(record, key); !ok && !r.forgetful {
 				return fmt.Errorf("I3: %s was accepted and is on no object", key)
 			}
@@ -384,8 +426,26 @@ func (r *run) checkAccepted(same []object) error {
 			first[key] = d.outcomes[j]
 		}
 	}
-	if quiet, _ := quietAsked(same, r.now); len(first) > 0 && !quiet && r.undisturbed() && !slices.ContainsFunc(same, active) {
+	if quiet, _ := quietAsked(same, r.now); len(first) > 0 && !nothing && !quiet && r.undisturbed() && !slices.ContainsFunc(same, active) {
 		return errors.New("I1: alerts were accepted and no object is active")
+	}
+	return nil
+}
+
+// checkNothing judges a key for which nothing was made. It may be on record because its
+// event was delivered once more, or because somebody deleted what it had made.
+func (r *run) checkNothing(same, record []object, key string) error {
+	others := 0
+	for _, d := range r.deliveries {
+		if slices.Contains(keysOf(d.event), key) {
+			others++
+		}
+	}
+	if _, _, ok := recorded(record, key); ok && others == 1 && len(r.deleted)+len(r.outdated) == 0 {
+		return fmt.Errorf("I13: nothing was made for %s, and it is on record", key)
+	}
+	if r.quota > 0 && r.undisturbed() && slices.ContainsFunc(same, active) {
+		return fmt.Errorf("I13: a quota kept %s from being counted", key)
 	}
 	return nil
 }

@@ -60,6 +60,16 @@ const (
 	// callTimeout bounds one API call, here and in the API server, so that a
 	// stuck one leaves time for an answer within the event's deadline.
 	callTimeout = 10 * time.Second
+	// brakeAge is how long what a Get said of the brake holds: nothing new is made from
+	// two seconds after it was put on, and an API server is asked once a second by each
+	// process at most.
+	brakeAge = time.Second
+	// brakeTimeout bounds that Get. Creates wait for it, and have their own call to make
+	// within the event's deadline.
+	brakeTimeout = 5 * time.Second
+	// maxPauseReason is how much of a brake's reason is read, in bytes: a sentence that
+	// each line of the log about a paused alert has.
+	maxPauseReason = 256
 	// maxWait bounds what is done together for callers who set no deadline.
 	maxWait = time.Minute
 	// maxCalls bounds the API calls under way from this process at once, so

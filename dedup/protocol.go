@@ -39,6 +39,8 @@ type core struct {
 	shorten func(ctx context.Context, namespace string, past []object, now time.Time)
 	// apart says whether a look after a create leaves out so many ended objects.
 	apart func(namespace string, ended int) bool
+	// brake is what creates ask; it may be nil.
+	brake *brake
 }
 
 // Options are what a Deduplicator does.
@@ -58,6 +60,14 @@ type Options struct {
 	// annotations that it was created with: an admission policy or webhook changes
 	// them. It may be nil.
 	Altered func(namespace, name string, changed []string)
+	// Brake is the ConfigMap that pauses the making of objects while it exists; without a
+	// name there is none.
+	Brake types.NamespacedName
+	// BrakeUnread is called with each Get of the brake that failed: what was known before
+	// holds. It may be nil.
+	BrakeUnread func(error)
+
+	brake *brake
 }
 
 // New makes a Deduplicator of a client configuration, which it copies. It opens
@@ -73,11 +83,25 @@ func New(config *rest.Config, o Options) (*Deduplicator, error) {
 	if o.Altered != nil {
 		k.altered = o.Altered
 	}
+	if o.Brake.Name != "" {
+		if o.brake, err = openBrake(config, o.Brake, o.BrakeUnread); err != nil {
+			return nil, err
+		}
+		k.brake = o.brake
+	}
 	return newDeduplicator(k, o)
 }
 
 // Close ends what goes on behind the calls. Call it when none is under way any more.
-func (d *Deduplicator) Close() { d.history.close() }
+func (d *Deduplicator) Close() {
+	d.history.close()
+	d.brake.close()
+}
+
+// Paused returns why nothing new is made; nil where it is. It asks the API server where
+// that was not done within the last second, and when the context ends first it says what
+// was known.
+func (d *Deduplicator) Paused(ctx context.Context) *Pause { return d.brake.pause(ctx) }
 
 func newDeduplicator(a api, o Options) (*Deduplicator, error) {
 	m, err := newRecent()
@@ -88,7 +112,7 @@ func newDeduplicator(a api, o Options) (*Deduplicator, error) {
 	lists := newGatherer(a)
 	c := core{
 		api: a, lists: lists, memory: m, signalType: o.SignalType,
-		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, apart: lists.apart,
+		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, apart: lists.apart, brake: o.brake,
 	}
 	return &Deduplicator{core: c, sharing: newSharing(c.settle), ends: newSharing(c.resolveAll), history: past}, nil
 }
@@ -109,6 +133,11 @@ type Outcome struct {
 	// Rejected says why the key is on no RemediationRequest and never will be, unless
 	// another alert makes one; nil otherwise. The outcome has nothing else then.
 	Rejected *RejectedError
+	// Paused says why nothing was made, where the reason is [mapping.BrakeOn], and Capped
+	// where it is [mapping.QuotaExceeded]; nil otherwise. Such a key is on no
+	// RemediationRequest, and settling it again tries again.
+	Paused *Pause
+	Capped *QuotaError
 }
 
 // Settle makes sure that each key is counted on a RemediationRequest of the
@@ -166,6 +195,7 @@ func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signa
 // fingerprint that no alert has, which fails without a connection, permission,
 // the CRD or its selectable field.
 func (c core) Ready(ctx context.Context, namespace string) error {
+	c.brake.begin(ctx) // The first event finds it known.
 	if _, _, err := c.api.list(ctx, namespace, selector{fingerprint: fmt.Sprintf("%064d", 0), urgent: true}); err != nil {
 		return fmt.Errorf("listing %s in namespace %s: %w", Resource.Resource, namespace, err)
 	}

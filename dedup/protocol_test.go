@@ -61,6 +61,7 @@ func drawn(t *rapid.T, setup string) scenario {
 			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
 			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),
 			Foreign: upTo(2, "foreign"), Rewrite: upTo(rewrites, "rewrite"), Edge: upTo(2, "edge"), Wait: upTo(1, "wait"), Unlabel: upTo(1, "unlabel"),
+			Brake: upTo(1, "brake"), Release: upTo(1, "release"),
 		},
 	}
 }

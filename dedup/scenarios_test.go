@@ -105,6 +105,10 @@ var setups = map[string]func(*store){
 		old(s, 2)
 		s.now = s.now.Add(time.Hour)
 	},
+	"braked": func(s *store) { s.braked = true },
+	// A quota that is used up, and one with room for one more.
+	"no-room":    func(s *store) { s.quota = len(s.objects) + 1 },
+	"room":       func(s *store) { s.quota = len(s.objects) + 2 },
 	"old-review": func(s *store) { s.review(old(s, 3)[0]); s.now = s.now.Add(time.Hour) },
 }
 
@@ -239,7 +243,19 @@ var scenarios = []named{
 	{"a look for active objects alone, several keys", scenario{Events: "a,b b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Complete: 1, Retain: 1, FailAfter: 1}}},
 	{"a look for active objects alone, and a foreign one", scenario{Events: "a b", Setup: "terminal", means: means{Apart: true}, Budget: budget{Foreign: 1, Complete: 1, FailAfter: 1}}},
 	{"a look for active objects alone, and a user deletes", scenario{Events: "a b", Setup: "finalizers terminal", means: means{Apart: true, Replicas: 1}, Budget: budget{UserDelete: 1, Wait: 1, FailAfter: 1}}},
+	{"the brake is put on", scenario{Events: "a b", Budget: budget{Brake: 1, Complete: 1, FailAfter: 1}}},
+	{"the brake, and what is on record", scenario{Events: "a,old0 b", Setup: "terminal braked", Budget: budget{Release: 1, FailBefore: 1}}},
+	{"the brake is put on and let go", scenario{Events: "a b a", Budget: budget{Brake: 1, Release: 1, FailAfter: 1}}},
+	{"the brake and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{Brake: 1, Retain: 1, FailBefore: 1}}},
+	{"the brake beside active objects that end", scenario{Events: "a -a b", Setup: "aged braked", means: means{Replicas: 1}, Budget: budget{Complete: 1, Release: 1}}},
+	{"the brake and a review", scenario{Events: "a b", Setup: "terminal", Budget: budget{Brake: 1, Review: 1, UserDelete: 1}}},
+	{"the brake and gathered Lists", scenario{Events: "a b", means: means{Gathered: true}, Budget: budget{Brake: 1, Release: 1, Foreign: 1}}},
+	{"a quota with room for one", scenario{Events: "a b c", Setup: "room", Budget: budget{FailAfter: 1}}},
+	{"a quota that is used up", scenario{Events: "a,old0 b", Setup: "terminal no-room", Budget: budget{Retain: 1, FailBefore: 1}}},
+	{"a quota and completion", scenario{Events: "a b a", Setup: "room", Budget: budget{Complete: 1, Retain: 1}}},
+	{"a quota and retention", scenario{Events: "a b", Setup: "terminal room", means: means{Gathered: true}, Budget: budget{Retain: 1, FailAfter: 1}}},
+	{"a quota at an edge", scenario{Events: "a b", Setup: "room", Budget: budget{Edge: 1, FailBefore: 1}}},
 	{"everything at once", scenario{Events: "a b a c", Setup: "terminal", Budget: budget{
-		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Rewrite: 1, Edge: 1, Wait: 1,
+		FailBefore: 2, FailAfter: 2, FailLast: 1, Crash: 1, Complete: 2, Review: 1, Retain: 2, UserDelete: 1, Foreign: 1, Rewrite: 1, Edge: 1, Wait: 1, Brake: 1, Release: 1,
 	}}},
 }

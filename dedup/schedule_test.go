@@ -58,6 +58,8 @@ type budget struct {
 	Rewrite    int `json:"rewrite,omitempty"`    // a controller writes an active object's whole status
 	Edge       int `json:"edge,omitempty"`       // the next span of names begins
 	Wait       int `json:"wait,omitempty"`       // an hour passes
+	Brake      int `json:"brake,omitempty"`      // the brake is put on
+	Release    int `json:"release,omitempty"`    // it is let go
 }
 
 // delivery is one event on its way.
@@ -132,7 +134,7 @@ func (r *run) state() [sha256.Size]byte {
 		b.WriteString(name)
 		b.WriteString(strconv.Itoa(r.made[name]))
 	}
-	fmt.Fprint(&b, r.created, r.raced, r.now.Unix(), r.left, r.memos)
+	fmt.Fprint(&b, r.created, r.raced, r.now.Unix(), r.left, r.memos, r.braked, r.quota)
 	deliveries := slices.Clone(r.deliveries)
 	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
@@ -191,10 +193,15 @@ func (r *run) steps() []step {
 			may(&r.left.UserDelete, "user deletes "+o.name, func(r *run) { r.left.UserDelete--; r.remove(o.name) })
 		}
 	}
-	if _, ok := r.objects["foreign"]; !ok {
+	if _, ok := r.objects["foreign"]; !ok && !r.full() {
 		may(&r.left.Foreign, "foreign object", func(r *run) { r.left.Foreign--; r.addForeign(signal.Fingerprint, "foreign") })
 	}
 	may(&r.left.Edge, "the next span of names begins", func(r *run) { r.left.Edge--; r.now = r.now.Truncate(nameSpan).Add(nameSpan) })
+	if r.braked {
+		may(&r.left.Release, "the brake is let go", func(r *run) { r.left.Release--; r.braked = false })
+	} else {
+		may(&r.left.Brake, "the brake is put on", func(r *run) { r.left.Brake--; r.braked = true })
+	}
 	if r.Replicas == 0 || !slices.ContainsFunc(r.deliveries, func(d delivery) bool { return strings.HasPrefix(d.call, "create") }) {
 		// Nobody is that late with a create: see settledAge.
 		may(&r.left.Wait, "an hour passes", func(r *run) { r.left.Wait--; r.now = r.now.Add(time.Hour) })
@@ -251,7 +258,7 @@ func (r *run) proceed(i int, a answer) {
 		d.replica = (d.replica + 1) % max(1, r.Replicas)
 	case a.err == nil:
 		answers := append(slices.Clip(before.answers), a)
-		r.broken = cmp.Or(r.broken, r.checkWrite(before), checkYield(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
+		r.broken = cmp.Or(r.broken, r.checkWrite(before), checkYield(answers, d.progress), checkHeld(answers, d.progress), r.checkEnds(answers, d.progress), r.checkPatched(before.call))
 	}
 }
 

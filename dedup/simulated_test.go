@@ -62,6 +62,10 @@ type store struct {
 	strips, disowns bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
+	// braked is set while the brake is on, which handlers are told of. quota, if it is not zero, is how many objects
+	// there may be, one more than that.
+	braked bool
+	quota  int
 	// long, if it is not zero, is from how many objects on a past is not kept whole.
 	long int
 	// memos are what replicas remember; at is the one whose handler is next.
@@ -157,6 +161,9 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 		return "", err
 	}
 	name := o.GetName()
+	if s.full() { // The quota is asked before the name.
+		return "", exceeded(name)
+	}
 	if _, ok := s.objects[name]; ok {
 		return "", apierrors.NewAlreadyExists(resource, name)
 	}
@@ -180,6 +187,14 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 		}
 	})
 	return s.seen[name].uid, nil
+}
+
+// full tells that the quota allows no more objects.
+func (s *store) full() bool { return s.quota > 0 && len(s.objects) >= s.quota-1 }
+
+// exceeded is a quota's refusal: testdata/refusals/quota.json is a real one.
+func exceeded(name string) error {
+	return apierrors.NewForbidden(resource, name, errors.New("exceeded quota: q, requested: count/remediationrequests.kubernaut.ai=1"))
 }
 
 func (s *store) patchStatus(_ context.Context, _, name string, patch map[string]any) (string, error) {

@@ -39,13 +39,13 @@ const (
 
 // Record is what was decided for one alert.
 type Record struct {
-	// Decision is [New], [Duplicate] or [Invalid].
+	// Decision is [New], [Duplicate], [Invalid] or [Capped].
 	Decision Decision
 	// Request is the name of the RemediationRequest; empty for a failure.
 	Request string
 	// Count is the occurrence count after this alert.
 	Count int32
-	// Failure is set when the decision is [Invalid].
+	// Failure is set when the decision is [Invalid] or [Capped].
 	Failure *Failure
 	// ID gives the id of the audit event of a type, which then is an entry
 	// [AuditIDKey] of its signal_annotations; nil for none.
@@ -57,11 +57,13 @@ type Record struct {
 // unchanged.
 const AuditIDKey = "onefire/audit-id"
 
-// Failure is why an alert can never become a RemediationRequest.
+// Failure is why an alert did not become a RemediationRequest.
 type Failure struct {
 	// Code is one of the contract's ERR_ codes.
 	Code    string
 	Message string
+	// RetryPossible tells that the same alert can become one later.
+	RetryPossible bool
 }
 
 // AuditRequest is DataStorage's AuditEventRequest, in either schema.
@@ -210,9 +212,10 @@ func (r Rules) audit(k shape, s Signal, d Record, at time.Time) AuditRequest {
 		a.Data.DeduplicationStatus = string(d.Decision)
 	} else {
 		a.Data.ErrorDetails = &ErrorDetails{
-			Message:   cut(d.Failure.Message, maxErrorText),
-			Code:      d.Failure.Code,
-			Component: "gateway",
+			Message:       cut(d.Failure.Message, maxErrorText),
+			Code:          d.Failure.Code,
+			Component:     "gateway",
+			RetryPossible: d.Failure.RetryPossible,
 		}
 	}
 	return a

@@ -14,6 +14,10 @@ const (
 	Filtered Decision = "filtered"
 	// Stale alerts come with an event that is too old, and make nothing new.
 	Stale Decision = "stale"
+	// Paused alerts would have made something new while the brake is on.
+	Paused Decision = "paused"
+	// Capped alerts would have made something new beyond a quota of the API server's.
+	Capped Decision = "capped"
 	// Invalid alerts can never become a RemediationRequest.
 	Invalid Decision = "invalid"
 	// Unsettled alerts wait for the event's redelivery.
@@ -62,6 +66,10 @@ const (
 	Unmanaged
 	// TooOld: its event is older than the configured limit, and was not counted before.
 	TooOld
+	// BrakeOn: somebody asked that nothing new be made.
+	BrakeOn
+	// QuotaExceeded: the namespace has as many objects as its quota allows.
+	QuotaExceeded
 	// Malformed: it is no alert, or has no alertname.
 	Malformed
 	// Rejected: the API server will never take it.
@@ -91,6 +99,8 @@ var reasons = map[Reason]struct {
 	NotFiring:         {"not_firing", Filtered},
 	Unmanaged:         {"unmanaged", Filtered},
 	TooOld:            {"too_old", Stale},
+	BrakeOn:           {"brake_on", Paused},
+	QuotaExceeded:     {"quota_exceeded", Capped},
 	Malformed:         {"malformed", Invalid},
 	Rejected:          {"rejected", Invalid},
 	Unavailable:       {"unavailable", Unsettled},

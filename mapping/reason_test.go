@@ -62,6 +62,8 @@ func TestEveryReasonHasANameAndADecision(t *testing.T) {
 		"NotFiring":         {NotFiring, "not_firing", Filtered},
 		"Unmanaged":         {Unmanaged, "unmanaged", Filtered},
 		"TooOld":            {TooOld, "too_old", Stale},
+		"BrakeOn":           {BrakeOn, "brake_on", Paused},
+		"QuotaExceeded":     {QuotaExceeded, "quota_exceeded", Capped},
 		"Malformed":         {Malformed, "malformed", Invalid},
 		"Rejected":          {Rejected, "rejected", Invalid},
 		"Unavailable":       {Unavailable, "unavailable", Unsettled},

@@ -46,6 +46,23 @@ func Terminating(err error) bool {
 	return apierrors.IsForbidden(err) && apierrors.HasStatusCause(err, "NamespaceTerminating")
 }
 
+// OverQuota tells whether the API server refuses a create because a ResourceQuota allows
+// no more objects, and that one's name. A quota whose use is not known yet, or that
+// others change at the same time, is none of it: a retry can succeed at once.
+func OverQuota(err error) (quota string, ok bool) {
+	s, ok := status(err)
+	if !ok || s.Reason != metav1.StatusReasonForbidden || s.Details == nil {
+		return "", false
+	}
+	resource := schema.GroupResource{Group: s.Details.Group, Resource: s.Details.Kind}
+	which, ok := strings.CutPrefix(s.Message, resource.String()+` "`+s.Details.Name+`" is forbidden: exceeded quota: `)
+	if !ok {
+		return "", false
+	}
+	quota, _, ok = strings.Cut(which, ", requested: ")
+	return quota, ok
+}
+
 func status(err error) (metav1.Status, bool) {
 	var s apierrors.APIStatus
 	if !errors.As(err, &s) {

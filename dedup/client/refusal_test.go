@@ -30,6 +30,9 @@ func TestOnlyABrokenObjectIsRefusedForGood(t *testing.T) {
 			require.Equal(t, broken, Invalid(refusal))
 			require.Equal(t, name == "too-large-for-the-server", TooLarge(refusal))
 			require.Equal(t, name == "namespace-that-ends", Terminating(refusal))
+			quota, over := OverQuota(refusal)
+			require.Equal(t, name == "quota", over)
+			require.Equal(t, over, quota == "none")
 		})
 	}
 }
@@ -44,6 +47,8 @@ func TestWhatIsNoAnswerOfTheAPIServerIsNotForGood(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			require.False(t, Invalid(err))
 			require.False(t, TooLarge(err))
+			_, over := OverQuota(err)
+			require.False(t, over)
 		})
 	}
 }

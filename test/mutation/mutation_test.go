@@ -1,6 +1,7 @@
 // Package mutation breaks the deduplication protocol on purpose, one way at a
-// time, and asks that the exploration of its schedules notices; and the rules for
-// targets, of which a row of their tests must. A mutation that survives is a hole
+// time, and asks that the exploration of its schedules notices, or for what time decides
+// a test that has a clock of its own; and the rules for targets, of which a row of their
+// tests must. A mutation that survives is a hole
 // in the check or a needless part of the code.
 package mutation
 
@@ -21,6 +22,10 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			binary := build(t, "dedup", m.edits)
+			if m.by != "" {
+				notice(t, binary, "^"+m.by+"$")
+				return
+			}
 			if m.kept != "" {
 				notice(t, binary, one("TestKeptSchedules", m.kept))
 			}

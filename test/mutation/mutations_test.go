@@ -11,6 +11,8 @@ type mutation struct {
 	// unexplored is set where only that schedule notices: the exploration asks
 	// for nothing that would be the same for all schedules.
 	unexplored bool
+	// by is the test that notices where time decides, of which schedules know nothing.
+	by string
 }
 
 // edit replaces text that stands once in a file of the package.
@@ -294,6 +296,45 @@ var mutations = map[string]mutation{
 	}},
 	"two alerts made one object": {in: "first alerts at an edge", edits: []edit{
 		{"patch.go", "(twin.uid == own || o.ours)", "twin.uid == own"},
+	}},
+
+	// The brake, and a quota.
+	"a brake is taken for an outage": {in: "the brake is put on", edits: []edit{
+		{"handler.go", "		if errors.As(err, &paused) {\n", "		if errors.As(err, &paused) && h.held == nil {\n"},
+	}},
+	"an alert that was held back is told that it made an object": {in: "the brake is put on", edits: []edit{
+		{"handler.go", "Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause}", "Outcome{Reason: v.reason, Name: v.name, Count: 1}"},
+	}},
+	"what is on record is held back too": {in: "the brake, and what is on record", edits: []edit{
+		{"handler.go", "h.leave(v.missing, Outcome{Reason: mapping.BrakeOn", "h.leave(h.keys, Outcome{Reason: mapping.BrakeOn"},
+	}},
+	"a quota is taken for an outage": {in: "a quota with room for one", edits: []edit{
+		{"handler.go", "client.OverQuota(err); ok {\n", "client.OverQuota(err); ok && h.held == nil {\n"},
+	}},
+	"nobody looks who used up a quota": {in: "a quota with room for one", edits: []edit{
+		{"handler.go", "			h.capped = &QuotaError{Quota: quota, Err: err}\n", "			h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: &QuotaError{Quota: quota, Err: err}})\n"},
+	}},
+	"a quota that is used up is tried for ever": {in: "a quota that is used up", edits: []edit{
+		{"handler.go", "	if h.capped != nil {\n", "	if h.capped != nil && h.held == nil {\n"},
+	}},
+	"creates do not ask the brake": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
+		{"api.go", "		if p := b.pause(r.Context()); p != nil {\n", "		if p := b.pause(r.Context()); p != nil && r.Body == nil {\n"},
+	}},
+	"the brake is asked before a create waits for its place": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
+		{"api.go", "		if p := b.pause(r.Context()); p != nil {\n", "		if p := b.known; p != nil {\n"},
+		{"api.go", "	ctx = context.WithValue(ctx, brakeKey{}, k.brake)\n", "	if p := k.brake.pause(ctx); p != nil {\n		return \"\", &pausedError{*p}\n	}\n	ctx = context.WithValue(ctx, brakeKey{}, k.brake)\n"},
+	}},
+	"what was read of the brake holds for ever": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
+		{"brake.go", "	if b.asOf.After(moment) {\n", "	if b.asOf.After(moment) || !b.asOf.IsZero() {\n"},
+	}},
+	"what was read of the brake is as old as its answer": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
+		{"brake.go", "	b.asOf, b.under = g.begun, nil\n", "	b.asOf, b.under = time.Now(), nil\n"},
+	}},
+	"the brake is not read beside the List": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
+		{"handler.go", "		h.brake.begin(ctx) // A create may follow.\n", ""},
+	}},
+	"a brake that cannot be read is let go": {by: "TestABrakeThatCannotBeRead", edits: []edit{
+		{"brake.go", "	if err == nil {\n		b.known = pause\n	}\n", "	b.known = pause\n"},
 	}},
 
 	// What saves calls.
