@@ -258,7 +258,9 @@ func checkYield(answers []answer, p *progress) error {
 
 // withheld tells whether an outcome says that nothing was made, and settling the key again
 // tries again.
-func withheld(o Outcome) bool { return o.Reason == mapping.BrakeOn || o.Reason == mapping.QuotaExceeded }
+func withheld(o Outcome) bool {
+	return o.Reason == mapping.BrakeOn || o.Reason == mapping.QuotaExceeded
+}
 
 // checkHeld judges a handler that has ended and made nothing: an object was due by its
 // last List, the key is on none, and the last thing that it was told says why. A quota
