@@ -52,7 +52,10 @@ type Config struct {
 	Scope          Selector                `env:"SCOPE"`
 	HistoryLimit   int                     `env:"HISTORY_LIMIT" envDefault:"10"`
 	// MaxEventAge is how old an event may be and still make something new; 0 for any age.
-	MaxEventAge      time.Duration    `env:"MAX_EVENT_AGE" envDefault:"6h"`
+	MaxEventAge time.Duration `env:"MAX_EVENT_AGE" envDefault:"6h"`
+	// Brake is the ConfigMap, beside the function, that pauses the making of objects while
+	// it exists, or [NoBrake].
+	Brake            string           `env:"BRAKE" envDefault:"onefire-brake"`
 	IgnoreAlerts     []string         `env:"IGNORE_ALERTS" envDefault:"Watchdog,InfoInhibitor,TestAlert"`
 	IgnoreSeverities []string         `env:"IGNORE_SEVERITIES" envDefault:"none"`
 	Matchers         mapping.Matchers `env:"MATCHERS"`
@@ -246,6 +249,9 @@ func (c *Config) validate() []string {
 	}
 	if c.MaxEventAge != 0 && (c.MaxEventAge < minEventAge || c.MaxEventAge > maxTTL) {
 		wrong("MAX_EVENT_AGE: %s is not between %s and %s, and not 0, which sets no limit", c.MaxEventAge, minEventAge, maxTTL)
+	}
+	if len(validation.IsDNS1123Subdomain(c.Brake)) > 0 {
+		wrong("BRAKE: %q is no name of a ConfigMap, and not %s, which is none", c.Brake, NoBrake)
 	}
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
 		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)

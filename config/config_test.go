@@ -38,6 +38,7 @@ func defaults() Config {
 		Severity:         mapping.SeverityMapped,
 		HistoryLimit:     10,
 		MaxEventAge:      6 * time.Hour,
+		Brake:            "onefire-brake",
 		IgnoreAlerts:     []string{"Watchdog", "InfoInhibitor", "TestAlert"},
 		ClusterLabel:     "cluster",
 		IgnoreSeverities: []string{"none"},
@@ -96,6 +97,7 @@ func TestEveryVariable(t *testing.T) {
 		"CLUSTER_NAME":           {"eu-1", func(c *Config) { c.ClusterName = "eu-1" }},
 		"HISTORY_LIMIT":          {"0", func(c *Config) { c.HistoryLimit = 0 }},
 		"MAX_EVENT_AGE":          {"0", func(c *Config) { c.MaxEventAge = 0 }},
+		"BRAKE":                  {"none", func(c *Config) { c.Brake = NoBrake }},
 		"SEVERITY":               {"raw", func(c *Config) { c.Severity = mapping.SeverityRaw }},
 		"SEVERITY_MAP": {"page=critical, Warning=medium", func(c *Config) {
 			c.Severities = mapping.SeverityMap{"page": mapping.Critical, "warning": mapping.Medium}
@@ -270,7 +272,7 @@ func TestRulesHaveEveryPartOfTheMapping(t *testing.T) {
 	c, err := Load(minimal(map[string]string{
 		"FINGERPRINT": "resource", "SEVERITY_MAP": "page=low", "REMEDIATION_PLACEMENT": "signal",
 		"REMEDIATION_NAMESPACE": "ops", "IGNORE_ALERTS": "A", "IGNORE_SEVERITIES": "b", "MATCHERS": "c=d", "AUDIT_SCHEMA": "2026-01",
-		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s", "CLUSTER_NAME": "eu-1", "MAX_EVENT_AGE": "24h",
+		"TARGETS": "{} kind=Unknown", "TARGET_LABELS": "app=Pod", "IDENTITY_IGNORE_LABELS": "zone", "CLUSTER_LABEL": "k8s", "CLUSTER_NAME": "eu-1", "MAX_EVENT_AGE": "24h", "BRAKE": "stop",
 	}))
 	require.NoError(t, err)
 	rules := c.Rules()

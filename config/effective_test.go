@@ -35,6 +35,7 @@ func TestEverySettingSaysWhereItComesFrom(t *testing.T) {
 		"CLUSTER_NAME":           {"", ""},
 		"HISTORY_LIMIT":          {"10", "default"},
 		"MAX_EVENT_AGE":          {"6h0m0s", "default"},
+		"BRAKE":                  {"onefire-brake", "default"},
 		"SEVERITY":               {"map", "default"},
 		"SEVERITY_MAP":           {"page=low", "environment"},
 		"SCOPE":                  {"managed=true", "environment"},

@@ -14,6 +14,9 @@ const (
 // NoAudit is the value of AUDIT_SINK with which the function makes no audit events.
 const NoAudit = "none"
 
+// NoBrake is the value of BRAKE with which nothing pauses the function.
+const NoBrake = "none"
+
 // Target says which object an alert is about.
 type Target string
 

@@ -27,6 +27,7 @@ var wrong = map[string]struct{ value, message string }{
 	"SCOPE":                 {"managed true", `"managed true" is no label selector`},
 	"HISTORY_LIMIT":         {"-1", `-1 is negative`},
 	"MAX_EVENT_AGE":         {"10m", `10m0s is not between 1h0m0s and 87600h0m0s, and not 0`},
+	"BRAKE":                 {"On", `"On" is no name of a ConfigMap, and not none`},
 	"MATCHERS":              {"team", `"team" are no matchers of the form`},
 	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},
 	"AUDIT_SCHEMA":          {"2027-01", `"2027-01" is not one of ["2026-01" "2026-08"]`},

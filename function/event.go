@@ -57,7 +57,7 @@ func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) re
 	if r.Header.Get("Content-Type") == receive.DryRunType {
 		return p.dryRun(ctx, body)
 	}
-	ctx = p.observer.withHop(ctx, r.Header)
+	ctx = withKept(p.observer.withHop(ctx, r.Header), r.Header)
 	if cehttp.IsHTTPBatch(r.Header) {
 		return p.handleBatch(ctx, body)
 	}

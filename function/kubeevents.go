@@ -42,6 +42,8 @@ func (o *observer) kubernetesEvents(e event.Event, results []result, truncated u
 		case r.reason.Decision() == mapping.Invalid:
 			o.recordOnSelf(kube.Event{Reason: ReasonInvalid, Action: "Settle", Key: r.signal.Fingerprint + r.code,
 				Note: fmt.Sprintf("%s can never become a RemediationRequest: %v", described(r.signal, e.Source()), r.err)})
+		default:
+			o.recordHeld(r)
 		}
 	}
 	if truncated > 0 {
@@ -101,12 +103,9 @@ func self(c config.Config, fallback func() (string, error)) kube.Object {
 	if c.Service == "" {
 		return kube.Object{}
 	}
-	namespace := c.PodNamespace
-	if namespace == "" {
-		var err error
-		if namespace, err = fallback(); err != nil {
-			return kube.Object{}
-		}
+	namespace, err := ownNamespace(c, fallback)
+	if err != nil {
+		return kube.Object{}
 	}
 	return kube.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: namespace, Name: c.Service}
 }

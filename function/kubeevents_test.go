@@ -185,12 +185,19 @@ func TestWhoIsNotKnownAsAServiceLeavesItToTheLog(t *testing.T) {
 	require.Contains(t, f.log.String(), `"decision":"invalid"`)
 }
 
-func TestTheFunctionKnowsItself(t *testing.T) {
+// fromKubeconfig is the namespace of a kubeconfig's context.
+func fromKubeconfig(t *testing.T) func() (string, error) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(file, []byte(`{"clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:1"}}],
 		"contexts":[{"name":"x","context":{"cluster":"x","namespace":"from-kubeconfig"}}],"current-context":"x"}`), 0o600))
 	_, namespace, err := client.LoadWithNamespace(file)
 	require.NoError(t, err)
+	return namespace
+}
+
+func TestTheFunctionKnowsItself(t *testing.T) {
+	namespace := fromKubeconfig(t)
 	for reason, row := range map[string]struct {
 		config          config.Config
 		namespace, name string

@@ -71,6 +71,14 @@ const (
 	// of one fingerprint, and maxHistories how many are remembered for that.
 	historyPause = time.Hour
 	maxHistories = 1024
+	// brakePause is the least time between two lines in the log about a brake that cannot
+	// be read: that is tried once a second while alerts come.
+	brakePause = time.Minute
+	// maxReminders is how many objects are remembered that an Event was recorded on because
+	// nothing was made: a brake, and a quota in each namespace.
+	maxReminders = 1024
+	// gaugeTimeout bounds the reading of the brake for a metric: all others wait for it.
+	gaugeTimeout = time.Second
 	// refusalPause is the least time between two lines in the log about senders
 	// that are not let in.
 	refusalPause = time.Second

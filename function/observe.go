@@ -39,6 +39,10 @@ type observer struct {
 	// told; losses are of audit events that were lost.
 	refusals, faults, losses receive.LogLimit
 	longPasts                longPasts
+	// unread are of a brake that could not be read; heldBy are the brakes and quotas that
+	// an Event was recorded on.
+	unread receive.LogLimit
+	heldBy reminders
 	// warned is done once the log has said that admission changes what is created.
 	warned sync.Once
 }
@@ -102,7 +106,7 @@ func (o observedEvent) answered(ctx context.Context, a receive.Answer, results [
 
 func (r *result) log(ctx context.Context, log *slog.Logger) {
 	level := slog.LevelInfo
-	if r.err != nil || r.reason == mapping.TooOld || r.owner == kube.Forbidden || r.owner == kube.Refused || r.unread != "" {
+	if r.err != nil || r.pause != nil || r.reason == mapping.TooOld || r.owner == kube.Forbidden || r.owner == kube.Refused || r.unread != "" {
 		level = slog.LevelWarn
 	}
 	attributes := []slog.Attr{
@@ -123,6 +127,7 @@ func (r *result) log(ctx context.Context, log *slog.Logger) {
 	if r.err != nil {
 		attributes = append(attributes, slog.String("error", r.err.Error()))
 	}
+	attributes = append(attributes, r.pausedAttributes()...)
 	log.LogAttrs(ctx, level, "alert", attributes...)
 }
 
@@ -133,7 +138,7 @@ func decisions(results []result) string {
 		counts[results[i].reason.Decision()]++
 	}
 	s := ""
-	for _, d := range []mapping.Decision{mapping.New, mapping.Duplicate, mapping.Resolved, mapping.Filtered, mapping.Stale, mapping.Invalid, mapping.Unsettled} {
+	for _, d := range []mapping.Decision{mapping.New, mapping.Duplicate, mapping.Resolved, mapping.Filtered, mapping.Stale, mapping.Paused, mapping.Capped, mapping.Invalid, mapping.Unsettled} {
 		if counts[d] > 0 {
 			s += " " + string(d) + "=" + strconv.Itoa(counts[d])
 		}

@@ -102,8 +102,8 @@ func (p *pipeline) auditEventsOf(ctx context.Context, in *incoming, r *result) (
 	defer p.observer.recoverPanic(r)
 	d := mapping.Record{Decision: r.reason.Decision(), Request: r.name, Count: r.count,
 		ID: func(eventType string) string { return audit.EventID(in.source, in.id, r.key, eventType) }}
-	if d.Decision == mapping.Invalid {
-		d.Failure = &mapping.Failure{Code: r.code, Message: r.err.Error()}
+	if r.failed() {
+		d.Failure = &mapping.Failure{Code: r.code, Message: r.err.Error(), RetryPossible: d.Decision == mapping.Capped}
 	}
 	at, since, again := r.decided(in, p.now())
 	for _, request := range p.rules.Audit(r.signal, d, at) {
@@ -129,10 +129,15 @@ func (p *pipeline) auditEventsOf(ctx context.Context, in *incoming, r *result) (
 // audited tells whether a decision has audit events.
 func (r *result) audited() bool {
 	switch r.reason.Decision() {
-	case mapping.New, mapping.Duplicate, mapping.Invalid:
+	case mapping.New, mapping.Duplicate, mapping.Invalid, mapping.Capped:
 		return true
 	}
 	return false
+}
+
+// failed tells whether the audit event of a decision is that of a failure.
+func (r *result) failed() bool {
+	return r.reason.Decision() == mapping.Invalid || r.reason.Decision() == mapping.Capped
 }
 
 // decided is the time of a decision, the same for each delivery of its event where
@@ -141,7 +146,7 @@ func (r *result) audited() bool {
 // looked for.
 func (r *result) decided(in *incoming, now time.Time) (at, since time.Time, again bool) {
 	switch {
-	case r.reason.Decision() != mapping.Invalid:
+	case !r.failed():
 		again = r.reason == mapping.ReplayedNew || r.reason == mapping.ReplayedDuplicate
 		if r.at.IsZero() {
 			return now, time.Time{}, again

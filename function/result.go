@@ -50,10 +50,13 @@ type result struct {
 	count int32
 	uid   types.UID
 	at    time.Time
-	// err says why the alert is invalid or not settled.
+	// err says why the alert is invalid, capped or not settled.
 	err error
-	// code is the audit contract's error code of an invalid alert.
+	// code is the audit contract's error code of an invalid or capped alert.
 	code string
+	// pause and capped say why nothing was made; nil otherwise.
+	pause  *dedup.Pause
+	capped *dedup.QuotaError
 }
 
 // open tells that a later step has to decide.

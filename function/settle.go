@@ -64,6 +64,7 @@ func count(ctx context.Context, all requests, namespace string, firing []*result
 		}
 		o := outcomes[index[r.key]]
 		r.take(o)
+		r.held(ctx, o)
 		if o.Rejected != nil {
 			r.reject(o.Rejected, namespace)
 		}

@@ -25,6 +25,10 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	calls := &apiCalls{log: log}
 	server.Wrap(calls.wrap)
 	o := &observer{log: log, now: time.Now}
+	brake, err := brakeOf(c, namespace)
+	if err != nil {
+		return nil, err
+	}
 	//nolint:contextcheck // Counters take a context, and have no use for one here.
 	requests, err := dedup.New(server, dedup.Options{
 		SignalType:   c.AuditSchema.SignalType(),
@@ -32,6 +36,8 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 		Deleted:      o.deleted,
 		LongPast:     o.longPast,
 		Altered:      o.altered,
+		Brake:        brake,
+		BrakeUnread:  o.brakeUnread,
 	})
 	if err != nil {
 		return nil, err
@@ -57,6 +63,11 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	}
 	if o.metrics, err = newMetrics(t.Meter()); err != nil {
 		return nil, errors.Join(err, t.Stop(ctx))
+	}
+	if brake.Name != "" {
+		if err = measurePause(t.Meter(), requests.Paused); err != nil {
+			return nil, errors.Join(err, t.Stop(ctx))
+		}
 	}
 	o.tracer = telemetry.LiveTracer(t.Tracer())
 	calls.tracer, calls.metrics = o.tracer, o.metrics

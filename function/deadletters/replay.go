@@ -17,6 +17,7 @@ import (
 
 	"onefire/audit"
 	"onefire/config"
+	"onefire/function/receive"
 )
 
 // errNotTaken means that some dead letters are still there after a replay.
@@ -133,6 +134,8 @@ func (p *replayer) deliver(ctx context.Context, e event.Event) error {
 		if err != nil {
 			return nil, fmt.Errorf("making a request of the event: %w", err)
 		}
+		// Under the brake it is not to be taken.
+		req.Header.Set(receive.KeptHeader, "onefire-deadletters")
 		return req, nil
 	}, audit.Retry{Tries: maxTries, FirstPause: p.firstPause, MaxPause: maxPause, Timeout: replayTimeout})
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"onefire/function/receive"
 )
 
 // request is what the function got.
@@ -109,6 +111,7 @@ func TestWhatTheFunctionTakesIsDeleted(t *testing.T) {
 			name := f.kube.one(t).Name
 			out, err := f.replay(t.Context(), target.URL, name)
 			require.Len(t, target.seen(), row.tries)
+			require.Equal(t, "onefire-deadletters", target.seen()[0].header.Get(receive.KeptHeader), "what the brake holds back is kept")
 			if row.kept == "" {
 				require.NoError(t, err)
 				require.Equal(t, name+"\ttaken\n1 of 1 dead letters taken\n", out)

@@ -12,3 +12,8 @@ package receive
 // what would become of it, and does nothing. It is none of CloudEvents' own types, so
 // that a function that does not know it answers 415, and no Broker sends or passes it.
 const DryRunType = "application/vnd.onefire.dry-run+json"
+
+// KeptHeader is on the requests of a sender that keeps its event until that is settled, as
+// a replay of dead letters does. An alert for which nothing is made now, because of the
+// brake or of a quota, is then not settled. Its value is who sends.
+const KeptHeader = "Onefire-Kept"

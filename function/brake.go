@@ -1,0 +1,165 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"k8s.io/apimachinery/pkg/types"
+
+	"onefire/config"
+	"onefire/dedup"
+	"onefire/function/kube"
+	"onefire/function/receive"
+)
+
+// This file is what the function says of alerts for which nothing was made, because the
+// brake is on or a quota is used up. Package dedup decides it.
+
+// The reasons of their Kubernetes Events.
+const (
+	// ReasonPaused: the brake is on, and kept an alert from becoming a RemediationRequest.
+	ReasonPaused = "RemediationPaused"
+	// ReasonCapped: a ResourceQuota did.
+	ReasonCapped = "RemediationCapped"
+)
+
+// cappedCode is the audit contract's error code of an alert that a quota refused.
+const cappedCode = "ERR_K8S_QUOTA_EXCEEDED"
+
+// brakeOf is the ConfigMap that is the brake: it is beside the function. Without a name
+// there is none.
+func brakeOf(c config.Config, fallback func() (string, error)) (at types.NamespacedName, err error) {
+	if c.Brake == config.NoBrake {
+		return at, nil
+	}
+	if at.Namespace, err = ownNamespace(c, fallback); err != nil {
+		return at, fmt.Errorf("no namespace for the brake (set POD_NAMESPACE): %w", err)
+	}
+	at.Name = c.Brake
+	return at, nil
+}
+
+// ownNamespace is the namespace that the function runs in: its pod's or, where that is not
+// told, the one of its Kubernetes client.
+func ownNamespace(c config.Config, fallback func() (string, error)) (string, error) {
+	if c.PodNamespace != "" {
+		return c.PodNamespace, nil
+	}
+	return fallback()
+}
+
+// keptKey is the context's key of a request whose sender keeps its event until it is
+// settled: see [receive.KeptHeader].
+type keptKey struct{}
+
+func withKept(ctx context.Context, h http.Header) context.Context {
+	if h.Get(receive.KeptHeader) == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, keptKey{}, true)
+}
+
+// held notes why nothing was made for an alert. If the sender keeps the event, the alert is
+// not settled: it would be gone otherwise, and need not fire any more.
+func (r *result) held(ctx context.Context, o dedup.Outcome) {
+	r.pause, r.capped = o.Paused, o.Capped
+	if o.Capped != nil {
+		r.err, r.code = o.Capped, cappedCode
+	}
+	if kept, _ := ctx.Value(keptKey{}).(bool); kept && o.Capped != nil {
+		r.unavailable(o.Capped)
+	} else if kept && o.Paused != nil {
+		r.unavailable(errors.New(paused(o.Paused)))
+	}
+}
+
+// paused says that the brake is on, and since when, and why.
+func paused(p *dedup.Pause) string {
+	text := "the brake is on since " + p.Since.Format(time.RFC3339)
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text
+}
+
+// pausedAttributes say so in the log.
+func (r *result) pausedAttributes() []slog.Attr {
+	if r.pause == nil {
+		return nil
+	}
+	return []slog.Attr{slog.Time("paused_since", r.pause.Since), slog.String("paused_because", r.pause.Reason)}
+}
+
+// brakeUnread is told of each Get of the brake that failed. The log has a line in
+// [brakePause].
+func (o *observer) brakeUnread(err error) {
+	if n, ok := o.unread.Next(o.now(), brakePause); ok {
+		o.log.Warn("the brake cannot be read, so what was known of it holds, and if nothing was it is off", "error", err, "unlogged", n)
+	}
+}
+
+// recordHeld records why nothing was made for an alert: on the brake, or on the quota.
+func (o *observer) recordHeld(r *result) {
+	e := kube.Event{Type: kube.Warning, Action: "Create", At: o.now()}
+	switch {
+	case r.pause != nil:
+		e.On = kube.Object{APIVersion: "v1", Kind: "ConfigMap", Namespace: r.pause.Namespace, Name: r.pause.Name, UID: r.pause.UID}
+		e.Reason, e.Note = ReasonPaused, "No new RemediationRequests are made: "+paused(r.pause)
+	case r.capped != nil:
+		e.On = kube.Object{APIVersion: "v1", Kind: "ResourceQuota", Namespace: r.signal.Namespace, Name: r.capped.Quota}
+		e.Reason, e.Note = ReasonCapped, "No new RemediationRequests are made: the quota is used up"
+	default:
+		return
+	}
+	if o.heldBy.due(e.On, e.At) {
+		o.events.Record(e)
+	}
+}
+
+// reminders are the objects that an Event was recorded on, and when. The API server keeps
+// it for an hour, so more would only crowd out other Events.
+type reminders struct {
+	mu   sync.Mutex
+	last map[kube.Object]time.Time
+}
+
+// due tells whether an Event is to be recorded, and takes it for recorded then.
+func (r *reminders) due(on kube.Object, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last, ok := r.last[on]; ok && now.Sub(last) < kube.EventTTL {
+		return false
+	}
+	if r.last == nil || len(r.last) >= maxReminders {
+		r.last = map[kube.Object]time.Time{} // The API server then is told of some twice.
+	}
+	r.last[on] = now
+	return true
+}
+
+// measurePause adds the metric that says since when the brake is on, which is read when it
+// is asked for.
+func measurePause(meter metric.Meter, paused func(context.Context) *dedup.Pause) error {
+	_, err := meter.Int64ObservableGauge("onefire.paused.timestamp", metric.WithUnit("s"),
+		metric.WithDescription("Since when the brake is on, as Unix time; 0 while it is off."),
+		metric.WithInt64Callback(func(ctx context.Context, seen metric.Int64Observer) error {
+			ctx, cancel := context.WithTimeout(ctx, gaugeTimeout)
+			defer cancel()
+			since := int64(0)
+			if p := paused(ctx); p != nil {
+				since = p.Since.Unix()
+			}
+			seen.Observe(since)
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("making metrics: %w", err)
+	}
+	return nil
+}
