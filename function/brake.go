@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/metric"
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/config"
@@ -141,25 +140,4 @@ func (r *reminders) due(on kube.Object, now time.Time) bool {
 	}
 	r.last[on] = now
 	return true
-}
-
-// measurePause adds the metric that says since when the brake is on, which is read when it
-// is asked for.
-func measurePause(meter metric.Meter, paused func(context.Context) *dedup.Pause) error {
-	_, err := meter.Int64ObservableGauge("onefire.paused.timestamp", metric.WithUnit("s"),
-		metric.WithDescription("Since when the brake is on, as Unix time; 0 while it is off."),
-		metric.WithInt64Callback(func(ctx context.Context, seen metric.Int64Observer) error {
-			ctx, cancel := context.WithTimeout(ctx, gaugeTimeout)
-			defer cancel()
-			since := int64(0)
-			if p := paused(ctx); p != nil {
-				since = p.Since.Unix()
-			}
-			seen.Observe(since)
-			return nil
-		}))
-	if err != nil {
-		return fmt.Errorf("making metrics: %w", err)
-	}
-	return nil
 }

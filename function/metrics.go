@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"onefire/dedup"
 	"onefire/function/kube"
 	"onefire/function/telemetry"
 	"onefire/mapping"
@@ -98,4 +99,25 @@ func (m *metrics) event(what kube.EventResult) {
 
 func (m *metrics) target(ctx context.Context, how string) {
 	m.targets.Add(ctx, 1, metric.WithAttributes(attribute.String("result", how)))
+}
+
+// measurePause adds the metric that says since when the brake is on, which is read when it
+// is asked for.
+func measurePause(meter metric.Meter, paused func(context.Context) *dedup.Pause) error {
+	_, err := meter.Int64ObservableGauge("onefire.paused.timestamp", metric.WithUnit("s"),
+		metric.WithDescription("Since when the brake is on, as Unix time; 0 while it is off."),
+		metric.WithInt64Callback(func(ctx context.Context, seen metric.Int64Observer) error {
+			ctx, cancel := context.WithTimeout(ctx, gaugeTimeout)
+			defer cancel()
+			since := int64(0)
+			if p := paused(ctx); p != nil {
+				since = p.Since.Unix()
+			}
+			seen.Observe(since)
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("making metrics: %w", err)
+	}
+	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"onefire/config"
 	"onefire/dedup"
@@ -48,6 +50,9 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 	if *all || *namespace == "" && c.Placement == mapping.PlacementSignal {
 		l.namespace = ""
 	}
+	if p := paused(ctx, kube, c, l.namespace); p != nil {
+		fmt.Fprintf(s.Err, "onefire: the brake is on since %s, so no new requests are made: %s\n", p.Since.Format(time.RFC3339), printable(cmp.Or(p.Reason, "nobody said why")))
+	}
 	if *watch {
 		return l.watch(ctx)
 	}
@@ -56,6 +61,26 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 		return err
 	}
 	return l.show(found)
+}
+
+// paused looks for the brake, which is where the function runs: in POD_NAMESPACE, in the
+// namespace that is listed, or where Onefire is deployed as a rule. Who may not read it
+// is told nothing.
+func paused(ctx context.Context, kube *rest.Config, c config.Config, namespace string) *dedup.Pause {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	if c.Brake == config.NoBrake {
+		return nil
+	}
+	for _, namespace := range []string{c.PodNamespace, namespace, "onefire"} {
+		if namespace == "" {
+			continue
+		}
+		if p, err := dedup.ReadPause(ctx, kube, types.NamespacedName{Namespace: namespace, Name: c.Brake}); err == nil && p != nil {
+			return p
+		}
+	}
+	return nil
 }
 
 // lister lists requests.

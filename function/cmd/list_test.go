@@ -32,6 +32,9 @@ type requestServer struct {
 	// padding is how many bytes each item has beside its text.
 	padding int
 	lists   []string // Path and limit.
+	// brake is the path of a ConfigMap that is there, and brakes are those asked for.
+	brake  string
+	brakes []string
 }
 
 // noon is the time on the API server's clock.
@@ -49,6 +52,16 @@ func startRequests(t *testing.T, objects ...map[string]any) *requestServer {
 func (k *requestServer) list(w http.ResponseWriter, r *http.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if strings.Contains(r.URL.Path, "/configmaps/") {
+		k.brakes = append(k.brakes, r.URL.Path)
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path != k.brake {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		fmt.Fprint(w, `{"metadata":{"uid":"u","creationTimestamp":"2026-01-17T11:00:00Z"},"data":{"reason":"ask\u001b Jane"}}`)
+		return
+	}
 	q := r.URL.Query()
 	k.lists = append(k.lists, r.URL.Path+" "+q.Get("limit"))
 	w.Header().Set("Content-Type", "application/json")
@@ -327,4 +340,39 @@ func TestWhatWasFollowedIsNotOpen(t *testing.T) {
 		got = append(got, fmt.Sprint(r.Name, " ", r.State, " ", r.Open))
 	}
 	require.Equal(t, []string{"second ended false", "other review true", "first ended false"}, got)
+}
+
+func TestAListSaysThatTheBrakeIsOn(t *testing.T) {
+	for reason, row := range map[string]struct {
+		brake       string
+		environment map[string]string
+		asked       []string
+		says        string
+	}{
+		"where the function runs":        {"ops", map[string]string{"POD_NAMESPACE": "ops"}, []string{"ops"}, "ask\ufffd Jane"},
+		"where requests are":             {"shop", map[string]string{"POD_NAMESPACE": "ops", "REMEDIATION_NAMESPACE": "shop"}, []string{"ops", "shop"}, "ask\ufffd Jane"},
+		"where Onefire is as a rule":     {"onefire", nil, []string{"default", "onefire"}, "ask\ufffd Jane"},
+		"nowhere, or who may not see it": {"", nil, []string{"default", "onefire"}, ""},
+		"by another name":                {"onefire", map[string]string{"BRAKE": "stop"}, []string{"default", "onefire"}, "ask\ufffd Jane"},
+		"nobody asks":                    {"onefire", map[string]string{"BRAKE": "none"}, nil, ""},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			k := startRequests(t, night()...)
+			name := cmp.Or(row.environment["BRAKE"], "onefire-brake")
+			path := func(namespace string) string { return "/api/v1/namespaces/" + namespace + "/configmaps/" + name }
+			k.brake = path(row.brake)
+			code, _, problems := k.run(t, row.environment)
+			require.Zero(t, code)
+			var asked []string
+			for _, namespace := range row.asked {
+				asked = append(asked, path(namespace))
+			}
+			require.Equal(t, asked, k.brakes)
+			if row.says == "" {
+				require.NotContains(t, problems, "brake")
+				return
+			}
+			require.Contains(t, problems, "onefire: the brake is on since 2026-01-17T11:00:00Z, so no new requests are made: "+row.says+"\n")
+		})
+	}
 }

@@ -59,6 +59,7 @@ var variants = map[string]variant{
 	"objects in alert namespaces": {on: []string{signal}},
 	"controllers as targets":      {on: []string{owners}},
 	"labels that targets have":    {on: []string{scope}},
+	"a quota":                     {on: []string{quota}},
 	"kubernaut":                   {on: []string{kubernaut}, off: []string{"crd", "components/datastorage-url"}, storage: "healing"},
 	"Kafka":                       {on: []string{kafka}},
 	"OIDC":                        {on: []string{oidc}},
@@ -82,6 +83,7 @@ const (
 	signal    = "components/placement-signal"
 	owners    = "components/owner"
 	scope     = "components/scope"
+	quota     = "components/quota"
 	kubernaut = "components/kubernaut"
 	kafka     = "components/kafka"
 	otlp      = "components/otlp"

@@ -23,6 +23,7 @@ var sources = map[string][]string{
 	"crd.yaml":             {"crd/remediationrequests.yaml"},
 	"function.yaml":        {"base/function.yaml", "components/placement-signal/clusterrole.yaml", "components/owner/clusterrole.yaml", "components/scope/role/clusterrole.yaml", "components/oidc/clusterrole.yaml"},
 	"broker.yaml":          {"base/broker.yaml"},
+	"quota.yaml":           {"components/quota/resourcequota.yaml"},
 	"plain.yaml":           {"components/plain/function.yaml"},
 	"source.yaml":          {"base/source.yaml"},
 	"deadletters.yaml":     {"base/deadletters.yaml"},
@@ -117,6 +118,10 @@ var choices = map[string]choice{
 		within("env", true, whenOIDC("\n- name: OIDC_AUDIENCE\n  value: "+audience+"\n- name: OIDC_SUBJECTS\n  value: {{ include \"onefire.senders\" $ | quote }}")),
 		within("resources", false, quantities("function")),
 	}},
+	"ResourceQuota onefire": {when: ".Values.quota.remediationRequests", changes: []change{
+		replace("\n  namespace: {{ .Release.Namespace }}\n", "\n  namespace: {{ ternary .Values.kubernaut.namespace .Release.Namespace "+preset+" }}\n"),
+		replace(`"1000"`, "{{ .Values.quota.remediationRequests | quote }}"),
+	}},
 	"ConfigMap onefire-broker": {when: "not (or .Values.broker.config.name " + plainly + ")"},
 	"Broker onefire": {when: served, changes: []change{
 		replace("MTChannelBasedBroker", "{{ .Values.broker.class | quote }}"),
@@ -203,6 +208,7 @@ var choices = map[string]choice{
 		labelled,
 		everywhere("https://runbooks.example/", "{{ .Values.observability.runbooksURL }}/"),
 		everywhere("trigger:onefire.onefire", "trigger:onefire.{{ .Release.Namespace }}"),
+		replace(`{namespace="onefire",configmap=`, `{namespace="{{ .Release.Namespace }}",configmap=`),
 		replace("Broker of namespace onefire", "Broker of namespace {{ .Release.Namespace }}"),
 	}},
 	"NetworkPolicy onefire-otlp": {when: ".Values.otlp.endpoint", changes: []change{

@@ -42,6 +42,7 @@ var sets = map[string]same{
 	"signal":       {variant: variants["objects in alert namespaces"]},
 	"owner":        {variant: variants["controllers as targets"]},
 	"scope":        {variant: variants["labels that targets have"]},
+	"quota":        {variant: variants["a quota"]},
 	"kubernaut":    {variant: variants["kubernaut"]},
 	"kafka":        {variant: variants["Kafka"]},
 	"otlp":         {variant: variants["an OpenTelemetry Collector"]},

@@ -58,6 +58,7 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		"kubernaut sees one place":     {"kubernaut: {enabled: true}\nplacement: signal", []string{"/placement"}},
 		"kubernaut nowhere":            {"kubernaut: {enabled: true, namespace: ''}", []string{"/kubernaut/namespace"}},
 		"a setting of the preset":      {"kubernaut: {enabled: true}\nfunction: {env: {SEVERITY: map}}", []string{"/function/env/SEVERITY"}},
+		"a quota below nothing":        {sink + "quota: {remediationRequests: -1}", []string{"/quota/remediationRequests"}},
 		"days of a TTL":                {sink + "prune: {ttl: 7d}", []string{"/prune/ttl"}},
 		"a number for a TTL":           {sink + "prune: {deadLetterTTL: 720}", []string{"/prune/deadLetterTTL"}},
 		"a TTL past the chart":         {sink + "prune: {env: {TTL: 24h}}", []string{"/prune/env/TTL"}},

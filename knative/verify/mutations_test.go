@@ -41,6 +41,12 @@ func TestMistakesAreFound(t *testing.T) {
 		"a right to tell that is missing": {
 			file: "function.yaml", from: "resources: [events]", to: "resources: [eventses]", want: "rights: onefire may",
 		},
+		"a brake of another name": {
+			file: "function.yaml", from: "resourceNames: [onefire-brake]", to: "resourceNames: [onefire-stop]", want: "rights: onefire may",
+		},
+		"a right to read all that lies beside the brake": {
+			file: "function.yaml", from: "    resourceNames: [onefire-brake]\n", to: "", want: "rights: onefire may",
+		},
 		"a verb too few for the store": {
 			file: "deadletters.yaml", from: "[get, list, create]", to: "[get, create]", want: "rights: onefire-deadletters may",
 		},

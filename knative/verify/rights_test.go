@@ -22,7 +22,8 @@ var rights = map[string]map[string][]string{
 	"onefire": {
 		dedup.Resource.Group + "/" + dedup.Resource.Resource:             {"create", "delete", "get", "list"},
 		dedup.Resource.Group + "/" + dedup.Resource.Resource + "/status": {"patch"},
-		"events.k8s.io/events": {"create"},
+		"events.k8s.io/events":     {"create"},
+		"/configmaps onefire-brake": {"get"},
 	},
 	"onefire-deadletters": {"/configmaps": {"create", "get", "list"}},
 	"onefire-replay":      {"/configmaps": {"delete", "get", "list"}},
@@ -69,6 +70,9 @@ func rightsProblems(all objects, v variant) []string {
 				for _, group := range r.APIGroups {
 					for _, resource := range r.Resources {
 						key := group + "/" + resource
+						if len(r.ResourceNames) > 0 {
+							key += " " + strings.Join(r.ResourceNames, ",")
+						}
 						if granted[s.Name] == nil {
 							granted[s.Name] = map[string][]string{}
 						}

@@ -4,8 +4,8 @@
 // selectable fields, validation rules, status subresource, conflicts, watch.
 // Events are such objects too. Pods and their controllers it stores, as a whole
 // API server does with the same library, but nothing runs them. It stores Namespaces,
-// Nodes and PersistentVolumes as well, but asks for none: objects can be made in any
-// namespace. It has no RBAC: who has the token may do everything.
+// Nodes, PersistentVolumes and ConfigMaps as well, but asks for no Namespace: objects can
+// be made in any. It has no RBAC: who has the token may do everything.
 package kubeapi
 
 import (

@@ -25,7 +25,7 @@ import (
 )
 
 // workloads are what runs in a cluster, and what Kubernetes' own controllers run
-// it with. Here nothing runs them: they are stored as they come. Their metadata
+// it with; and ConfigMaps, of which the brake is one. Here nothing runs them: they are stored as they come. Their metadata
 // is as a whole API server has it, a Deployment's generation too; there are no
 // defaults in their spec, no validation of it, and no status subresource.
 var workloads = []struct {
@@ -34,6 +34,7 @@ var workloads = []struct {
 	clusterScoped             bool
 }{
 	{"", "pods", "pod", &corev1.Pod{}, &corev1.PodList{}, false},
+	{"", "configmaps", "configmap", &corev1.ConfigMap{}, &corev1.ConfigMapList{}, false},
 	{"apps", "deployments", "deployment", &appsv1.Deployment{}, &appsv1.DeploymentList{}, false},
 	{"apps", "replicasets", "replicaset", &appsv1.ReplicaSet{}, &appsv1.ReplicaSetList{}, false},
 	{"apps", "statefulsets", "statefulset", &appsv1.StatefulSet{}, &appsv1.StatefulSetList{}, false},

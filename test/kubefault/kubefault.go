@@ -30,8 +30,8 @@ const delay = 150 * time.Millisecond
 
 // Call is one API call of a function.
 type Call struct {
-	// Verb is list, get, create, patch or delete, or, for what is told and
-	// nothing depends on, event.
+	// Verb is list, get, create, patch or delete; or, for what is told and
+	// nothing depends on, event; or, for the Get of a ConfigMap, brake.
 	Verb string
 	// Subjects are what the call is about: the first 12 characters of each
 	// fingerprint, which stand in its selector or in its object's name.
@@ -226,6 +226,9 @@ func callOf(r *http.Request, body []byte) Call {
 	}
 	if strings.HasSuffix(r.URL.Path, "/events") {
 		return Call{Verb: "event"}
+	}
+	if strings.Contains(r.URL.Path, "/configmaps/") {
+		return Call{Verb: "brake"}
 	}
 	name := path.Base(strings.TrimSuffix(r.URL.Path, "/status"))
 	verb := map[string]string{

@@ -27,13 +27,14 @@ type dashboard struct {
 
 // foreign are metrics of others that the rules and the dashboard use: Knative
 // 1.23's (broker/filter, reconciler/autoscaling/kpa) as its OpenTelemetry exporter
-// names them, and kube-apiserver's.
+// names them, kube-apiserver's, and what kube-state-metrics makes of itself.
 var foreign = []string{
 	"kn_eventing_dispatch_duration_seconds_count",
 	"kn_eventing_dispatch_duration_seconds_bucket",
 	"kn_revision_pods_count",
 	"kn_revision_pods_requested",
 	"apiserver_request_total",
+	"kube_configmap_created",
 }
 
 // known are the names of all metrics that may be used: what the code makes, what

@@ -28,6 +28,8 @@ const folder = "../../knative/observability/"
 type row struct {
 	reason, alert, load string
 	quiet, firing       []int // Minutes.
+	// says is what its summary says while it fires; empty: that is not asked.
+	says string
 }
 
 func parsed(t *testing.T, content string) []rulefmt.Rule {
@@ -83,6 +85,9 @@ func wrong(t *testing.T, all []rulefmt.Rule, r row) []string {
 		fires := false
 		for _, a := range rule.ActiveAlerts() {
 			fires = fires || a.State == rules.StateFiring
+			if summary := a.Annotations.Get("summary"); r.says != "" && summary != r.says {
+				faults = append(faults, "it says: "+summary)
+			}
 			a.Annotations.Range(func(l labels.Label) {
 				if strings.Contains(l.Value, "error expanding") || strings.Contains(l.Value, "<no value>") {
 					faults = append(faults, fmt.Sprintf("annotation %s: %s", l.Name, l.Value))

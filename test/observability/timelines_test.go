@@ -5,6 +5,7 @@ const (
 	other   = `kn_eventing_dispatch_duration_seconds_count{messaging_destination_name="trigger:other.onefire",http_response_status_code="202"} 0+1x120`
 	api     = `apiserver_request_total{group="kubernaut.ai",resource="remediationrequests",verb="POST",code=`
 	ours    = `onefire_api_duration_seconds_count{resource="remediationrequests",verb="list",code=`
+	since   = "The brake is on since 2026-01-17 12:00:00 +0000 UTC: no new RemediationRequest is made."
 	request = `onefire_remediationrequest_created{request_namespace="onefire",request="rr-1",request_severity="high",request_alert="DiskFull"`
 )
 
@@ -45,6 +46,25 @@ var timelines = []row{
 		load: `onefire_alerts_total{decision="new",reason="first_seen"} 0+1x30
 			onefire_alerts_total{decision="filtered",reason="ignored_alertname"} 0+1x30
 			onefire_alerts_total{decision="unsettled",reason="unavailable"} 0+1x30`},
+
+	{reason: "a pod knows", alert: "OnefirePaused", quiet: []int{0, 9, 20}, firing: []int{10, 19}, says: since,
+		load: `onefire_paused_timestamp_seconds{pod="a"} 0x9 1768651200x9 0x9`},
+	{reason: "one pod has not asked yet", alert: "OnefirePaused", quiet: []int{9}, firing: []int{10}, says: since,
+		load: `onefire_paused_timestamp_seconds{pod="a"} 0x20
+			onefire_paused_timestamp_seconds{pod="b"} 0x9 1768651200x10`},
+	{reason: "no pod is left that knows", alert: "OnefirePaused", quiet: []int{4, 30}, firing: []int{5, 9, 18}, says: since,
+		load: `onefire_paused_timestamp_seconds{pod="a"} 0x4 1768651200x4
+			kube_configmap_created{namespace="onefire",configmap="onefire-brake"} _x5 1768651200x14`},
+	{reason: "another ConfigMap", alert: "OnefirePaused", quiet: []int{5, 20},
+		load: `kube_configmap_created{namespace="onefire",configmap="onefire-broker"} 1768651200x20
+			kube_configmap_created{namespace="other",configmap="onefire-brake"} 1768651200x20
+			onefire_paused_timestamp_seconds 0x20`},
+
+	{reason: "the first one", alert: "OnefireCapped", quiet: []int{4, 20}, firing: []int{5, 12}, load: `onefire_alerts_total{decision="capped",reason="quota_exceeded"} _x5 1x30`},
+	{reason: "one more", alert: "OnefireCapped", quiet: []int{20, 45}, firing: []int{31, 35}, load: `onefire_alerts_total{decision="capped",reason="quota_exceeded"} 1x30 2x30`},
+	{reason: "all others", alert: "OnefireCapped", quiet: []int{5, 30},
+		load: `onefire_alerts_total{decision="new",reason="first_seen"} 0+1x30
+			onefire_alerts_total{decision="paused",reason="brake_on"} 0+1x30`},
 
 	{reason: "rights are missing", alert: "OnefireAPIErrors", quiet: []int{4}, firing: []int{15}, load: api + `"403"} 0+2x30`},
 	{reason: "no etcd", alert: "OnefireAPIErrors", firing: []int{15}, load: api + `"500"} 0+2x30`},
@@ -122,6 +142,15 @@ var mutations = map[string]struct{ alert, old, new string }{
 	"the first invalid alert is missed":        {"OnefireAlertsInvalid", "unless", "and"},
 	"later invalid alerts are missed":          {"OnefireAlertsInvalid", "increase(", "0 * increase("},
 	"every decision is invalid":                {"OnefireAlertsInvalid", `{decision="invalid"}`, ""},
+	"the brake's own metric is forgotten":      {"OnefirePaused", "max(onefire_paused", "0 * max(onefire_paused"},
+	"a pod that has not asked decides":         {"OnefirePaused", "max(onefire_paused", "min(onefire_paused"},
+	"the brake is forgotten without a pod":     {"OnefirePaused", "max(kube_configmap_created", "0 < 0 * max(kube_configmap_created"},
+	"any ConfigMap is a brake":                 {"OnefirePaused", `,configmap="onefire-brake"`, ""},
+	"a brake anywhere":                         {"OnefirePaused", `namespace="onefire",`, ""},
+	"since when is not said":                   {"OnefirePaused", "{{ $value | humanizeTimestamp }}", "a while"},
+	"the first capped alert is missed":         {"OnefireCapped", "unless", "and"},
+	"later capped alerts are missed":           {"OnefireCapped", "increase(", "0 * increase("},
+	"every decision is capped":                 {"OnefireCapped", `{decision="capped"}`, ""},
 	"policies are forgotten":                   {"OnefireAPIErrors", "422|", ""},
 	"conflicts are errors":                     {"OnefireAPIErrors", "429|", "409|429|"},
 	"rights are forgotten":                     {"OnefireAPIErrors", "403|", ""},

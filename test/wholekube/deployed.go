@@ -75,7 +75,7 @@ func Deploy(t *testing.T, binaries string) *Deployed {
 			}
 		}
 	}
-	require.Equal(t, 8, applied, "the roles of the function, the dead-letter store, the replay and the prune")
+	require.Equal(t, 10, applied, "the roles of the function, its brake, the dead-letter store, the replay and the prune")
 	require.Eventually(t, func() bool {
 		_, err := c.Resource(Admin, "kubernaut.ai", "v1alpha1", "remediationrequests").List(t.Context(), metav1.ListOptions{})
 		return err == nil

@@ -55,7 +55,7 @@ func (w *world) grants(kube kubernetes.Interface) (all []string) {
 func TestServiceAccountsMayDoWhatTheyNeedAndNothingElse(t *testing.T) {
 	w := newWorld(t)
 	for account, want := range map[string][]string{
-		"onefire":             {"create events", "create remediationrequests", "delete remediationrequests", "get remediationrequests", "list remediationrequests", "patch remediationrequests/status"},
+		"onefire":             {"create events", "create remediationrequests", "delete remediationrequests", "get configmaps", "get remediationrequests", "list remediationrequests", "patch remediationrequests/status"},
 		"onefire-deadletters": {"create configmaps", "get configmaps", "list configmaps"},
 		"onefire-replay":      {"delete configmaps", "get configmaps", "list configmaps"},
 		"onefire-prune":       {"delete configmaps", "delete remediationrequests", "list configmaps", "list remediationrequests"},
