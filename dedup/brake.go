@@ -36,14 +36,14 @@ func (e *pausedError) Error() string {
 	return fmt.Sprintf("ConfigMap %s/%s has paused it since %s: %s", e.pause.Namespace, e.pause.Name, e.pause.Since.Format(time.RFC3339), e.pause.Reason)
 }
 
-// brake knows whether the brake is on. One Get serves all who ask within [brakeAge] of
-// its beginning. It is not made ahead of the alerts: begin starts it beside the List
-// that a create may follow from, and pause is asked before each try of a create, when
-// that has its place among the calls under way. So no create is sent later than
+// brake knows whether the brake is on. The answer to a Get holds for [brakeAge] from when
+// the Get began, for all callers. A handler calls begin beside the List that a create may
+// follow from. The transport calls pause before it sends each try of a create, when the
+// create has its slot among the calls under way. So no create is sent later than
 // [brakeAge], and the time of one Get, after the brake was put on.
 //
-// A Get that fails changes nothing: what was known before holds. Where nothing was, the
-// brake is taken to be off.
+// A failed Get changes nothing: what was known before holds. If nothing was known, the
+// brake counts as off.
 //
 // A nil brake is never on.
 type brake struct {
@@ -116,7 +116,7 @@ func (b *brake) after(ctx context.Context, moment time.Time) *glance {
 	if b.under == nil {
 		g := &glance{time.Now(), make(chan struct{})}
 		b.under = g
-		// Others wait for it too, whatever becomes of who began it.
+		// Other callers wait for it too, so it does not end with its first caller.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brakeTimeout)
 		unbound := context.AfterFunc(b.closed, cancel)
 		b.gets.Go(func() {
@@ -152,7 +152,7 @@ func (b *brake) guarded(ctx context.Context) (pause *Pause, err error) {
 	return b.read(ctx)
 }
 
-// close ends the Get under way. Nobody may ask any more.
+// close ends the Get under way. The brake must not be used after that.
 func (b *brake) close() {
 	if b == nil {
 		return

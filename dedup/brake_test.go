@@ -336,7 +336,7 @@ func TestABrakeThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Who cannot make anything pays nothing for the brake.
+// An alert that makes nothing costs no Get of the brake.
 func TestTheBrakeCostsARepeatNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWired()

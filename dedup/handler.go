@@ -251,8 +251,8 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 		}
 		err = fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, err)
 		if quota, ok := client.OverQuota(err); ok {
-			// The quota is asked before the name, so that somebody else may have made the
-			// object by now: the next List shows it.
+			// The API server checks the quota before the name. Another handler may have made
+			// the object by now: the next List shows it.
 			h.capped = &QuotaError{Quota: quota, Err: err}
 			return nil
 		}

@@ -195,7 +195,8 @@ func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signa
 // fingerprint that no alert has, which fails without a connection, permission,
 // the CRD or its selectable field.
 func (c core) Ready(ctx context.Context, namespace string) error {
-	c.brake.begin(ctx) // The first event finds it known.
+	// The first event finds the brake known. The Get uses the List's connection.
+	defer c.brake.begin(ctx)
 	if _, _, err := c.api.list(ctx, namespace, selector{fingerprint: fmt.Sprintf("%064d", 0), urgent: true}); err != nil {
 		return fmt.Errorf("listing %s in namespace %s: %w", Resource.Resource, namespace, err)
 	}

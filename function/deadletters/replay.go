@@ -134,7 +134,7 @@ func (p *replayer) deliver(ctx context.Context, e event.Event) error {
 		if err != nil {
 			return nil, fmt.Errorf("making a request of the event: %w", err)
 		}
-		// Under the brake it is not to be taken.
+		// The function must not take a letter that the brake or a quota holds back.
 		req.Header.Set(receive.KeptHeader, "onefire-deadletters")
 		return req, nil
 	}, audit.Retry{Tries: maxTries, FirstPause: p.firstPause, MaxPause: maxPause, Timeout: replayTimeout})

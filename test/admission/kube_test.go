@@ -119,6 +119,8 @@ var refusals = map[string]refusal{
 	"webhook-that-does-not-run": {config: webhook("/broken"), code: 500},
 	"quota": {config: []added{{"", "resourcequotas", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: "%[1]s"},
 		spec: {hard: {count/remediationrequests.kubernaut.ai: "0"}}, status: {hard: {count/remediationrequests.kubernaut.ai: "0"}, used: {count/remediationrequests.kubernaut.ai: "0"}}}`}}, code: 403},
+	"quota-without-use": {config: []added{{"", "resourcequotas", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: "%[1]s"},
+		spec: {hard: {count/remediationrequests.kubernaut.ai: "0"}}, status: {hard: {count/remediationrequests.kubernaut.ai: "0"}}}`}}, code: 403},
 	"namespace-that-ends":       {config: []added{{"", "namespaces", "DELETE"}}, code: 403},
 	"namespace-that-is-no-more": {config: []added{{"", "namespaces", "NONE"}}, code: 404},
 }
@@ -184,7 +186,11 @@ func configure(t *testing.T, c *wholekube.Deployed, namespace, url, ca string, c
 			q, err := c.Resource(wholekube.Admin, "", "v1", a.resource).Namespace(in).Get(t.Context(), "none", metav1.GetOptions{})
 			require.NoError(t, err)
 			none := map[string]any{"count/remediationrequests.kubernaut.ai": "0"}
-			q.Object["status"] = map[string]any{"hard": none, "used": none}
+			status := map[string]any{"hard": none}
+			if strings.Contains(a.yaml, "used:") {
+				status["used"] = none
+			}
+			q.Object["status"] = status
 			_, err = c.Resource(wholekube.Admin, "", "v1", a.resource).Namespace(in).UpdateStatus(t.Context(), q, metav1.UpdateOptions{})
 			require.NoError(t, err)
 		}

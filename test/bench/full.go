@@ -30,6 +30,7 @@ rules:
   - {apiGroups: [kubernaut.ai], resources: [remediationrequests], verbs: [list, get, create, delete]}
   - {apiGroups: [kubernaut.ai], resources: [remediationrequests/status], verbs: [patch]}
   - {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
+  - {apiGroups: [""], resources: [configmaps], resourceNames: [onefire-brake], verbs: [get]}
 `
 
 const binding = `
