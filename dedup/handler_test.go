@@ -349,7 +349,7 @@ func (s *script) doubtful() bool { return s.doubts }
 
 func answered(s *store, err error, objects ...object) answer {
 	a := answer{seen: objects, err: err, text: string(apierrors.ReasonForError(err))}
-	if _, ok := err.(*pausedError); ok {
+	if paused := new(*pausedError); errors.As(err, paused) {
 		a.text = "paused"
 	}
 	for _, o := range objects {
