@@ -22,7 +22,7 @@ var rights = map[string]map[string][]string{
 	"onefire": {
 		dedup.Resource.Group + "/" + dedup.Resource.Resource:             {"create", "delete", "get", "list"},
 		dedup.Resource.Group + "/" + dedup.Resource.Resource + "/status": {"patch"},
-		"events.k8s.io/events":     {"create"},
+		"events.k8s.io/events":      {"create"},
 		"/configmaps onefire-brake": {"get"},
 	},
 	"onefire-deadletters": {"/configmaps": {"create", "get", "list"}},
