@@ -67,7 +67,7 @@ func known(t *testing.T) map[string]bool {
 		}
 		return err
 	}))
-	for _, match := range regexp.MustCompile(`- name: (\w+)`).FindAllStringSubmatch(read(t, "kube-state-metrics.yaml"), -1) {
+	for _, match := range regexp.MustCompile(`- name: (\w+)`).FindAllStringSubmatch(read(t, folder+"kube-state-metrics.yaml"), -1) {
 		names["onefire_remediationrequest_"+match[1]] = true
 	}
 	return names
@@ -90,7 +90,7 @@ func names(t *testing.T, expression string) []string {
 
 func TestRulesUseMetricsThatExist(t *testing.T) {
 	exist := known(t)
-	for _, rule := range parsed(t, read(t, "rules.yaml")) {
+	for _, rule := range parsed(t, read(t, files+"rules.yaml")) {
 		for _, name := range names(t, rule.Expr) {
 			require.True(t, exist[name], "%s: nobody makes %s", rule.Alert, name)
 		}
@@ -99,7 +99,7 @@ func TestRulesUseMetricsThatExist(t *testing.T) {
 
 func TestTheDashboardAsksForMetricsThatExist(t *testing.T) {
 	var d dashboard
-	require.NoError(t, json.Unmarshal([]byte(read(t, "dashboard.json")), &d))
+	require.NoError(t, json.Unmarshal([]byte(read(t, files+"dashboard.json")), &d))
 	require.NotEmpty(t, d.Panels)
 	exist, ids, taken := known(t), map[int]bool{}, map[string]int{}
 	for _, panel := range d.Panels {
