@@ -274,7 +274,7 @@ func TestAChangedTemplateIsFound(t *testing.T) {
 		"an account":            {"templates/prune.yaml", `"onefire.subject" (list . "prune")`, `"onefire.subject" (list . "replay")`, "url", "RoleBinding onefire-prune"},
 		"a variable":            {"templates/_function.tpl", "value: owner", "value: labels", "owner", "KnativeService onefire"},
 		"a file":                {"templates/_function.tpl", "mountPath: /var/run/onefire/audit-ca", "mountPath: /var/run/onefire/ca", "files", "Deployment onefire"},
-		"where people read":     {"templates/observability.yaml", `replace "https://runbooks.example/"`, `replace "https://runbook.example/"`, "operator", "PrometheusRule onefire"},
+		"where people read":     {"templates/observability.yaml", `replace "https://runbooks.example"`, `replace "https://runbook.example"`, "operator", "PrometheusRule onefire"},
 		"a rule":                {"files/rules.yaml", "for: 15m", "for: 16m", "operator", "PrometheusRule onefire"},
 		"a dashboard's own way": {"templates/dashboard.yaml", `.Files.Get "files/dashboard.json"`, `"{}"`, "operator", "ConfigMap onefire-dashboard"},
 	} {

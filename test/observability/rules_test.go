@@ -39,7 +39,10 @@ func parsed(t *testing.T, content string) []rulefmt.Rule {
 	groups, errs := rulefmt.Parse([]byte(content), false, model.UTF8Validation, parser.NewParser(parser.Options{}), promslog.NewNopLogger())
 	require.Empty(t, errs)
 	require.Len(t, groups.Groups, 1)
-	return groups.Groups[0].Rules
+	// The first says where the runbooks are.
+	all := groups.Groups[0].Rules
+	require.Equal(t, "onefire:runbooks", all[0].Record)
+	return all[1:]
 }
 
 func read(t *testing.T, path string) string {
@@ -140,6 +143,7 @@ func TestARuleThatIsBrokenIsNoticed(t *testing.T) {
 }
 
 func TestEachAlertHasAPageAndAPlaceToGo(t *testing.T) {
+	require.Contains(t, read(t, files+"rules.yaml"), "labels: {url: "+strings.TrimSuffix(runbooks, "/")+"}\n")
 	pages := map[string]bool{}
 	for _, rule := range parsed(t, read(t, files+"rules.yaml")) {
 		page := "docs/runbooks/" + rule.Alert + ".md"
