@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,6 +89,9 @@ var extra = map[string]string{
 	"helm.sh/chart":                "onefire-0.1.0",
 }
 
+// cluster are the kinds that have no namespace.
+var cluster = regexp.MustCompile(`^(Namespace|CustomResourceDefinition|ClusterRole|ClusterRoleBinding)$`)
+
 // kept are the objects that outlive a release.
 var kept = []string{"Namespace onefire", "CustomResourceDefinition remediationrequests.kubernaut.ai"}
 
@@ -119,7 +123,7 @@ func render(t *testing.T, dir, namespace string, values map[string]any) (string,
 	var text strings.Builder
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if strings.HasSuffix(file, ".yaml") {
-			text.WriteString(files[file])
+			text.WriteString("---\n" + files[file])
 		}
 	}
 	out := t.TempDir()
@@ -237,6 +241,7 @@ func TestThePackageMakesTheSame(t *testing.T) {
 	require.NoError(t, err)
 	for _, file := range saved.Raw {
 		require.NotContains(t, file.Name, "ci/")
+		require.NotContains(t, file.Name, "kustomization")
 	}
 }
 
@@ -259,17 +264,25 @@ func TestAReleaseCanBeInAnotherNamespace(t *testing.T) {
 // Each of these is a slip in a template; the comparison must see it.
 func TestAChangedTemplateIsFound(t *testing.T) {
 	for name, slip := range map[string]struct{ file, from, to, set, want string }{
-		"a bound":            {"function.yaml", "timeoutSeconds: 90", "timeoutSeconds: 91", "url", "KnativeService onefire"},
-		"a value's way":      {"source.yaml", ".Values.source.resources", ".Values.replay.resources", "site", "Deployment onefire-source"},
-		"a condition":        {"broker.yaml", "if not (or .Values.broker.config.name .Values.plain.enabled)", "if true", "kafka", "ConfigMap onefire-broker: only the chart"},
-		"an object":          {"crd.yaml", "if and .Values.crd.install (not .Values.kubernaut.enabled)", "if false", "url", "CustomResourceDefinition"},
-		"a field no one has": {"deadletters.yaml", "replicas: 1", "replica: 1", "url", "unknown field"},
-		"an image":           {"_helpers.tpl", "@{{ $image.digest }}", ":{{ $image.digest }}", "site", "KnativeService onefire"},
+		"a bound":               {"templates/function.yaml", "timeoutSeconds: 90", "timeoutSeconds: 91", "url", "KnativeService onefire"},
+		"a bound without it":    {"templates/plain.yaml", "terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 46", "plain", "Deployment onefire"},
+		"a value's way":         {"templates/source.yaml", ".Values.source.resources", ".Values.replay.resources", "site", "Deployment onefire-source"},
+		"a condition":           {"templates/broker.yaml", "if not (or .Values.broker.config.name .Values.plain.enabled)", "if true", "kafka", "ConfigMap onefire-broker: only the chart"},
+		"an object":             {"templates/crd.yaml", "if and .Values.crd.install (not .Values.kubernaut.enabled)", "if false", "url", "CustomResourceDefinition"},
+		"a column":              {"templates/crd.yaml", "- {name: Last seen,", "- {name: Last,", "url", "CustomResourceDefinition"},
+		"a field no one has":    {"templates/deadletters.yaml", "replicas: 1", "replica: 1", "url", "unknown field"},
+		"an image":              {"templates/_helpers.tpl", "@{{ $image.digest }}", ":{{ $image.digest }}", "site", "KnativeService onefire"},
+		"an account":            {"templates/prune.yaml", `"onefire.subject" (list . "prune")`, `"onefire.subject" (list . "replay")`, "url", "RoleBinding onefire-prune"},
+		"a variable":            {"templates/_function.tpl", "value: owner", "value: labels", "owner", "KnativeService onefire"},
+		"a file":                {"templates/_function.tpl", "mountPath: /var/run/onefire/audit-ca", "mountPath: /var/run/onefire/ca", "files", "Deployment onefire"},
+		"where people read":     {"templates/observability.yaml", `replace "https://runbooks.example"`, `replace "https://runbook.example"`, "operator", "PrometheusRule onefire"},
+		"a rule":                {"files/rules.yaml", "for: 15m", "for: 16m", "operator", "PrometheusRule onefire"},
+		"a dashboard's own way": {"templates/dashboard.yaml", `.Files.Get "files/dashboard.json"`, `"{}"`, "operator", "ConfigMap onefire-dashboard"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			require.NoError(t, os.CopyFS(dir, os.DirFS("../chart")))
-			edit(t, filepath.Join(dir, "templates", slip.file), slip.from, slip.to)
+			edit(t, filepath.Join(dir, slip.file), slip.from, slip.to)
 			found := differences(t, dir, slip.set)
 			require.Condition(t, func() bool { return contains(found, slip.want) }, "want %q in %q", slip.want, found)
 		})

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,6 +65,23 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		"a TTL past the chart":         {sink + "prune: {env: {TTL: 24h}}", []string{"/prune/env/TTL"}},
 		"a scope past the chart":       {sink + "function: {env: {SCOPE: x}}", []string{"/function/env/SCOPE"}},
 		"more than a pod takes":        {sink + "function: {scale: {target: 1000}}", []string{"/function/scale/target", "256"}},
+		"a Secret without a key":       {sink + "source: {extraEnv: [{name: X, valueFrom: {secretKeyRef: {name: mine}}}]}", []string{"/source/extraEnv/0/valueFrom/secretKeyRef", "key"}},
+		"a value twice":                {sink + "source: {extraEnv: [{name: X, value: x, valueFrom: {secretKeyRef: {name: mine, key: x}}}]}", []string{"/source/extraEnv/0"}},
+		"a sink past the chart":        {sink + "function: {extraEnv: [{name: AUDIT_SINK, value: x}]}", []string{"/function/extraEnv/0/name"}},
+		"the preset's in a list":       {"kubernaut: {enabled: true}\nfunction: {extraEnv: [{name: SEVERITY, value: map}]}", []string{"/function/extraEnv/0/name"}},
+		"a volume of the chart's":      {sink + "source: {extraVolumes: [{name: tls, emptyDir: {}}]}", []string{"/source/extraVolumes/0/name"}},
+		"a volume of nothing":          {sink + "source: {extraVolumes: [{name: mine}]}", []string{"/source/extraVolumes/0"}},
+		"a mount over the chart's":     {sink + "source: {extraVolumeMounts: [{name: mine, mountPath: /var/run/onefire/tls}]}", []string{"/source/extraVolumeMounts/0/mountPath"}},
+		"a pull secret's name alone":   {sink + "imagePullSecrets: [registry]", []string{"/imagePullSecrets/0"}},
+		"pulled now and then":          {sink + "images: {pullPolicy: Sometimes}", []string{"/images/pullPolicy"}},
+		"the name that is selected":    {sink + "source: {podLabels: {app.kubernetes.io/name: mine}}", []string{"/source/podLabels"}},
+		"a label of Helm's":            {sink + "commonLabels: {app.kubernetes.io/managed-by: me}", []string{"/commonLabels"}},
+		"a namespace less strict":      {sink + "commonLabels: {pod-security.kubernetes.io/enforce: baseline}", []string{"/commonLabels"}},
+		"a scale past the chart":       {sink + "function: {podAnnotations: {autoscaling.knative.dev/max-scale: '9'}}", []string{"/function/podAnnotations"}},
+		"a number in an annotation":    {sink + "source: {podAnnotations: {port: 9464}}", []string{"/source/podAnnotations/port", "want string"}},
+		"an account without a name":    {sink + "source: {serviceAccount: {create: false}}", []string{"/source/serviceAccount/name"}},
+		"a taint with a slip":          {sink + "source: {tolerations: [{keys: infra}]}", []string{"/source/tolerations/0", "keys"}},
+		"an affinity with a slip":      {sink + "source: {affinity: {nodeAfinity: {}}}", []string{"/source/affinity", "nodeAfinity"}},
 		"alerts without a page":        {sink + "observability: {enabled: true}", []string{"/observability/runbooksURL"}},
 		"pages at a path":              {sink + "observability: {enabled: true, runbooksURL: docs/runbooks}", []string{"/observability/runbooksURL"}},
 		"pages behind two slashes":     {sink + "observability: {enabled: true, runbooksURL: 'https://git.example/runbooks/'}", []string{"/observability/runbooksURL"}},
@@ -89,19 +107,36 @@ func TestGlobalValuesAreLetThrough(t *testing.T) {
 }
 
 // table writes a row for each value of values.yaml that has a comment, and for
-// each that nothing above or below it has one for.
+// each that nothing above or below it has one for. A comment that ends in a colon
+// is about the values that follow it, too: they are one row.
 func table(node *yaml.Node, path string) string {
-	rows := ""
+	rows, names, defaults, text := "", "", "", ""
+	end := func() {
+		if before, several := strings.CutSuffix(text, ":"); several {
+			text = before + "."
+		}
+		if names != "" {
+			rows += fmt.Sprintf("| %s | %s | %s |\n", names, defaults, text)
+		}
+		names = ""
+	}
 	for i := 0; i < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		name := strings.TrimPrefix(path+"."+key.Value, ".")
+		comment := strings.ReplaceAll(strings.TrimPrefix(key.HeadComment, "# "), "\n# ", " ")
 		if value.Kind == yaml.MappingNode && commented(value) {
+			end()
 			rows += table(value, name)
 			continue
 		}
-		text := strings.ReplaceAll(strings.TrimPrefix(key.HeadComment, "# "), "\n# ", " ")
-		rows += fmt.Sprintf("| `%s` | %s | %s |\n", name, inline(value), text)
+		if names != "" && strings.HasSuffix(text, ":") && comment == "" {
+			names, defaults = names+"<br>`"+name+"`", defaults+"<br>"+inline(value)
+			continue
+		}
+		end()
+		names, defaults, text = "`"+name+"`", inline(value), comment
 	}
+	end()
 	return rows
 }
 
@@ -137,6 +172,8 @@ func inline(node *yaml.Node) string {
 	}
 	return "`" + text + "`"
 }
+
+var update = flag.Bool("update", false, "write what is made from other files")
 
 func TestTheTableInTheDocsIsTheChartsValues(t *testing.T) {
 	text, err := os.ReadFile("../chart/values.yaml")

@@ -22,7 +22,11 @@ import (
 // chart put in.
 const runbooks = "https://runbooks.example/"
 
-const folder = "../../knative/observability/"
+const (
+	// folder is what kustomize and Prometheus read, files what the chart brings along too.
+	folder = "../../knative/observability/"
+	files  = "../../knative/chart/files/"
+)
 
 // row is a timeline: what Prometheus scrapes each minute, and when an alert fires.
 type row struct {
@@ -37,12 +41,15 @@ func parsed(t *testing.T, content string) []rulefmt.Rule {
 	groups, errs := rulefmt.Parse([]byte(content), false, model.UTF8Validation, parser.NewParser(parser.Options{}), promslog.NewNopLogger())
 	require.Empty(t, errs)
 	require.Len(t, groups.Groups, 1)
-	return groups.Groups[0].Rules
+	// The first says where the runbooks are.
+	all := groups.Groups[0].Rules
+	require.Equal(t, "onefire:runbooks", all[0].Record)
+	return all[1:]
 }
 
-func read(t *testing.T, name string) string {
+func read(t *testing.T, path string) string {
 	t.Helper()
-	content, err := os.ReadFile(folder + name)
+	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(content)
 }
@@ -102,7 +109,7 @@ func wrong(t *testing.T, all []rulefmt.Rule, r row) []string {
 }
 
 func TestAlertsFireWhenTheyShouldAndNotBefore(t *testing.T) {
-	all := parsed(t, read(t, "rules.yaml"))
+	all := parsed(t, read(t, files+"rules.yaml"))
 	fires, quiet := map[string]bool{}, map[string]bool{}
 	for _, r := range timelines {
 		t.Run(r.alert+" "+r.reason, func(t *testing.T) {
@@ -117,7 +124,7 @@ func TestAlertsFireWhenTheyShouldAndNotBefore(t *testing.T) {
 }
 
 func TestARuleThatIsBrokenIsNoticed(t *testing.T) {
-	whole := read(t, "rules.yaml")
+	whole := read(t, files+"rules.yaml")
 	for name, m := range mutations {
 		t.Run(name, func(t *testing.T) {
 			from := strings.Index(whole, "- alert: "+m.alert+"\n")
@@ -141,8 +148,9 @@ func TestARuleThatIsBrokenIsNoticed(t *testing.T) {
 }
 
 func TestEachAlertHasAPageAndAPlaceToGo(t *testing.T) {
+	require.Contains(t, read(t, files+"rules.yaml"), "labels: {url: "+strings.TrimSuffix(runbooks, "/")+"}\n")
 	pages := map[string]bool{}
-	for _, rule := range parsed(t, read(t, "rules.yaml")) {
+	for _, rule := range parsed(t, read(t, files+"rules.yaml")) {
 		page := "docs/runbooks/" + rule.Alert + ".md"
 		require.Equal(t, runbooks+rule.Alert+".md", rule.Annotations["runbook_url"])
 		pages[rule.Alert+".md"] = true
@@ -152,16 +160,16 @@ func TestEachAlertHasAPageAndAPlaceToGo(t *testing.T) {
 		require.Regexp(t, `^(critical|warning)$`, rule.Labels["severity"])
 		require.Equal(t, "onefire", rule.Labels["component"])
 	}
-	files, err := os.ReadDir("../../docs/runbooks")
+	there, err := os.ReadDir("../../docs/runbooks")
 	require.NoError(t, err)
-	for _, f := range files {
+	for _, f := range there {
 		require.True(t, pages[f.Name()], "%s belongs to no alert", f.Name())
 	}
 }
 
 func TestThePrometheusRuleSaysTheSame(t *testing.T) {
 	var spec map[string]any
-	require.NoError(t, yaml.Unmarshal([]byte(read(t, "rules.yaml")), &spec))
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, files+"rules.yaml")), &spec))
 	made, err := yaml.Marshal(map[string]any{
 		"apiVersion": "monitoring.coreos.com/v1",
 		"kind":       "PrometheusRule",
@@ -169,9 +177,9 @@ func TestThePrometheusRuleSaysTheSame(t *testing.T) {
 		"spec":       spec,
 	})
 	require.NoError(t, err)
-	made = append([]byte("# Made from rules.yaml: go test ./... -update, in test/observability.\n"), made...)
+	made = append([]byte("# Made from ../chart/files/rules.yaml: go test ./... -update, in test/observability.\n"), made...)
 	if *update {
 		require.NoError(t, os.WriteFile(folder+"prometheusrule.yaml", made, 0o644))
 	}
-	require.Equal(t, string(made), read(t, "prometheusrule.yaml"), "run with -update")
+	require.Equal(t, string(made), read(t, folder+"prometheusrule.yaml"), "run with -update")
 }

@@ -66,7 +66,7 @@ func (in *installer) monitoring() (map[string]map[string]string, error) {
 		"prometheus.yml": func() ([]byte, error) { return manifests.ReadFile("manifests/prometheus.yml") },
 		"fires.rules":    func() ([]byte, error) { return manifests.ReadFile("manifests/fires.rules") },
 		"onefire.rules": func() ([]byte, error) {
-			return os.ReadFile(filepath.Join(in.p.Repo, "knative/observability/rules.yaml"))
+			return os.ReadFile(filepath.Join(in.p.Repo, "knative/chart/files/rules.yaml"))
 		},
 		"scrape.yaml": func() ([]byte, error) {
 			return os.ReadFile(filepath.Join(in.p.Repo, "knative/observability/scrape.yaml"))

@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -35,6 +36,26 @@ func exposed(t *testing.T, object string) string {
 	return out.String()
 }
 
+var update = flag.Bool("update", false, "write what is made from other files")
+
+// What kube-state-metrics makes of these requests is what the dashboard's queries are
+// tried on, in the module above.
+func TestTheDashboardIsTriedOnWhatKubeStateMetricsMakes(t *testing.T) {
+	all, err := os.ReadFile("testdata/requests.yaml")
+	require.NoError(t, err)
+	var made strings.Builder
+	for object := range strings.SplitSeq(string(all), "\n---\n") {
+		made.WriteString(exposed(t, object))
+	}
+	const file = "../testdata/requests.prom"
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(made.String()), 0o600))
+	}
+	there, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, made.String(), string(there), "go test ./... -update writes it anew")
+}
+
 func TestKubeStateMetricsTellsOfARequest(t *testing.T) {
 	const begin = `
 apiVersion: kubernaut.ai/v1alpha1
@@ -55,6 +76,14 @@ spec: {severity: high, signalName: DiskFull}
 			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
 			`onefire_remediationrequest_folded{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",folded_alert="DiskGone",folded_id="62a93a08465ef471",folded_severity="critical",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323105e+09`,
 			`onefire_remediationrequest_folded{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",folded_alert="DiskFull",folded_id="b807e636403824b5",folded_severity="low",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
+		}},
+		"alerts that have ended, and what it is about": {strings.Replace(begin, "spec: {", "spec: {clusterID: eu-1, targetResource: {kind: Node, name: n-1}, ", 1) + `status: {deduplication: {lastResolvedAt: "2026-01-02T03:05:05Z"}}`, []string{
+			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high",target_cluster="eu-1",target_kind="Node",target_name="n-1"} 1.767323045e+09`,
+			`onefire_remediationrequest_resolved{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high",target_cluster="eu-1",target_kind="Node",target_name="n-1"} 1.767323105e+09`,
+		}},
+		"more alerts than it names": {begin + "status: {deduplication: {alertsOmitted: true}}", []string{
+			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
+			`onefire_remediationrequest_alerts_omitted{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1`,
 		}},
 		"a repeat, and a phase": {begin + `status: {overallPhase: Executing, deduplication: {occurrenceCount: 7, lastSeenAt: "2026-01-02T03:05:05Z"}}`, []string{
 			`onefire_remediationrequest_created{customresource_group="kubernaut.ai",customresource_kind="RemediationRequest",customresource_version="v1alpha1",phase="Executing",request="rr-1",request_alert="DiskFull",request_namespace="onefire",request_severity="high"} 1.767323045e+09`,
