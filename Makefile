@@ -32,7 +32,7 @@ record: ## Record docs/session.svg anew: make run, alerts, and what comes of the
 	rm -rf .local
 	python3 docs/session.py
 
-docs: ## Write the tables of limits.md and targets.md anew, from the code.
+docs: ## Write the table of stock rules' targets anew, from the code.
 	cd test && go test ./docs -run 'TestTheTable' -update
 
 test: ## Run all tests, with the race detector where it helps (20 minutes; the first time 35).

@@ -15,7 +15,7 @@ import (
 // The chart's templates are the manifests of kustomize, with what can be chosen
 // put in. They are written from them, so that there is one place where an object
 // is described; what follows is all that differs.
-var update = flag.Bool("update", false, "write the chart's templates and the table in docs/helm.md anew")
+var update = flag.Bool("update", false, "write the chart's templates and the table in the chart's README.md anew")
 
 // sources are the manifests that a template is written from.
 var sources = map[string][]string{
