@@ -32,7 +32,7 @@ record: ## Record docs/session.svg anew: make run, alerts, and what comes of the
 	rm -rf .local
 	python3 docs/session.py
 
-docs: ## Write the tables of limits.md and targets.md anew, from the code.
+docs: ## Write the table of stock rules' targets anew, from the code.
 	cd test && go test ./docs -run 'TestTheTable' -update
 
 test: ## Run all tests, with the race detector where it helps (20 minutes; the first time 35).
@@ -134,7 +134,7 @@ func: ## Build the func CLI as bin/func (first time: 4 minutes).
 test-func: ## Run, invoke and build the function with the func CLI (1 minute; the first time 12).
 	cd test/func && go vet ./... && go test -timeout 30m ./...
 
-chart: ## Write the table of the Helm chart's values in docs/helm.md anew, from the comments in values.yaml.
+chart: ## Write the table of the Helm chart's values in knative/chart/README.md anew, from the comments in values.yaml.
 	cd knative/verify && go test . -run TestTheTable -update
 
 cluster: build-cluster ## Run a whole Kubernetes with Knative, Prometheus, Alertmanager and Onefire here, as root (a minute; the first time half an hour of building).

@@ -29,7 +29,7 @@ type question struct {
 }
 
 // ask asks DataStorage which of the items it has. It reads the rows of their times
-// and looks for their ids. What was found before an error is right.
+// and looks for their ids. Rows that it found before an error count.
 func (s *Sink) ask(items []*item) (map[uuid.UUID]bool, error) {
 	q := &question{s, map[uuid.UUID]bool{}}
 	seconds := map[int64][]*item{}

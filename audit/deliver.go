@@ -88,7 +88,7 @@ func failure(it *item, err error) error {
 func (s *Sink) item(e Event) (*item, error) {
 	out, err := e.cloudEvent(s.extensions)
 	if err != nil {
-		data, _ := json.Marshal(e.Data) // What is no JSON is in the error.
+		data, _ := json.Marshal(e.Data) // If it is not JSON, the error has it.
 		return nil, &RefusedError{Answer: err.Error(), Event: data}
 	}
 	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, own: !e.Again, since: e.Since, doubt: e.Again && s.datastorage}

@@ -7,8 +7,9 @@ const (
 	// requests a second from one client, and a post takes 60 ms (one event) to
 	// 2 s (200).
 	maxPosts = 8
-	// maxConnections to the sink, all of them kept open between deliveries. It
-	// bounds the posts under way to a sink that is not DataStorage.
+	// maxConnections is how many connections to the sink are kept open between
+	// deliveries, each for idleTimeout. It bounds the concurrent posts to a sink that
+	// is not DataStorage.
 	maxConnections = 64
 	idleTimeout    = 90 * time.Second
 	// maxBatch and maxBatchBytes bound the events of one batch. DataStorage takes

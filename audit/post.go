@@ -118,8 +118,8 @@ func batchOf(url string, items []*item) Request {
 	}
 }
 
-// exchange sends a request and judges the answer; read reads that of a success. What
-// the answer says of the sink is for all posts.
+// exchange sends a request and judges the answer; read reads that of a success. The
+// pace that follows from the answer holds for all posts.
 func (s *Sink) exchange(limit time.Duration, make Request, read func(io.Reader) error) (status int, err error) {
 	// The client's own timeout would take two goroutines more for each request.
 	ctx, cancel := context.WithTimeout(s.ctx, limit)

@@ -29,14 +29,14 @@ func TestBoundsOfVariables(t *testing.T) {
 		{letters, "MAX_DEAD_LETTER_BYTES", []string{"1048576", "1073741824"}, []string{"1048575", "1073741825", "0"}, "is not between 1048576 and 1073741824"},
 		{prune, "TTL", []string{"0", "1h", "87600h"}, []string{"59m59s", "87600h0m1s", "-1h"}, "is not between 1h0m0s and 87600h0m0s"},
 		{prune, "DEAD_LETTER_TTL", []string{"0", "1h", "87600h"}, []string{"59m59s", "87600h0m1s"}, "is not between"},
-		{collected, "OTEL_METRIC_EXPORT_INTERVAL", []string{"10", "3600000"}, []string{"9", "3600001", "1s", "99999999999999999999", "-99999999999999999999"}, "is no number of milliseconds between 10 and 3600000"},
-		{function, "LISTEN_ADDRESS", []string{":0", ":65535", "[::1]:80"}, []string{":65536", ":1a", ":-1", "1", ":", "::1:80"}, "is no host:port"},
+		{collected, "OTEL_METRIC_EXPORT_INTERVAL", []string{"10", "3600000"}, []string{"9", "3600001", "1s", "99999999999999999999", "-99999999999999999999"}, "is not a number of milliseconds between 10 and 3600000"},
+		{function, "LISTEN_ADDRESS", []string{":0", ":65535", "[::1]:80"}, []string{":65536", ":1a", ":-1", "1", ":", "::1:80"}, "is not host:port"},
 		{function, "MAX_EVENT_AGE", []string{"0", "1h", "87600h"}, []string{"59m59s", "87600h0m1s", "-1h"}, "is not between 1h0m0s and 87600h0m0s, and not 0"},
 		{function, "HISTORY_LIMIT", []string{"0"}, []string{"-1"}, "is negative"},
 		{collected, "OTEL_TRACES_SAMPLER_ARG", []string{"0", "1"}, []string{"-0.1", "1.1", "NaN"}, "is not between 0 and 1"},
 		{fromSource, "WINDOW", []string{"1s", "1h"}, []string{"999ms", "1h0m1s"}, "is not between 1s and 1h0m0s"},
 		{fromSource, "DELIVERY_TIMEOUT", []string{"1s", "1h"}, []string{"999ms", "1h0m1s"}, "is not between 1s and 1h0m0s"},
-		{fromSource, "EVENT_SOURCE", []string{"/~", "/!", "/" + strings.Repeat("x", 1023)}, []string{"/" + strings.Repeat("x", 1024), "/ x", " /x", "/\x7f", "/é", "/%"}, "is no URI reference of at most 1024 printable"},
+		{fromSource, "EVENT_SOURCE", []string{"/~", "/!", "/" + strings.Repeat("x", 1023)}, []string{"/" + strings.Repeat("x", 1024), "/ x", " /x", "/\x7f", "/é", "/%"}, "is not a URI reference of at most 1024 printable"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, value := range row.good {

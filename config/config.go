@@ -254,7 +254,7 @@ func (c *Config) validate() []string {
 		wrong("BRAKE: %q is no name of a ConfigMap, and not %s, which is none", c.Brake, NoBrake)
 	}
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
-		wrong("%s: %q is no namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
+		wrong("%s: %q is not a namespace name", source("REMEDIATION_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
 	}
 	if c.AuditSink == "" {
 		wrong("AUDIT_SINK: required (or K_SINK): the URL that audit events are posted to, or %s for no audit", NoAudit)
@@ -270,7 +270,7 @@ func (c *Config) validate() []string {
 	readableFile(wrong, "AUDIT_TOKEN_FILE", c.AuditTokenFile)
 	readableFile(wrong, "AUDIT_CA_FILE", c.AuditCAFile)
 	if len(c.OIDCSubjects) > 0 && c.OIDCAudience == "" {
-		wrong("OIDC_SUBJECTS: nobody is asked who they are without OIDC_AUDIENCE")
+		wrong("OIDC_SUBJECTS: needs OIDC_AUDIENCE: without it the function asks for no token")
 	}
 	c.Overrides.validate(wrong, "an audit event", taken)
 	c.OTel.validate(wrong)
@@ -290,9 +290,9 @@ func (c *Config) rawSeverity(wrong func(string, ...any)) {
 // hostPort, httpURL and readableFile say what is wrong with a variable that is
 // set.
 func hostPort(wrong func(string, ...any), name, address string) {
-	_, port, _ := net.SplitHostPort(address) // Of what is no host:port the port is empty.
+	_, port, _ := net.SplitHostPort(address) // Of what is not host:port the port is empty.
 	if _, err := strconv.ParseUint(port, 10, 16); address != "" && err != nil {
-		wrong("%s: %q is no host:port with a port up to 65535", name, address)
+		wrong("%s: %q is not host:port with a port up to 65535", name, address)
 	}
 }
 
@@ -310,7 +310,7 @@ func (o Overrides) validate(wrong func(string, ...any), what string, taken []str
 	for name := range o.Extensions {
 		switch {
 		case !extensionName(name):
-			wrong("K_CE_OVERRIDES: %q is no CloudEvents extension name: use lower-case letters and digits", name)
+			wrong("K_CE_OVERRIDES: %q is not a CloudEvents extension name: use lower-case letters and digits", name)
 		case slices.Contains(taken, name):
 			wrong("K_CE_OVERRIDES: %q is an attribute that %s has already", name, what)
 		}

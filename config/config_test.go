@@ -214,7 +214,7 @@ func TestNoAuditIsAChoice(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, settings, Setting{Name: "AUDIT_SINK", Value: "none", From: "environment"})
 	_, err = Load(map[string]string{"AUDIT_SINK": "None"})
-	require.ErrorContains(t, err, `AUDIT_SINK: "None" is no http or https URL`)
+	require.ErrorContains(t, err, `AUDIT_SINK: "None" is not an http or https URL`)
 }
 
 func TestEmptyFiltersAreOff(t *testing.T) {

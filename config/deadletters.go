@@ -59,7 +59,7 @@ type DeadLetters struct {
 // environment. Its error names every variable that is wrong.
 func LoadDeadLetters(environment map[string]string) (DeadLetters, error) {
 	var c DeadLetters
-	// What does not parse is said once, so its zero is not also out of bounds.
+	// A value that does not parse is named once: its zero is not also out of bounds.
 	problems := parse(environment, &c)
 	unread := len(problems) > 0
 	c.complete()
@@ -92,7 +92,7 @@ func (c *DeadLetters) validate(unread bool) []string {
 	hostPort(wrong, source("LISTEN_ADDRESS", "PORT", ":"+c.Port == c.ListenAddress), c.ListenAddress)
 	hostPort(wrong, "METRICS_ADDRESS", c.MetricsAddress)
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
-		wrong("%s: %q is no namespace name", source("DEAD_LETTER_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
+		wrong("%s: %q is not a namespace name", source("DEAD_LETTER_NAMESPACE", "POD_NAMESPACE", c.Namespace == c.PodNamespace), c.Namespace)
 	}
 	for _, path := range filepath.SplitList(c.Kubeconfig) {
 		if _, err := os.Stat(path); err != nil {

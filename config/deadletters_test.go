@@ -65,14 +65,14 @@ func TestEveryVariableOfTheDeadLetterStore(t *testing.T) {
 
 func TestWrongVariablesOfTheDeadLetterStoreAreNamed(t *testing.T) {
 	rows := map[string]struct{ value, message string }{
-		"LISTEN_ADDRESS":        {"8080", `"8080" is no host:port`},
-		"METRICS_ADDRESS":       {":90900", `":90900" is no host:port`},
+		"LISTEN_ADDRESS":        {"8080", `"8080" is not host:port`},
+		"METRICS_ADDRESS":       {":90900", `":90900" is not host:port`},
 		"KUBECONFIG":            {"/nowhere/config", "no such file"},
-		"DEAD_LETTER_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
+		"DEAD_LETTER_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is not a namespace name`},
 		"MAX_DEAD_LETTERS":      {"10001", "10001 is not between 1 and 10000"},
 		"MAX_DEAD_LETTER_BYTES": {"1000", "1000 is not between 1048576 and 1073741824"},
 		"REPLAY_TOKEN_FILE":     {"/nonexistent/token", `open /nonexistent/token`},
-		"REPLAY_URL":            {"onefire", `"onefire" is no http or https URL`},
+		"REPLAY_URL":            {"onefire", `"onefire" is not an http or https URL`},
 		"LOG_LEVEL":             {"loud", "unknown name"},
 	}
 	environment := map[string]string{}

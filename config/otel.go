@@ -107,9 +107,9 @@ func (m Milliseconds) String() string {
 }
 
 func parseMilliseconds(s string) (any, error) {
-	n, _ := strconv.ParseInt(s, 10, 64) // 0 of what is no number, the nearest of one that is too large.
+	n, _ := strconv.ParseInt(s, 10, 64) // 0 if it is not a number; the nearest if it is too large.
 	if n < leastMilliseconds || n > mostMilliseconds {
-		return nil, fmt.Errorf("%q is no number of milliseconds between %d and %d", s, leastMilliseconds, mostMilliseconds)
+		return nil, fmt.Errorf("%q is not a number of milliseconds between %d and %d", s, leastMilliseconds, mostMilliseconds)
 	}
 	return Milliseconds(time.Duration(n) * time.Millisecond), nil
 }
@@ -262,7 +262,7 @@ func (o *OTel) validate(wrong func(string, ...any)) {
 	oneOf(wrong, "OTEL_TRACES_EXPORTER", o.TracesExporter, ExporterOTLP, ExporterNone)
 	oneOf(wrong, "OTEL_METRICS_EXPORTER", o.MetricsExporter, ExporterOTLP, ExporterNone)
 	if o.Protocol != ProtocolJSON {
-		wrong("OTEL_EXPORTER_OTLP_PROTOCOL: %q is not spoken here: leave it empty, or say %q, which Collectors take on the port of http/protobuf (4318)",
+		wrong("OTEL_EXPORTER_OTLP_PROTOCOL: %q is not supported: leave it empty, or set %q, which Collectors accept on the port of http/protobuf (4318)",
 			o.Protocol, ProtocolJSON)
 	}
 	oneOf(wrong, "OTEL_EXPORTER_OTLP_COMPRESSION", o.Compression, CompressionNone, CompressionGzip)

@@ -115,7 +115,7 @@ func TestAQueryOfTheBaseEndpointStaysBehindThePaths(t *testing.T) {
 	require.Equal(t, "https://c.example/otlp/v1/traces?tenant=a/b", o.TracesEndpoint)
 	require.Equal(t, "https://c.example/otlp/v1/metrics?tenant=a/b", o.MetricsEndpoint)
 	_, err = loadOTel(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "c.example?tenant=a"})
-	require.EqualError(t, err, `wrong configuration: OTEL_EXPORTER_OTLP_ENDPOINT: "c.example?tenant=a" is no http or https URL`)
+	require.EqualError(t, err, `wrong configuration: OTEL_EXPORTER_OTLP_ENDPOINT: "c.example?tenant=a" is not an http or https URL`)
 }
 
 func TestAPodsHostnameIsItsName(t *testing.T) {
@@ -128,20 +128,20 @@ func TestAPodsHostnameIsItsName(t *testing.T) {
 // sent, and what the message must say beside its name.
 var wrongOTel = map[string]struct{ value, message string }{
 	"OTEL_SDK_DISABLED":                                 {"maybe", "invalid syntax"},
-	"OTEL_EXPORTER_OTLP_ENDPOINT":                       {"collector:4318", `"collector:4318" is no http or https URL`},
-	"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT":                {"tempo", `"tempo" is no http or https URL`},
-	"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":               {"ftp://x", `"ftp://x" is no http or https URL`},
+	"OTEL_EXPORTER_OTLP_ENDPOINT":                       {"collector:4318", `"collector:4318" is not an http or https URL`},
+	"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT":                {"tempo", `"tempo" is not an http or https URL`},
+	"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":               {"ftp://x", `"ftp://x" is not an http or https URL`},
 	"OTEL_TRACES_EXPORTER":                              {"zipkin", `"zipkin" is not one of ["otlp" "none"]`},
 	"OTEL_METRICS_EXPORTER":                             {"prometheus", `"prometheus" is not one of ["otlp" "none"]`},
-	"OTEL_EXPORTER_OTLP_PROTOCOL":                       {"grpc", `"grpc" is not spoken here: leave it empty, or say "http/json"`},
+	"OTEL_EXPORTER_OTLP_PROTOCOL":                       {"grpc", `"grpc" is not supported: leave it empty, or set "http/json"`},
 	"OTEL_EXPORTER_OTLP_HEADERS":                        {"Bearer secret", "not of the form name=value"},
 	"OTEL_EXPORTER_OTLP_COMPRESSION":                    {"zstd", `"zstd" is not one of ["none" "gzip"]`},
-	"OTEL_EXPORTER_OTLP_TIMEOUT":                        {"10s", `"10s" is no number of milliseconds between 10 and 3600000`},
+	"OTEL_EXPORTER_OTLP_TIMEOUT":                        {"10s", `"10s" is not a number of milliseconds between 10 and 3600000`},
 	"OTEL_EXPORTER_OTLP_CERTIFICATE":                    {"/nonexistent/ca.crt", "open /nonexistent/ca.crt"},
 	"OTEL_RESOURCE_ATTRIBUTES":                          {"team", `"team" is not of the form name=value`},
 	"OTEL_TRACES_SAMPLER":                               {"often", `"often" is not one of ["always_on"`},
 	"OTEL_TRACES_SAMPLER_ARG":                           {"NaN", "NaN is not between 0 and 1"},
-	"OTEL_METRIC_EXPORT_INTERVAL":                       {"0", `"0" is no number of milliseconds`},
+	"OTEL_METRIC_EXPORT_INTERVAL":                       {"0", `"0" is not a number of milliseconds`},
 	"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": {"both", `"both" is not one of ["cumulative"`},
 }
 

@@ -67,7 +67,7 @@ func (c *Prune) validate() []string {
 	oneOf(wrong, "REMEDIATION_PLACEMENT", c.Placement, mapping.PlacementFixed, mapping.PlacementSignal)
 	for name, namespace := range map[string]string{"REMEDIATION_NAMESPACE": c.Namespace, "DEAD_LETTER_NAMESPACE": c.DeadLetterNamespace} {
 		if len(validation.IsDNS1123Label(namespace)) > 0 {
-			wrong("%s: %q is no namespace name", source(name, "POD_NAMESPACE", namespace == c.PodNamespace), namespace)
+			wrong("%s: %q is not a namespace name", source(name, "POD_NAMESPACE", namespace == c.PodNamespace), namespace)
 		}
 	}
 	for _, path := range filepath.SplitList(c.Kubeconfig) {
@@ -75,7 +75,7 @@ func (c *Prune) validate() []string {
 			wrong("KUBECONFIG: %v", err)
 		}
 	}
-	// What does not parse leaves 0 here, so it is complained of once.
+	// A value that does not parse leaves 0 here, so it is named once.
 	for name, ttl := range map[string]time.Duration{"TTL": c.TTL, "DEAD_LETTER_TTL": c.DeadLetterTTL} {
 		if ttl != 0 && (ttl < minTTL || ttl > maxTTL) {
 			wrong("%s: %s is not between %s and %s, and not 0, which keeps all", name, ttl, minTTL, maxTTL)

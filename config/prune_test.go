@@ -54,8 +54,8 @@ func TestEveryVariableOfPrune(t *testing.T) {
 func TestWrongVariablesOfPruneAreNamed(t *testing.T) {
 	for name, row := range map[string]struct{ variable, value, message string }{
 		"a placement":            {"REMEDIATION_PLACEMENT", "nearby", `"nearby" is not one of ["fixed" "signal"]`},
-		"a namespace":            {"REMEDIATION_NAMESPACE", "Not_A_Name", `"Not_A_Name" is no namespace name`},
-		"the dead letters'":      {"DEAD_LETTER_NAMESPACE", "Not_A_Name", `"Not_A_Name" is no namespace name`},
+		"a namespace":            {"REMEDIATION_NAMESPACE", "Not_A_Name", `"Not_A_Name" is not a namespace name`},
+		"the dead letters'":      {"DEAD_LETTER_NAMESPACE", "Not_A_Name", `"Not_A_Name" is not a namespace name`},
 		"a file":                 {"KUBECONFIG", "/nowhere/config", "no such file"},
 		"days":                   {"TTL", "7d", `unknown unit "d"`},
 		"no unit":                {"TTL", "168", `missing unit`},
@@ -76,7 +76,7 @@ func TestWrongVariablesOfPruneAreNamed(t *testing.T) {
 		})
 	}
 	_, err := LoadPrune(map[string]string{"POD_NAMESPACE": "A"})
-	require.ErrorContains(t, err, `POD_NAMESPACE: "A" is no namespace name`)
+	require.ErrorContains(t, err, `POD_NAMESPACE: "A" is not a namespace name`)
 }
 
 // The function makes what prune deletes, and the store keeps what it deletes.

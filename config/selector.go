@@ -21,10 +21,10 @@ func (s Selector) String() string {
 func parseSelector(text string) (any, error) {
 	s, err := labels.Parse(text)
 	if err == nil && s.Empty() {
-		err = errors.New("it selects everything, as no SCOPE does")
+		err = errors.New("it selects everything: leave SCOPE out instead")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q is no label selector of the form key=value,other!=value: %w", text, err)
+		return nil, fmt.Errorf("%q is not a label selector of the form key=value,other!=value: %w", text, err)
 	}
 	return Selector{s}, nil
 }

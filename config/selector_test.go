@@ -30,11 +30,11 @@ func TestScopeIsALabelSelector(t *testing.T) {
 
 func TestAWrongScopeIsNamed(t *testing.T) {
 	for reason, row := range map[string]struct{ text, message string }{
-		"two words":            {"managed true", `SCOPE: "managed true" is no label selector`},
-		"a key with two parts": {"a/b/c=d", `SCOPE: "a/b/c=d" is no label selector`},
-		"a value no label has": {"a=b/c", `SCOPE: "a=b/c" is no label selector`},
-		"no end":               {"a in (b", `SCOPE: "a in (b" is no label selector`},
-		"nothing but spaces":   {"  ", `SCOPE: "  " is no label selector of the form key=value,other!=value: it selects everything`},
+		"two words":            {"managed true", `SCOPE: "managed true" is not a label selector`},
+		"a key with two parts": {"a/b/c=d", `SCOPE: "a/b/c=d" is not a label selector`},
+		"a value no label has": {"a=b/c", `SCOPE: "a=b/c" is not a label selector`},
+		"no end":               {"a in (b", `SCOPE: "a in (b" is not a label selector`},
+		"nothing but spaces":   {"  ", `SCOPE: "  " is not a label selector of the form key=value,other!=value: it selects everything`},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			_, err := Load(minimal(map[string]string{"SCOPE": row.text}))

@@ -83,7 +83,7 @@ type Source struct {
 // LoadSource reads the source's configuration from an environment. Its error
 // names every variable that is wrong.
 func LoadSource(environment map[string]string) (Source, error) {
-	// What cannot be read leaves these as they are, and is complained of once.
+	// A value that does not parse leaves these as they are, so it is named once.
 	c := Source{Window: minDuration, DeliveryTimeout: minDuration}
 	problems := parse(environment, &c)
 	if c.ListenAddress == "" {
@@ -111,7 +111,7 @@ func (c *Source) validate() []string {
 	between(wrong, "WINDOW", c.Window)
 	between(wrong, "DELIVERY_TIMEOUT", c.DeliveryTimeout)
 	if !reference(c.EventSource) {
-		wrong("EVENT_SOURCE: %q is no URI reference of at most %d printable ASCII characters", c.EventSource, maxEventSource)
+		wrong("EVENT_SOURCE: %q is not a URI reference of at most %d printable ASCII characters", c.EventSource, maxEventSource)
 	}
 	for name, path := range map[string]string{
 		"SINK_TOKEN_FILE": c.SinkTokenFile, "AUTH_TOKEN_FILE": c.TokenFile, "AUTH_BASIC_FILE": c.BasicFile, "TLS_CERT_FILE": c.CertFile, "TLS_KEY_FILE": c.KeyFile,

@@ -94,14 +94,14 @@ func TestEveryVariableOfTheSource(t *testing.T) {
 
 func TestAWrongVariableOfTheSourceIsNamed(t *testing.T) {
 	rows := map[string]struct{ value, message string }{
-		"LISTEN_ADDRESS":   {"8080", `"8080" is no host:port`},
-		"METRICS_ADDRESS":  {":90900", `":90900" is no host:port`},
-		"K_SINK":           {"broker", `"broker" is no http or https URL`},
+		"LISTEN_ADDRESS":   {"8080", `"8080" is not host:port`},
+		"METRICS_ADDRESS":  {":90900", `":90900" is not host:port`},
+		"K_SINK":           {"broker", `"broker" is not an http or https URL`},
 		"K_CE_OVERRIDES":   {`{"extensions":{"severity":"high"}}`, `"severity" is an attribute that an event of the source has already`},
 		"SPLIT":            {"group", `"group" is not one of ["alert" "notification"]`},
 		"WINDOW":           {"0s", `0s is not between 1s and 1h0m0s`},
 		"DELIVERY_TIMEOUT": {"five minutes", `invalid duration`},
-		"EVENT_SOURCE":     {"a b", `"a b" is no URI reference`},
+		"EVENT_SOURCE":     {"a b", `"a b" is not a URI reference`},
 		"AUTH_TOKEN_FILE":  {"/nonexistent/token", `open /nonexistent/token`},
 		"SINK_TOKEN_FILE":  {"/nonexistent/token", `open /nonexistent/token`},
 		"AUTH_BASIC_FILE":  {"/nonexistent/basic", `open /nonexistent/basic`},

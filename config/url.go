@@ -8,7 +8,7 @@ import (
 func httpURL(wrong func(string, ...any), name, address string) {
 	u, err := url.Parse(address)
 	if address != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		wrong("%s: %q is no http or https URL", name, Redacted(address))
+		wrong("%s: %q is not an http or https URL", name, Redacted(address))
 	}
 }
 

@@ -14,29 +14,29 @@ import (
 // wrong has a wrong value for each variable that can have one, and what the
 // message must say beside its name.
 var wrong = map[string]struct{ value, message string }{
-	"LISTEN_ADDRESS":        {"8080", `"8080" is no host:port`},
-	"METRICS_ADDRESS":       {":90900", `":90900" is no host:port`},
+	"LISTEN_ADDRESS":        {"8080", `"8080" is not host:port`},
+	"METRICS_ADDRESS":       {":90900", `":90900" is not host:port`},
 	"REMEDIATION_PLACEMENT": {"nearby", `"nearby" is not one of ["fixed" "signal"]`},
-	"REMEDIATION_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is no namespace name`},
+	"REMEDIATION_NAMESPACE": {"Not_A_Name", `"Not_A_Name" is not a namespace name`},
 	"FINGERPRINT":           {"labels", `"labels" is not one of ["alert" "resource"]`},
 	"TARGET":                {"pod", `"pod" is not one of ["labels" "owner"]`},
 	"TARGETS":               {`{team="sre"} kind=Pod`, `entry 1: it has no name`},
 	"TARGET_LABELS":         {"rollout=Rollout", `"rollout=Rollout": a kind that is not built in is written group/version/Kind`},
 	"SEVERITY":              {"label", `"label" is not one of ["map" "raw"]`},
-	"SEVERITY_MAP":          {"page=urgent", `"urgent" is no severity`},
-	"SCOPE":                 {"managed true", `"managed true" is no label selector`},
+	"SEVERITY_MAP":          {"page=urgent", `"urgent" is not a severity`},
+	"SCOPE":                 {"managed true", `"managed true" is not a label selector`},
 	"HISTORY_LIMIT":         {"-1", `-1 is negative`},
 	"MAX_EVENT_AGE":         {"10m", `10m0s is not between 1h0m0s and 87600h0m0s, and not 0`},
 	"BRAKE":                 {"On", `"On" is no name of a ConfigMap, and not none`},
 	"MATCHERS":              {"team", `"team" are no matchers of the form`},
-	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is no http or https URL`},
+	"AUDIT_SINK":            {"datastorage:8080", `"datastorage:8080" is not an http or https URL`},
 	"AUDIT_SCHEMA":          {"2027-01", `"2027-01" is not one of ["2026-01" "2026-08"]`},
 	"AUDIT_MODE":            {"optional", `"optional" is not one of ["required" "best-effort"]`},
 	"AUDIT_TOKEN_FILE":      {"/nonexistent/token", `open /nonexistent/token`},
 	"AUDIT_CA_FILE":         {"/nonexistent/ca.crt", `open /nonexistent/ca.crt`},
 	"K_CE_OVERRIDES":        {"team=sre", `not JSON of the form {"extensions":{"name":"value"}}`},
 	"KUBERNETES_EVENTS":     {"true", `"true" is not one of ["on" "off"]`},
-	"OIDC_SUBJECTS":         {"system:serviceaccount:a:b", `without OIDC_AUDIENCE`},
+	"OIDC_SUBJECTS":         {"system:serviceaccount:a:b", `needs OIDC_AUDIENCE`},
 	"REPLY":                 {"full", `"full" is not one of ["none" "summary"]`},
 	"LOG_LEVEL":             {"loud", `unknown name`},
 }
@@ -122,7 +122,7 @@ func TestWrongSinks(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			_, err := Load(map[string]string{"AUDIT_SINK": value})
-			require.ErrorContains(t, err, "is no http or https URL")
+			require.ErrorContains(t, err, "is not an http or https URL")
 			require.Len(t, problems(t, err), 1)
 		})
 	}
@@ -152,10 +152,10 @@ func TestWrongOverrides(t *testing.T) {
 		"an array":                  {`[]`, []string{"not JSON of the form"}},
 		"a value that is no text":   {`{"extensions":{"team":1}}`, []string{"not JSON of the form"}},
 		"more after it":             {`{"extensions":{}} {}`, []string{"not JSON of the form"}},
-		"an upper-case name":        {`{"extensions":{"Team":"sre"}}`, []string{`"Team" is no CloudEvents extension name`}},
-		"a name with a dash":        {`{"extensions":{"my-team":"sre"}}`, []string{`"my-team" is no CloudEvents extension name`}},
-		"an empty name":             {`{"extensions":{"":"sre"}}`, []string{`"" is no CloudEvents extension name`}},
-		"a letter that is no ASCII": {`{"extensions":{"équipe":"sre"}}`, []string{`"équipe" is no CloudEvents extension name`}},
+		"an upper-case name":        {`{"extensions":{"Team":"sre"}}`, []string{`"Team" is not a CloudEvents extension name`}},
+		"a name with a dash":        {`{"extensions":{"my-team":"sre"}}`, []string{`"my-team" is not a CloudEvents extension name`}},
+		"an empty name":             {`{"extensions":{"":"sre"}}`, []string{`"" is not a CloudEvents extension name`}},
+		"a letter that is no ASCII": {`{"extensions":{"équipe":"sre"}}`, []string{`"équipe" is not a CloudEvents extension name`}},
 		"each wrong name is named":  {`{"extensions":{"B_":"","a":"","A_":""}}`, []string{`"A_" is no`, `"B_" is no`}},
 	} {
 		t.Run(reason, func(t *testing.T) {

@@ -90,7 +90,7 @@ type envelope struct {
 	Alerts          json.RawMessage `json:"alerts"`
 	Labels          json.RawMessage `json:"labels"`
 	TruncatedAlerts lenient         `json:"truncatedAlerts"`
-	// What others' envelopes are known by.
+	// Fields by which other senders' envelopes are recognized.
 	TopicArn json.RawMessage `json:"TopicArn"`
 	SchemaID json.RawMessage `json:"schemaId"`
 	Data     json.RawMessage `json:"data"`
@@ -101,7 +101,7 @@ type envelope struct {
 func Elements(array []byte, limit int) ([]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(array))
 	if t, _ := d.Token(); t != json.Delim('[') {
-		return nil, errors.New("it is no JSON array")
+		return nil, errors.New("it is not a JSON array")
 	}
 	var all []json.RawMessage
 	for d.More() {
@@ -128,7 +128,7 @@ type notes map[string]string
 
 func (n *notes) UnmarshalJSON(b []byte) error {
 	var all map[string]json.RawMessage
-	_ = json.Unmarshal(b, &all) // What is no object has no annotations.
+	_ = json.Unmarshal(b, &all) // A value that is not an object has no annotations.
 	if all == nil {
 		return nil
 	}

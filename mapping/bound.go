@@ -34,7 +34,7 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
 }
 
-// cut cleans s and bounds it to limit bytes, at least 64. What is too long ends
+// cut cleans s and bounds it to limit bytes, at least 64. A text that is too long ends
 // in a marker that has the full length and a hash, so that two long texts that
 // differ stay different.
 func cut(s string, limit int) string {
@@ -78,7 +78,7 @@ func digest(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// bounded cleans and cuts a map of labels or annotations. What does not fit is
+// bounded cleans and cuts a map of labels or annotations. Entries that do not fit are
 // counted and hashed under [cutKey].
 func bounded(in map[string]string, entries, value int) map[string]string {
 	names := slices.Sorted(maps.Keys(in))
@@ -120,7 +120,7 @@ func payload(raw json.RawMessage) json.RawMessage {
 		d.UseNumber() // Numbers stay as they were written.
 		if d.Decode(&o) == nil && o != nil {
 			if whole, ok := cleanJSON(o, maxPayloadDepth); ok {
-				// What was decoded from JSON can be encoded again.
+				// A value that was decoded from JSON can be encoded again.
 				if out, _ := json.Marshal(whole); len(out) <= maxPayload {
 					return out
 				}

@@ -19,7 +19,7 @@ func flatten(raw json.RawMessage, depth int) json.RawMessage {
 	if d.Decode(&v) != nil {
 		return raw
 	}
-	// What was decoded from JSON can be encoded again.
+	// A value that was decoded from JSON can be encoded again.
 	out, _ := json.Marshal(flattened(v, depth))
 	return out
 }

@@ -3,7 +3,7 @@
 // plus decision to the payload of an audit event.
 //
 // Everything here is a pure function of its arguments: no I/O, no clock, no
-// environment. Whatever a sender puts into an alert, a [Signal] is bounded and
-// clean (see limits.go), so no alert can make an object that the API server
-// refuses for its size or its characters.
+// environment. A [Signal] is bounded and clean, whatever a sender puts into an
+// alert (see limits.go), so no alert can make an object that the API server
+// rejects for its size or its characters.
 package mapping

@@ -12,7 +12,7 @@ import (
 
 func TestWhatIsNoArrayHasNoElements(t *testing.T) {
 	for text, want := range map[string]string{
-		`7`: "it is no JSON array", `{"a":1}`: "it is no JSON array", ``: "it is no JSON array",
+		`7`: "it is not a JSON array", `{"a":1}`: "it is not a JSON array", ``: "it is not a JSON array",
 		`[1,`: "element 1: ", `[1 2]`: "element 1: ", `[1`: "it has no end: ", `[1]2`: "there is more after its end", `[1],`: "there is more",
 	} {
 		_, err := Elements([]byte(text), 2)
@@ -41,7 +41,7 @@ func TestWhatIsNoNumberOfTruncatedAlertsIsNone(t *testing.T) {
 	require.ErrorContains(t, err, "invalid character", "why it is no JSON")
 	_, err = Parse([]byte(`{"alerts":7}`), now)
 	require.ErrorIs(t, err, ErrNoAlerts)
-	require.ErrorContains(t, err, "it is no JSON array")
+	require.ErrorContains(t, err, "it is not a JSON array")
 	require.Equal(t, "A", parseOne(t, `{"alerts":null,"labels":{"alertname":"A"}}`).Labels["alertname"], "null is no list")
 }
 

@@ -30,7 +30,7 @@ type matcher struct {
 func ParseMatchers(s string) (Matchers, error) {
 	all, err := (&matcherText{s}).matchers()
 	if err == nil && !utf8.ValidString(s) {
-		err = errors.New("it is no UTF-8")
+		err = errors.New("it is not UTF-8")
 	}
 	if err != nil {
 		return nil, fmt.Errorf(`%q are no matchers of the form team="sre",severity=~"critical|high": %w`, s, err)
@@ -165,7 +165,7 @@ func (t *matcherText) text() (string, error) {
 	t.rest = t.rest[len(quoted):]
 	text, err := strconv.Unquote(quoted)
 	if err == nil && !utf8.ValidString(text) {
-		err = errors.New("it is no UTF-8")
+		err = errors.New("it is not UTF-8")
 	}
 	return text, err
 }

@@ -27,7 +27,7 @@ func TestWhyItIsNoMatcher(t *testing.T) {
 		`team=a b`:     `"b" is left over`,
 		`te am=a`:      `is missing before "am=a"`,
 		`team=~"("`:    `error parsing regexp`,
-		`team=~"\xff"`: `it is no UTF-8`,
+		`team=~"\xff"`: `it is not UTF-8`,
 	} {
 		_, err := ParseMatchers(text)
 		require.ErrorContains(t, err, want, text)

@@ -82,7 +82,7 @@ func ParseSeverityMap(s string) (SeverityMap, error) {
 			return nil, fmt.Errorf("%q is not of the form text=severity", pair)
 		}
 		if !slices.Contains(severities, Severity(to)) {
-			return nil, fmt.Errorf("%q is no severity: use critical, high, medium, low or unknown", to)
+			return nil, fmt.Errorf("%q is not a severity: use critical, high, medium, low or unknown", to)
 		}
 		out[from] = Severity(to)
 	}

@@ -148,11 +148,11 @@ func TestParseSeverityMapRefuses(t *testing.T) {
 	for reason, row := range map[string]struct{ text, message string }{
 		"a word alone":                     {"page", `"page" is not of the form`},
 		"no text":                          {"=critical", `"=critical" is not of the form`},
-		"no severity":                      {"page=", `"" is no severity`},
-		"a severity nobody accepts":        {"page=severe", `"severe" is no severity`},
-		"a second equals sign":             {"a=b=critical", `"b=critical" is no severity`},
-		"one wrong pair among good ones":   {"a=low,b=warning,c=high", `"warning" is no severity`},
-		"pairs that semicolons keep apart": {"a=low;b=high", `"low;b=high" is no severity`},
+		"no severity":                      {"page=", `"" is not a severity`},
+		"a severity nobody accepts":        {"page=severe", `"severe" is not a severity`},
+		"a second equals sign":             {"a=b=critical", `"b=critical" is not a severity`},
+		"one wrong pair among good ones":   {"a=low,b=warning,c=high", `"warning" is not a severity`},
+		"pairs that semicolons keep apart": {"a=low;b=high", `"low;b=high" is not a severity`},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			m, err := ParseSeverityMap(row.text)

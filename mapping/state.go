@@ -24,7 +24,7 @@ func (s *state) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// states are the words for an alert's state. What is in none of the lists says
+// states are the words for an alert's state. A word in none of the lists says
 // nothing.
 var states = struct{ firing, resolved, notFiring []state }{
 	firing:   []state{"firing", "active", "alerting"},

@@ -96,7 +96,7 @@ func parseTargetRule(s string) (rule targetRule, rest string, err error) {
 		case !slices.Contains(targetFields, field) || value == "" || value == "$":
 			return rule, "", fmt.Errorf("%q is not one of api_version=, kind=, name= and namespace= with a text or a $label", word)
 		case twice:
-			return rule, "", fmt.Errorf("%s stands there twice", field)
+			return rule, "", fmt.Errorf("%s is given twice", field)
 		}
 		rule.fields[field] = value
 	}

@@ -73,7 +73,7 @@ func TestWrongTargetRules(t *testing.T) {
 		`{a="b"} kind=Pod name=x api_version=/`:      `entry 1: "/" is not an API version, as apps/v1`,
 		`{a="b"} kind=Pod name=x colour=red`:         `entry 1: "colour=red" is not one of api_version=, kind=, name= and namespace=`,
 		`{a="b"} kind=Pod name=$`:                    `entry 1: "name=$" is not one of`,
-		`{a="b"} kind=Pod kind=Pod name=$pod`:        `entry 1: kind stands there twice`,
+		`{a="b"} kind=Pod kind=Pod name=$pod`:        `entry 1: kind is given twice`,
 		`{a="b"} kind=Pod name=$pod {b="c"}`:         `entry 1: "{b=\"c\"}" is not one of`,
 		`{a="b"} kind=Pod name=$pod;; {} kind=Pod x`: `entry 2: "; {} kind=Pod x" does not begin with matchers`,
 	} {

@@ -131,7 +131,7 @@ func TestTheScopeIsAskedOfTheCluster(t *testing.T) {
 
 	code, out, problems = run(t, in, map[string]string{"SCOPE": "team shop"}, "explain", "-")
 	require.Equal(t, 1, code, out)
-	require.Contains(t, problems, `SCOPE: "team shop" is no label selector`)
+	require.Contains(t, problems, `SCOPE: "team shop" is not a label selector`)
 }
 
 func TestABacktestFiltersWhatIsNotInTheScope(t *testing.T) {

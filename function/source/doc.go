@@ -11,5 +11,5 @@
 // The id of an event follows from what it says and from the window of time in
 // which it came, so that Alertmanager's retry and the second peer of a pair make
 // the same id, and its next repeat another. See [window] and [memory] for what
-// holds, and docs/source.md for what does not.
+// holds, and docs/reference.md for what does not.
 package source

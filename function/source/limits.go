@@ -11,8 +11,8 @@ const (
 	// writes them are about 6 MB.
 	maxBody = 8 << 20
 	// maxBodies bounds the bytes of all bodies held at once. Reading one takes
-	// up to five times its size, and with 12 MiB the source peaks at
-	// 160 MiB (docs/source.md).
+	// up to five times its size, and with 12 MiB the source peaks at 160 MiB
+	// while 24 senders send webhooks of hostile JSON.
 	maxBodies = 12 << 20
 	// maxEvent is the most data of one event, in bytes: the function takes no
 	// larger body.

@@ -155,7 +155,7 @@ func TestAPairOnTwoReplicasMakesTheSameIDsAfterAnOutage(t *testing.T) {
 	require.Equal(t, ids[0], ids[1])
 }
 
-// TestWhatIsCountedTwice holds what docs/source.md says of the edges of windows.
+// TestWhatIsCountedTwice holds what docs/reference.md says of the edges of windows.
 func TestWhatIsCountedTwice(t *testing.T) {
 	x := firing(0, "alertname=A", "pod=a")
 	for name, tt := range map[string]struct {

@@ -17,8 +17,8 @@ const (
 	maxAnswer = 8 << 10
 	// logInterval is how often one signal's failures are logged at most.
 	logInterval = time.Minute
-	// maxConnections to a collector: one for each signal. A connection is kept
-	// longer than the metrics' default interval.
+	// maxConnections is one connection to a collector for each signal. idleTimeout
+	// keeps it longer than the metrics' default interval.
 	maxConnections = 2
 	idleTimeout    = 90 * time.Second
 	// maxText is the longest text of an attribute, a span's name or a status, in

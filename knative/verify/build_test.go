@@ -264,9 +264,9 @@ func TestTheExampleOfSiteEnvIsWhole(t *testing.T) {
 	require.Empty(t, problems(t, dir, variant{storage: "kubernaut-system"}))
 }
 
-// The overlay in docs/deploy.md is one that works.
+// The overlay in docs/install.md is one that works.
 func TestTheOverlayInTheDocsBuilds(t *testing.T) {
-	text, err := os.ReadFile("../../docs/deploy.md")
+	text, err := os.ReadFile("../../docs/install.md")
 	require.NoError(t, err)
 	_, after, found := strings.Cut(string(text), "```yaml\n")
 	require.True(t, found)

@@ -380,9 +380,9 @@ func TestKnativeTakesWhatItsFeaturesAllow(t *testing.T) {
 	}
 }
 
-// The values in docs/helm.md are some that work.
+// The values in the README are some that work.
 func TestTheValuesInTheDocsRender(t *testing.T) {
-	page, err := os.ReadFile("../../docs/helm.md")
+	page, err := os.ReadFile("../chart/README.md")
 	require.NoError(t, err)
 	_, after, found := strings.Cut(string(page), "```yaml\n")
 	require.True(t, found)

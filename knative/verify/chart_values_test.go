@@ -183,7 +183,7 @@ func TestTheTableInTheDocsIsTheChartsValues(t *testing.T) {
 	rows := "| value | default | what for |\n|---|---|---|\n" + table(document.YNode(), "")
 	require.NotContains(t, rows, "|  |", "a value without a comment")
 
-	docs := filepath.Join("..", "..", "docs", "helm.md")
+	docs := filepath.Join("..", "chart", "README.md")
 	page, err := os.ReadFile(docs)
 	require.NoError(t, err)
 	before, rest, found := strings.Cut(string(page), "| value |")

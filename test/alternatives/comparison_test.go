@@ -224,7 +224,7 @@ func publish(t *testing.T, name, table string) {
 	if !*update {
 		return
 	}
-	const page = "../../docs/comparison.md"
+	const page = "../../docs/evidence.md"
 	content, err := os.ReadFile(page)
 	require.NoError(t, err)
 	before, rest, ok := strings.Cut(string(content), "<!-- "+name+" -->\n")

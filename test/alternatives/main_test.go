@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/comparison.md anew")
+var update = flag.Bool("update", false, "write the tables of docs/evidence.md anew")
 
 // kube is a client configuration of the Kubernetes API of all tests.
 var kube *rest.Config

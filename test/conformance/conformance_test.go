@@ -45,7 +45,7 @@ func TestAConflictIsAsTheTableSays(t *testing.T) {
 	}
 }
 
-const document = "../../docs/conformance.md"
+const document = "README.md"
 
 func TestTheDocumentSaysWhatIsChecked(t *testing.T) {
 	want := render(len(publicEvents(t)), len(notEvents()))
@@ -62,21 +62,23 @@ func render(events, wrong int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Conformance
 
-What Onefire takes and sends, held against two public contracts: [CloudEvents over HTTP](https://github.com/cloudevents/spec) 1.0
-and the [data plane of Knative Eventing](https://github.com/knative/specs/blob/main/specs/eventing/data-plane.md). Each row is a
-test of `+"`test/conformance`"+`, which also writes this page; `+"`make test`"+` runs them all, over HTTP, against each of those named.
+Onefire is held against two public contracts: [CloudEvents over HTTP](https://github.com/cloudevents/spec) 1.0 and the
+[data plane of Knative Eventing](https://github.com/knative/specs/blob/main/specs/eventing/data-plane.md). Each row is a
+test of this folder, which also writes this page; `+"`make test`"+` runs them all, over HTTP, against each program that is
+named.
 
 ## Events
-- The CloudEvents project's own %d conformance events (github.com/cloudevents/conformance v0.4.1), of versions 0.3 and 1.0, in binary
-  and in structured mode: the dead-letter store keeps each as it is, attribute by attribute and in its data; the function reads
-  each, and settles it when its data is a webhook.
-- %d requests that are no event, or not a valid one, in both modes: refused with 400 or 415 and a reason, without effect.
+- The CloudEvents project's own %d conformance events (github.com/cloudevents/conformance v0.4.1), of versions 0.3 and
+  1.0, in binary and in structured mode: the dead-letter store keeps each as it is, attribute by attribute and in its
+  data; the function reads each, and settles it when its data is a webhook.
+- %d requests that are not an event, or not a valid one, in both modes: both programs reject each with 400 or 415 and a
+  reason, without effect.
 
 `, events, wrong)
 	table(&b, "Who takes events", slices.Sorted(maps.Keys(recipients)), recipientRules)
 	table(&b, "Who sends events", slices.Sorted(maps.Keys(senders)), senderRules)
-	b.WriteString(`The source speaks to a Broker, the audit sink to DataStorage or any Knative sink, the replay to the function. Alertmanager's webhook, which the
-source takes, is no CloudEvent: see [source.md](source.md).
+	b.WriteString(`The source speaks to a Broker, the audit sink to DataStorage or any Knative sink, the replay to the function. The source
+takes Alertmanager's webhook, which is not a CloudEvent: see [reference](../../docs/reference.md#the-sources-events).
 
 ## Answers
 | answer | function | dead-letter store | a Broker or Channel |
@@ -90,8 +92,8 @@ source takes, is no CloudEvent: see [source.md](source.md).
 | 507, Retry-After | | no room | retries |
 | 500 | a defect | a defect | retries; then dead letter |
 
-What the dead-letter store itself refuses, or what finds no room in it until the retries end, is lost to the Broker; its log has what it
-takes to find it: see [deadletters.md](deadletters.md).
+An event that the dead-letter store rejects, or that finds no room there until the retries end, is lost to the Broker;
+the store's log names it: see [operations](../../docs/operations.md#dead-letters).
 `)
 	return b.String()
 }

@@ -15,7 +15,7 @@ import (
 	"onefire/test/child"
 )
 
-var update = flag.Bool("update", false, "write docs/conformance.md")
+var update = flag.Bool("update", false, "write README.md")
 
 // patience bounds every wait for something that takes milliseconds.
 const patience = 30 * time.Second

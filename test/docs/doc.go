@@ -1,4 +1,4 @@
-// Package docs holds what people read against the code: that the tables of
-// docs/limits.md say what the limits.go files say, and that links, tests and
-// make targets which a page names are there.
+// Package docs checks what people read against the code: the limits that
+// docs/reference.md names, the table of stock rules, and the links, tests and
+// make targets which a page names.
 package docs

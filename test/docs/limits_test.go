@@ -1,7 +1,6 @@
 package docs
 
 import (
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/constant"
@@ -9,7 +8,6 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,37 +17,42 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write the tables in docs/limits.md anew")
+const reference = "docs/reference.md"
 
-const (
-	page      = "../../docs/limits.md"
-	beginning = "<!-- Written by `make docs` from the limits.go files. -->\n"
-	end       = "<!-- End of what is written. -->\n"
-)
+// limit is a row of the reference's table of limits: what is limited, the values, and
+// the constants that hold them.
+var limit = regexp.MustCompile("(?m)^\\|[^|]+\\| ([^|]+) \\| ((?:`[^`|]+`(?:, )?)+) \\|$")
 
-// TestTheTablesOfLimitsSayWhatTheCodeSays is about every constant of every
-// limits.go: its value and the comment that gives its reason.
-func TestTheTablesOfLimitsSayWhatTheCodeSays(t *testing.T) {
-	text, err := os.ReadFile(page)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(text), beginning)
-	require.True(t, ok, "the page says where its tables begin")
-	_, after, ok := strings.Cut(rest, end)
-	require.True(t, ok, "and where they end")
-
-	var want strings.Builder
+// TestTheLimitsInTheReferenceAreThoseOfTheCode is about the values that the page names.
+func TestTheLimitsInTheReferenceAreThoseOfTheCode(t *testing.T) {
+	values := map[string]string{}
 	for _, room := range rooms(t) {
-		fmt.Fprintf(&want, "\n### [%s](../%[1]s/limits.go)\n\n| bound | value | what for |\n|---|---:|---|\n", room)
 		for _, bound := range read(t, room) {
-			fmt.Fprintf(&want, "| %s | %s | %s |\n", bound.names, bound.values, bound.reason)
+			values[room+"."+bound.name] = bound.value
 		}
 	}
-	whole := before + beginning + want.String() + "\n" + end + after
-	if *update {
-		require.NoError(t, os.WriteFile(page, []byte(whole), 0o644)) //nolint:gosec // It is a page of documentation.
-		return
+	_, table, ok := strings.Cut(text(t, reference), "\n## Limits\n")
+	require.True(t, ok)
+	rows := limit.FindAllStringSubmatch(table, -1)
+	require.Len(t, rows, strings.Count(table, "\n| ")-1, "each row names its constants")
+	require.Greater(t, len(rows), 10)
+	for _, row := range rows {
+		var want []string
+		for _, name := range strings.Split(row[2], ", ") {
+			name = strings.Trim(name, "`")
+			require.Contains(t, values, name, "there is no such constant in a limits.go")
+			want = append(want, values[name])
+		}
+		require.Equal(t, strings.Join(want, ", "), row[1], row[2])
 	}
-	require.Equal(t, whole, string(text), "`make docs` writes it anew")
+}
+
+// TestEveryBoundHasAReason is about every constant of every limits.go: it has a
+// comment, or that of the one above it names it.
+func TestEveryBoundHasAReason(t *testing.T) {
+	for _, room := range rooms(t) {
+		require.NotEmpty(t, read(t, room), room)
+	}
 }
 
 // rooms are the folders that have a limits.go and are no test's, by name.
@@ -64,8 +67,8 @@ func rooms(t *testing.T) (folders []string) {
 	return folders
 }
 
-// bound is a row: constants that share a comment share it.
-type bound struct{ names, values, reason string }
+// bound is a constant, or a field of a variable, with its value.
+type bound struct{ name, value string }
 
 // read gives the bounds of a room: its constants, and the fields of variables
 // that are more than names of constants.
@@ -74,18 +77,16 @@ func read(t *testing.T, folder string) []bound {
 	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
 	file, _ := newLoader(t).load(folder, info)
 	var bounds []bound
+	reason := ""
 	add := func(name string, doc *ast.CommentGroup, e ast.Expr) {
-		shown := show(info.Types[e], e, doc.Text())
 		if doc != nil {
-			bounds = append(bounds, bound{"`" + name + "`", shown, reason(name, doc.Text())})
-			return
+			reason = doc.Text()
 		}
-		require.NotEmpty(t, bounds, "%s/limits.go: %s has no reason", folder, name)
-		last := &bounds[len(bounds)-1]
-		if name != "" {
-			last.names += ", `" + name + "`"
+		require.NotEmpty(t, strings.TrimSpace(reason), "%s/limits.go: %s has no reason", folder, name)
+		if constant, _, field := strings.Cut(name, "."); doc == nil && !field {
+			require.Contains(t, reason, constant, "%s/limits.go: the comment above %s names it, or it has its own", folder, name)
 		}
-		last.values += ", " + shown
+		bounds = append(bounds, bound{name, show(info.Types[e], e, doc.Text())})
 	}
 	for _, decl := range file.Decls {
 		g, ok := decl.(*ast.GenDecl)
@@ -103,33 +104,20 @@ func read(t *testing.T, folder string) []bound {
 				add(value.Names[0].Name, doc, value.Values[0])
 				continue
 			}
-			for i, e := range literal.Elts {
-				field, ok := e.(*ast.KeyValueExpr)
-				if !ok { // A list has one name.
-					add(map[bool]string{true: value.Names[0].Name}[i == 0], doc, e)
-					doc = nil
-					continue
+			for _, e := range literal.Elts {
+				name := value.Names[0].Name
+				if field, ok := e.(*ast.KeyValueExpr); ok {
+					if _, named := field.Value.(*ast.Ident); named {
+						continue // A name has a bound of its own.
+					}
+					name, e = name+"."+field.Key.(*ast.Ident).Name, field.Value
 				}
-				if _, named := field.Value.(*ast.Ident); !named { // A name has a row of its own.
-					add(value.Names[0].Name+"."+field.Key.(*ast.Ident).Name, doc, field.Value)
-					doc = nil
-				}
+				add(name, doc, e)
+				doc = nil
 			}
 		}
 	}
 	return bounds
-}
-
-var start = regexp.MustCompile(`^(\w+) (?:is |(bounds|keeps|takes) )`)
-
-// reason is a comment on one line, fit for a cell of a table. What it begins
-// with is in the row already.
-func reason(name, comment string) string {
-	comment = strings.Join(strings.Fields(comment), " ")
-	if m := start.FindStringSubmatch(comment); m != nil && m[1] == name {
-		comment = strings.TrimSpace(m[2] + " " + comment[len(m[0]):])
-	}
-	return strings.ReplaceAll(comment, "|", `\|`)
 }
 
 // counts is how the comment of a number begins that counts no bytes.

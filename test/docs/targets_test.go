@@ -2,6 +2,7 @@ package docs
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -14,10 +15,9 @@ import (
 	"onefire/mapping"
 )
 
-const (
-	targetsPage      = "../../docs/targets.md"
-	targetsBeginning = "<!-- Written by `make docs` from mapping/testdata/targets/stock-rules.json. -->\n"
-)
+var update = flag.Bool("update", false, "write the table of stock rules anew")
+
+const targetsPage = "../../mapping/testdata/targets/README.md"
 
 // TestTheTableOfStockRules is about every alert of the two usual installs: its
 // target, and the rule that chooses it.
@@ -70,21 +70,24 @@ func TestTheTableOfStockRules(t *testing.T) {
 	}
 	slices.SortStableFunc(keys, func(a, b [3]string) int { return strings.Compare(a[0], b[0]) })
 	var want strings.Builder
-	want.WriteString("\n| target | chosen by, Helm chart | chosen by, jsonnet | rules |\n|---|---|---|---|\n")
+	want.WriteString(`# What the rules for targets make of every stock rule
+
+The alerts of stock-rules.json, which are those of the Helm chart kube-prometheus-stack and of kube-prometheus
+(jsonnet): the kind of each target, and the label that chooses it by [the rules](../../../docs/targets.md#the-rules).
+` + "`make docs`" + ` writes this table.
+
+| target | chosen by, Helm chart | chosen by, jsonnet | rules |
+|---|---|---|---|
+`)
 	for _, key := range keys {
 		fmt.Fprintf(&want, "| %s | %s | %s | %s |\n", key[0], key[1], key[2], strings.Join(rows[key], ", "))
 	}
 
-	content, err := os.ReadFile(targetsPage)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(content), targetsBeginning)
-	require.True(t, ok, "the page says where its table begins")
-	_, after, ok := strings.Cut(rest, end)
-	require.True(t, ok, "and where it ends")
-	whole := before + targetsBeginning + want.String() + "\n" + end + after
 	if *update {
-		require.NoError(t, os.WriteFile(targetsPage, []byte(whole), 0o644)) //nolint:gosec // It is a page of documentation.
+		require.NoError(t, os.WriteFile(targetsPage, []byte(want.String()), 0o644)) //nolint:gosec // It is a page of documentation.
 		return
 	}
-	require.Equal(t, whole, string(content), "`make docs` writes it anew")
+	content, err := os.ReadFile(targetsPage)
+	require.NoError(t, err)
+	require.Equal(t, want.String(), string(content), "`make docs` writes it anew")
 }

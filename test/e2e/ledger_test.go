@@ -172,7 +172,7 @@ func (l *ledger) close(w *world, logs ...string) balance {
 
 // merged takes back what twins hold, where the object that took over their records
 // holds it too. A twin that a controller ended between its merge and its deletion stays
-// with its record: see docs/limits.md.
+// with its record: see docs/reference.md.
 func merged(objects []unstructured.Unstructured, holdings map[string][]holding) {
 	// survivors are those that took over a record, by the UID of whose it was.
 	survivors := map[types.UID][]types.UID{}

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFuncRunRunsTheFunction does on a clean copy what docs/func.md says, and
+// TestFuncRunRunsTheFunction does on a clean copy what docs/install.md says, and
 // stops it as Ctrl-C does.
 func TestFuncRunRunsTheFunction(t *testing.T) {
 	dir := t.TempDir()
@@ -88,7 +88,7 @@ func TestFuncBuildMakesImagesThatRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "1000:1000", config.Config.User, "it does not run as root")
 	require.Equal(t, []string{"/func/f"}, config.Config.Cmd)
-	require.Equal(t, "SIGKILL", config.Config.StopSignal, "when func asks for SIGTERM, docs/func.md need not warn of it any more")
+	require.Equal(t, "SIGKILL", config.Config.StopSignal, "when func asks for SIGTERM, docs/install.md need not warn of it any more")
 
 	root := t.TempDir()
 	size := unpack(t, mutate.Extract(image), root)
