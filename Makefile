@@ -16,7 +16,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # look: -count=1 runs them each time.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
+.PHONY: help run alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image release licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -106,6 +106,16 @@ image: ## Build images into bin/images, without Docker; REPO=registry.example/te
 
 test-image: ## Test the images: the same twice, what is in them, and that they run and push (2 minutes; the first time 6).
 	cd test/images && go vet ./... && go test -race -timeout 30m ./...
+
+# A release names images by the digests that it holds; REPO is where they are pulled from.
+release: ## Make the files of a release in bin/release (VERSION=v0.2.0 REPO=registry.example/team; PUSH=1 pushes the images, too), and check them (6 minutes; the first time 15).
+	@[ -n "$(VERSION)" ] || { echo 'say which version: make release VERSION=v0.2.0 REPO=registry.example/team' >&2; exit 1; }
+	@[ -n "$(REPO)" ] || echo "without REPO the images are dev.local/…: for clusters that they are imported into" >&2
+	cd test/images && go build -o ../../bin/onefire-release ./cmd/onefire-release
+	rm -rf bin/release
+	bin/onefire-release -version $(VERSION) -repo $(or $(REPO),dev.local) $(if $(PUSH),-push)
+	cd knative/verify && go test -count=1 . -run '^TestARelease$$' -release $(CURDIR)/bin/release
+	@ls -l bin/release
 
 licences: ## List what is linked into the commands, and fail where a licence is not allowed.
 	cd test/images && go run ./cmd/onefire-licences $(addprefix ../../,$(wildcard function/cmd/onefire*))
