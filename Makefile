@@ -16,17 +16,35 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # look: -count=1 runs them each time.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image release licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
+# Flags of go build. With the same ones, and without cgo, commands share what is compiled:
+# what the function and make run's own API both need is compiled once.
+LEAN = -trimpath -ldflags '-s -w$(if $(VERSION), -X onefire/function/telemetry.version=$(VERSION))'
+
+.PHONY: help run run-cluster run-local alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image release licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-run: build build-local ## Run all of it on this machine until Ctrl-C (first time: up to 10 minutes of building).
+# A cluster is at hand where KUBECONFIG names one, other than that of make run itself, or
+# CLUSTER a context; CLUSTER=none is none. In one nothing has to be built but Onefire.
+LOCAL_STATE ?= .local
+AT_HAND = $(if $(CLUSTER),$(filter-out none,$(CLUSTER)),$(filter-out $(abspath $(LOCAL_STATE)/kubeconfig),$(abspath $(KUBECONFIG))))
+
+run: $(if $(AT_HAND),run-cluster,run-local) ## Run Onefire on this machine until Ctrl-C: in your cluster (KUBECONFIG=… or CLUSTER=context; it asks first; CONFIRM=yes answers), or with a Kubernetes API of its own (first time: 4 minutes of building).
+
+run-cluster:
+	@test/local/build.sh . bin/ $(LEAN) ./function/cmd/onefire ./function/cmd/onefire-source
+	@test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-try
+	@bin/onefire-try run bin/onefire bin/onefire-source
+
+run-local:
+	@test/local/build.sh . bin/ $(LEAN) ./function/cmd/...
+	@test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-try ./cmd/onefire-local
 	@bin/onefire-local run bin/onefire bin/onefire-source
 
-alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came of it.
-	@[ -x bin/onefire-local ] || $(MAKE) --no-print-directory build-local
-	@bin/onefire-local alert $(FILE)
+alert: ## Post a captured webhook (FILE=…) to the source of `make run`, as Alertmanager would, and print what came of it.
+	@[ -x bin/onefire-try ] || test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-try
+	@bin/onefire-try alert $(FILE)
 
 record: ## Record docs/session.svg anew: make run, alerts, and what comes of them, in a clean state (half a minute).
 	rm -rf .local
@@ -80,11 +98,10 @@ bench-start: ## Measure a cold start: exec to the first 2xx with its object made
 
 # VERSION is what the binaries say that they are; without it that is what Go finds in git.
 build: ## Build the function, the source and the dead-letter store into bin, static and stripped.
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w$(if $(VERSION), -X onefire/function/telemetry.version=$(VERSION))' -o bin/ ./function/cmd/...
+	CGO_ENABLED=0 go build $(LEAN) -o bin/ ./function/cmd/...
 
 build-local:
-	@echo "building the local Kubernetes API (minutes on a cold cache, seconds later) …" >&2
-	cd test && go build -o ../bin/onefire-local ./cmd/onefire-local
+	@test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-local
 
 build-bench:
 	cd test && go build -o ../bin/onefire-bench ./cmd/onefire-bench
