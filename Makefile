@@ -20,7 +20,7 @@ TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mu
 # what the function and make run's own API both need is compiled once.
 LEAN = -trimpath -ldflags '-s -w$(if $(VERSION), -X onefire/function/telemetry.version=$(VERSION))'
 
-.PHONY: help run run-cluster run-local alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image release licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
+.PHONY: help run run-cluster run-local alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image release licences vulnerabilities func test-func test-kube chart cluster e2e upgrade test-release cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -173,6 +173,9 @@ e2e: build-cluster ## Set alerts on fire in that cluster, break things, and coun
 upgrade: build-cluster ## Upgrade that cluster from FROM=tag or commit, with kustomize and with Helm, and back, while alerts fire (10 minutes; Helm takes 3 more to build).
 	@[ -n "$(FROM)" ] || { echo 'say from which tag or commit: make upgrade FROM=v1' >&2; exit 1; }
 	@bin/onefire-cluster upgrade $(FROM)
+
+test-release: build-cluster ## Install from the files of `make release VERSION=…`, made without REPO, on that cluster (5 minutes; Helm takes 3 more to build).
+	@bin/onefire-cluster release
 
 cluster-down: build-cluster ## End that cluster, and check that nothing of it remains.
 	@bin/onefire-cluster down
