@@ -110,7 +110,7 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, "git", args...)
 	c.Dir = dir
 	out, err := c.Output()
-	return strings.TrimSpace(string(out)), err
+	return strings.TrimRight(string(out), "\n"), err
 }
 
 // empty makes the folder, and refuses one that has something in it: checksums are of all
