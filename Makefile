@@ -35,7 +35,7 @@ run: $(if $(AT_HAND),run-cluster,run-local) ## Run Onefire on this machine until
 run-cluster:
 	@test/local/build.sh . bin/ $(LEAN) ./function/cmd/onefire ./function/cmd/onefire-source
 	@test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-try
-	@bin/onefire-try run bin/onefire bin/onefire-source
+	@$(if $(CLUSTER),CLUSTER=$(CLUSTER) )bin/onefire-try run bin/onefire bin/onefire-source
 
 run-local:
 	@test/local/build.sh . bin/ $(LEAN) ./function/cmd/...

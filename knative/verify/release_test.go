@@ -49,6 +49,9 @@ func TestARelease(t *testing.T) {
 	require.Equal(t, filepath.Base(charts[0]), chart.Metadata.Name+"-"+chart.Metadata.Version+".tgz", "as helm package names it")
 	require.Equal(t, "v"+chart.Metadata.Version, chart.Metadata.AppVersion)
 	requireWhole(t, chart)
+	label := extra["helm.sh/chart"]
+	extra["helm.sh/chart"] = chart.Metadata.Name + "-" + chart.Metadata.Version
+	t.Cleanup(func() { extra["helm.sh/chart"] = label })
 	installs, err := filepath.Glob(filepath.Join(*release, "install*.yaml"))
 	require.NoError(t, err)
 	require.Len(t, installs, len(releases))
