@@ -126,6 +126,8 @@ func TestRunInACluster(t *testing.T) {
 	refused, err := try(t, t.Context(), "", "KUBECONFIG="+kubeconfig, "CONFIRM=yes", "REMEDIATION_NAMESPACE=fires").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(refused), "the cluster has no namespace fires")
+	_, err = cluster.Resource(crds).Get(t.Context(), crdName, metav1.GetOptions{})
+	require.True(t, apierrors.IsNotFound(err), "nothing was installed: %v", err)
 	fires := &unstructured.Unstructured{}
 	fires.SetAPIVersion("v1")
 	fires.SetKind("Namespace")

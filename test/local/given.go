@@ -133,12 +133,12 @@ func (g *Given) Open(ctx context.Context, s Settings) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, fmt.Errorf("making a client: %w", err)
 	}
-	if err := install(ctx, client); err != nil {
-		return Cluster{}, err
-	}
 	_, err = client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Get(ctx, g.namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) { // Somebody who may not see it may still be allowed to work in it.
 		return Cluster{}, fmt.Errorf("the cluster has no namespace %s: make it, or set REMEDIATION_NAMESPACE", g.namespace)
+	}
+	if err := install(ctx, client); err != nil {
+		return Cluster{}, err
 	}
 	own := g.config.DeepCopy()
 	own.Contexts[own.CurrentContext].Namespace = g.namespace
