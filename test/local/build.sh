@@ -12,7 +12,7 @@ out=$2
 shift 2
 
 if [ -t 2 ]; then pause=1 end='\r' clear='\033[K'; else pause=5 end='\n' clear=''; fi
-begin=$SECONDS shown=0 started=0 status=1 package='' what=''
+begin=$SECONDS shown=0 started=0 package='' part='' what=''
 for what; do :; done # The last one.
 what=${what##*/}
 
@@ -26,22 +26,25 @@ say() {
 	printf "building $what: %s (%d s)$clear$end" "$at" $((SECONDS - begin)) >&2
 }
 
-# Names of packages come as their compilation begins. The last line is the exit code.
+# Names of packages come as their compilation begins. The exit code is there when no more
+# comes.
+code=$(mktemp)
+trap 'rm -f "$code"' EXIT
 while :; do
 	if IFS= read -r -t 1 line; then
+		line=$part$line part=''
 		case $line in
-		'exit '*) status=${line#exit } && break ;;
 		*[\ :]* | '') printf '%b%s\n' "$clear" "$line" >&2 ;;
 		*) started=$((started + 1)) package=$line ;;
 		esac
-	elif [ $? -le 128 ] && [ "${BASH_VERSINFO[0]}" -gt 3 ]; then
-		break # The end. Bash 3 does not tell it from a timeout.
+	elif [ -s "$code" ]; then
+		break
+	else
+		part=$part$line # The time was over within a line.
 	fi
 	[ $((SECONDS - shown)) -lt "$pause" ] || [ $((SECONDS - begin)) -lt 2 ] || say
 done < <(
-	code=0
-	go build -v -o "$out" "$@" 2>&1 || code=$?
-	echo "exit $code"
+	go build -v -o "$out" "$@" 2>&1 && echo 0 >"$code" || echo 1 >"$code"
 )
 [ ! -t 2 ] || printf '%b' "$clear" >&2
-exit "$status"
+exit "$(cat "$code")"
