@@ -16,17 +16,35 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 # look: -count=1 runs them each time.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
-.PHONY: help run alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image licences vulnerabilities func test-func test-kube chart cluster e2e upgrade cluster-down build-cluster clean
+# Flags of go build. With the same ones, and without cgo, commands share what is compiled:
+# what the function and make run's own API both need is compiled once.
+LEAN = -trimpath -ldflags '-s -w$(if $(VERSION), -X onefire/function/telemetry.version=$(VERSION))'
+
+.PHONY: help run run-cluster run-local alert record docs test mutate soak lint fuzz bench bench-quick bench-start build build-local build-bench image test-image release licences vulnerabilities func test-func test-kube chart cluster e2e upgrade test-release cluster-down build-cluster clean
 
 help: ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-run: build build-local ## Run all of it on this machine until Ctrl-C (first time: up to 10 minutes of building).
+# A cluster is at hand where KUBECONFIG names one, other than that of make run itself, or
+# CLUSTER a context; CLUSTER=none is none. In one nothing has to be built but Onefire.
+LOCAL_STATE ?= .local
+AT_HAND = $(if $(CLUSTER),$(filter-out none,$(CLUSTER)),$(filter-out $(abspath $(LOCAL_STATE)/kubeconfig),$(abspath $(KUBECONFIG))))
+
+run: $(if $(AT_HAND),run-cluster,run-local) ## Run Onefire on this machine until Ctrl-C: in your cluster (KUBECONFIG=… or CLUSTER=context; it asks first; CONFIRM=yes answers), or with a Kubernetes API of its own (first time: 4 minutes of building).
+
+run-cluster:
+	@test/local/build.sh . bin/ $(LEAN) ./function/cmd/onefire ./function/cmd/onefire-source
+	@test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-try
+	@$(if $(CLUSTER),CLUSTER=$(CLUSTER) )bin/onefire-try run bin/onefire bin/onefire-source
+
+run-local:
+	@test/local/build.sh . bin/ $(LEAN) ./function/cmd/...
+	@test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-try ./cmd/onefire-local
 	@bin/onefire-local run bin/onefire bin/onefire-source
 
-alert: ## Post a captured webhook (FILE=…) to `make run`, and print what came of it.
-	@[ -x bin/onefire-local ] || $(MAKE) --no-print-directory build-local
-	@bin/onefire-local alert $(FILE)
+alert: ## Post a captured webhook (FILE=…) to the source of `make run`, as Alertmanager would, and print what came of it.
+	@[ -x bin/onefire-try ] || test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-try
+	@bin/onefire-try alert $(FILE)
 
 record: ## Record docs/session.svg anew: make run, alerts, and what comes of them, in a clean state (half a minute).
 	rm -rf .local
@@ -80,11 +98,10 @@ bench-start: ## Measure a cold start: exec to the first 2xx with its object made
 
 # VERSION is what the binaries say that they are; without it that is what Go finds in git.
 build: ## Build the function, the source and the dead-letter store into bin, static and stripped.
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w$(if $(VERSION), -X onefire/function/telemetry.version=$(VERSION))' -o bin/ ./function/cmd/...
+	CGO_ENABLED=0 go build $(LEAN) -o bin/ ./function/cmd/...
 
 build-local:
-	@echo "building the local Kubernetes API (minutes on a cold cache, seconds later) …" >&2
-	cd test && go build -o ../bin/onefire-local ./cmd/onefire-local
+	@test/local/build.sh test ../bin/ $(LEAN) ./cmd/onefire-local
 
 build-bench:
 	cd test && go build -o ../bin/onefire-bench ./cmd/onefire-bench
@@ -106,6 +123,16 @@ image: ## Build images into bin/images, without Docker; REPO=registry.example/te
 
 test-image: ## Test the images: the same twice, what is in them, and that they run and push (2 minutes; the first time 6).
 	cd test/images && go vet ./... && go test -race -timeout 30m ./...
+
+# A release names images by the digests that it holds; REPO is where they are pulled from.
+release: ## Make the files of a release in bin/release (VERSION=v0.2.0 REPO=registry.example/team; PUSH=1 pushes the images, too), and check them (6 minutes; the first time 15).
+	@[ -n "$(VERSION)" ] || { echo 'say which version: make release VERSION=v0.2.0 REPO=registry.example/team' >&2; exit 1; }
+	@[ -n "$(REPO)" ] || echo "without REPO the images are dev.local/…: for clusters that they are imported into" >&2
+	cd test/images && go build -o ../../bin/onefire-release ./cmd/onefire-release
+	rm -rf bin/release
+	bin/onefire-release -version $(VERSION) -repo $(or $(REPO),dev.local) $(if $(PUSH),-push)
+	cd knative/verify && go test -count=1 . -run '^TestARelease$$' -release $(CURDIR)/bin/release
+	@ls -l bin/release
 
 licences: ## List what is linked into the commands, and fail where a licence is not allowed.
 	cd test/images && go run ./cmd/onefire-licences $(addprefix ../../,$(wildcard function/cmd/onefire*))
@@ -146,6 +173,9 @@ e2e: build-cluster ## Set alerts on fire in that cluster, break things, and coun
 upgrade: build-cluster ## Upgrade that cluster from FROM=tag or commit, with kustomize and with Helm, and back, while alerts fire (10 minutes; Helm takes 3 more to build).
 	@[ -n "$(FROM)" ] || { echo 'say from which tag or commit: make upgrade FROM=v1' >&2; exit 1; }
 	@bin/onefire-cluster upgrade $(FROM)
+
+test-release: build-cluster ## Install from the files of `make release VERSION=…`, made without REPO, on that cluster (5 minutes; Helm takes 3 more to build).
+	@bin/onefire-cluster release
 
 cluster-down: build-cluster ## End that cluster, and check that nothing of it remains.
 	@bin/onefire-cluster down

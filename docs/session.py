@@ -33,7 +33,7 @@ def record():
     if pid == 0:
         os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], os.environ | {
             "PS1": PROMPT, "PS2": "> ", "TERM": "xterm", "HISTFILE": "", "MAKEFLAGS": "--no-print-directory", "LOG_LEVEL": "warn",
-            "INPUTRC": "/dev/null"})
+            "INPUTRC": "/dev/null", "CLUSTER": "none"})
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     began, shown = time.monotonic(), []
 

@@ -8,9 +8,11 @@ import (
 
 	authentication "k8s.io/api/authentication/v1"
 	authorization "k8s.io/api/authorization/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime"
+	apischema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 )
 
 // The real server's own limits on its calls of the API server.
@@ -24,21 +26,42 @@ const (
 type access struct {
 	token     string
 	namespace string
-	kube      kubernetes.Interface
+	// kube are clients of the API server for the two kinds of reviews; nil where none
+	// is asked. A clientset would have all of Kubernetes built for them.
+	kube *reviewers
 }
+
+type reviewers struct{ tokens, access rest.Interface }
 
 func newAccess(o Options) (access, error) {
 	a := access{token: o.Token, namespace: o.Namespace}
 	if o.Reviews == nil {
 		return a, nil
 	}
+	known := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{authentication.AddToScheme, authorization.AddToScheme} {
+		if err := add(known); err != nil {
+			return access{}, fmt.Errorf("making a client for reviews: %w", err)
+		}
+	}
 	config := rest.CopyConfig(o.Reviews)
-	config.QPS, config.Burst = reviewQPS, reviewBurst
-	kube, err := kubernetes.NewForConfig(config)
+	config.APIPath = "/apis"
+	config.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
+	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(reviewQPS, reviewBurst) // One for both.
+	client := func(version apischema.GroupVersion) (rest.Interface, error) {
+		one := rest.CopyConfig(config)
+		one.GroupVersion = &version
+		return rest.RESTClientFor(one)
+	}
+	tokens, err := client(authentication.SchemeGroupVersion)
 	if err != nil {
 		return access{}, fmt.Errorf("making a client for reviews: %w", err)
 	}
-	a.kube = kube
+	reviews, err := client(authorization.SchemeGroupVersion)
+	if err != nil {
+		return access{}, fmt.Errorf("making a client for reviews: %w", err)
+	}
+	a.kube = &reviewers{tokens, reviews}
 	return a, nil
 }
 
@@ -89,10 +112,8 @@ func (a access) may(w http.ResponseWriter, r *http.Request, verb string) bool {
 
 // user is the name that a token stands for; it is empty for an invalid token.
 func (a access) user(ctx context.Context, token string) (string, error) {
-	review, err := a.kube.AuthenticationV1().TokenReviews().Create(ctx, &authentication.TokenReview{
-		Spec: authentication.TokenReviewSpec{Token: token},
-	}, metav1.CreateOptions{})
-	if err != nil {
+	review := &authentication.TokenReview{Spec: authentication.TokenReviewSpec{Token: token}}
+	if err := a.kube.tokens.Post().Resource("tokenreviews").Body(review).Do(ctx).Into(review); err != nil {
 		return "", fmt.Errorf("reviewing a token: %w", err)
 	}
 	if !review.Status.Authenticated {
@@ -102,12 +123,12 @@ func (a access) user(ctx context.Context, token string) (string, error) {
 }
 
 func (a access) allowed(ctx context.Context, user, verb string) (bool, error) {
-	review, err := a.kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorization.SubjectAccessReview{
+	review := &authorization.SubjectAccessReview{
 		Spec: authorization.SubjectAccessReviewSpec{User: user, ResourceAttributes: &authorization.ResourceAttributes{
 			Namespace: a.namespace, Verb: verb, Resource: "services", Name: "data-storage-service",
 		}},
-	}, metav1.CreateOptions{})
-	if err != nil {
+	}
+	if err := a.kube.access.Post().Resource("subjectaccessreviews").Body(review).Do(ctx).Into(review); err != nil {
 		return false, fmt.Errorf("reviewing access: %w", err)
 	}
 	return review.Status.Allowed, nil

@@ -26,6 +26,7 @@ var (
 	functionBinary string
 	sourceBinary   string
 	stackBinary    string
+	tryBinary      string
 )
 
 func TestMain(m *testing.M) {
@@ -46,10 +47,12 @@ func testMain(m *testing.M) (int, error) {
 	functionBinary = filepath.Join(dir, "onefire")
 	sourceBinary = filepath.Join(dir, "onefire-source")
 	stackBinary = filepath.Join(dir, "onefire-local")
+	tryBinary = filepath.Join(dir, "onefire-try")
 	// The stack is built as users run it: the race detector would slow down
 	// etcd and find nothing of ours there.
 	for _, build := range [][]string{
 		{".", stackBinary, "../cmd/onefire-local"},
+		{".", tryBinary, "../cmd/onefire-try"},
 		{"../..", functionBinary, "-race", "./function/cmd/onefire"},
 		{"../..", sourceBinary, "-race", "./function/cmd/onefire-source"},
 	} {

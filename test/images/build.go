@@ -49,13 +49,19 @@ type command struct {
 }
 
 // Build makes an image of the command in a folder, for platforms such as
-// linux/amd64.
+// linux/amd64. Its version is what git says of the folder.
 func Build(ctx context.Context, dir string, platforms []string) (*Image, error) {
-	c, err := lookUp(ctx, dir)
+	revision, err := RevisionOf(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	revision, err := RevisionOf(ctx, dir)
+	return BuildOf(ctx, dir, platforms, revision)
+}
+
+// BuildOf makes an image of the command in a folder, of which somebody says which
+// revision it is.
+func BuildOf(ctx context.Context, dir string, platforms []string, revision Revision) (*Image, error) {
+	c, err := lookUp(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

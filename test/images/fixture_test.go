@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,46 +15,14 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/require"
+
+	"onefire/test/images/checkout"
 )
 
-// checkout makes a repository with one commit of the tree as it is, always the
-// same one, in a folder of its own.
-func checkout(t *testing.T) string {
+// source makes a repository with one commit of the commands and what they are made of.
+func source(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ":!test", ":!docs")
-	list.Dir = repository
-	out, err := list.Output()
-	require.NoError(t, err)
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		data, err := os.ReadFile(filepath.Join(repository, name))
-		if os.IsNotExist(err) {
-			continue // Deleted, and not committed yet.
-		}
-		require.NoError(t, err)
-		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o644))
-	}
-	commit(t, dir)
-	return dir
-}
-
-// commit makes a repository of a folder, with one commit of all that is there.
-func commit(t *testing.T, dir string) {
-	t.Helper()
-	git(t, dir, "init", "-q")
-	git(t, dir, "add", "-A")
-	git(t, dir, "commit", "-q", "-m", "all of it")
-}
-
-func git(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	c := exec.CommandContext(t.Context(), "git", args...)
-	c.Dir = dir
-	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a",
-		"GIT_COMMITTER_EMAIL=a@example.com", "GIT_AUTHOR_DATE=2026-01-17T11:00:00Z", "GIT_COMMITTER_DATE=2026-01-17T11:00:00Z")
-	out, err := c.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	return checkout.Make(t, repository, "test", "docs")
 }
 
 func opener(path string) func() (io.ReadCloser, error) {

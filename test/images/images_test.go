@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/stretchr/testify/require"
+
+	"onefire/test/images/checkout"
 )
 
 const (
@@ -33,7 +35,7 @@ var here = "linux/" + runtime.GOARCH
 // TestTheSameSourceMakesTheSameImage builds each command in two checkouts, and
 // once more with an environment that go build would listen to.
 func TestTheSameSourceMakesTheSameImage(t *testing.T) {
-	one, other := checkout(t), checkout(t)
+	one, other := source(t), source(t)
 	commands, err := filepath.Glob(filepath.Join(one, "function/cmd/onefire*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, commands)
@@ -62,8 +64,8 @@ func TestTheSameSourceMakesTheSameImage(t *testing.T) {
 
 // TestTheImageSaysWhatItIs looks at what Kubernetes, scanners and people read.
 func TestTheImageSaysWhatItIs(t *testing.T) {
-	dir := checkout(t)
-	git(t, dir, "tag", "v1.2.3")
+	dir := source(t)
+	checkout.Git(t, dir, "tag", "v1.2.3")
 	image, err := Build(t.Context(), filepath.Join(dir, "function/cmd/onefire"), []string{here})
 	require.NoError(t, err)
 	require.Equal(t, "onefire", image.Name)
@@ -94,7 +96,7 @@ func TestTheImageSaysWhatItIs(t *testing.T) {
 
 // TestTheSBOMListsTheModulesOfTheBinary holds the SBOM against what go says.
 func TestTheSBOMListsTheModulesOfTheBinary(t *testing.T) {
-	dir := filepath.Join(checkout(t), "function/cmd/onefire")
+	dir := filepath.Join(source(t), "function/cmd/onefire")
 	image, err := Build(t.Context(), dir, []string{here})
 	require.NoError(t, err)
 	var document struct {
@@ -131,7 +133,7 @@ func TestTheSBOMListsTheModulesOfTheBinary(t *testing.T) {
 // TestTheArchiveLoads reads the archive both ways: as an OCI layout, as
 // containerd does, and by manifest.json, as older Dockers and kind do.
 func TestTheArchiveLoads(t *testing.T) {
-	image, err := Build(t.Context(), filepath.Join(checkout(t), "function/cmd/onefire"), []string{here})
+	image, err := Build(t.Context(), filepath.Join(source(t), "function/cmd/onefire"), []string{here})
 	require.NoError(t, err)
 	out := t.TempDir()
 	archive, err := image.Save(out, "dev.local/onefire:dev")
@@ -189,7 +191,7 @@ func TestAFolderWithoutACommitHasNoVersion(t *testing.T) {
 func TestAChangedTreeSaysSo(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a"), []byte("1"), 0o644))
-	commit(t, dir)
+	checkout.Commit(t, dir)
 	clean, err := RevisionOf(t.Context(), dir)
 	require.NoError(t, err)
 	require.Len(t, clean.Version, 7)

@@ -11,13 +11,21 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
+// Given says why the image may not be given to others; nil where it may.
+func (i *Image) Given() error {
+	if i.kept != nil {
+		return fmt.Errorf("%s is not given on for the licences of what is in it: %w", i.Name, i.kept)
+	}
+	return nil
+}
+
 // Push pushes the image, and the SBOM of each platform beside it, to
 // repository/name:tag. It returns the reference with the digest, as a deployment
 // should name it. An image of what may not be given on is not pushed. Who pushes is in Docker's config file, as `docker login` and
 // its like write it.
 func (i *Image) Push(ctx context.Context, repository, tag string) (string, error) {
-	if i.kept != nil {
-		return "", fmt.Errorf("%s is not pushed for the licences of what is in it: %w", i.Name, i.kept)
+	if err := i.Given(); err != nil {
+		return "", err
 	}
 	ref, err := name.NewTag(strings.TrimSuffix(repository, "/") + "/" + i.Name + ":" + tag)
 	if err != nil {

@@ -55,7 +55,7 @@ func TestPushedImagesAreForBothProcessors(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			server := httptest.NewServer(registry.New(append(options, registry.Logger(log.New(io.Discard, "", 0)))...))
 			defer server.Close()
-			image, err := Build(t.Context(), filepath.Join(checkout(t), "function/cmd/onefire"), []string{"linux/amd64", "linux/arm64"})
+			image, err := Build(t.Context(), filepath.Join(source(t), "function/cmd/onefire"), []string{"linux/amd64", "linux/arm64"})
 			require.NoError(t, err)
 			require.Len(t, image.Platforms, 2)
 			where := strings.TrimPrefix(server.URL, "http://") + "/team"
@@ -90,7 +90,7 @@ func TestAPushIntoNothingSaysWhere(t *testing.T) {
 	server := httptest.NewServer(nil)
 	where := strings.TrimPrefix(server.URL, "http://")
 	server.Close()
-	image, err := Build(t.Context(), filepath.Join(checkout(t), "function/cmd/onefire"), []string{here})
+	image, err := Build(t.Context(), filepath.Join(source(t), "function/cmd/onefire"), []string{here})
 	require.NoError(t, err)
 	_, err = image.Push(t.Context(), where, "v1")
 	require.ErrorContains(t, err, "pushing "+where+"/onefire:v1")

@@ -29,7 +29,7 @@ const (
 // TestTheFunctionRunsWithNothingButItsImage starts the entrypoint with the
 // image's files as all there is, as the image's user, and stops it.
 func TestTheFunctionRunsWithNothingButItsImage(t *testing.T) {
-	image, err := Build(t.Context(), filepath.Join(checkout(t), "function/cmd/onefire"), []string{here})
+	image, err := Build(t.Context(), filepath.Join(source(t), "function/cmd/onefire"), []string{here})
 	require.NoError(t, err)
 	root := t.TempDir()
 	files := mutate.Extract(image.Platforms[0].Image)

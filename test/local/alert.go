@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
@@ -19,8 +19,8 @@ import (
 	"onefire/test/client"
 )
 
-// Alert posts a file with an Alertmanager webhook to a running stack, and
-// writes what came of it: the answer, the objects and the audit events.
+// Alert posts a file with a webhook to the source of a running stack, as Alertmanager
+// would, and writes what came of it: the answer, the objects and the audit events.
 func Alert(ctx context.Context, s Settings, file string, out io.Writer) error {
 	body, err := os.ReadFile(file)
 	if err != nil {
@@ -31,11 +31,11 @@ func Alert(ctx context.Context, s Settings, file string, out io.Writer) error {
 		return fmt.Errorf("%w (is `make run` running?)", err)
 	}
 	began := time.Now()
-	status, answer, err := client.Post(ctx, "http://"+s.FunctionAddr, uuid.NewString(), body)
+	status, answer, err := client.Webhook(body).Post(ctx, http.DefaultClient, s.SourceURL())
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (is `make run` running?)", err)
 	}
-	fmt.Fprintf(out, "POST %s to %s: %d in %d ms\n%s", file, s.FunctionAddr, status, time.Since(began).Milliseconds(), answer)
+	fmt.Fprintf(out, "POST %s to %s: %d in %d ms\n%s", file, s.SourceURL(), status, time.Since(began).Milliseconds(), answer)
 	after, err := client.AuditTrail(ctx, s.AuditURL(), nil)
 	if err != nil {
 		return err

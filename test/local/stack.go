@@ -1,6 +1,6 @@
-// Package local runs all of Onefire on one machine: a real Kubernetes API,
-// DataStorage, the function and the source, each on a loopback address of its
-// own.
+// Package local runs all of Onefire on one machine: DataStorage, the function and the
+// source, each on a loopback address of its own, and a Kubernetes API. That is one that
+// its caller starts, or a cluster that is there already, of which [Given] asks first.
 package local
 
 import (
@@ -20,11 +20,9 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
-	"onefire/knative/crd"
 	"onefire/mapping"
 	"onefire/test/child"
 	"onefire/test/datastorage"
-	"onefire/test/kubeapi"
 )
 
 const (
@@ -45,6 +43,15 @@ type Settings struct {
 	State string `env:"LOCAL_STATE" envDefault:".local"`
 	// Schema is the function's, so that DataStorage asks for the same.
 	Schema mapping.Schema `env:"AUDIT_SCHEMA" envDefault:"2026-08"`
+	// Window is the source's. Somebody who tries Onefire posts one webhook twice, and
+	// means two notifications.
+	Window string `env:"WINDOW" envDefault:"1s"`
+	// Context, Confirm, Namespace and Placement are for a cluster that is there already:
+	// see [Given].
+	Context   string `env:"CLUSTER"`
+	Confirm   string `env:"CONFIRM"`
+	Namespace string `env:"REMEDIATION_NAMESPACE"`
+	Placement string `env:"REMEDIATION_PLACEMENT"`
 	// Restarter tells whether the example of a controller runs too.
 	Restarter bool `env:"LOCAL_RESTARTER"`
 }
@@ -64,6 +71,16 @@ func (s Settings) SourceURL() string { return "http://" + s.SourceAddr + "/alert
 // Kubeconfig is the path of the kubeconfig that a running stack writes.
 func (s Settings) Kubeconfig() string { return filepath.Join(s.State, "kubeconfig") }
 
+// Banner is the line that says that a stack is ready.
+func Banner(s Settings, b Binaries) string {
+	source := ""
+	if b.Source != "" {
+		source = "Alertmanager's webhook to " + s.SourceURL() + ", "
+	}
+	return fmt.Sprintf("ready: %sfunction http://%s, DataStorage %s, objects with KUBECONFIG=%s kubectl get rr",
+		source, s.FunctionAddr, s.AuditURL(), s.Kubeconfig())
+}
+
 // AuditURL is where a running stack's DataStorage takes audit events.
 func (s Settings) AuditURL() string { return "http://" + s.DataStorageAddr + datastorage.AuditPath }
 
@@ -79,31 +96,35 @@ func Hold(s Settings) (release func(), err error) {
 	return release, nil
 }
 
-// Kube starts the Kubernetes API alone and writes its kubeconfig. The caller
-// holds the state: see [Hold].
-func Kube(ctx context.Context, s Settings) (*kubeapi.Server, error) {
-	log, err := os.Create(filepath.Join(s.State, "kube.log"))
-	if err != nil {
-		return nil, fmt.Errorf("opening the API server's log: %w", err)
-	}
-	kube, err := kubeapi.Start(ctx, kubeapi.Options{Dir: filepath.Join(s.State, "kube"), Addr: s.KubeAddr, Log: log}, crd.YAML)
-	if err != nil {
-		return nil, fmt.Errorf("%w (LOCAL_KUBE_ADDR is %s; more in %s)", err, s.KubeAddr, log.Name())
-	}
-	if err := kube.WriteKubeconfig(s.Kubeconfig()); err != nil {
-		kube.Stop()
-		return nil, err
-	}
-	return kube, nil
+// Cluster is the Kubernetes API that a stack works on. Its kubeconfig is at
+// [Settings.Kubeconfig].
+type Cluster struct {
+	// Namespace is where the function makes objects; empty is the function's default.
+	Namespace string
+	// Done tells that the API ended by itself; nil where nobody would know.
+	Done <-chan error
+	// Stop gives it up.
+	Stop func()
+	// Repair runs the example of a controller until stop is called; nil where there is
+	// none.
+	Repair func(context.Context) (stop func(), err error)
 }
+
+// Opener starts or opens a cluster, and writes its kubeconfig. Its caller holds the
+// state: see [Hold].
+type Opener func(context.Context, Settings) (Cluster, error)
 
 // Binaries are the paths of what runs as processes of their own. An empty Source
 // is not run.
-type Binaries struct{ Function, Source string }
+type Binaries struct {
+	Function, Source string
+	// Kube tells that the Kubernetes API listens here, too.
+	Kube bool
+}
 
 // Run runs the whole stack until the context ends. It calls ready once all of it
 // answers.
-func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
+func Run(ctx context.Context, s Settings, b Binaries, open Opener, ready func()) error {
 	release, err := Hold(s)
 	if err != nil {
 		return err
@@ -113,7 +134,7 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 	if err := unused(s, b); err != nil {
 		return err
 	}
-	kube, err := Kube(ctx, s)
+	kube, err := open(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -134,7 +155,7 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 	go func() { ended <- fmt.Errorf("DataStorage ended: %w", server.Serve(listener)) }()
 	defer server.Close()
 
-	for _, p := range processes(s, b) {
+	for _, p := range processes(s, b, kube.Namespace) {
 		//nolint:contextcheck // It is stopped in its turn, not killed when the context ends.
 		stop, err := p.start(ended)
 		if err != nil {
@@ -148,8 +169,8 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 			return err
 		}
 	}
-	if s.Restarter {
-		stop, err := repair(ctx, kube.Config)
+	if s.Restarter && kube.Repair != nil {
+		stop, err := kube.Repair(ctx)
 		if err != nil {
 			return err
 		}
@@ -159,7 +180,7 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-kube.Done():
+	case err := <-kube.Done:
 		return fmt.Errorf("the Kubernetes API ended: %w", err)
 	case err := <-ended:
 		if ctx.Err() != nil {
@@ -172,8 +193,9 @@ func Run(ctx context.Context, s Settings, b Binaries, ready func()) error {
 // unused asks that nobody else listens where the stack will: whoever does would
 // be taken for it.
 func unused(s Settings, b Binaries) error {
-	addresses := map[string]string{
-		"LOCAL_FUNCTION_ADDR": s.FunctionAddr, "LOCAL_DATASTORAGE_ADDR": s.DataStorageAddr, "LOCAL_KUBE_ADDR": s.KubeAddr,
+	addresses := map[string]string{"LOCAL_FUNCTION_ADDR": s.FunctionAddr, "LOCAL_DATASTORAGE_ADDR": s.DataStorageAddr}
+	if b.Kube {
+		addresses["LOCAL_KUBE_ADDR"] = s.KubeAddr
 	}
 	if b.Source != "" {
 		addresses["LOCAL_SOURCE_ADDR"] = s.SourceAddr
@@ -194,13 +216,17 @@ type process struct {
 	environment         []string
 }
 
-func processes(s Settings, b Binaries) []process {
-	all := []process{{"the function", b.Function, s.FunctionAddr,
-		[]string{"LISTEN_ADDRESS=" + s.FunctionAddr, "KUBECONFIG=" + s.Kubeconfig(), "AUDIT_SINK=" + s.AuditURL()}}}
+func processes(s Settings, b Binaries, namespace string) []process {
+	environment := []string{"LISTEN_ADDRESS=" + s.FunctionAddr, "KUBECONFIG=" + s.Kubeconfig(), "AUDIT_SINK=" + s.AuditURL()}
+	if namespace != "" {
+		environment = append(environment, "REMEDIATION_NAMESPACE="+namespace)
+	}
+	all := []process{{"the function", b.Function, s.FunctionAddr, environment}}
 	if b.Source != "" {
 		// Metrics have one address, and that is the function's.
-		all = append(all, process{"the source", b.Source, s.SourceAddr,
-			[]string{"LISTEN_ADDRESS=" + s.SourceAddr, "K_SINK=http://" + s.FunctionAddr, "METRICS_ADDRESS="}})
+		all = append(all, process{"the source", b.Source, s.SourceAddr, []string{
+			"LISTEN_ADDRESS=" + s.SourceAddr, "K_SINK=http://" + s.FunctionAddr, "METRICS_ADDRESS=", "WINDOW=" + s.Window,
+		}})
 	}
 	return all
 }

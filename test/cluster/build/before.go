@@ -14,12 +14,17 @@ import (
 // BeforeTag is the tag of the images of an earlier version.
 const BeforeTag = "before"
 
-// Before exports an earlier commit or tag of the repository to
-// [paths.Paths.Before], makes its images there, in bin/images, and builds helm.
-func Before(ctx context.Context, p paths.Paths, revision string) error {
+// Helm builds helm.
+func Helm(ctx context.Context, p paths.Paths) error {
 	if err := goBuild(ctx, p, "test/cluster/helm", "bin/", "-s -w", "helm.sh/helm/v4/cmd/helm"); err != nil {
 		return fmt.Errorf("build helm: %w", err)
 	}
+	return nil
+}
+
+// Before exports an earlier commit or tag of the repository to
+// [paths.Paths.Before], and makes its images there, in bin/images.
+func Before(ctx context.Context, p paths.Paths, revision string) error {
 	dir := p.Before()
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return err

@@ -1,8 +1,7 @@
-// Command onefire-local runs Onefire on one machine.
+// Command onefire-local runs Onefire on one machine, with a Kubernetes API of its own.
 //
 //	onefire-local run FUNCTION [SOURCE]   all of it, with these binaries
 //	onefire-local kube                    the Kubernetes API alone
-//	onefire-local alert FILE              post a webhook to what run started
 package main
 
 import (
@@ -13,6 +12,7 @@ import (
 	"syscall"
 
 	"onefire/test/local"
+	"onefire/test/local/embedded"
 )
 
 func main() {
@@ -32,18 +32,18 @@ func run(ctx context.Context, args []string) error {
 	}
 	switch {
 	case (len(args) == 2 || len(args) == 3) && args[0] == "run":
-		b := local.Binaries{Function: args[1]}
+		b := local.Binaries{Function: args[1], Kube: true}
 		if len(args) == 3 {
 			b.Source = args[2]
 		}
-		return local.Run(ctx, s, b, func() { fmt.Println(banner(s, b)) })
+		return local.Run(ctx, s, b, embedded.Open, func() { fmt.Println(local.Banner(s, b)) })
 	case len(args) == 1 && args[0] == "kube":
 		release, err := local.Hold(s)
 		if err != nil {
 			return err
 		}
 		defer release()
-		kube, err := local.Kube(ctx, s)
+		kube, err := embedded.Open(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -52,20 +52,9 @@ func run(ctx context.Context, args []string) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-kube.Done():
+		case err := <-kube.Done:
 			return fmt.Errorf("the Kubernetes API ended: %w", err)
 		}
-	case len(args) == 2 && args[0] == "alert":
-		return local.Alert(ctx, s, args[1], os.Stdout)
 	}
-	return fmt.Errorf("usage: onefire-local run FUNCTION [SOURCE] | kube | alert FILE")
-}
-
-func banner(s local.Settings, b local.Binaries) string {
-	source := ""
-	if b.Source != "" {
-		source = "Alertmanager's webhook to " + s.SourceURL() + ", "
-	}
-	return fmt.Sprintf("ready: %sfunction http://%s, DataStorage %s, objects with KUBECONFIG=%s kubectl get rr",
-		source, s.FunctionAddr, s.AuditURL(), s.Kubeconfig())
+	return fmt.Errorf("usage: onefire-local run FUNCTION [SOURCE] | kube")
 }

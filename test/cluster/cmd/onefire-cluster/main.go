@@ -29,6 +29,7 @@ const usage = `usage: onefire-cluster <command>
   down            end it all, and check that nothing remains
   exec <program>  run a program inside the cluster's network, with KUBECONFIG set
   upgrade <from>  on a cluster that is up, upgrade from a tag or commit of this repository
+  release         on a cluster that is up, install from the files that make release made without REPO
   e2e [flags]     run the end-to-end tests on a cluster that is up; flags are go test's, as -test.run=…
 `
 
@@ -71,10 +72,15 @@ func run(ctx context.Context, args []string) error {
 	case command == "e2e":
 		return e2e(ctx, p, "", args[1:])
 	case command == "upgrade" && len(args) == 2:
-		if err := build.Before(ctx, p, args[1]); err != nil {
+		if err := errors.Join(build.Helm(ctx, p), build.Before(ctx, p, args[1])); err != nil {
 			return err
 		}
 		return e2e(ctx, p, "upgrade", []string{"-test.run=^TestAnUpgrade"})
+	case command == "release":
+		if err := build.Helm(ctx, p); err != nil {
+			return err
+		}
+		return e2e(ctx, p, "upgrade", []string{"-test.run=^TestAReleaseInstalls$"})
 	case command == "init":
 		return node.Init(ctx, p)
 	case command == "node":
