@@ -30,7 +30,7 @@ help: ## Show this list.
 LOCAL_STATE ?= .local
 AT_HAND = $(if $(CLUSTER),$(filter-out none,$(CLUSTER)),$(filter-out $(abspath $(LOCAL_STATE)/kubeconfig),$(abspath $(KUBECONFIG))))
 
-run: $(if $(AT_HAND),run-cluster,run-local) ## Run Onefire on this machine until Ctrl-C: in your cluster (KUBECONFIG=… or CLUSTER=context; it asks first; CONFIRM=yes answers), or with a Kubernetes API of its own (first time: 4 minutes of building).
+run: $(if $(AT_HAND),run-cluster,run-local) ## Run Onefire on this machine until Ctrl-C: in your cluster (KUBECONFIG=… or CLUSTER=context; it asks first; CONFIRM=yes answers), or with a Kubernetes API of its own (first time: up to 10 minutes of building).
 
 run-cluster:
 	@test/local/build.sh . bin/ $(LEAN) ./function/cmd/onefire ./function/cmd/onefire-source
@@ -121,11 +121,11 @@ image: ## Build images into bin/images, without Docker; REPO=registry.example/te
 	cd test/images && go build -o ../../bin/onefire-image ./cmd/onefire-image
 	@bin/onefire-image $(if $(REPO),-repo $(REPO),-out bin/images) $(if $(TAG),-tag $(TAG)) $(IMAGES)
 
-test-image: ## Test the images: the same twice, what is in them, and that they run and push (2 minutes; the first time 6).
+test-image: ## Test the images: the same twice, what is in them, and that they run and push, and a release of them (the first time some minutes for each processor and system).
 	cd test/images && go vet ./... && go test -race -timeout 30m ./...
 
 # A release names images by the digests that it holds; REPO is where they are pulled from.
-release: ## Make the files of a release in bin/release (VERSION=v0.2.0 REPO=registry.example/team; PUSH=1 pushes the images, too), and check them (6 minutes; the first time 15).
+release: ## Make the files of a release in bin/release (VERSION=v0.2.0 REPO=registry.example/team; PUSH=1 pushes the images, too), and check them (the first time some minutes for each processor and system).
 	@[ -n "$(VERSION)" ] || { echo 'say which version: make release VERSION=v0.2.0 REPO=registry.example/team' >&2; exit 1; }
 	@[ -n "$(REPO)" ] || echo "without REPO the images are dev.local/…: for clusters that they are imported into" >&2
 	cd test/images && go build -o ../../bin/onefire-release ./cmd/onefire-release
