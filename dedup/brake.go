@@ -118,7 +118,7 @@ func (b *brake) after(ctx context.Context, moment time.Time) *glance {
 		b.under = g
 		// Other callers wait for it too, so it does not end with its first caller.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brakeTimeout)
-		unbound := context.AfterFunc(b.closed, cancel)
+		unbound := context.AfterFunc(b.closed, cancel) //nolint:contextcheck // Closing ends it, whoever asked first.
 		b.gets.Go(func() {
 			defer cancel()
 			defer unbound()

@@ -142,13 +142,13 @@ func (w *wired) answer(r *http.Request, call string) (*http.Response, error) {
 	if call == "POST remediationrequests" {
 		meta := body["metadata"].(map[string]any)
 		if _, err := w.create(r.Context(), "ns", body); err != nil {
-			return no(http.StatusConflict, "AlreadyExists"), nil
+			return no(http.StatusConflict, "AlreadyExists"), nil //nolint:nilerr // The answer is the error.
 		}
 		return said(http.StatusCreated, w.objects[meta["name"].(string)].Object), nil
 	}
 	parts := strings.Split(r.URL.Path, "/")
 	if _, err := w.patchStatus(r.Context(), "ns", parts[len(parts)-2], body); err != nil {
-		return no(http.StatusConflict, "Conflict"), nil
+		return no(http.StatusConflict, "Conflict"), nil //nolint:nilerr // The answer is the error.
 	}
 	return said(http.StatusOK, w.objects[parts[len(parts)-2]].Object), nil
 }
@@ -211,7 +211,7 @@ func TestNothingIsMadeWhileTheBrakeIsOn(t *testing.T) {
 				}
 				d := w.replica(t, nil)
 				if row.full > 0 {
-					k := d.core.api.(*kube)
+					k := d.api.(*kube)
 					w.takes["GET remediationrequests"] = time.Millisecond
 					time.AfterFunc(500*time.Microsecond, func() {
 						for range maxCalls - 1 { // The List has its place.

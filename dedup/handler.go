@@ -228,7 +228,7 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
 	if h.capped != nil {
 		h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: h.capped})
-		return nil
+		return nil //nolint:nilerr // The outcomes say it.
 	}
 	for _, key := range v.missing {
 		if h.rejected[key] != nil {

@@ -66,6 +66,6 @@ func TestWhatIsNotAskedForStaysAsItIs(t *testing.T) {
 	Memory{}.tune(func() (uint64, error) { return 0, memlimit.ErrNoLimit })
 	require.EqualValues(t, 1<<30, debug.SetMemoryLimit(-1))
 	Memory{}.tune(memlimit.Limit(100 << 20))
-	require.EqualValues(t, memoryShare*(100<<20), debug.SetMemoryLimit(-1))
+	require.Equal(t, int64(memoryShare*(100<<20)), debug.SetMemoryLimit(-1))
 	require.Equal(t, defaultGCPercent, debug.SetGCPercent(defaultGCPercent))
 }

@@ -145,7 +145,7 @@ func (g *Given) Open(ctx context.Context, s Settings) (Cluster, error) {
 	if err := clientcmd.WriteToFile(*own, s.Kubeconfig()); err != nil {
 		return Cluster{}, fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	return Cluster{Namespace: g.namespace, Stop: func() { os.Remove(s.Kubeconfig()) }}, nil
+	return Cluster{Namespace: g.namespace, Stop: func() { _ = os.Remove(s.Kubeconfig()) }}, nil
 }
 
 // install installs the CRD where there is none, and waits until its objects are served.

@@ -14,5 +14,5 @@ func TestTheCommandsAreThoseOfThePage(t *testing.T) {
 
 func TestACommandIsReadAsAShellDoes(t *testing.T) {
 	require.Equal(t, []string{"kubectl", "-n", "onefire", "create", "configmap", "onefire-brake", "--from-literal=reason=" + Reason}, Words(Stop))
-	require.Equal(t, `{"spec":{"hard":{"count/remediationrequests.kubernaut.ai":"2000"}}}`, Words(CapHigher)[9])
+	require.JSONEq(t, `{"spec":{"hard":{"count/remediationrequests.kubernaut.ai":"2000"}}}`, Words(CapHigher)[9])
 }

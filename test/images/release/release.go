@@ -213,7 +213,7 @@ func save(o Options, f folder, image *images.Image) (program, error) {
 		if err := f.write(sbom, one.SBOM); err != nil {
 			return p, err
 		}
-		p.platforms = append(p.platforms, platform{one.Platform.String(), repository + "@" + d.String(), sbom})
+		p.platforms = append(p.platforms, platform{one.String(), repository + "@" + d.String(), sbom})
 	}
 	return p, nil
 }
@@ -229,7 +229,7 @@ func writeCLI(f folder, p images.Platform) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(desktops, p.Platform.String()) {
+	if slices.Contains(desktops, p.String()) {
 		if err := f.write(fileName(cli, p)+".spdx.json", p.SBOM); err != nil {
 			return err
 		}
