@@ -107,10 +107,11 @@ func (b *brake) pause(ctx context.Context) *Pause {
 	}
 }
 
-// after returns nil where the last Get began after a moment, and otherwise the one that
-// is under way, which it starts if there is none. The caller holds the lock.
+// after returns nil where the last Get began after a moment, or the brake is closed, and
+// otherwise the Get that is under way, which it starts if there is none. The caller holds
+// the lock.
 func (b *brake) after(ctx context.Context, moment time.Time) *glance {
-	if b.asOf.After(moment) {
+	if b.asOf.After(moment) || b.closed.Err() != nil {
 		return nil
 	}
 	if b.under == nil {
@@ -152,12 +153,15 @@ func (b *brake) guarded(ctx context.Context) (pause *Pause, err error) {
 	return b.read(ctx)
 }
 
-// close ends the Get under way. The brake must not be used after that.
+// close ends the Get under way, and no other begins: a question that nobody waits for any
+// more, as that of a readiness probe, may still be there.
 func (b *brake) close() {
 	if b == nil {
 		return
 	}
+	b.mu.Lock()
 	b.stop()
+	b.mu.Unlock()
 	b.gets.Wait()
 }
 

@@ -423,3 +423,13 @@ func TestAQuotaIsNoOutage(t *testing.T) {
 		require.Equal(t, refuse.Error()[:20], errors.Unwrap(errors.Unwrap(o.Capped)).Error()[:20])
 	}
 }
+
+// A readiness probe that nobody waits for any more may ask when the function stops.
+func TestNoGetBeginsAfterTheBrakeIsClosed(t *testing.T) {
+	gets := 0
+	b := newBrake(func(context.Context) (*Pause, error) { gets++; return nil, nil }, nil)
+	b.close()
+	b.begin(t.Context())
+	require.Nil(t, b.pause(t.Context()))
+	require.Zero(t, gets)
+}

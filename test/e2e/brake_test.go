@@ -157,8 +157,11 @@ func TestABrakeThatFailsHoldsUpNobody(t *testing.T) {
 			environment := []string{"POD_NAMESPACE=" + w.namespace, "KUBECONFIG=" + way.kubeconfig}
 			knows := w.start(environment...)
 			w.kubectl(runbook.Stop)
+			tries := 0
 			require.Eventually(t, func() bool {
-				return w.post(knows, fmt.Sprint(time.Now()), webhook(firing("Known", "a"))) == http.StatusOK && counts(knows)["paused"] > 0
+				tries++
+				name := fmt.Sprint("Known", tries) // Another each time: one that was made would be counted on.
+				return w.post(knows, name, webhook(firing(name, "a"))) == http.StatusOK && counts(knows)["paused"] > 0
 			}, patience, pollEvery)
 			made := len(w.list()) // Before it knew, it may have made one.
 			fail(true)

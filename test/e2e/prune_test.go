@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
+	"onefire/test/kubefault"
 )
 
 const day = 24 * time.Hour
@@ -164,7 +165,13 @@ func TestPruneWithFinalizersAndWithoutConfigMaps(t *testing.T) {
 		require.NoError(t, err)
 	}
 	finalizers(`["kubernaut.ai/test"]`)
-	log, code, problem := w.prune(nil, "DEAD_LETTER_TTL=720h", "POD_NAMESPACE="+w.namespace)
+	way := newFaulty(t, func(c kubefault.Call) (f kubefault.Fault) {
+		if c.Verb == "dead letters" {
+			f.Kind = kubefault.Error
+		}
+		return f
+	})
+	log, code, problem := w.prune(nil, "DEAD_LETTER_TTL=720h", "POD_NAMESPACE="+w.namespace, "KUBECONFIG="+way.kubeconfig)
 	require.Equal(t, 1, code, "dead letters cannot be read here")
 	require.Contains(t, problem, "onefire: reading dead_letters: ")
 	require.Equal(t, []string{name}, names(log, "request deleted"), "and requests can")
