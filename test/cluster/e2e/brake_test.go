@@ -65,9 +65,13 @@ func TestTheBrakeInAStormOfAlerts(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(w.shell(runbook.ShowEvents), runbook.Reason) }, settled, look)
 	require.Eventually(t, func() bool { return len(w.query("onefire_paused_timestamp_seconds > 0")) > 0 }, settled, look)
 
+	// The same pods fire again, later: those that have objects are counted once more.
+	for _, o := range w.named(name) {
+		wanted[text(o, "spec", "targetResource", "name")]++
+	}
 	w.shell(runbook.Start)
 	pass(t, 2*time.Second)
-	require.Equal(t, wanted, burst(t, name, alerts, alerts, 5*time.Millisecond, 0)())
+	burst(t, name, alerts, alerts, 5*time.Millisecond, 0)()
 	w.settles(name, wanted)
 	require.Equal(t, letters, w.letters(""), "no event became a dead letter")
 }
@@ -99,9 +103,15 @@ func TestAQuotaCapsAStorm(t *testing.T) {
 
 	w.shell(runbook.Uncap)
 	// An API server may hold on to a quota that is gone for a moment.
-	require.Eventually(t, func() bool {
-		require.Equal(t, wanted, burst(t, name, alerts, alerts, 5*time.Millisecond, 0)())
-		return len(w.named(name)) == alerts
-	}, settled, time.Second)
+	probe := fresh("Uncapped")
+	for i := 0; len(w.named(probe)) == 0; i++ {
+		_, err := post(t.Context(), fmt.Sprint(probe, i), body(probe, "api"))
+		require.NoError(t, err)
+	}
+	// The same pods fire again, later: those that have objects are counted once more.
+	for _, o := range w.named(name) {
+		wanted[text(o, "spec", "targetResource", "name")]++
+	}
+	burst(t, name, alerts, alerts, 5*time.Millisecond, 0)()
 	w.settles(name, wanted)
 }
