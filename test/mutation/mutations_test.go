@@ -25,10 +25,10 @@ var mutations = map[string]mutation{
 		{"handler.go", "	held map[string]bool\n", "	held map[string]bool\n	first []object\n"},
 	}},
 	"each event has a name of its own": {in: "a policy that takes annotations off", edits: []edit{
-		{"handler.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
+		{"create.go", "newRequest(v.name, v.object", "newRequest(v.name+v.missing[0], v.object"},
 	}},
 	"AlreadyExists is taken for success": {in: "completion for review", kept: "AlreadyExists is no success", edits: []edit{
-		{"handler.go", "		return h.taken(ctx, v.name)\n", "		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n			return nil\n"},
+		{"create.go", "		return h.taken(ctx, v.name)\n", "		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n			return nil\n"},
 	}},
 	"the predecessor is the newest by creation time": {in: "completion for review", kept: "recurrences of one second", edits: []edit{
 		{"object.go", "		if !ok {\n			return last\n", "		if !ok || next.name != \"\" {\n			return last\n"},
@@ -37,10 +37,10 @@ var mutations = map[string]mutation{
 		{"object.go", "	last = slices.MaxFunc(past, byAge)\n", "	last = slices.MaxFunc(past, func(a, b object) int { return cmp.Compare(a.name, b.name) })\n"},
 	}},
 	"a name that another fingerprint holds is taken for ours": {in: "a hash collision", edits: []edit{
-		{"handler.go", "	if err == nil && o.fingerprint != h.signal.Fingerprint {\n", "	if o.fingerprint != h.signal.Fingerprint && err == nil {\n		h.objects = []object{o}\n	} else if err == nil {\n"},
+		{"create.go", "	if err == nil && o.fingerprint != h.signal.Fingerprint {\n", "	if o.fingerprint != h.signal.Fingerprint && err == nil {\n		h.objects = []object{o}\n	} else if err == nil {\n"},
 	}},
 	"a name that another fingerprint holds is tried for ever": {in: "a hash collision", edits: []edit{
-		{"handler.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
+		{"create.go", "		h.held[name] = true\n", "		h.held[name] = false\n"},
 	}},
 
 	"a salt outlives the name that it was for": {in: "a hash collision and completion", kept: "a hash collision in an older past", edits: []edit{
@@ -99,7 +99,7 @@ var mutations = map[string]mutation{
 		{"handler.go", "return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }", "return apierrors.IsConflict(err) }"},
 	}},
 	"a holder of the name that is gone is an error": {in: "a hash collision, and a user deletes", edits: []edit{
-		{"handler.go", "	if err != nil && !apierrors.IsNotFound(err) {\n", "	if err != nil {\n"},
+		{"create.go", "	if err != nil && !apierrors.IsNotFound(err) {\n", "	if err != nil {\n"},
 	}},
 
 	// The alerts that are folded into an object.
@@ -199,7 +199,7 @@ var mutations = map[string]mutation{
 
 	// Twins.
 	"nobody looks after a create": {in: "the same event", kept: "retention between two Lists", edits: []edit{
-		{"handler.go", "		h.reasons[key] = v.reason\n", "		h.reasons[key] = v.reason\n		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
+		{"create.go", "		h.reasons[key] = v.reason\n", "		h.reasons[key] = v.reason\n		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
 	}},
 	"the look after a create is not tried again": {in: "delivered twice, and one List fails for good", kept: "a look that fails for good", edits: []edit{
 		{"limits.go", "	maxLooks = 4\n", "	maxLooks = 1\n"},
@@ -292,7 +292,7 @@ var mutations = map[string]mutation{
 		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
 	}},
 	"a name's holder is all that the next decision sees": {in: "first alerts at an edge, one delivered twice", edits: []edit{
-		{"handler.go", "		h.refused = name\n		return nil\n", "		h.refused = name\n		o, err := h.api.get(ctx, h.signal.Namespace, name)\n		if err == nil && !o.terminal() && o.fingerprint == h.signal.Fingerprint {\n			h.objects, h.lost = []object{o}, false\n		}\n		return nil\n"},
+		{"create.go", "		h.refused = name\n		return nil\n", "		h.refused = name\n		o, err := h.api.get(ctx, h.signal.Namespace, name)\n		if err == nil && !o.terminal() && o.fingerprint == h.signal.Fingerprint {\n			h.objects, h.lost = []object{o}, false\n		}\n		return nil\n"},
 	}},
 	"two alerts made one object": {in: "first alerts at an edge", edits: []edit{
 		{"patch.go", "(twin.uid == own || o.ours)", "twin.uid == own"},
@@ -300,22 +300,22 @@ var mutations = map[string]mutation{
 
 	// The brake, and a quota.
 	"a brake is taken for an outage": {in: "the brake is put on", edits: []edit{
-		{"handler.go", "		if errors.As(err, &paused) {\n", "		if errors.As(err, &paused) && h.held == nil {\n"},
+		{"create.go", "		if errors.As(err, &paused) {\n", "		if errors.As(err, &paused) && h.held == nil {\n"},
 	}},
 	"an alert that was held back is told that it made an object": {in: "the brake is put on", edits: []edit{
-		{"handler.go", "Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause}", "Outcome{Reason: v.reason, Name: v.name, Count: 1}"},
+		{"create.go", "Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause}", "Outcome{Reason: v.reason, Name: v.name, Count: 1}"},
 	}},
 	"what is on record is held back too": {in: "the brake, and what is on record", edits: []edit{
-		{"handler.go", "h.leave(v.missing, Outcome{Reason: mapping.BrakeOn", "h.leave(h.keys, Outcome{Reason: mapping.BrakeOn"},
+		{"create.go", "h.leave(v.missing, Outcome{Reason: mapping.BrakeOn", "h.leave(h.keys, Outcome{Reason: mapping.BrakeOn"},
 	}},
 	"a quota is taken for an outage": {in: "a quota with room for one", edits: []edit{
-		{"handler.go", "client.OverQuota(err); ok {\n", "client.OverQuota(err); ok && h.held == nil {\n"},
+		{"create.go", "client.OverQuota(err); ok {\n", "client.OverQuota(err); ok && h.held == nil {\n"},
 	}},
 	"nobody looks who used up a quota": {in: "a quota with room for one", edits: []edit{
-		{"handler.go", "			h.capped = &QuotaError{Quota: quota, Err: err}\n", "			h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: &QuotaError{Quota: quota, Err: err}})\n"},
+		{"create.go", "			h.capped = &QuotaError{Quota: quota, Err: err}\n", "			h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: &QuotaError{Quota: quota, Err: err}})\n"},
 	}},
 	"a quota that is used up is tried for ever": {in: "a quota that is used up", edits: []edit{
-		{"handler.go", "	if h.capped != nil {\n", "	if h.capped != nil && h.held == nil {\n"},
+		{"create.go", "	if h.capped != nil {\n", "	if h.capped != nil && h.held == nil {\n"},
 	}},
 	"creates do not ask the brake": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
 		{"api.go", "		if p := b.pause(r.Context()); p != nil {\n", "		if p := b.pause(r.Context()); p != nil && r.Body == nil {\n"},

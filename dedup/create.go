@@ -1,0 +1,96 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"onefire/dedup/client"
+	"onefire/mapping"
+)
+
+// create makes an object of the first missing key whose alert the API server accepts.
+// The keys of the alerts that it rejects count on that object, as they do when they come
+// later. Only when it rejects all of them are they settled without an object, and while the
+// brake is on, or a quota is used up.
+func (h *handler) create(ctx context.Context, v verdict) error {
+	h.objects = nil
+	if h.capped != nil {
+		h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: h.capped})
+		return nil //nolint:nilerr // The outcomes say it.
+	}
+	for _, key := range v.missing {
+		if h.rejected[key] != nil {
+			continue
+		}
+		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(key), h.signalType, key, h.now))
+		switch {
+		case err == nil:
+			h.fresh, h.maker = uid, key
+			h.reasons[key] = v.reason
+			return nil
+		case apierrors.IsAlreadyExists(err):
+			h.lost = true
+			return h.taken(ctx, v.name)
+		}
+		var paused *pausedError
+		if errors.As(err, &paused) {
+			h.leave(v.missing, Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause})
+			return nil
+		}
+		err = fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, err)
+		if quota, ok := client.OverQuota(err); ok {
+			// The API server checks the quota before the name. Another handler may have made
+			// the object by now: the next List shows it.
+			h.capped = &QuotaError{Quota: quota, Err: err}
+			return nil
+		}
+		why := rejected(err)
+		switch {
+		case why == nil:
+			return err
+		case why.OfNamespace(): // It is that of all of them.
+			for _, key := range v.missing {
+				h.rejected[key] = why
+			}
+		default:
+			h.rejected[key] = why
+		}
+	}
+	h.leave(v.missing, Outcome{})
+	return nil
+}
+
+// leave settles keys without an object: those of rejected alerts as rejected, and the
+// others with an outcome.
+func (h *handler) leave(keys []string, o Outcome) {
+	for _, key := range keys {
+		if h.done[key] = o; h.rejected[key] != nil {
+			h.done[key] = Outcome{Rejected: h.rejected[key]}
+		}
+	}
+}
+
+// taken notes that somebody holds the name. The next List shows who it is, and twins
+// beside it. Where it shows nobody, and the name is refused again, another fingerprint
+// may have it: then it asks for another name.
+func (h *handler) taken(ctx context.Context, name string) error {
+	if h.refused != name {
+		h.refused = name
+		return nil
+	}
+	o, err := h.api.get(ctx, h.signal.Namespace, name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("reading RemediationRequest %s/%s: %w", h.signal.Namespace, name, err)
+	}
+	if err == nil && o.fingerprint != h.signal.Fingerprint {
+		if o.ours && label(o.fingerprint) != label(h.signal.Fingerprint) {
+			// Other names would only make more of them.
+			return fmt.Errorf("RemediationRequest %s/%s: %w", h.signal.Namespace, name, errChanged)
+		}
+		h.held[name] = true
+	}
+	return nil
+}
