@@ -325,7 +325,7 @@ var mutations = map[string]mutation{
 		{"api.go", "	ctx = context.WithValue(ctx, brakeKey{}, k.brake)\n", "	if p := k.brake.pause(ctx); p != nil {\n		return \"\", &pausedError{*p}\n	}\n	ctx = context.WithValue(ctx, brakeKey{}, k.brake)\n"},
 	}},
 	"what was read of the brake holds for ever": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
-		{"brake.go", "	if b.asOf.After(moment) {\n", "	if b.asOf.After(moment) || !b.asOf.IsZero() {\n"},
+		{"brake.go", "	if b.asOf.After(moment) || b.closed.Err() != nil {\n", "	if b.asOf.After(moment) || !b.asOf.IsZero() {\n"},
 	}},
 	"what was read of the brake is as old as its answer": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
 		{"brake.go", "	b.asOf, b.under = g.begun, nil\n", "	b.asOf, b.under = time.Now(), nil\n"},

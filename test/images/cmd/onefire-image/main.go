@@ -11,8 +11,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"log"
 	"os"
 	"os/signal"
 	"runtime"
@@ -50,13 +48,8 @@ func run(ctx context.Context, args []string) error {
 	if *repository != "" {
 		standard = strings.Join(images.Platforms, ",")
 	}
-	// ko logs what it thinks of the state of git. Its errors come back.
-	log.SetOutput(io.Discard)
-	// ko would let these win over the platform that it builds for.
-	for _, name := range []string{"GOOS", "GOARCH"} {
-		if err := os.Unsetenv(name); err != nil {
-			return fmt.Errorf("unsetting %s: %w", name, err)
-		}
+	if err := images.Prepare(); err != nil {
+		return err
 	}
 	for _, dir := range flags.Args() {
 		fmt.Fprintf(os.Stderr, "building the image of %s …\n", dir)

@@ -7,8 +7,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -46,13 +44,8 @@ func run(ctx context.Context, args []string) error {
 	default:
 		return fmt.Errorf("name one checkout, not %d", flags.NArg())
 	}
-	// ko logs what it thinks of the state of git. Its errors come back.
-	log.SetOutput(io.Discard)
-	// ko would let these win over the platform that it builds for.
-	for _, name := range []string{"GOOS", "GOARCH"} {
-		if err := os.Unsetenv(name); err != nil {
-			return fmt.Errorf("unsetting %s: %w", name, err)
-		}
+	if err := images.Prepare(); err != nil {
+		return err
 	}
 	return release.Make(ctx, o)
 }
