@@ -26,31 +26,43 @@ var (
 type question struct {
 	s     *Sink
 	found map[uuid.UUID]bool
+	// unread are the events whose rows were not all read, and why.
+	unread map[uuid.UUID]error
 }
 
-// ask asks DataStorage which of the items it has. It reads the rows of their times
-// and looks for their ids. Rows that it found before an error count.
-func (s *Sink) ask(items []*item) (map[uuid.UUID]bool, error) {
-	q := &question{s, map[uuid.UUID]bool{}}
+// ask asks DataStorage which of the items it has. It reads the rows of their times,
+// second by second, and looks for their ids. What it learned of one second holds if it
+// fails at another.
+func (s *Sink) ask(items []*item) question {
+	q := question{s, map[uuid.UUID]bool{}, map[uuid.UUID]error{}}
 	seconds := map[int64][]*item{}
 	for _, it := range items {
 		second := it.event.Time().Unix()
 		seconds[second] = append(seconds[second], it)
 	}
-	var errs []error
 	for _, of := range seconds {
 		err := q.window(of, correlations(of))
-		if errors.Is(err, errTooMany) {
-			// Fewer have the same RemediationRequest.
-			for _, name := range correlations(of) {
-				err = q.window(slices.DeleteFunc(slices.Clone(of), func(it *item) bool { return it.correlation != name }), []string{name})
-				errs = append(errs, err)
-			}
+		if !errors.Is(err, errTooMany) {
+			q.failed(of, err)
 			continue
 		}
-		errs = append(errs, err)
+		// Fewer have the same RemediationRequest.
+		for _, name := range correlations(of) {
+			those := slices.DeleteFunc(slices.Clone(of), func(it *item) bool { return it.correlation != name })
+			q.failed(those, q.window(those, []string{name}))
+		}
 	}
-	return q.found, errors.Join(errs...)
+	return q
+}
+
+// failed notes that the rows of items were not read, if so.
+func (q *question) failed(items []*item, err error) {
+	if err == nil {
+		return
+	}
+	for _, it := range items {
+		q.unread[it.id] = err
+	}
 }
 
 // correlations are the distinct correlation ids of items.

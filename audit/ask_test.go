@@ -55,6 +55,27 @@ func TestEventsOfManySecondsAreAskedForSecondBySecond(t *testing.T) {
 	})
 }
 
+// A refused query does not take back what the others found.
+func TestWhatIsLearnedOfOneSecondHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, begun := &store{t: t}, time.Now()
+		var events []Event
+		for i := range maxSeconds {
+			events = append(events, entry(i, base().Add(time.Duration(i)*time.Second)))
+		}
+		d.before = func(r *http.Request, _ int) *http.Response {
+			if r.Method == http.MethodGet && len(d.seen()) == 3 {
+				return responded(http.StatusTooManyRequests, "", "Retry-After", "1")
+			}
+			return nil
+		}
+		requireAll(t, d.process().Deliver(t.Context(), again(events)))
+		require.Len(t, d.asked(), maxSeconds+1, "only the refused one is asked again")
+		require.GreaterOrEqual(t, time.Since(begun), time.Second, "and no other query is made before the sink allows it")
+		d.requireOnce(events)
+	})
+}
+
 func TestAQuestionReadsAllPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, events := &store{t: t}, entries(700)
@@ -189,9 +210,9 @@ func FuzzRows(f *testing.F) {
 		d.before = func(*http.Request, int) *http.Response { return responded(200, text) }
 		s := d.process()
 		s.client.http.Transport = transport(func(*http.Request) (*http.Response, error) { return responded(200, text), nil })
-		found, err := s.ask([]*item{{id: another().id(), event: must(another().cloudEvent(nil)), correlation: strconv.Itoa(len(text))}})
-		require.Empty(t, found)
-		if err == nil {
+		q := s.ask([]*item{{id: another().id(), event: must(another().cloudEvent(nil)), correlation: strconv.Itoa(len(text))}})
+		require.Empty(t, q.found)
+		if len(q.unread) == 0 {
 			require.Contains(t, text, `data`)
 		}
 	})

@@ -163,13 +163,14 @@ func (s *Sink) run(job []*item) {
 // resolve asks for items that the sink may have, and returns those that it has
 // not.
 func (s *Sink) resolve(asking []*item) (absent []*item) {
-	found, err := s.ask(asking)
+	q := s.ask(asking)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	for i := len(asking) - 1; i >= 0; i-- {
-		switch it := asking[i]; {
-		case found[it.id]:
+		it := asking[i]
+		switch err := q.unread[it.id]; {
+		case q.found[it.id]:
 			s.finish(it, nil)
 		case err != nil:
 			it.underWay = false

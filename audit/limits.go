@@ -7,6 +7,13 @@ const (
 	// requests a second from one client, and a post takes 60 ms (one event) to
 	// 2 s (200).
 	maxPosts = 8
+	// maxRequests bounds the requests to DataStorage a second, and how many may be made at
+	// once after a rest: it takes 50 a second from one address, and 100 at once. When it
+	// takes fewer, because others share the address, this process halves what it makes, to
+	// minRequests at least, and makes moreRequests more for each second without a refusal.
+	maxRequests  = 50
+	minRequests  = 1
+	moreRequests = 2
 	// maxConnections is how many connections to the sink are kept open between
 	// deliveries, each for idleTimeout. It bounds the concurrent posts to a sink that
 	// is not DataStorage.

@@ -118,9 +118,12 @@ func batchOf(url string, items []*item) Request {
 	}
 }
 
-// exchange sends a request and judges the answer; read reads that of a success. The
-// pace that follows from the answer holds for all posts.
+// exchange sends a request when the pace allows it, and judges the answer; read reads
+// that of a success. The pace that follows from the answer holds for all requests.
 func (s *Sink) exchange(limit time.Duration, make Request, read func(io.Reader) error) (status int, err error) {
+	if err := s.admit(); err != nil {
+		return 0, err
+	}
 	// The client's own timeout would take two goroutines more for each request.
 	ctx, cancel := context.WithTimeout(s.ctx, limit)
 	defer cancel()
@@ -133,13 +136,50 @@ func (s *Sink) exchange(limit time.Duration, make Request, read func(io.Reader) 
 	if !errors.As(err, &no) {
 		s.succeeded = now
 	}
+	if status == http.StatusTooManyRequests {
+		s.pace.deny(begun, now)
+	}
 	switch {
 	case no != nil && !no.Permanent:
 		s.pace.fail(begun, now, no.pause)
 	case status == http.StatusAccepted && s.datastorage || now.Sub(begun) > slowAnswer:
 		s.pace.slow(begun, now)
 	case no == nil:
-		s.pace.quick()
+		s.pace.quick(now)
 	}
 	return status, err
+}
+
+// admit waits until the pace allows one more request, in the order of the calls. It does
+// not wait for a sink that is away for longer than maxPause: then the events go back into
+// the queue.
+func (s *Sink) admit() error {
+	s.mu.Lock()
+	next := s.pace.reserve(time.Now())
+	s.mu.Unlock()
+	for {
+		now := time.Now()
+		s.mu.Lock()
+		away := s.pace.until
+		s.mu.Unlock()
+		if away.After(next) {
+			next = away
+		}
+		switch {
+		case !next.After(now):
+			return nil
+		case away.Sub(now) > maxPause:
+			return &UnavailableError{By: sinkName, err: notBefore(away), unsent: true, pause: -1}
+		}
+		select {
+		case <-time.After(next.Sub(now)):
+		case <-s.ctx.Done():
+			return &UnavailableError{By: sinkName, err: errClosed, unsent: true, pause: -1}
+		}
+	}
+}
+
+// notBefore says until when the sink is not tried.
+func notBefore(until time.Time) error {
+	return fmt.Errorf("nothing is sent until %s, as it asked", until.UTC().Format(time.RFC3339))
 }

@@ -96,7 +96,7 @@ func TestASlowStoreGetsFewerPosts(t *testing.T) {
 func TestPostsThatBeganTogetherCountOnce(t *testing.T) {
 	begun := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	later := func(ms int) time.Time { return begun.Add(time.Duration(ms) * time.Millisecond) }
-	p := newPace(8)
+	p := newPace(8, false)
 	for i := range 8 {
 		p.fail(begun, later(10+i), -1)
 	}

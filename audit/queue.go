@@ -166,7 +166,7 @@ func (s *Sink) back(it *item) {
 func (s *Sink) dispatch() {
 	for !s.closed && s.pace.free() {
 		now := time.Now()
-		if held := s.pace.until; now.Before(held) {
+		if held := s.pace.next(now); now.Before(held) {
 			s.refuseBefore(held)
 			s.wakeAt(held)
 			return

@@ -105,7 +105,7 @@ func New(o Options) (*Sink, error) {
 	if u, err := url.Parse(o.URL); err == nil && strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/audit/events") {
 		s.datastorage, s.batchURL, posts = true, u.JoinPath("batch").String(), maxPosts
 	}
-	s.pace = newPace(posts)
+	s.pace = newPace(posts, s.datastorage)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
