@@ -17,7 +17,7 @@ import (
 // the time, when a batch of the last half a minute is delivered again. It is asked for,
 // second by second, and goes to the next process when one did not settle it.
 func TestEventsThatWaitLongGetTheirShareOfALimit(t *testing.T) {
-	const processes, newPerSecond, lasts = 3, 200, 90 * time.Second
+	const processes, newPerSecond, lasts = 3, 100, 60 * time.Second
 	synctest.Test(t, func(t *testing.T) {
 		limit := rate.NewLimiter(50, 100) // As the real one does.
 		var requests, denied atomic.Int64
@@ -40,7 +40,7 @@ func TestEventsThatWaitLongGetTheirShareOfALimit(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), lasts)
 		defer stop()
 		load(ctx, t, sinks, newPerSecond)
-		pass(10 * time.Second)
+		pass(6 * time.Second)
 
 		var old []Event
 		for second := range 8 {
