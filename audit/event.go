@@ -23,6 +23,10 @@
 // without a question. The other processes wait until later (firstDelivery). After that,
 // each of them asks right before each post.
 //
+// The way of an event through the files: deliver.go takes it from the caller and waits,
+// queue.go decides what goes next, post.go sends it, client.go makes the request,
+// answer.go says what the answer means, and pace.go when the next request may begin.
+//
 // Few doubles remain. DataStorage queues an event that it cannot store in time, and
 // answers 202. If that answer is lost, the row appears up to a minute later, or
 // later still: an event that is sent again before is stored twice. The same holds
@@ -106,6 +110,7 @@ func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	if e.Subject != "" {
 		out.SetSubject(HeaderValue(e.Subject))
 	}
+	// Package config has these names, too: nobody may override one.
 	for name, value := range map[string]string{
 		"causationid":  e.ID,
 		"partitionkey": e.PartitionKey,

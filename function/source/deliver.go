@@ -58,16 +58,14 @@ func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now
 		}
 		o := s.memory.recall(hook.keyOfAll(d.source), hook.begun, now)
 		d.occurrences = []*occurrence{o}
-		d.drafts = []draft{{NotificationType, s.memory.at(o, now), func() []byte { return body }, len(body), map[string]string{"status": hook.status}, watchdog}}
+		d.drafts = []draft{{NotificationType, s.memory.at(o, now), func() []byte { return body }, len(body), extensionsOfAll(hook), watchdog}}
 		return d
 	}
 	envelope := hook.envelope()
 	for _, a := range hook.alerts {
 		o := s.memory.recall(hook.key(AlertType, d.source, a), hook.begun, now)
 		d.occurrences = append(d.occurrences, o)
-		d.drafts = append(d.drafts, draft{AlertType, s.memory.at(o, now), func() []byte { return hook.with(a.raw, a.status) }, envelope + len(a.raw), map[string]string{
-			"alertname": a.name, "severity": a.severity, "namespace": a.namespace, "status": a.status, "partitionkey": a.fingerprint,
-		}, s.isWatchdog(a)})
+		d.drafts = append(d.drafts, draft{AlertType, s.memory.at(o, now), func() []byte { return hook.with(a.raw, a.status) }, envelope + len(a.raw), extensions(a), s.isWatchdog(a)})
 	}
 	return d
 }

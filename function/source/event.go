@@ -28,6 +28,19 @@ func sourceOf(receiver string) string {
 	return "urn:onefire:alertmanager:" + url.PathEscape(receiver)
 }
 
+// extensions are the attributes of an alert's event beyond those that every event has.
+// Package config has their names, too: nobody may override one.
+func extensions(a alert) map[string]string {
+	return map[string]string{
+		"alertname": a.name, "severity": a.severity, "namespace": a.namespace, "status": a.status, "partitionkey": a.fingerprint,
+	}
+}
+
+// extensionsOfAll are those of an event with a webhook whole.
+func extensionsOfAll(hook *webhook) map[string]string {
+	return map[string]string{"status": hook.status}
+}
+
 // newEvent makes an event. Its extensions are texts without control characters and
 // those that change the direction of text. Empty ones are left out.
 func newEvent(id, source, eventType string, at time.Time, extensions map[string]string, data []byte) (event.Event, error) {

@@ -1,10 +1,14 @@
 package source
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"onefire/config"
 )
 
 func TestAnExtensionIsATextThatReadsAsItIs(t *testing.T) {
@@ -20,5 +24,13 @@ func TestAnExtensionIsATextThatReadsAsItIs(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			require.Equal(t, row.want, bounded(row.in))
 		})
+	}
+}
+
+func TestNoExtensionCanBeOverridden(t *testing.T) {
+	names := slices.Concat(slices.Collect(maps.Keys(extensions(alert{}))), slices.Collect(maps.Keys(extensionsOfAll(&webhook{}))), []string{"traceparent"})
+	for _, name := range names {
+		_, err := config.LoadSource(map[string]string{"K_SINK": "http://sink", "K_CE_OVERRIDES": `{"extensions":{"` + name + `":"x"}}`})
+		require.ErrorContains(t, err, name)
 	}
 }
