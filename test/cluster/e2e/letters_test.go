@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // letters counts the dead letters, by what is selected.
@@ -62,6 +63,12 @@ func TestDeadLettersAreKeptAndReplayed(t *testing.T) {
 	require.Equal(t, 1, w.letters(",onefire/error-code=400"))
 }
 
+func ready(pod corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
 func withoutLines(text string, beginnings ...string) (kept []string) {
 	for line := range strings.Lines(text) {
 		drop := false
@@ -80,8 +87,17 @@ func TestAPodThatEndsFinishesWhatItHasBegun(t *testing.T) {
 	warm := fresh("Warm")
 	_, err := post(t.Context(), warm, body(warm, "api"))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(w.pods()) == 1 }, zero, look)
-	pod := w.pods()[0].Name
+	w.settles(warm, map[string]int{"api": 1})
+	// Without DataStorage no pod becomes ready.
+	var pod string
+	require.Eventually(t, func() bool {
+		pods := w.pods()
+		if len(pods) != 1 || !ready(pods[0]) {
+			return false
+		}
+		pod = pods[0].Name
+		return true
+	}, zero, look)
 	var log strings.Builder
 	follow := exec.CommandContext(t.Context(), w.p.Bin("kubectl"), "-n", namespace, "logs", "-f", pod, "-c", "onefire")
 	follow.Stdout = &log
