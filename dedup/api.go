@@ -83,16 +83,16 @@ var errTooLarge = errors.New("the List is larger than its limit")
 // kube is the real API.
 type kube struct {
 	client  rest.Interface
-	window  *window
-	reading reading
+	limiter *limiter
+	budget  memoryBudget
 	// long are the subjects whose last List took several pages.
 	long *lru.Cache[subject, struct{}]
 	// noPhases is set where the CRD lets nobody select by phase.
 	noPhases atomic.Bool
 	// told is called with each past that is not kept whole.
-	told func(LongPast)
+	onLongPast func(LongPast)
 	// altered is called with what admission changed of an object, if it did.
-	altered func(namespace, name string, changed []string)
+	onAltered func(namespace, name string, changed []string)
 	// brake is asked before each try of a create; it may be nil.
 	brake *brake
 }
@@ -101,13 +101,13 @@ type kube struct {
 // configuration is copied: its rate limits are replaced by a window of calls
 // under way, which lets the API server's priority and fairness do its work.
 func connect(config *rest.Config) (*kube, error) {
-	long, err := lru.New[subject, struct{}](maxMemos)
+	long, err := lru.New[subject, struct{}](maxCached)
 	if err != nil {
 		return nil, fmt.Errorf("making the memory of long pasts: %w", err)
 	}
-	k := &kube{window: newWindow(maxCalls), reading: newReading(), long: long, told: func(LongPast) {}, altered: func(string, string, []string) {}}
+	k := &kube{limiter: newLimiter(maxCalls), budget: newMemoryBudget(), long: long, onLongPast: func(LongPast) {}, onAltered: func(string, string, []string) {}}
 	own := rest.CopyConfig(config)
-	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return observed{rt, k.window} })
+	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return transport{rt, k.limiter} })
 	k.client, err = client.New(own, "onefire", Resource.GroupVersion())
 	return k, err
 }
@@ -115,14 +115,14 @@ func connect(config *rest.Config) (*kube, error) {
 // observed notes what the API server says beside its answers: when it gave them,
 // for calls whose context asks for it, and that it has too much to do. It sends no call
 // whose context has a brake that is on.
-type observed struct {
+type transport struct {
 	http.RoundTripper
-	window *window
+	limiter *limiter
 }
 
 type dateKey struct{}
 
-func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if b, ok := r.Context().Value(brakeKey{}).(*brake); ok {
 		if p := b.pause(r.Context()); p != nil {
 			return nil, &pausedError{*p}
@@ -133,7 +133,7 @@ func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
-		o.window.shrink()
+		o.limiter.halve()
 	}
 	if now, ok := r.Context().Value(dateKey{}).(*time.Time); ok {
 		if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
@@ -144,21 +144,21 @@ func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // WrappedRoundTripper lets client-go find the transport that can cancel calls.
-func (o observed) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
+func (o transport) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
 
 // do makes one call and has its answer read. client-go keeps to the Retry-After of
 // an answer and tries again; meanwhile the call keeps its place in the window.
 func (k *kube) do(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
-	leave, err := k.window.enter(ctx)
+	release, err := k.limiter.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	return k.now(ctx, r, read)
+	defer release()
+	return k.doUnlimited(ctx, r, read)
 }
 
 // now makes a call without a place in the window.
-func (k *kube) now(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
+func (k *kube) doUnlimited(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	stream, err := r.Timeout(callTimeout).Stream(ctx)
@@ -170,9 +170,9 @@ func (k *kube) now(ctx context.Context, r *rest.Request, read func(io.Reader) er
 }
 
 // one makes a call whose answer is an object.
-func (k *kube) one(ctx context.Context, r *rest.Request) (w wireObject, err error) {
+func (k *kube) doObject(ctx context.Context, r *rest.Request) (w wireObject, err error) {
 	err = k.do(ctx, r, func(answer io.Reader) error {
-		w, err = readObject(&bounded{answer, maxAnswer}, func(int) error { return nil })
+		w, err = readObject(&boundedReader{answer, maxAnswer}, func(int) error { return nil })
 		return err
 	})
 	return w, err
@@ -184,7 +184,7 @@ func (k *kube) write(ctx context.Context, r *rest.Request, body map[string]any) 
 	if err != nil {
 		return wireObject{}, fmt.Errorf("encoding a RemediationRequest: %w", err)
 	}
-	return k.one(ctx, r.SetHeader("Accept", metadataOnly).Param("fieldManager", managedBy).Body(text))
+	return k.doObject(ctx, r.SetHeader("Accept", metadataOnly).Param("fieldManager", managedBy).Body(text))
 }
 
 // metadataOnly asks for an object without spec and status, which saves encoding
@@ -196,7 +196,7 @@ func (k *kube) request(r *rest.Request, namespace string) *rest.Request {
 }
 
 func (k *kube) get(ctx context.Context, namespace, name string) (object, error) {
-	w, err := k.one(ctx, k.request(k.client.Get(), namespace).Name(name))
+	w, err := k.doObject(ctx, k.request(k.client.Get(), namespace).Name(name))
 	return w.observe(), err
 }
 
@@ -205,7 +205,7 @@ func (k *kube) create(ctx context.Context, namespace string, body map[string]any
 	w, err := k.write(ctx, k.request(k.client.Post(), namespace), body)
 	if err == nil {
 		if changed := w.changes(body); len(changed) > 0 {
-			k.altered(namespace, w.Metadata.Name, changed)
+			k.onAltered(namespace, w.Metadata.Name, changed)
 		}
 	}
 	return w.Metadata.UID, err

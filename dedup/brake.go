@@ -59,11 +59,11 @@ type brake struct {
 	known *Pause
 	asOf  time.Time
 	// under is the Get that is under way.
-	under *glance
+	running *brakeGet
 }
 
 // glance is a Get of the brake. done is closed when it has ended.
-type glance struct {
+type brakeGet struct {
 	begun time.Time
 	done  chan struct{}
 }
@@ -82,7 +82,7 @@ func (b *brake) begin(ctx context.Context) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.after(ctx, time.Now().Add(-brakeAge))
+	b.getAfter(ctx, time.Now().Add(-brakeAge))
 }
 
 // pause returns why nothing new may be made, as it was at a moment not earlier than
@@ -94,7 +94,7 @@ func (b *brake) pause(ctx context.Context) *Pause {
 	}
 	for moment := time.Now().Add(-brakeAge); ; {
 		b.mu.Lock()
-		g, known := b.after(ctx, moment), b.known
+		g, known := b.getAfter(ctx, moment), b.known
 		b.mu.Unlock()
 		if g == nil {
 			return known
@@ -110,13 +110,13 @@ func (b *brake) pause(ctx context.Context) *Pause {
 // after returns nil where the last Get began after a moment, or the brake is closed, and
 // otherwise the Get that is under way, which it starts if there is none. The caller holds
 // the lock.
-func (b *brake) after(ctx context.Context, moment time.Time) *glance {
+func (b *brake) getAfter(ctx context.Context, moment time.Time) *brakeGet {
 	if b.asOf.After(moment) || b.closed.Err() != nil {
 		return nil
 	}
-	if b.under == nil {
-		g := &glance{time.Now(), make(chan struct{})}
-		b.under = g
+	if b.running == nil {
+		g := &brakeGet{time.Now(), make(chan struct{})}
+		b.running = g
 		// Other callers wait for it too, so it does not end with its first caller.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brakeTimeout)
 		unbound := context.AfterFunc(b.closed, cancel) //nolint:contextcheck // Closing ends it, whoever asked first.
@@ -126,17 +126,17 @@ func (b *brake) after(ctx context.Context, moment time.Time) *glance {
 			b.get(ctx, g)
 		})
 	}
-	return b.under
+	return b.running
 }
 
 // get makes a Get and notes what it said.
-func (b *brake) get(ctx context.Context, g *glance) {
-	pause, err := b.guarded(ctx)
+func (b *brake) get(ctx context.Context, g *brakeGet) {
+	pause, err := b.readSafely(ctx)
 	b.mu.Lock()
 	if err == nil {
 		b.known = pause
 	}
-	b.asOf, b.under = g.begun, nil
+	b.asOf, b.running = g.begun, nil
 	b.mu.Unlock()
 	close(g.done)
 	if err != nil && b.unread != nil && b.closed.Err() == nil {
@@ -144,10 +144,10 @@ func (b *brake) get(ctx context.Context, g *glance) {
 	}
 }
 
-func (b *brake) guarded(ctx context.Context) (pause *Pause, err error) {
+func (b *brake) readSafely(ctx context.Context) (pause *Pause, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = panicked(cause)
+			err = panicError(cause)
 		}
 	}()
 	return b.read(ctx)
@@ -202,7 +202,7 @@ func readPause(ctx context.Context, configMaps rest.Interface, at types.Namespac
 		} `json:"metadata"`
 		Data map[string]string `json:"data"`
 	}
-	text, err := io.ReadAll(&bounded{stream, maxAnswer})
+	text, err := io.ReadAll(&boundedReader{stream, maxAnswer})
 	if err != nil {
 		return nil, fmt.Errorf("reading ConfigMap %s: %w", at, err)
 	}
@@ -214,12 +214,12 @@ func readPause(ctx context.Context, configMaps rest.Interface, at types.Namespac
 	}
 	return &Pause{
 		Namespace: at.Namespace, Name: at.Name, UID: w.Metadata.UID,
-		Since: instant(w.Metadata.CreationTimestamp).UTC(), Reason: short(w.Data["reason"]),
+		Since: parseTime(w.Metadata.CreationTimestamp).UTC(), Reason: shortReason(w.Data["reason"]),
 	}, nil
 }
 
 // short is a text of at most [maxPauseReason] bytes.
-func short(s string) string {
+func shortReason(s string) string {
 	if len(s) > maxPauseReason {
 		s = s[:maxPauseReason]
 	}

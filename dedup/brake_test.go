@@ -124,7 +124,7 @@ func (w *wired) answer(r *http.Request, call string) (*http.Response, error) {
 			return no(http.StatusNotFound, "NotFound"), nil
 		}
 		return said(http.StatusOK, map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"reason": "ask Jane"},
-			"metadata": map[string]any{"uid": "uid-" + w.since.Format(time.RFC3339Nano), "creationTimestamp": stamp(w.since)}}), nil
+			"metadata": map[string]any{"uid": "uid-" + w.since.Format(time.RFC3339Nano), "creationTimestamp": formatTime(w.since)}}), nil
 	case "GET remediationrequests":
 		items := []any{}
 		for name, o := range w.objects {
@@ -215,13 +215,13 @@ func TestNothingIsMadeWhileTheBrakeIsOn(t *testing.T) {
 					w.takes["GET remediationrequests"] = time.Millisecond
 					time.AfterFunc(500*time.Microsecond, func() {
 						for range maxCalls - 1 { // The List has its place.
-							leave, err := k.window.enter(context.Background())
+							release, err := k.limiter.acquire(context.Background())
 							require.NoError(t, err)
-							time.AfterFunc(row.full, leave)
+							time.AfterFunc(row.full, release)
 						}
-						leave, err := k.window.enter(context.Background())
+						release, err := k.limiter.acquire(context.Background())
 						require.NoError(t, err)
-						time.AfterFunc(row.full, leave)
+						time.AfterFunc(row.full, release)
 					})
 				}
 				out, err := d.Settle(t.Context(), signal, []string{"a"}, nil)
@@ -406,9 +406,9 @@ func TestABrakeThatPanicsIsOneThatCannotBeRead(t *testing.T) {
 }
 
 func TestALongReasonIsCut(t *testing.T) {
-	require.Equal(t, "ask Jane", short("ask Jane"))
-	require.Equal(t, strings.Repeat("x", maxPauseReason), short(strings.Repeat("x", maxPauseReason+1)))
-	require.Equal(t, strings.Repeat("x", maxPauseReason-1), short(strings.Repeat("x", maxPauseReason-1)+"é"))
+	require.Equal(t, "ask Jane", shortReason("ask Jane"))
+	require.Equal(t, strings.Repeat("x", maxPauseReason), shortReason(strings.Repeat("x", maxPauseReason+1)))
+	require.Equal(t, strings.Repeat("x", maxPauseReason-1), shortReason(strings.Repeat("x", maxPauseReason-1)+"é"))
 }
 
 func TestAQuotaIsNoOutage(t *testing.T) {

@@ -18,26 +18,26 @@ import (
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
 	if h.capped != nil {
-		h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: h.capped})
+		h.settleWithout(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: h.capped})
 		return nil //nolint:nilerr // The outcomes say it.
 	}
 	for _, key := range v.missing {
 		if h.rejected[key] != nil {
 			continue
 		}
-		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(key), h.signalType, key, h.now))
+		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.signalFor(key), h.signalType, key, h.now))
 		switch {
 		case err == nil:
-			h.fresh, h.maker = uid, key
+			h.created, h.createdFor = uid, key
 			h.reasons[key] = v.reason
 			return nil
 		case apierrors.IsAlreadyExists(err):
-			h.lost = true
-			return h.taken(ctx, v.name)
+			h.lostRound = true
+			return h.nameTaken(ctx, v.name)
 		}
 		var paused *pausedError
 		if errors.As(err, &paused) {
-			h.leave(v.missing, Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause})
+			h.settleWithout(v.missing, Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause})
 			return nil
 		}
 		err = fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, err)
@@ -59,13 +59,13 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 			h.rejected[key] = why
 		}
 	}
-	h.leave(v.missing, Outcome{})
+	h.settleWithout(v.missing, Outcome{})
 	return nil
 }
 
 // leave settles keys without an object: those of rejected alerts as rejected, and the
 // others with an outcome.
-func (h *handler) leave(keys []string, o Outcome) {
+func (h *handler) settleWithout(keys []string, o Outcome) {
 	for _, key := range keys {
 		if h.done[key] = o; h.rejected[key] != nil {
 			h.done[key] = Outcome{Rejected: h.rejected[key]}
@@ -76,7 +76,7 @@ func (h *handler) leave(keys []string, o Outcome) {
 // taken notes that somebody holds the name. The next List shows who it is, and twins
 // beside it. Where it shows nobody, and the name is refused again, another fingerprint
 // may have it: then it asks for another name.
-func (h *handler) taken(ctx context.Context, name string) error {
+func (h *handler) nameTaken(ctx context.Context, name string) error {
 	if h.refused != name {
 		h.refused = name
 		return nil
@@ -90,7 +90,7 @@ func (h *handler) taken(ctx context.Context, name string) error {
 			// Other names would only make more of them.
 			return fmt.Errorf("RemediationRequest %s/%s: %w", h.signal.Namespace, name, errChanged)
 		}
-		h.held[name] = true
+		h.takenNames[name] = true
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ const (
 	// create: make an object under the name.
 	create
 	// heal: move the twin's record to the object and delete the twin.
-	heal
+	merge
 	// wait: look again when no older object can appear beside the object.
 	wait
 )
@@ -29,10 +29,10 @@ type verdict struct {
 	action action
 	reason mapping.Reason
 	// object is the one to change, or to follow.
-	object  object
-	twin    object
-	name    string
-	missing []string
+	object    object
+	duplicate object
+	name      string
+	missing   []string
 }
 
 // past is everything that a handler knows when it decides.
@@ -43,22 +43,22 @@ type past struct {
 	keys []string
 	// fresh is the UID of the object that this very handler made and has not
 	// yet acknowledged; empty if it made none.
-	fresh types.UID
+	created types.UID
 	// held are the names that other fingerprints hold.
-	held map[string]bool
+	takenNames map[string]bool
 	// sure are the objects that this handler has waited for: see [object.unsure].
-	sure map[types.UID]bool
-	now  time.Time
+	waitedFor map[types.UID]bool
+	now       time.Time
 }
 
 // decide is the deduplication decision. It is pure: the same past gives the
 // same verdict everywhere.
 func decide(fingerprint string, p past) verdict {
 	active, terminal := split(p.objects)
-	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {
-		return verdict{action: heal, object: survivor, twin: twin}
+	if survivor, duplicate, ok := duplicates(active, p.created, p.now); ok {
+		return verdict{action: merge, object: survivor, duplicate: duplicate}
 	}
-	if i := slices.IndexFunc(active, func(o object) bool { return !p.sure[o.uid] && o.unsure(p.now) }); i >= 0 {
+	if i := slices.IndexFunc(active, func(o object) bool { return !p.waitedFor[o.uid] && o.tooYoung(p.now) }); i >= 0 {
 		return verdict{action: wait, object: active[i]}
 	}
 	missing := slices.DeleteFunc(slices.Clone(p.keys), func(key string) bool {
@@ -84,7 +84,7 @@ func decide(fingerprint string, p past) verdict {
 	if len(terminal) > 0 {
 		reason = mapping.Recurred
 	}
-	return verdict{action: create, reason: reason, object: before, name: nameAfter(before, fingerprint, p.now, p.held), missing: missing}
+	return verdict{action: create, reason: reason, object: before, name: nameAfter(before, fingerprint, p.now, p.takenNames), missing: missing}
 }
 
 func split(objects []object) (active, terminal []object) {
@@ -106,21 +106,21 @@ func split(objects []object) (active, terminal []object) {
 // another that is older than [settledAge], the other stays: these are no twins of a
 // race, but come of a restored etcd, or of somebody who makes an ended object active
 // again. Repairs that are under way must not be deleted.
-func twins(active []object, fresh types.UID, now time.Time) (survivor, twin object, ok bool) {
+func duplicates(active []object, created types.UID, now time.Time) (survivor, duplicate object, ok bool) {
 	var ours, foreign []object
 	for _, o := range active {
 		switch {
 		case !o.ours:
 			foreign = append(foreign, o)
-		case o.uid == fresh && fresh != "":
-			twin = o
+		case o.uid == created && created != "":
+			duplicate = o
 			ours = append(ours, o)
 		default:
 			ours = append(ours, o)
 		}
 	}
-	if len(foreign) > 0 && twin.uid != "" {
-		return slices.MinFunc(foreign, byAge), twin, true
+	if len(foreign) > 0 && duplicate.uid != "" {
+		return slices.MinFunc(foreign, byAge), duplicate, true
 	}
 	if len(ours) < 2 {
 		return object{}, object{}, false
@@ -135,7 +135,7 @@ func twins(active []object, fresh types.UID, now time.Time) (survivor, twin obje
 
 // recorded finds the object that has a key on record, and what the key did there. Where there are two, one may be a twin whose record was merged: it
 // is not the active one, and it is on its way out.
-func recorded(objects []object, key string) (found object, did mark, ok bool) {
+func recorded(objects []object, key string) (found object, did recordEntry, ok bool) {
 	for _, o := range objects {
 		if m, has := o.events[key]; has && (!ok || !o.terminal() || found.deleting) {
 			found, did, ok = o, m, true

@@ -60,7 +60,7 @@ func OpenPast(config *rest.Config) (*Past, error) {
 // empty, and finds those that ended longer ago than ttl. It makes one call, which
 // it does not repeat.
 func (p *Past) Page(ctx context.Context, namespace string, ttl time.Duration, size int, next string) (EndedPage, error) {
-	items, now, next, err := p.kube.items(ctx, p.kube.request(p.kube.client.Get(), namespace).MaxRetries(0).
+	items, now, next, err := p.kube.listRaw(ctx, p.kube.request(p.kube.client.Get(), namespace).MaxRetries(0).
 		Param("labelSelector", managedByLabel+"="+managedBy).
 		Param("limit", strconv.Itoa(size)).Param("continue", next))
 	if err != nil {
@@ -96,16 +96,16 @@ func (p *Past) Delete(ctx context.Context, e Ended) error {
 	if err != nil {
 		return fmt.Errorf("encoding a deletion: %w", err)
 	}
-	_, err = p.kube.whole(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).Name(e.Name).MaxRetries(0).Body(text))
+	_, err = p.kube.readAll(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).Name(e.Name).MaxRetries(0).Body(text))
 	return err
 }
 
 // items makes one call of a List, and returns its items as the API server gave them,
 // the API server's clock, and what asks for the next page.
-func (k *kube) items(ctx context.Context, r *rest.Request) (items []rawText, now time.Time, next string, err error) {
+func (k *kube) listRaw(ctx context.Context, r *rest.Request) (items []rawText, now time.Time, next string, err error) {
 	// Our own clock, should a proxy on the way take the Date header off.
 	now = time.Now()
-	body, err := k.whole(context.WithValue(ctx, dateKey{}, &now), r)
+	body, err := k.readAll(context.WithValue(ctx, dateKey{}, &now), r)
 	if err != nil {
 		return nil, now, "", err
 	}
@@ -124,9 +124,9 @@ func (k *kube) items(ctx context.Context, r *rest.Request) (items []rawText, now
 }
 
 // whole makes one call and reads all of its answer.
-func (k *kube) whole(ctx context.Context, r *rest.Request) (body []byte, err error) {
-	err = k.now(ctx, r, func(answer io.Reader) error {
-		if body, err = io.ReadAll(&bounded{answer, maxEndedPage}); err != nil {
+func (k *kube) readAll(ctx context.Context, r *rest.Request) (body []byte, err error) {
+	err = k.doUnlimited(ctx, r, func(answer io.Reader) error {
+		if body, err = io.ReadAll(&boundedReader{answer, maxEndedPage}); err != nil {
 			return fmt.Errorf("reading the API server's answer: %w", err)
 		}
 		return nil
@@ -172,17 +172,17 @@ type endTimes struct {
 // stands in. The API server itself notes the time of each write, so that one is not
 // too early where a controller writes nothing but the phase.
 func (e *wireEnd) times(o object) endTimes {
-	t := endTimes{ended: instant(e.Status.CompletedAt), keptUntil: instant(e.Status.RetentionExpiryTime)}
+	t := endTimes{ended: parseTime(e.Status.CompletedAt), keptUntil: parseTime(e.Status.RetentionExpiryTime)}
 	if o.phase == phaseTimedOut {
-		t.ended = later(t.ended, instant(e.Status.TimeoutTime))
+		t.ended = later(t.ended, parseTime(e.Status.TimeoutTime))
 	}
 	if t.ended.IsZero() {
-		t.ended = later(later(o.createdAt, o.lastSeen), later(o.lastResolved, instant(e.Status.Deduplication.LastResolvedAt)))
+		t.ended = later(later(o.createdAt, o.lastSeen), later(o.lastResolved, parseTime(e.Status.Deduplication.LastResolvedAt)))
 		for _, c := range e.Status.Conditions {
-			t.ended = later(t.ended, instant(c.LastTransitionTime))
+			t.ended = later(t.ended, parseTime(c.LastTransitionTime))
 		}
 		for _, f := range e.Metadata.ManagedFields {
-			t.ended = later(t.ended, instant(f.Time))
+			t.ended = later(t.ended, parseTime(f.Time))
 		}
 	}
 	return t

@@ -59,14 +59,14 @@ func bySeverity(a, b alert) int {
 }
 
 // self is an object's own alert, as the labels in its spec tell it.
-type self struct {
+type ownAlert struct {
 	alert
 	labels map[string]string
 }
 
 // fold adds what is said of alerts to what an object knows. It is idempotent, and
 // the order in which things are said makes no difference.
-func (o object) fold(own self, said ...statement) folds {
+func (o object) fold(own ownAlert, said ...statement) folds {
 	f := folds{others: slices.Clone(o.others), omitted: o.omitted || o.unaccounted(), states: maps.Clone(o.states)}
 	if f.states == nil && len(said) > 0 {
 		f.states = make(map[string]state, len(said))
@@ -82,10 +82,10 @@ func (o object) fold(own self, said ...statement) folds {
 			s.labels = differences(own.labels, s.labels)
 			f.add(s.folded)
 		}
-		f.states[s.id] = f.states[s.id].join(s.state)
+		f.states[s.id] = f.states[s.id].merge(s.state)
 	}
 	f.forget(own)
-	f.lastResolved = f.over(own.id, o.ours)
+	f.lastResolved = f.resolvedAt(own.id, o.ours)
 	return f
 }
 
@@ -111,19 +111,19 @@ func (f *folds) add(a folded) {
 }
 
 // forget drops the states of alerts that are not on the list.
-func (f *folds) forget(own self) {
+func (f *folds) forget(own ownAlert) {
 	for id, s := range f.states {
 		if id != own.id && !slices.ContainsFunc(f.others, func(a folded) bool { return a.id == id }) {
-			f.omitted = f.omitted || !s.over()
+			f.omitted = f.omitted || !s.hasEnded()
 			delete(f.states, id)
 		}
 	}
 }
 
 // absorb adds what a twin knows.
-func (o object) absorb(twin object) folds {
-	o.omitted = o.omitted || twin.omitted || twin.unaccounted()
-	return o.fold(o.self(), twin.counted()...)
+func (o object) absorb(duplicate object) folds {
+	o.omitted = o.omitted || duplicate.omitted || duplicate.unaccounted()
+	return o.fold(o.ownAlert(), duplicate.counted()...)
 }
 
 // unaccounted tells that alerts were counted on an object and it knows nothing of
@@ -132,8 +132,8 @@ func (o object) unaccounted() bool { return o.count > 1 && len(o.states) == 0 }
 
 // counted are all alerts that an object stands for, as another one takes them over.
 func (o object) counted() []statement {
-	own := o.self()
-	all := []statement{{folded{own.alert, own.labels, o.createdAt}, state{firing: o.firing}.join(o.states[own.id])}}
+	own := o.ownAlert()
+	all := []statement{{folded{own.alert, own.labels, o.createdAt}, state{firing: o.firing}.merge(o.states[own.id])}}
 	for _, a := range o.others {
 		if a.id != "" {
 			a.labels = overlaid(own.labels, a.labels)
@@ -201,22 +201,22 @@ func shortened(s string, limit int) string {
 // where it is not what they see. The list goes as a whole: a patch is refused when
 // anybody has changed it since it was read.
 func (f folds) show(o object, deduplication map[string]any) {
-	if o.hidden || !slices.EqualFunc(f.others, o.others, func(a, b folded) bool { return a.alert == b.alert && a.firstSeen.Equal(b.firstSeen) }) {
+	if o.displayStale || !slices.EqualFunc(f.others, o.others, func(a, b folded) bool { return a.alert == b.alert && a.firstSeen.Equal(b.firstSeen) }) {
 		list := make([]any, len(f.others))
 		for i, a := range f.others {
 			list[i] = a.wire()
 		}
 		deduplication["alerts"] = list
 	}
-	if f.omitted && (o.hidden || !o.omitted) {
+	if f.omitted && (o.displayStale || !o.omitted) {
 		deduplication["alertsOmitted"] = true
 	}
 	switch {
-	case !o.hidden && f.lastResolved.Equal(o.lastResolved):
+	case !o.displayStale && f.lastResolved.Equal(o.lastResolved):
 	case f.lastResolved.IsZero():
 		deduplication["lastResolvedAt"] = nil
 	default:
-		deduplication["lastResolvedAt"] = stamp(f.lastResolved)
+		deduplication["lastResolvedAt"] = formatTime(f.lastResolved)
 	}
 }
 
@@ -233,7 +233,7 @@ func (a folded) wire() map[string]any {
 		entry["labels"] = labels
 	}
 	if !a.firstSeen.IsZero() {
-		entry["firstSeenAt"] = stamp(a.firstSeen)
+		entry["firstSeenAt"] = formatTime(a.firstSeen)
 	}
 	return entry
 }

@@ -20,7 +20,7 @@ func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, key strin
 		return Outcome{}, fmt.Errorf("listing the RemediationRequests of %s: %w", s.Fingerprint, err)
 	}
 	if o, m, ok := recorded(objects, key); ok && !resolved {
-		return outcome(again(m.count), o, m), nil
+		return outcome(replayReason(m.count), o, m), nil
 	}
 	o := forecast(s, objects, now, resolved)
 	if o.Reason.Decision() == mapping.New {
@@ -42,15 +42,15 @@ func forecast(s mapping.Signal, objects []object, now time.Time, resolved bool) 
 		slices.SortFunc(active, byAge)
 		e := newEnds([]mapping.Signal{s})
 		if patch, noted, changed := e.patch(active); patch != nil {
-			e.note(noted, changed)
+			e.record(noted, changed)
 		}
-		return e.nothing(active)[0]
+		return e.finish(active)[0]
 	}
 	// No event has an empty key.
 	switch v := decide(s.Fingerprint, past{objects: objects, keys: []string{""}, now: now}); v.action {
 	case create:
 		return Outcome{Reason: v.reason, Name: "rr-" + label(s.Fingerprint) + "-…", Count: 1}
-	case heal, wait:
+	case merge, wait:
 		return Outcome{Reason: mapping.Active, Name: v.object.name, Count: plus(v.object.count, 1)}
 	default:
 		return Outcome{Reason: v.reason, Name: v.object.name, Count: plus(v.object.count, 1)}

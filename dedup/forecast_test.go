@@ -23,8 +23,8 @@ func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
 	done := made("rr-1", "Completed", 4, true)
 	review := done
 	review.manualReview = true
-	twin := made("rr-3", "", 2, true)
-	twin.createdAt = epoch.Add(time.Second)
+	duplicate := made("rr-3", "", 2, true)
+	duplicate.createdAt = epoch.Add(time.Second)
 	for past, row := range map[string]struct {
 		objects          []object
 		firing, resolved Outcome
@@ -36,7 +36,7 @@ func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
 		"a foreign": {[]object{made("x", "", 1, false)}, Outcome{Reason: mapping.ActiveForeign, Name: "x", Count: 2}, Outcome{Reason: mapping.ResolvedActive, Name: "x", Count: 1}},
 		"of two":    {[]object{both}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 3}, Outcome{Reason: mapping.ResolvedPartly, Name: "rr-2", Count: 2}},
 		"another's": {[]object{other}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 2}, Outcome{Reason: mapping.ResolvedNothing, Name: "rr-2", Count: 1}},
-		"twins":     {[]object{twin, made("rr-2", "", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
+		"twins":     {[]object{duplicate, made("rr-2", "", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
 	} {
 		t.Run(past, func(t *testing.T) {
 			require.Equal(t, row.firing, forecast(signal, row.objects, epoch, false))

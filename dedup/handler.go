@@ -32,26 +32,26 @@ type handler struct {
 	now time.Time
 	// looked is set once there was a past, hinted while it comes from memory, and
 	// unread while nobody has looked whether it still is so.
-	looked, hinted, unread bool
+	triedCache, fromCache, unverified bool
 	// memo says when and by which clock the last List was made.
-	memo memo
+	entry cacheEntry
 	// ended is how many ended objects the last List of the whole past had.
 	ended int
 	// fresh is the UID of the object that this handler made, and maker the key that it
 	// made it for.
-	fresh types.UID
-	maker string
+	created    types.UID
+	createdFor string
 	// held are the names that other fingerprints hold.
-	held map[string]bool
+	takenNames map[string]bool
 	// refused is the name that was refused last.
 	refused string
 	// sure are the objects that it has waited for: nothing older than those can
 	// appear, whatever the clocks say.
-	sure map[types.UID]bool
+	waitedFor map[types.UID]bool
 	// losses counts the rounds that other writers won; lost is set when they
 	// won the last one.
-	losses int
-	lost   bool
+	losses    int
+	lostRound bool
 	// done are the keys that are on record, by what this handler saw or wrote.
 	done map[string]Outcome
 	// rejected are the keys of alerts that no object can be made of.
@@ -65,23 +65,23 @@ type handler struct {
 // look makes sure that there is a past to decide on. After a create it does not
 // give up at once: if this was a redelivery, and the first delivery is settled
 // by now, nobody else may come to look for a twin.
-func (h *handler) look(ctx context.Context) error {
-	if h.lost {
-		h.lost = false
+func (h *handler) readPast(ctx context.Context) error {
+	if h.lostRound {
+		h.lostRound = false
 		h.losses++
-		if err := h.pause(ctx, h.losses); err != nil {
+		if err := h.backOff(ctx, h.losses); err != nil {
 			return err
 		}
 	}
 	if h.objects != nil {
 		return nil
 	}
-	if h.recall(ctx) {
+	if h.loadCached(ctx) {
 		return nil
 	}
 	objects, now, err := h.list(ctx)
-	for tries := 1; err != nil && h.fresh != "" && tries < maxLooks; tries++ {
-		if pause := h.pause(ctx, tries); pause != nil {
+	for tries := 1; err != nil && h.created != "" && tries < maxReads; tries++ {
+		if pause := h.backOff(ctx, tries); pause != nil {
 			break
 		}
 		objects, now, err = h.list(ctx)
@@ -101,11 +101,11 @@ func (h *handler) look(ctx context.Context) error {
 // a common List could find it by.
 func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
 	listed := h.clock()
-	if len(h.keys) > 0 && h.fresh == "" {
+	if len(h.keys) > 0 && h.created == "" {
 		h.brake.begin(ctx) // A create may follow.
 	}
-	if h.fresh != "" && len(h.keys) == 1 && h.apart(h.signal.Namespace, h.ended) {
-		objects, now, err = h.rivals(ctx)
+	if h.created != "" && len(h.keys) == 1 && h.activeOnly(h.signal.Namespace, h.ended) {
+		objects, now, err = h.listActive(ctx)
 		if err != nil || objects != nil {
 			return objects, now, err
 		}
@@ -115,7 +115,7 @@ func (h *handler) list(ctx context.Context) (objects []object, now time.Time, er
 	} else {
 		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint, h.keys)
 	}
-	h.memo = memo{listed: listed, skew: now.Sub(h.clock())}
+	h.entry = cacheEntry{listedAt: listed, clockSkew: now.Sub(h.clock())}
 	_, terminal := split(objects)
 	h.ended = len(terminal)
 	return objects, now, err
@@ -125,13 +125,13 @@ func (h *handler) list(ctx context.Context) (objects []object, now time.Time, er
 // read before, and a twin is active. While the handler's own object is
 // among them, its key is on record there, whatever ended ones say; a settlement of
 // more keys must know those. Otherwise rivals returns nothing: all must be read.
-func (h *handler) rivals(ctx context.Context) ([]object, time.Time, error) {
+func (h *handler) listActive(ctx context.Context) ([]object, time.Time, error) {
 	objects, now, err := h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint, active: true, keys: h.keys})
-	own := func(o object) bool { return o.uid == h.fresh && !o.terminal() }
+	own := func(o object) bool { return o.uid == h.created && !o.terminal() }
 	if err != nil || !slices.ContainsFunc(objects, own) {
 		return nil, now, err
 	}
-	h.memo = memo{} // It is not the whole past.
+	h.entry = cacheEntry{} // It is not the whole past.
 	return objects, now, nil
 }
 
@@ -139,11 +139,11 @@ func (h *handler) rivals(ctx context.Context) ([]object, time.Time, error) {
 // open keys, the next round looks again.
 func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	switch v.action {
-	case heal:
-		return h.heal(ctx, v)
+	case merge:
+		return h.merge(ctx, v)
 	case wait:
-		h.objects, h.sure[v.object.uid] = nil, true
-		return h.settles(ctx, min(lateSettles, v.object.createdAt.Add(lateSettles).Sub(h.now)))
+		h.objects, h.waitedFor[v.object.uid] = nil, true
+		return h.sleep(ctx, min(lateAge, v.object.createdAt.Add(lateAge).Sub(h.now)))
 	}
 	for _, key := range open {
 		if o, m, ok := recorded(h.objects, key); ok {
@@ -160,7 +160,7 @@ func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	}
 }
 
-func outcome(reason mapping.Reason, o object, m mark) Outcome {
+func outcome(reason mapping.Reason, o object, m recordEntry) Outcome {
 	return Outcome{Reason: reason, Name: o.name, UID: o.uid, Count: m.count, At: m.time()}
 }
 
@@ -176,12 +176,12 @@ func (h *handler) reason(key string, o object, made int32) mapping.Reason {
 	case own:
 		return mapping.ActiveForeign
 	default:
-		return again(made)
+		return replayReason(made)
 	}
 }
 
 // of is the signal that a key is an occurrence of.
-func (h *handler) of(key string) mapping.Signal {
+func (h *handler) signalFor(key string) mapping.Signal {
 	if s, ok := h.signals[key]; ok {
 		return s
 	}
@@ -193,14 +193,14 @@ func (h *handler) of(key string) mapping.Signal {
 func (h *handler) count(ctx context.Context, v verdict) error {
 	said := make([]statement, len(v.missing))
 	for i, key := range v.missing {
-		said[i] = says(h.of(key))
+		said[i] = statementOf(h.signalFor(key))
 	}
 	object, missing, own := v.object, v.missing, false
-	if object.uid == h.fresh && slices.Contains(missing, h.maker) {
+	if object.uid == h.created && slices.Contains(missing, h.createdFor) {
 		// Somebody took the key off the object: it made it, and counts nothing more.
 		own, object.events = true, maps.Clone(object.events)
-		object.events[h.maker] = markAt(1, object.createdAt)
-		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return key == h.maker })
+		object.events[h.createdFor] = entryAt(1, object.createdAt)
+		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return key == h.createdFor })
 	}
 	made, changed := object.withKeys(missing, said, h.now)
 	past := h.objects
@@ -209,30 +209,30 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 		return err
 	}
 	changed.resourceVersion = revision
-	h.remember(past, changed)
+	h.cachePast(past, changed)
 	for key, m := range made {
 		h.done[key] = outcome(v.reason, v.object, m)
 	}
 	if own {
-		h.done[h.maker] = outcome(h.reasons[h.maker], v.object, object.events[h.maker])
+		h.done[h.createdFor] = outcome(h.reasons[h.createdFor], v.object, object.events[h.createdFor])
 	}
 	return nil
 }
 
 // heal makes one of two active objects: first the twin's record goes to the
 // survivor, then the twin goes, unless it has changed since it was read.
-func (h *handler) heal(ctx context.Context, v verdict) error {
-	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {
+func (h *handler) merge(ctx context.Context, v verdict) error {
+	if patch := patchTo(v.object, v.object.withDuplicate(v.duplicate, h.created)); patch != nil {
 		if _, ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
 			return err
 		}
 	}
 	h.objects = nil
-	err := h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)
-	if h.lost = lost(err); h.lost || err == nil {
+	err := h.api.delete(ctx, h.signal.Namespace, v.duplicate.name, v.duplicate.uid, v.duplicate.resourceVersion)
+	if h.lostRound = lost(err); h.lostRound || err == nil {
 		return nil
 	}
-	return fmt.Errorf("deleting the twin %s/%s: %w", h.signal.Namespace, v.twin.name, err)
+	return fmt.Errorf("deleting the twin %s/%s: %w", h.signal.Namespace, v.duplicate.name, err)
 }
 
 // patch applies a conditional patch and tells whether it was accepted, and what
@@ -241,15 +241,15 @@ func (h *handler) heal(ctx context.Context, v verdict) error {
 func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (revision string, ok bool, err error) {
 	h.objects = nil
 	revision, err = h.api.patchStatus(ctx, h.signal.Namespace, o.name, patch)
-	if h.hinted && h.unread && (err == nil || lost(err)) {
-		h.memory.note(err == nil)
+	if h.fromCache && h.unverified && (err == nil || lost(err)) {
+		h.cache.observe(err == nil)
 	}
 	switch {
 	case err == nil:
 		return revision, true, nil
 	case lost(err):
 		// Where the past came from memory, nobody else was quicker: it was old.
-		h.lost = !h.hinted || !h.unread
+		h.lostRound = !h.fromCache || !h.unverified
 		return "", false, nil
 	}
 	return "", false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, err)

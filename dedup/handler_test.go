@@ -35,7 +35,7 @@ type answer struct {
 	// seen are the objects in it, and text is all of it that can be seen.
 	seen []object
 	text string
-	memo memo
+	memo cacheEntry
 }
 
 // fault is the answer to a call that failed on the way.
@@ -61,7 +61,7 @@ type progress struct {
 // from there on, if that changes.
 type transition struct {
 	*progress
-	remembers *memo
+	remembers *cacheEntry
 }
 
 // means are those by which a handler saves calls.
@@ -148,22 +148,22 @@ func (p *progress) text(by means) string {
 
 // rerun runs the real protocol for as long as there are answers. It also returns
 // what is remembered because of the last one.
-func rerun(event string, by means, answers []answer) (*progress, *memo) {
+func rerun(event string, by means, answers []answer) (*progress, *cacheEntry) {
 	s := &script{answers: answers, doubts: by.Doubtful, history: by.History}
 	c := core{
-		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
-		pause: func(context.Context, int) error { return nil }, settles: s.settles, shorten: s.shorten,
-		clock: func() time.Time { return epoch },
-		apart: func(string, int) bool { return false },
+		api: s, lists: singleLists{s}, cache: noCache{}, signalType: "alert",
+		backOff: func(context.Context, int) error { return nil }, sleep: s.sleep, shorten: s.shorten,
+		clock:      func() time.Time { return epoch },
+		activeOnly: func(string, int) bool { return false },
 	}
 	if by.Apart {
-		c.apart = func(_ string, ended int) bool { return ended > 0 }
+		c.activeOnly = func(_ string, ended int) bool { return ended > 0 }
 	}
 	if by.Gathered {
-		c.lists = gathered{s, by.Blind}
+		c.lists = batchedLists{s, by.Blind}
 	}
 	if by.Replicas > 0 {
-		c.memory = s
+		c.cache = s
 	}
 	p := &progress{event: event, answers: answers, after: map[string]transition{}}
 	var outcomes []Outcome
@@ -187,31 +187,31 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 }
 
 // alone and gathered are the ways to make a List.
-type alone struct{ api }
+type singleLists struct{ api }
 
-func (a alone) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+func (a singleLists) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
 	return a.api.list(ctx, ns, selector{fingerprint: fp, keys: keys})
 }
 
-type gathered struct {
+type batchedLists struct {
 	api
 	blind bool
 }
 
-func (g gathered) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
-	all, _ := together(ctx, g.api, ns, wanted{map[string]bool{fp: true}, keys}, !g.blind)
+func (g batchedLists) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	all, _ := listTogether(ctx, g.api, ns, listRequest{map[string]bool{fp: true}, keys}, !g.blind)
 	return all.objects[fp], all.now, cmp.Or(all.err, all.errs[fp])
 }
 
 // forgetful is a memory that keeps nothing.
-type forgetful struct{}
+type noCache struct{}
 
-func (forgetful) recall(subject) (memo, bool) { return memo{}, false }
-func (forgetful) keep(subject, memo)          {}
-func (forgetful) forget(subject)              {}
-func (forgetful) drop()                       {}
-func (forgetful) note(bool)                   {}
-func (forgetful) doubtful() bool              { return false }
+func (noCache) lookup(subject) (cacheEntry, bool) { return cacheEntry{}, false }
+func (noCache) put(subject, cacheEntry)           {}
+func (noCache) remove(subject)                    {}
+func (noCache) clear()                            {}
+func (noCache) observe(bool)                      {}
+func (noCache) unreliable() bool                  { return false }
 
 // script is the API and the memory of a rerun. The first call without an answer
 // is the one that the handler waits for; what it does after that does not count.
@@ -219,7 +219,7 @@ type script struct {
 	answers   []answer
 	call      string
 	make      func(*store) answer
-	remembers *memo
+	remembers *cacheEntry
 	doubts    bool
 	history   int
 }
@@ -268,10 +268,10 @@ func (s *script) list(ctx context.Context, ns string, by selector) ([]object, ti
 
 // settles waits until all objects have the age at which they are sure. The clock of
 // Lists is behind that of creates, so it goes on by more than a real one does.
-func (s *script) settles(context.Context, time.Duration) error {
+func (s *script) sleep(context.Context, time.Duration) error {
 	return s.answer(waiting, func(st *store) answer {
 		for _, o := range st.seen {
-			st.now = later(st.now, o.createdAt.Add(lateSettles))
+			st.now = later(st.now, o.createdAt.Add(lateAge))
 		}
 		return answered(st, nil)
 	}).err
@@ -326,26 +326,26 @@ func (s *script) delete(ctx context.Context, ns, name string, uid types.UID, rv 
 	return s.answer("delete "+name, func(st *store) answer { return answered(st, st.delete(ctx, ns, name, uid, rv)) }).err
 }
 
-func (s *script) recall(subject) (memo, bool) {
+func (s *script) lookup(subject) (cacheEntry, bool) {
 	a := s.answer(recall, func(st *store) answer {
 		m := st.memos[st.at]
-		return answer{memo: m, seen: m.objects, text: fmt.Sprint(m)}.at(epoch.Add(m.skew))
+		return answer{memo: m, seen: m.objects, text: fmt.Sprint(m)}.at(epoch.Add(m.clockSkew))
 	})
 	return a.memo, a.err == nil && a.memo.objects != nil
 }
 
-func (s *script) keep(_ subject, m memo) {
+func (s *script) put(_ subject, m cacheEntry) {
 	if s.call == "" && len(s.answers) == 0 {
 		s.remembers = &m
 	}
 }
 
-func (s *script) forget(about subject) { s.keep(about, memo{}) }
-func (s *script) drop()                {}
+func (s *script) remove(about subject) { s.put(about, cacheEntry{}) }
+func (s *script) clear()               {}
 
-func (s *script) note(bool) {}
+func (s *script) observe(bool) {}
 
-func (s *script) doubtful() bool { return s.doubts }
+func (s *script) unreliable() bool { return s.doubts }
 
 func answered(s *store, err error, objects ...object) answer {
 	a := answer{seen: objects, err: err, text: string(apierrors.ReasonForError(err))}

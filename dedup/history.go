@@ -20,14 +20,14 @@ type history struct {
 	// deleted is told of each object that went; it may be nil.
 	deleted func(namespace, name string)
 	// places bound how many pasts are shortened at a time.
-	places chan struct{}
-	done   sync.WaitGroup
-	ctx    context.Context
-	stop   context.CancelFunc
+	slots chan struct{}
+	done  sync.WaitGroup
+	ctx   context.Context
+	stop  context.CancelFunc
 }
 
 func newHistory(a api, limit int, deleted func(namespace, name string)) *history {
-	h := &history{api: a, limit: limit, deleted: deleted, places: make(chan struct{}, maxShortened)}
+	h := &history{api: a, limit: limit, deleted: deleted, slots: make(chan struct{}, maxShortened)}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
 }
@@ -40,12 +40,12 @@ func (h *history) shorten(_ context.Context, namespace string, past []object, no
 		return
 	}
 	select {
-	case h.places <- struct{}{}:
+	case h.slots <- struct{}{}:
 	default:
 		return
 	}
 	h.done.Go(func() { //nolint:contextcheck // It outlives the call that it comes after.
-		defer func() { <-h.places }()
+		defer func() { <-h.slots }()
 		ctx, cancel := context.WithTimeout(h.ctx, shortenTimeout)
 		defer cancel()
 		for _, o := range beyond {

@@ -188,7 +188,7 @@ func (r *run) checkPatched(call string) error {
 	switch {
 	case !ok || verb != "patch" || r.forgetful:
 		return nil
-	case o.hidden && !r.prunes:
+	case o.displayStale && !r.prunes:
 		return fmt.Errorf("I9: people see other alerts on %s than its record has", name)
 	case o.old:
 		return fmt.Errorf("I2: %s has some of its record in two places", name)
@@ -339,7 +339,7 @@ func (r *run) check() error {
 // each but its own is named once, unless there are too many, and nothing else is,
 // each with the labels in which it differs.
 func checkAlerts(o object) error {
-	own := o.self()
+	own := o.ownAlert()
 	came, named := map[alert]bool{}, map[alert]bool{own.alert: true}
 	for key := range o.events {
 		a := alertOf(key)

@@ -18,7 +18,7 @@ const (
 	keysPerLine = 64
 	maxMessage  = 32 << 10
 	// maxSharedKeys bounds the keys that deliveries share one patch for.
-	maxSharedKeys = maxRecord / patchesKept
+	maxBatchKeys = maxRecord / patchesKept
 	// MaxAlerts is how many other alerts an object names, the most severe: about
 	// 10 KiB of status with what is known of their ends, and 64 KiB where all of
 	// their texts are as long as they may be. One resource has rarely more that
@@ -41,7 +41,7 @@ const (
 	nameSpan = 10 * time.Second
 	// lateSettles is the age at which nothing older than a late object can appear any
 	// more: its second has passed, and one for a List that began in it.
-	lateSettles = 2 * time.Second
+	lateAge = 2 * time.Second
 	// maxSurplus is how many ended objects are deleted after one was made: a long past
 	// that was there before the limit goes by and by.
 	maxSurplus = 32
@@ -52,11 +52,11 @@ const (
 	// server.
 	shortenTimeout = 20 * time.Second
 	// maxLooks bounds the attempts to look after a create.
-	maxLooks = 4
+	maxReads = 4
 	// minPause and maxPause bound the wait after a lost round. The shortest
 	// is about one API call.
-	minPause = 2 * time.Millisecond
-	maxPause = 100 * time.Millisecond
+	minBackOff = 2 * time.Millisecond
+	maxBackOff = 100 * time.Millisecond
 	// callTimeout bounds one API call, here and in the API server, so that a
 	// stuck one leaves time for an answer within the event's deadline.
 	callTimeout = 10 * time.Second
@@ -77,15 +77,15 @@ const (
 	maxCalls = 64
 	// shrinkPause is how long after a refusal another one says nothing new: the
 	// calls that were under way are refused together.
-	shrinkPause = 100 * time.Millisecond
+	halvePause = 100 * time.Millisecond
 	// maxLead is how long those who come next wait for a List under way: one
 	// that is stuck must not hold up a namespace.
-	maxLead = 2 * time.Second
+	maxListDelay = 2 * time.Second
 	// maxAlone is how many fingerprints are listed one by one, although others
 	// wait: making the List of several takes two calls.
-	maxAlone = 2
+	maxUnbatched = 2
 	// maxLists bounds the Lists under way at once where each is by itself.
-	maxLists = 16
+	maxParallelLists = 16
 	// maxLabels is how many fingerprints one List asks for: 4 KiB of URL, half
 	// of what proxies take.
 	maxLabels = 256
@@ -97,7 +97,7 @@ const (
 	maxPage = 4 << 30
 	// maxSharedList bounds the answers to a List of several fingerprints, in bytes:
 	// so much of what others made that it is cheaper to ask for each alone.
-	maxSharedList = 4 << 20
+	maxBatchList = 4 << 20
 	// pageSize is how many objects a page has, and maxPagings how often reading in
 	// pages begins: the API server forgets the state that a first page showed after
 	// five minutes, or sooner where it is short of memory.
@@ -110,7 +110,7 @@ const (
 	// kept whole: no longer one is remembered. maxEnded is how many ended objects are
 	// kept of a longer one: more than a fingerprint can have within the second that
 	// creation times cannot tell apart.
-	maxPast  = maxMemoKeys
+	maxPast  = maxCachedKeys
 	maxEnded = 128
 	// manyEnded is from how many ended objects on a look after a create leaves them out
 	// in any case. Fewer cost less than what is lost when that look shares no List with
@@ -118,16 +118,16 @@ const (
 	manyEnded = 16
 	// maxLong bounds the Lists of long pasts under way at once. Each can take seconds:
 	// all of them at once would all come too late, and again with each redelivery.
-	maxLong = 4
+	maxLongLists = 4
 	// maxReading bounds what all Lists under way hold of their answers, in bytes. Each
 	// begins with listMemory: its window, an object without its payload, and a short
 	// past. One that needs more, and finds that others have it, begins again with
 	// longMemory: a long past as it is kept.
-	maxReading = 24 << 20
-	listMemory = 128 << 10
-	longMemory = 1 << 20
+	maxListMemory = 24 << 20
+	listMemory    = 128 << 10
+	longMemory    = 1 << 20
 	// scanWindow is how much of an answer is read at once, in bytes.
-	scanWindow = 32 << 10
+	scanBuffer = 32 << 10
 	// maxEndedPage bounds a page of what prune and list read, which is held whole, in
 	// bytes: a reader asks for a smaller page where it has more. One object fits
 	// (maxAnswer).
@@ -137,12 +137,12 @@ const (
 	redelivered = 20 * time.Minute
 	// crowdedFor is how long a namespace is not asked for several fingerprints
 	// at once after it had too much in it for that.
-	crowdedFor = time.Minute
+	tooManyFor = time.Minute
 	// emptyFor is how long a namespace is not asked for what others made, after
 	// there was nothing. A List of hundreds of fingerprints reads all of it, and
 	// would read it twice. A second bounds what an object that somebody made
 	// meanwhile can go unseen.
-	emptyFor = time.Second
+	noneUnlabelledFor = time.Second
 	// maxNamespaces bounds what is believed of namespaces: alerts can name any.
 	maxNamespaces = 1024
 	// settledAge is the age from which an object has no unseen twin: nobody who
@@ -153,15 +153,15 @@ const (
 	// keys in one memo: 30 KiB, and 1 to 8 KiB as a rule. Alerts are remembered of
 	// the active object alone: maxMemoText bounds their texts and its own labels,
 	// in bytes, beside which all of them take 8 KiB at most.
-	maxMemos    = 2048
-	maxMemoKeys = 4 * MaxEvents
-	maxMemoText = 8 << 10
+	maxCached     = 2048
+	maxCachedKeys = 4 * MaxEvents
+	maxCachedText = 8 << 10
 	// maxStale is the share of old memos from which on an object is read before
 	// it is patched: a lost patch costs the API server ten times a read. It is
 	// that of the last memosNoted.
-	maxStale   = 0.1
-	memosNoted = 32
+	maxStale     = 0.1
+	staleSamples = 32
 	// maxMemoAge is how long a List is remembered: two of Alertmanager's group
 	// intervals.
-	maxMemoAge = 10 * time.Minute
+	maxCacheAge = 10 * time.Minute
 )

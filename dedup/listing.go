@@ -93,7 +93,7 @@ func OpenRequests(config *rest.Config) (*Requests, error) {
 // It reads ended requests too, and not by a field selector what is active: kubernaut's
 // CRD has none for the phase, and an ended request that asks for quiet is open.
 func (q *Requests) Page(ctx context.Context, namespace string, size int, next string) (RequestPage, error) {
-	items, now, next, err := q.kube.items(ctx, q.kube.request(q.kube.client.Get(), namespace).
+	items, now, next, err := q.kube.listRaw(ctx, q.kube.request(q.kube.client.Get(), namespace).
 		Param("limit", strconv.Itoa(size)).Param("continue", next))
 	if err != nil {
 		return RequestPage{}, err
@@ -101,7 +101,7 @@ func (q *Requests) Page(ctx context.Context, namespace string, size int, next st
 	page := RequestPage{Requests: make([]Request, 0, len(items)), Now: now, Next: next}
 	for _, text := range items {
 		var w wireObject
-		var about wireAbout
+		var about wireDetails
 		if err := decode([]byte(text), &w); err != nil {
 			return RequestPage{}, err
 		}
@@ -114,7 +114,7 @@ func (q *Requests) Page(ctx context.Context, namespace string, size int, next st
 }
 
 // wireAbout is what an object tells of what it is about, which no decision reads.
-type wireAbout struct {
+type wireDetails struct {
 	Metadata struct {
 		Namespace string `json:"namespace"`
 	} `json:"metadata"`
@@ -129,17 +129,17 @@ type wireAbout struct {
 	} `json:"spec"`
 }
 
-func (about *wireAbout) request(w *wireObject, now time.Time) Request {
+func (about *wireDetails) request(w *wireObject, now time.Time) Request {
 	o := w.observe()
 	r := Request{
 		Namespace: about.Metadata.Namespace, Name: o.name, Fingerprint: o.fingerprint,
-		Alertname: o.alert.name, Severity: o.alert.severity, FiringAt: instant(w.Spec.FiringTime).UTC(),
+		Alertname: o.alert.name, Severity: o.alert.severity, FiringAt: parseTime(w.Spec.FiringTime).UTC(),
 		Cluster: about.Spec.ClusterID, Target: mapping.Target(about.Spec.TargetResource),
 		Folded: len(o.others), FoldedMore: o.omitted, Count: o.count,
 		Phase: o.phase, Outcome: cmp.Or(w.Status.Outcome, w.Status.CompletionStatus.Outcome), Ours: o.ours,
 		Created: o.createdAt.UTC(), LastSeen: later(o.createdAt, o.lastSeen).UTC(), Resolved: o.lastResolved.UTC(),
 	}
-	r.State, r.Open = o.stands(now)
+	r.State, r.Open = o.listState(now)
 	if r.State == StateWaiting {
 		r.QuietUntil = o.nextAllowed.UTC()
 	}
@@ -147,7 +147,7 @@ func (about *wireAbout) request(w *wireObject, now time.Time) Request {
 }
 
 // stands says what an object stands for, and whether the next alert is counted on it.
-func (o object) stands(now time.Time) (state State, open bool) {
+func (o object) listState(now time.Time) (state State, open bool) {
 	reason, quiet := o.quiet(now)
 	switch {
 	case o.deleting:

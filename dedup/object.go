@@ -69,10 +69,10 @@ type object struct {
 	// follows is the UID of the last object of the past that this one was made on.
 	follows types.UID
 	// maker is the key that made the object. It stands in an annotation.
-	maker string
+	createdFor string
 	// events maps each key on record to what it did: the count 1 is that of a key
 	// that made an object, and of nothing else.
-	events map[string]mark
+	events map[string]recordEntry
 	// absorbed maps the UID of a twin to the count that was taken over from it.
 	absorbed map[string]int32
 	// alert is the one that the object was made of. Its identity is in labels, the
@@ -86,7 +86,7 @@ type object struct {
 	foreign []rawText
 	// old tells that some of the record is in the form of an earlier version, and
 	// hidden that people see another one in status.deduplication.
-	old, hidden bool
+	old, displayStale bool
 	// partial tells that the past it is of is not here whole: see keeper.
 	partial bool
 }
@@ -132,8 +132,8 @@ func (o object) late() bool {
 
 // unsure tells that an older object can still appear: one of this object's second
 // that no List has shown yet. Nobody may be told of this one so early.
-func (o object) unsure(now time.Time) bool {
-	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()
+func (o object) tooYoung(now time.Time) bool {
+	return o.ours && now.Before(o.createdAt.Add(lateAge)) && o.late()
 }
 
 // Key identifies one occurrence of an alert: the CloudEvent's source and id,

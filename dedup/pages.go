@@ -32,7 +32,7 @@ type LongPast struct {
 // begins again with a new one. So now, too, is the time of the first page.
 func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.active = s.active && !k.noPhases.Load(); s.active {
-		objects, now, err := k.listed(ctx, namespace, s)
+		objects, now, err := k.listReserved(ctx, namespace, s)
 		if !apierrors.IsBadRequest(err) {
 			return objects, now, err
 		}
@@ -40,69 +40,69 @@ func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object
 		k.noPhases.Store(true)
 		s.active = false
 	}
-	return k.listed(ctx, namespace, s)
+	return k.listReserved(ctx, namespace, s)
 }
 
 // listed makes a List, for which it waits until there is memory.
-func (k *kube) listed(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
+func (k *kube) listReserved(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.urgent {
-		return k.within(ctx, namespace, s, &held{reading: k.reading, spare: listMemory})
+		return k.listWithin(ctx, namespace, s, &reservation{memoryBudget: k.budget, spare: listMemory})
 	}
-	share, err := k.reading.begin(ctx, listMemory)
+	reserved, err := k.budget.reserve(ctx, listMemory)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	objects, now, err := k.within(ctx, namespace, s, share)
-	share.end()
+	objects, now, err := k.listWithin(ctx, namespace, s, reserved)
+	reserved.release()
 	if !errors.Is(err, errBusy) {
 		return objects, now, err
 	}
 	// It holds nothing now, so it may wait for more.
-	if share, err = k.reading.begin(ctx, longMemory); err != nil {
+	if reserved, err = k.budget.reserve(ctx, longMemory); err != nil {
 		return nil, time.Time{}, err
 	}
-	defer share.end()
-	return k.within(ctx, namespace, s, share)
+	defer reserved.release()
+	return k.listWithin(ctx, namespace, s, reserved)
 }
 
 // within makes a List in a share of the memory.
-func (k *kube) within(ctx context.Context, namespace string, s selector, share *held) ([]object, time.Time, error) {
+func (k *kube) listWithin(ctx context.Context, namespace string, s selector, reserved *reservation) ([]object, time.Time, error) {
 	about := subject{namespace, s.fingerprint}
 	limit := int64(maxList)
 	if s.fingerprint == "" {
-		limit = maxSharedList
+		limit = maxBatchList
 	}
-	kept := newKeeper(s.keys, share.more)
+	kept := newPastReducer(s.keys, reserved.grow)
 	var now time.Time
 	err := errTooLarge
 	if s.active || !k.long.Contains(about) {
-		now, _, err = k.page(ctx, about, s, nil, limit, kept, share)
+		now, _, err = k.page(ctx, about, s, nil, limit, kept, reserved)
 	}
 	paged := errors.Is(err, errTooLarge) && s.fingerprint != ""
 	if paged {
-		share.spare = share.bytes // What was kept until now is dropped.
-		kept, now, err = k.pages(ctx, about, s, share)
+		reserved.spare = reserved.bytes // What was kept until now is dropped.
+		kept, now, err = k.pages(ctx, about, s, reserved)
 	}
 	if err != nil {
 		return nil, now, err
 	}
 	for fingerprint, p := range kept.pasts {
 		if p.long {
-			k.told(LongPast{namespace, fingerprint, p.all, paged})
+			k.onLongPast(LongPast{namespace, fingerprint, p.count, paged})
 		}
 	}
 	return kept.objects(), now, nil
 }
 
 // pages reads all pages of a fingerprint's objects.
-func (k *kube) pages(ctx context.Context, about subject, s selector, share *held) (kept *keeper, now time.Time, err error) {
+func (k *kube) pages(ctx context.Context, about subject, s selector, reserved *reservation) (kept *pastReducer, now time.Time, err error) {
 	for try := 1; ; try++ {
-		kept = newKeeper(s.keys, share.more)
+		kept = newPastReducer(s.keys, reserved.grow)
 		next, pages := "", 0
 		for now = (time.Time{}); pages == 0 || err == nil && next != ""; pages++ {
 			var at time.Time
 			query := map[string]string{"limit": strconv.Itoa(pageSize), "continue": next}
-			if at, next, err = k.page(ctx, about, s, query, maxPage, kept, share); pages == 0 {
+			if at, next, err = k.page(ctx, about, s, query, maxPage, kept, reserved); pages == 0 {
 				now = at
 			}
 		}
@@ -113,7 +113,7 @@ func (k *kube) pages(ctx context.Context, about subject, s selector, share *held
 		case err == nil:
 			k.long.Remove(about)
 		case apierrors.IsResourceExpired(err) && try < maxPagings:
-			share.spare = share.bytes
+			reserved.spare = reserved.bytes
 			continue
 		}
 		return kept, now, err
@@ -122,7 +122,7 @@ func (k *kube) pages(ctx context.Context, about subject, s selector, share *held
 
 // page makes one call of a List. Its objects go to what keeps them.
 func (k *kube) page(
-	ctx context.Context, about subject, s selector, query map[string]string, limit int64, kept *keeper, share *held,
+	ctx context.Context, about subject, s selector, query map[string]string, limit int64, kept *pastReducer, reserved *reservation,
 ) (now time.Time, next string, err error) {
 	// Our own clock, should a proxy on the way take the Date header off.
 	now = time.Now()
@@ -136,10 +136,10 @@ func (k *kube) page(
 	}
 	call := k.do
 	if s.urgent {
-		call = k.now
+		call = k.doUnlimited
 	}
 	err = call(ctx, r, func(answer io.Reader) error {
-		next, err = readList(&bounded{answer, limit}, share.more, kept.add)
+		next, err = readList(&boundedReader{answer, limit}, reserved.grow, kept.add)
 		return err
 	})
 	return now, next, err

@@ -22,10 +22,10 @@ func patchTo(o, changed object) map[string]any {
 		d["occurrenceCount"] = changed.count
 	}
 	if !changed.lastSeen.Equal(o.lastSeen) {
-		d["lastSeenAt"] = stamp(changed.lastSeen)
+		d["lastSeenAt"] = formatTime(changed.lastSeen)
 	}
 	if !changed.firstSeen.Equal(o.firstSeen) {
-		d["firstSeenAt"] = stamp(changed.firstSeen)
+		d["firstSeenAt"] = formatTime(changed.firstSeen)
 	}
 	if o.old || !slices.Equal(changed.record(), o.record()) || !changed.lastResolved.Equal(o.lastResolved) {
 		status["conditions"] = changed.conditions()
@@ -47,14 +47,14 @@ func patchTo(o, changed object) map[string]any {
 
 // withKeys is an object with keys added, and what their events say of alerts, and
 // what each key did.
-func (o object) withKeys(keys []string, said []statement, now time.Time) (made map[string]mark, changed object) {
-	made, changed = make(map[string]mark, len(keys)), o
+func (o object) withKeys(keys []string, said []statement, now time.Time) (made map[string]recordEntry, changed object) {
+	made, changed = make(map[string]recordEntry, len(keys)), o
 	// The List can be from the second before the one in which the object was made.
 	now = later(o.createdAt, now)
 	changed.lastSeen = later(o.lastSeen, now)
 	for _, key := range keys {
 		changed.count = plus(changed.count, 1)
-		made[key] = markAt(changed.count, changed.lastSeen)
+		made[key] = entryAt(changed.count, changed.lastSeen)
 	}
 	if o.firstSeen.IsZero() {
 		changed.firstSeen = o.createdAt
@@ -63,7 +63,7 @@ func (o object) withKeys(keys []string, said []statement, now time.Time) (made m
 	for i := range said {
 		said[i].firstSeen = now.UTC().Truncate(time.Second)
 	}
-	changed.folds = o.fold(o.self(), said...)
+	changed.folds = o.fold(o.ownAlert(), said...)
 	changed.events = o.kept(made, patchesKept*len(made))
 	changed.old = false
 	return made, changed
@@ -74,33 +74,33 @@ func (o object) withKeys(keys []string, said []statement, now time.Time) (made m
 // nobody was told of: the key that made the twin. Who saw that saw the older object
 // too. One of others can have come later, so there it is only a handler's own, fresh
 // twin that nobody was told of.
-func (o object) withTwin(twin object, own types.UID) object {
+func (o object) withDuplicate(duplicate object, own types.UID) object {
 	changed := o
-	changed.folds = o.absorb(twin)
-	if o.absorbed[string(twin.uid)] >= twin.count {
+	changed.folds = o.absorb(duplicate)
+	if o.absorbed[string(duplicate.uid)] >= duplicate.count {
 		// The twin may have been told since that an alert ended, which counts nothing.
 		return changed
 	}
-	fresh := map[string]mark{}
-	for key, m := range twin.events {
+	fresh := map[string]recordEntry{}
+	for key, m := range duplicate.events {
 		if _, ok := o.events[key]; !ok {
 			fresh[key] = m
 		}
 	}
-	gain := gained(o, twin, len(fresh))
+	gain := gained(o, duplicate, len(fresh))
 	if gain == 0 && len(fresh) == 0 {
 		return changed
 	}
 	changed.count = plus(o.count, gain)
-	changed.lastSeen = later(later(o.lastSeen, o.createdAt), later(twin.lastSeen, twin.createdAt))
+	changed.lastSeen = later(later(o.lastSeen, o.createdAt), later(duplicate.lastSeen, duplicate.createdAt))
 	for i, key := range newestFirst(fresh) {
-		if fresh[key].count == 1 && (twin.uid == own || o.ours) {
-			fresh[key] = markAt(plus(o.count, int32(len(fresh)-i)), changed.lastSeen)
+		if fresh[key].count == 1 && (duplicate.uid == own || o.ours) {
+			fresh[key] = entryAt(plus(o.count, int32(len(fresh)-i)), changed.lastSeen)
 		}
 	}
 	changed.events = o.kept(fresh, len(fresh))
-	changed.absorbed = map[string]int32{string(twin.uid): twin.count}
-	for _, from := range []object{o, twin} {
+	changed.absorbed = map[string]int32{string(duplicate.uid): duplicate.count}
+	for _, from := range []object{o, duplicate} {
 		for uid, n := range from.absorbed {
 			changed.absorbed[uid] = max(n, changed.absorbed[uid])
 		}
@@ -116,13 +116,13 @@ func (o object) withTwin(twin object, own types.UID) object {
 // occurrence has its key on record, fresh is the answer. Beyond that, absorbed
 // says how much was taken over before, so that a healer that comes after a
 // crash adds only the rest.
-func gained(survivor, twin object, fresh int) int32 {
-	if int(twin.count) <= len(twin.events) && len(survivor.events)+fresh <= MaxEvents {
+func gained(survivor, duplicate object, fresh int) int32 {
+	if int(duplicate.count) <= len(duplicate.events) && len(survivor.events)+fresh <= MaxEvents {
 		return int32(fresh)
 	}
-	taken := survivor.absorbed[string(twin.uid)]
-	gain := twin.count - taken
-	for key, m := range twin.events {
+	taken := survivor.absorbed[string(duplicate.uid)]
+	gain := duplicate.count - taken
+	for key, m := range duplicate.events {
 		if _, both := survivor.events[key]; both && m.count > taken {
 			gain--
 		}
@@ -133,9 +133,9 @@ func gained(survivor, twin object, fresh int) int32 {
 // withEnds is an object that knows what events say of ends, and which of them were
 // news to it.
 func (o object) withEnds(said []statement) (changed object, noted []bool) {
-	own := o.self()
+	own := o.ownAlert()
 	changed = o
-	news, noted := o.news(own, said)
+	news, noted := o.unrecordedEnds(own, said)
 	if len(news) > 0 {
 		changed.folds = o.fold(own, news...)
 		changed.old = false
@@ -147,12 +147,12 @@ func (o object) withEnds(said []statement) (changed object, noted []bool) {
 // those that made the lowest counts, beyond [MaxEvents] or how many to keep, if
 // that is more. What a storm left goes by and by. The key that made the object
 // stays: it stands elsewhere too.
-func (o object) kept(added map[string]mark, keep int) map[string]mark {
+func (o object) kept(added map[string]recordEntry, keep int) map[string]recordEntry {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
 	limit := min(max(MaxEvents, keep, len(o.events)*7/8), maxRecord)
 	for i, key := range newestFirst(all) {
-		if i >= limit && key != o.maker {
+		if i >= limit && key != o.createdFor {
 			delete(all, key)
 		}
 	}
@@ -160,7 +160,7 @@ func (o object) kept(added map[string]mark, keep int) map[string]mark {
 }
 
 // newestFirst orders keys by the counts that they made, the highest first.
-func newestFirst(events map[string]mark) []string {
+func newestFirst(events map[string]recordEntry) []string {
 	return slices.SortedFunc(maps.Keys(events), func(a, b string) int {
 		return cmp.Or(cmp.Compare(events[b].count, events[a].count), cmp.Compare(a, b))
 	})
@@ -182,4 +182,4 @@ func later(a, b time.Time) time.Time {
 }
 
 // stamp is the form of all times in a Kubernetes object.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -36,7 +36,7 @@ func (s *store) countOn(t *testing.T, name, prefix string, n int) {
 func (s *store) merge(t *testing.T) bool {
 	t.Helper()
 	o := s.seen["a"].object
-	patch := patchTo(o, o.withTwin(s.seen["b"].object, ""))
+	patch := patchTo(o, o.withDuplicate(s.seen["b"].object, ""))
 	if patch == nil {
 		return false
 	}
@@ -86,17 +86,17 @@ func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 	s.objects["a"].SetAnnotations(nil)
 	s.countOn(t, "b", "x", 2)
 	a := s.seen["a"].object
-	_, err := s.patchStatus(t.Context(), "", "a", patchTo(a, a.withTwin(s.seen["b"].object, s.seen["b"].uid)))
+	_, err := s.patchStatus(t.Context(), "", "a", patchTo(a, a.withDuplicate(s.seen["b"].object, s.seen["b"].uid)))
 	require.NoError(t, err)
 	a = s.seen["a"].object
 	require.EqualValues(t, 4, a.count)
-	require.Equal(t, map[string]mark{"b": markAt(2, epoch), "x0": markAt(2, epoch), "x1": markAt(3, epoch)}, a.events)
+	require.Equal(t, map[string]recordEntry{"b": entryAt(2, epoch), "x0": entryAt(2, epoch), "x1": entryAt(3, epoch)}, a.events)
 }
 
 func TestAMergeCarriesWhatATwinHadAbsorbed(t *testing.T) {
 	s := twinStore(t)
 	b := s.seen["b"].object
-	_, err := s.patchStatus(context.Background(), "", "b", patchTo(b, b.withTwin(object{uid: "third", count: 200, events: map[string]mark{}}, "")))
+	_, err := s.patchStatus(context.Background(), "", "b", patchTo(b, b.withDuplicate(object{uid: "third", count: 200, events: map[string]recordEntry{}}, "")))
 	require.NoError(t, err)
 	require.True(t, s.merge(t))
 	require.EqualValues(t, 200, s.seen["a"].absorbed["third"])

@@ -20,9 +20,9 @@ var ErrContended = errors.New("other writers changed the object in every round")
 // to save calls. It may be used by any number of goroutines.
 type Deduplicator struct {
 	core
-	*sharing
+	*settleBatcher
 	// ends shares the calls of Resolve.
-	ends    *sharing
+	ends    *settleBatcher
 	history *history
 }
 
@@ -30,15 +30,15 @@ type Deduplicator struct {
 type core struct {
 	api        api
 	lists      lister
-	memory     memory
+	cache      cache
 	signalType string
-	pause      func(ctx context.Context, losses int) error
-	settles    func(ctx context.Context, after time.Duration) error
+	backOff    func(ctx context.Context, losses int) error
+	sleep      func(ctx context.Context, after time.Duration) error
 	clock      func() time.Time
 	// shorten is told of each past that an object was just made on.
 	shorten func(ctx context.Context, namespace string, past []object, now time.Time)
 	// apart says whether a look after a create leaves out so many ended objects.
-	apart func(namespace string, ended int) bool
+	activeOnly func(namespace string, ended int) bool
 	// brake is what creates ask; it may be nil.
 	brake *brake
 }
@@ -78,10 +78,10 @@ func New(config *rest.Config, o Options) (*Deduplicator, error) {
 		return nil, err
 	}
 	if o.LongPast != nil {
-		k.told = o.LongPast
+		k.onLongPast = o.LongPast
 	}
 	if o.Altered != nil {
-		k.altered = o.Altered
+		k.onAltered = o.Altered
 	}
 	if o.Brake.Name != "" {
 		if o.brake, err = openBrake(config, o.Brake, o.BrakeUnread); err != nil {
@@ -104,17 +104,17 @@ func (d *Deduplicator) Close() {
 func (d *Deduplicator) Paused(ctx context.Context) *Pause { return d.brake.pause(ctx) }
 
 func newDeduplicator(a api, o Options) (*Deduplicator, error) {
-	m, err := newRecent()
+	m, err := newCache()
 	if err != nil {
 		return nil, err
 	}
 	past := newHistory(a, o.HistoryLimit, o.Deleted)
-	lists := newGatherer(a)
+	lists := newListBatcher(a)
 	c := core{
-		api: a, lists: lists, memory: m, signalType: o.SignalType,
-		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, apart: lists.apart, brake: o.brake,
+		api: a, lists: lists, cache: m, signalType: o.SignalType,
+		backOff: backOff, sleep: sleep, clock: time.Now, shorten: past.shorten, activeOnly: lists.activeOnly, brake: o.brake,
 	}
-	return &Deduplicator{core: c, sharing: newSharing(c.settle), ends: newSharing(c.resolveAll), history: past}, nil
+	return &Deduplicator{core: c, settleBatcher: newSettleBatcher(c.settle), ends: newSettleBatcher(c.resolveAll), history: past}, nil
 }
 
 // Outcome is what became of one key.
@@ -149,13 +149,13 @@ type Outcome struct {
 // finishes the work. Calls for the same fingerprint that wait for each other share
 // their API calls.
 func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
-	return d.sharing.Settle(ctx, s, keys, signals)
+	return d.settleBatcher.Settle(ctx, s, keys, signals)
 }
 
 func (c core) handler(s mapping.Signal) handler {
 	return handler{
 		core: c, signal: s, subject: subject{s.Namespace, s.Fingerprint},
-		done: map[string]Outcome{}, held: map[string]bool{}, sure: map[types.UID]bool{},
+		done: map[string]Outcome{}, takenNames: map[string]bool{}, waitedFor: map[types.UID]bool{},
 		rejected: map[string]*RejectedError{}, reasons: map[string]mapping.Reason{},
 	}
 }
@@ -168,17 +168,17 @@ func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signa
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {
-			if h.fresh != "" {
+			if h.created != "" {
 				c.shorten(ctx, s.Namespace, before, h.now)
 			}
 			return h.outcomes(keys), nil
 		}
-		if err := h.look(ctx); err != nil {
+		if err := h.readPast(ctx); err != nil {
 			return nil, err
 		}
-		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, sure: h.sure, now: h.now})
-		if h.hinted && v.reason != mapping.Active {
-			h.giveUp() // Only a count on our active object is verified by its write.
+		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, created: h.created, takenNames: h.takenNames, waitedFor: h.waitedFor, now: h.now})
+		if h.fromCache && v.reason != mapping.Active {
+			h.discardCached() // Only a count on our active object is verified by its write.
 			continue
 		}
 		if v.action == create {
@@ -205,8 +205,8 @@ func (c core) Ready(ctx context.Context, namespace string) error {
 
 // pause waits after a lost round, longer and with more jitter the more rounds
 // were lost, so that writers of one object do not march in step.
-func pause(ctx context.Context, losses int) error {
-	return sleep(ctx, rand.N(min(maxPause, minPause<<min(losses, 10))))
+func backOff(ctx context.Context, losses int) error {
+	return sleep(ctx, rand.N(min(maxBackOff, minBackOff<<min(losses, 10))))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

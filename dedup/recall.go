@@ -22,7 +22,7 @@ func (d *Deduplicator) Recall(ctx context.Context, s mapping.Signal, keys []stri
 	for i, key := range keys {
 		outcomes[i] = Outcome{Reason: mapping.TooOld}
 		if o, m, ok := recorded(objects, key); ok {
-			outcomes[i] = outcome(again(m.count), o, m)
+			outcomes[i] = outcome(replayReason(m.count), o, m)
 		}
 	}
 	return outcomes, nil
@@ -30,7 +30,7 @@ func (d *Deduplicator) Recall(ctx context.Context, s mapping.Signal, keys []stri
 
 // again is the reason for a key that was on record before, with that count: 1 means
 // that it made the object.
-func again(count int32) mapping.Reason {
+func replayReason(count int32) mapping.Reason {
 	if count == 1 {
 		return mapping.ReplayedNew
 	}

@@ -44,7 +44,7 @@ func KeepsNoRecord(warnings []string) bool {
 
 // mark is what a key on record stands for: the count that it made, and when that
 // was, in seconds since 1970.
-type mark struct {
+type recordEntry struct {
 	count int32
 	at    int64
 }
@@ -80,11 +80,11 @@ func (o object) record() []string {
 // annotation.
 func (o object) counts() (lines []string) {
 	var line strings.Builder
-	var next mark
+	var next recordEntry
 	keys := newestFirst(o.events)
 	slices.Reverse(keys)
 	for i, in := 0, 0; i < len(keys); i++ {
-		if keys[i] == o.maker {
+		if keys[i] == o.createdFor {
 			continue
 		}
 		m := o.events[keys[i]]
@@ -97,7 +97,7 @@ func (o object) counts() (lines []string) {
 			in = 0
 		}
 		line.WriteString(" " + keys[i])
-		next, in = mark{plus(m.count, 1), m.at}, in+1
+		next, in = recordEntry{plus(m.count, 1), m.at}, in+1
 	}
 	if line.Len() > 0 {
 		lines = append(lines, line.String())
@@ -130,7 +130,7 @@ func (o object) conditions() []any {
 		if i > 0 {
 			name = fmt.Sprintf("%s-%d", recordType, i+1)
 		}
-		all = append(all, condition{name, "True", reason, message, stamp(since)})
+		all = append(all, condition{name, "True", reason, message, formatTime(since)})
 	}
 	return all
 }
@@ -165,7 +165,7 @@ func (o *object) readConditions(all []rawText) (found bool) {
 		}
 		found = true
 		if c.Reason == resolved {
-			o.lastResolved = instant(c.LastTransitionTime)
+			o.lastResolved = parseTime(c.LastTransitionTime)
 		}
 		for line := range strings.Lines(c.Message) {
 			o.readLine(strings.TrimSuffix(line, "\n"))
@@ -186,13 +186,13 @@ func (o *object) readLine(line string) {
 	case "alert":
 		var a wireAlert
 		if json.Unmarshal([]byte(rest), &a) == nil {
-			o.names(a)
+			o.addNamed(a)
 		}
 	case "state":
 		id, text, _ := strings.Cut(rest, " ")
 		var s wireState
 		if json.Unmarshal([]byte(text), &s) == nil {
-			o.join(id, s)
+			o.mergeState(id, s)
 		}
 	case "omitted":
 		o.omitted = true
@@ -203,7 +203,7 @@ func (o *object) readLine(line string) {
 		if !ok || cmp.Or(err1, err2) != nil || count <= 0 {
 			return
 		}
-		m := mark{int32(count), seconds}
+		m := recordEntry{int32(count), seconds}
 		for _, key := range strings.Fields(rest) {
 			o.events[key] = m
 			m.count = plus(m.count, 1)
@@ -213,21 +213,21 @@ func (o *object) readLine(line string) {
 
 // names puts an alert on the list. One without an identity is the object's own if it
 // is called the same.
-func (o *object) names(a wireAlert) {
+func (o *object) addNamed(a wireAlert) {
 	if other := (alert{a.ID, a.Alertname, a.Severity}); other != o.alert {
-		o.add(folded{other, a.Labels, instant(a.FirstSeenAt)})
+		o.add(folded{other, a.Labels, parseTime(a.FirstSeenAt)})
 	}
 }
 
-func (o *object) join(id string, s wireState) {
+func (o *object) mergeState(id string, s wireState) {
 	if o.states == nil {
 		o.states = map[string]state{}
 	}
-	o.states[id] = o.states[id].join(state{firing: instant(s.FiringSeenAt), resolved: instant(s.ResolvedSeenAt), ended: instant(s.EndsAt)})
+	o.states[id] = o.states[id].merge(state{firing: parseTime(s.FiringSeenAt), resolved: parseTime(s.ResolvedSeenAt), ended: parseTime(s.EndsAt)})
 }
 
 // markAt is the mark of a count that was made at a time.
-func markAt(count int32, at time.Time) mark { return mark{count, at.Unix()} }
+func entryAt(count int32, at time.Time) recordEntry { return recordEntry{count, at.Unix()} }
 
 // time is when the count was made.
-func (m mark) time() time.Time { return time.Unix(m.at, 0).UTC() }
+func (m recordEntry) time() time.Time { return time.Unix(m.at, 0).UTC() }

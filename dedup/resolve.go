@@ -38,12 +38,12 @@ func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome,
 	h := c.handler(signals[0])
 	e := newEnds(signals)
 	for range maxRounds {
-		if err := h.look(ctx); err != nil {
+		if err := h.readPast(ctx); err != nil {
 			return nil, err
 		}
 		v := decide(h.signal.Fingerprint, past{objects: h.objects, now: h.now})
-		if v.action == heal {
-			if err := h.heal(ctx, v); err != nil {
+		if v.action == merge {
+			if err := h.merge(ctx, v); err != nil {
 				return nil, err
 			}
 			continue
@@ -52,13 +52,13 @@ func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome,
 		slices.SortFunc(active, byAge)
 		patch, noted, changed := e.patch(active)
 		if patch == nil {
-			if h.hinted {
-				h.giveUp() // What is remembered does not prove that there is nothing to note.
+			if h.fromCache {
+				h.discardCached() // What is remembered does not prove that there is nothing to note.
 				continue
 			}
-			return e.nothing(active), nil
+			return e.finish(active), nil
 		}
-		past, hinted := h.objects, h.hinted
+		past, hinted := h.objects, h.fromCache
 		revision, ok, err := h.patch(ctx, changed, patch)
 		if err != nil {
 			return nil, err
@@ -67,9 +67,9 @@ func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome,
 			continue
 		}
 		changed.resourceVersion = revision
-		h.remember(past, changed)
-		if e.note(noted, changed); e.settled() || len(active) == 1 && !hinted {
-			return e.nothing(active), nil
+		h.cachePast(past, changed)
+		if e.record(noted, changed); e.settled() || len(active) == 1 && !hinted {
+			return e.finish(active), nil
 		}
 	}
 	return nil, fmt.Errorf("resolving %s: %w (%d rounds)", h.signal.Fingerprint, ErrContended, maxRounds)
@@ -84,7 +84,7 @@ type ends struct {
 func newEnds(signals []mapping.Signal) *ends {
 	e := &ends{make([]statement, len(signals)), make([]Outcome, len(signals))}
 	for i, s := range signals {
-		e.said[i] = says(s)
+		e.said[i] = statementOf(s)
 	}
 	return e
 }
@@ -115,7 +115,7 @@ func (e *ends) patch(active []object) (patch map[string]any, noted []int, change
 }
 
 // note says of ends that an object knows them now.
-func (e *ends) note(noted []int, o object) {
+func (e *ends) record(noted []int, o object) {
 	reason := mapping.ResolvedActive
 	if o.lastResolved.IsZero() {
 		reason = mapping.ResolvedPartly
@@ -131,7 +131,7 @@ func (e *ends) settled() bool {
 
 // nothing says of the open ends that there is no more to note, and returns all
 // outcomes.
-func (e *ends) nothing(active []object) []Outcome {
+func (e *ends) finish(active []object) []Outcome {
 	for i := range e.outcomes {
 		if e.outcomes[i].Reason != 0 {
 			continue

@@ -69,7 +69,7 @@ type store struct {
 	// long, if it is not zero, is from how many objects on a past is not kept whole.
 	long int
 	// memos are what replicas remember; at is the one whose handler is next.
-	memos map[int]memo
+	memos map[int]cacheEntry
 	at    int
 }
 
@@ -96,7 +96,7 @@ func wire(u *unstructured.Unstructured) object {
 func newStore() *store {
 	return &store{
 		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
-		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, memos: map[int]memo{},
+		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, memos: map[int]cacheEntry{},
 	}
 }
 
@@ -125,9 +125,9 @@ func (s *store) drop(name string) {
 }
 
 func (s *store) list(_ context.Context, _ string, by selector) ([]object, time.Time, error) {
-	out := newKeeper(by.keys, func(int) error { return nil })
+	out := newPastReducer(by.keys, func(int) error { return nil })
 	if s.long > 0 {
-		out.most, out.newest = s.long, s.perSecond
+		out.maxWhole, out.keepEnded = s.long, s.perSecond
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		o := s.seen[name]
@@ -220,7 +220,7 @@ func (s *store) patchStatus(_ context.Context, _, name string, patch map[string]
 func (s *store) setStatus(name string, patch map[string]any) {
 	s.put(s.objects[name], func(o *unstructured.Unstructured) {
 		status, _ := o.Object["status"].(map[string]any)
-		o.Object["status"] = merge(status, patch)
+		o.Object["status"] = mergePatch(status, patch)
 		if s.prunes {
 			pruneStatus(o)
 		}
@@ -247,7 +247,7 @@ func (s *store) rewrite(name string) {
 		if err != nil {
 			panic(err)
 		}
-		own := map[string]any{"type": "Ready", "status": "False", "reason": "Processing", "message": "", "lastTransitionTime": stamp(s.now)}
+		own := map[string]any{"type": "Ready", "status": "False", "reason": "Processing", "message": "", "lastTransitionTime": formatTime(s.now)}
 		conditions = slices.DeleteFunc(conditions, func(c any) bool { return c.(map[string]any)["type"] == "Ready" })
 		if err := unstructured.SetNestedSlice(o.Object, append([]any{own}, conditions...), "status", "conditions"); err != nil {
 			panic(err)
@@ -283,7 +283,7 @@ func (s *store) end(name string) {
 }
 
 // merge is RFC 7396.
-func merge(into, patch map[string]any) map[string]any {
+func mergePatch(into, patch map[string]any) map[string]any {
 	out := maps.Clone(into)
 	if out == nil {
 		out = map[string]any{}
@@ -294,7 +294,7 @@ func merge(into, patch map[string]any) map[string]any {
 			delete(out, k)
 		case map[string]any:
 			old, _ := out[k].(map[string]any)
-			out[k] = merge(old, v)
+			out[k] = mergePatch(old, v)
 		default:
 			out[k] = v
 		}
@@ -318,7 +318,7 @@ func (s *store) review(name string) {
 
 // backOff completes an object that allows no other within a minute.
 func (s *store) backOff(name string) {
-	s.setStatus(name, map[string]any{"overallPhase": completed, "nextAllowedExecution": stamp(s.now.Add(time.Minute))})
+	s.setStatus(name, map[string]any{"overallPhase": completed, "nextAllowedExecution": formatTime(s.now.Add(time.Minute))})
 }
 
 // remove deletes an object, as retention or a user does.
@@ -349,7 +349,7 @@ func (s *store) earlier(name string) {
 		see := s.seen[name].object
 		events, states := map[string]any{}, map[string]any{}
 		for key, m := range see.events {
-			if key != see.maker {
+			if key != see.createdFor {
 				events[key] = int64(m.count)
 			}
 		}

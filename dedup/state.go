@@ -21,12 +21,12 @@ type state struct {
 	ended time.Time
 }
 
-func (s state) join(t state) state {
+func (s state) merge(t state) state {
 	return state{later(s.firing, t.firing), later(s.resolved, t.resolved), later(s.ended, t.ended)}
 }
 
 // over tells whether the alert has ended, as far as anybody said.
-func (s state) over() bool { return !s.resolved.IsZero() && !s.firing.After(s.resolved) }
+func (s state) hasEnded() bool { return !s.resolved.IsZero() && !s.firing.After(s.resolved) }
 
 // statement is what an event says of an alert, with all of its labels.
 type statement struct {
@@ -35,7 +35,7 @@ type statement struct {
 }
 
 // says is what a signal's event says of its alert.
-func says(s mapping.Signal) statement {
+func statementOf(s mapping.Signal) statement {
 	said := statement{folded: folded{alert: alert{s.AlertID, s.Name, s.Severity}, labels: s.Labels}}
 	at := s.SaidAt.Round(0).UTC()
 	if s.EndedAt.IsZero() {
@@ -47,25 +47,25 @@ func says(s mapping.Signal) statement {
 }
 
 // self tells an object's own alert.
-func (o object) self() self {
+func (o object) ownAlert() ownAlert {
 	var labels map[string]string
 	_ = json.Unmarshal([]byte(o.labels), &labels) // What is no text in it is no label.
-	return self{alert{mapping.LabelsID(labels), o.alert.name, o.alert.severity}, labels}
+	return ownAlert{alert{mapping.LabelsID(labels), o.alert.name, o.alert.severity}, labels}
 }
 
 // over is when the last of an object's alerts ended; zero while one of them fires,
 // and where nobody can know because there were more than are named. Who made a
 // foreign object may never say that its alert ended: that alert is asked for only
 // if an event spoke of it.
-func (f folds) over(own string, ours bool) time.Time {
+func (f folds) resolvedAt(own string, ours bool) time.Time {
 	s, known := f.states[own]
-	if f.omitted || (ours || known) && !s.over() {
+	if f.omitted || (ours || known) && !s.hasEnded() {
 		return time.Time{}
 	}
 	last := s.ended
 	for _, a := range f.others {
 		s := f.states[a.id]
-		if a.id == "" || !s.over() {
+		if a.id == "" || !s.hasEnded() {
 			return time.Time{}
 		}
 		last = later(last, s.ended)
@@ -75,7 +75,7 @@ func (f folds) over(own string, ours bool) time.Time {
 
 // news are those of the statements that an object counts the alert of, and whose
 // end it does not know yet.
-func (o object) news(own self, said []statement) (news []statement, noted []bool) {
+func (o object) unrecordedEnds(own ownAlert, said []statement) (news []statement, noted []bool) {
 	noted = make([]bool, len(said))
 	for i, s := range said {
 		if s.id == own.id || o.named(s.id) {
@@ -83,7 +83,7 @@ func (o object) news(own self, said []statement) (news []statement, noted []bool
 			if s.id == own.id {
 				known.firing = later(known.firing, o.firing)
 			}
-			if after := known.join(s.state); after.over() && after != known {
+			if after := known.merge(s.state); after.hasEnded() && after != known {
 				news, noted[i] = append(news, s), true
 			}
 		}

@@ -9,7 +9,7 @@ import (
 
 // joined says on the span of who waited, if it is recorded, that what it waited
 // for was done under another's: the context that it was done with.
-func joined(ctx, by context.Context, what string) {
+func linkTo(ctx, by context.Context, what string) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return

@@ -100,27 +100,27 @@ func (w *wireObject) observe() object {
 		name:            m.Name,
 		uid:             m.UID,
 		resourceVersion: m.ResourceVersion,
-		createdAt:       instant(m.CreationTimestamp),
+		createdAt:       parseTime(m.CreationTimestamp),
 		ours:            m.Labels[managedByLabel] == managedBy,
 		deleting:        m.DeletionTimestamp != "",
 		fingerprint:     w.Spec.SignalFingerprint,
 		phase:           s.OverallPhase,
-		firstSeen:       instant(d.FirstSeenAt),
-		lastSeen:        instant(d.LastSeenAt),
+		firstSeen:       parseTime(d.FirstSeenAt),
+		lastSeen:        parseTime(d.LastSeenAt),
 		manualReview:    s.Outcome == manualReview || s.CompletionStatus.Outcome == manualReview,
-		nextAllowed:     later(instant(s.NextAllowedExecution), instant(s.RoutingStatus.NextAllowedExecution)),
+		nextAllowed:     later(parseTime(s.NextAllowedExecution), parseTime(s.RoutingStatus.NextAllowedExecution)),
 		// An object is one occurrence, also where a CRD does not say so.
-		count:    int32(min(max(d.OccurrenceCount, 1), math.MaxInt32)),
-		events:   map[string]mark{},
-		absorbed: map[string]int32{},
-		alert:    alert{name: w.Spec.SignalName, severity: w.Spec.Severity},
-		labels:   string(w.Spec.SignalLabels),
-		firing:   w.firing(),
-		follows:  types.UID(m.Annotations[followsAnnotation]),
-		maker:    m.Annotations[eventAnnotation],
-		old:      len(d.Events)+len(d.Absorbed)+len(d.AlertStates) > 0,
+		count:      int32(min(max(d.OccurrenceCount, 1), math.MaxInt32)),
+		events:     map[string]recordEntry{},
+		absorbed:   map[string]int32{},
+		alert:      alert{name: w.Spec.SignalName, severity: w.Spec.Severity},
+		labels:     string(w.Spec.SignalLabels),
+		firing:     w.firing(),
+		follows:    types.UID(m.Annotations[followsAnnotation]),
+		createdFor: m.Annotations[eventAnnotation],
+		old:        len(d.Events)+len(d.Absorbed)+len(d.AlertStates) > 0,
 	}
-	seen := folds{omitted: d.AlertsOmitted, lastResolved: instant(d.LastResolvedAt)}
+	seen := folds{omitted: d.AlertsOmitted, lastResolved: parseTime(d.LastResolvedAt)}
 	found := o.readConditions(s.Conditions)
 	if !found {
 		o.lastResolved = seen.lastResolved
@@ -128,10 +128,10 @@ func (w *wireObject) observe() object {
 	if o.old || !found {
 		w.readOld(&o)
 	}
-	if o.maker != "" {
-		o.events[o.maker] = markAt(1, o.createdAt)
+	if o.createdFor != "" {
+		o.events[o.createdFor] = entryAt(1, o.createdAt)
 	}
-	o.hidden = o.omitted != seen.omitted || !o.lastResolved.Equal(seen.lastResolved) ||
+	o.displayStale = o.omitted != seen.omitted || !o.lastResolved.Equal(seen.lastResolved) ||
 		!slices.EqualFunc(o.others, d.Alerts, func(a folded, b wireAlert) bool { return a.id == b.ID && a.severity == b.Severity })
 	return o
 }
@@ -143,7 +143,7 @@ func (w *wireObject) readOld(o *object) {
 	d := &w.Status.Deduplication
 	for key, n := range d.Events {
 		if _, known := o.events[key]; n > 0 && !known {
-			o.events[key] = markAt(n, o.createdAt)
+			o.events[key] = entryAt(n, o.createdAt)
 		}
 	}
 	for uid, n := range d.Absorbed {
@@ -152,10 +152,10 @@ func (w *wireObject) readOld(o *object) {
 		}
 	}
 	for _, a := range d.Alerts {
-		o.names(a)
+		o.addNamed(a)
 	}
 	for id, s := range d.AlertStates {
-		o.join(id, s)
+		o.mergeState(id, s)
 	}
 	o.omitted = o.omitted || d.AlertsOmitted
 }
@@ -163,17 +163,17 @@ func (w *wireObject) readOld(o *object) {
 // firing is when the event that made the object said that its alert fires. Where
 // that is not known, the start of the alert is the earliest that it can be.
 func (w *wireObject) firing() time.Time {
-	if at := instant(w.Metadata.Annotations[timeAnnotation]); !at.IsZero() {
+	if at := parseTime(w.Metadata.Annotations[timeAnnotation]); !at.IsZero() {
 		return at
 	}
-	began, received := instant(w.Spec.FiringTime), instant(w.Spec.ReceivedTime)
+	began, received := parseTime(w.Spec.FiringTime), parseTime(w.Spec.ReceivedTime)
 	if began.IsZero() || !received.IsZero() && received.Before(began) {
 		return received
 	}
 	return began
 }
 
-func instant(s string) time.Time {
+func parseTime(s string) time.Time {
 	if s == "" {
 		return time.Time{}
 	}

@@ -10,31 +10,31 @@ import (
 // window bounds the API calls under way, first come, first served. It halves
 // when the API server says that it has too much to do, and opens by one place
 // for each windowful of calls that have ended since, as TCP does.
-type window struct {
-	mu      sync.Mutex
-	most    float64
-	size    float64
-	used    int
-	waiting []chan struct{}
-	shrunk  time.Time
+type limiter struct {
+	mu       sync.Mutex
+	max      float64
+	limit    float64
+	inUse    int
+	waiting  []chan struct{}
+	halvedAt time.Time
 }
 
-func newWindow(size int) *window { return &window{most: float64(size), size: float64(size)} }
+func newLimiter(size int) *limiter { return &limiter{max: float64(size), limit: float64(size)} }
 
 // enter waits for a place. leave gives it back.
-func (w *window) enter(ctx context.Context) (leave func(), err error) {
+func (w *limiter) acquire(ctx context.Context) (release func(), err error) {
 	w.mu.Lock()
-	if len(w.waiting) == 0 && w.used < int(w.size) {
-		w.used++
+	if len(w.waiting) == 0 && w.inUse < int(w.limit) {
+		w.inUse++
 		w.mu.Unlock()
-		return w.leave, nil
+		return w.release, nil
 	}
 	turn := make(chan struct{})
 	w.waiting = append(w.waiting, turn)
 	w.mu.Unlock()
 	select {
 	case <-turn:
-		return w.leave, nil
+		return w.release, nil
 	case <-ctx.Done():
 	}
 	w.mu.Lock()
@@ -46,32 +46,32 @@ func (w *window) enter(ctx context.Context) (leave func(), err error) {
 		}
 	}
 	// It was this one's turn at the same moment.
-	w.release()
+	w.releaseLocked()
 	return nil, fmt.Errorf("waiting for a free API call: %w", ctx.Err())
 }
 
-func (w *window) leave() {
+func (w *limiter) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.size = min(w.most, w.size+1/w.size)
-	w.release()
+	w.limit = min(w.max, w.limit+1/w.limit)
+	w.releaseLocked()
 }
 
 // release gives a place back and the free ones to who waits longest.
-func (w *window) release() {
-	w.used--
-	for len(w.waiting) > 0 && w.used < int(w.size) {
+func (w *limiter) releaseLocked() {
+	w.inUse--
+	for len(w.waiting) > 0 && w.inUse < int(w.limit) {
 		close(w.waiting[0])
 		w.waiting = w.waiting[1:]
-		w.used++
+		w.inUse++
 	}
 }
 
 // shrink halves the window, once for all refusals of the same moment.
-func (w *window) shrink() {
+func (w *limiter) halve() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now := time.Now(); now.Sub(w.shrunk) > shrinkPause {
-		w.size, w.shrunk = max(1, w.size/2), now
+	if now := time.Now(); now.Sub(w.halvedAt) > halvePause {
+		w.limit, w.halvedAt = max(1, w.limit/2), now
 	}
 }

@@ -26,41 +26,41 @@ type lister interface {
 // a namespace for each List, so while one is under way, and for at most maxLead,
 // the next to come wait, and are then made together. Who waits joined before that
 // List began.
-type gatherer struct {
+type listBatcher struct {
 	api api
 
 	mu sync.Mutex
 	// spaces are the namespaces in which a List is under way.
-	spaces map[string]*space
+	spaces map[string]*namespaceLists
 	// crowded are the namespaces with too much in them that has no label, and
 	// empty those with nothing such, each until when that is believed.
-	crowded, empty map[string]time.Time
+	tooMany, noneUnlabelled map[string]time.Time
 	// long are the fingerprints that are too large for a List of several, by namespace
 	// and fingerprint.
-	long map[string]time.Time
+	longPasts map[string]time.Time
 	// slow bounds their Lists under way.
-	slow *semaphore.Weighted
+	longLists *semaphore.Weighted
 }
 
-type space struct{ next *wave }
+type namespaceLists struct{ next *listBatch }
 
 // wave is a List of some fingerprints that are asked for together.
-type wave struct {
-	wanted
+type listBatch struct {
+	listRequest
 	ctx      context.Context // the first one's, for what comes with it
 	deadline time.Time
 	done     chan struct{}
-	listed
+	listResult
 }
 
 // wanted is what Lists are asked for: fingerprints, and the keys to settle on them.
-type wanted struct {
+type listRequest struct {
 	fingerprints map[string]bool
 	keys         []string
 }
 
 // listed is what Lists of several fingerprints came to.
-type listed struct {
+type listResult struct {
 	objects map[string][]object
 	now     time.Time
 	// errs are those of single fingerprints, err is that of all.
@@ -68,26 +68,26 @@ type listed struct {
 	err  error
 }
 
-func newGatherer(a api) *gatherer {
-	return &gatherer{api: a, spaces: map[string]*space{}, crowded: map[string]time.Time{}, empty: map[string]time.Time{}, long: map[string]time.Time{}, slow: semaphore.NewWeighted(maxLong)}
+func newListBatcher(a api) *listBatcher {
+	return &listBatcher{api: a, spaces: map[string]*namespaceLists{}, tooMany: map[string]time.Time{}, noneUnlabelled: map[string]time.Time{}, longPasts: map[string]time.Time{}, longLists: semaphore.NewWeighted(maxLongLists)}
 }
 
-func (g *gatherer) list(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
-	if g.believe(g.long, namespace+"/"+fingerprint) {
-		return g.alone(ctx, namespace, fingerprint, keys)
+func (g *listBatcher) list(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if g.holds(g.longPasts, namespace+"/"+fingerprint) {
+		return g.listAlone(ctx, namespace, fingerprint, keys)
 	}
-	w, first := g.join(ctx, namespace, fingerprint, keys)
+	b, first := g.join(ctx, namespace, fingerprint, keys)
 	if first {
-		g.run(ctx, namespace, w)
+		g.run(ctx, namespace, b)
 	}
 	select {
-	case <-w.done:
-		joined(ctx, w.ctx, "list")
-		if errors.Is(w.errs[fingerprint], errTooLarge) {
-			return g.alone(ctx, namespace, fingerprint, keys)
+	case <-b.done:
+		linkTo(ctx, b.ctx, "list")
+		if errors.Is(b.errs[fingerprint], errTooLarge) {
+			return g.listAlone(ctx, namespace, fingerprint, keys)
 		}
-		g.note(namespace, fingerprint, w.objects[fingerprint])
-		return slices.Clone(w.objects[fingerprint]), w.now, cmp.Or(w.err, w.errs[fingerprint])
+		g.noteLong(namespace, fingerprint, b.objects[fingerprint])
+		return slices.Clone(b.objects[fingerprint]), b.now, cmp.Or(b.err, b.errs[fingerprint])
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()
 	}
@@ -95,113 +95,113 @@ func (g *gatherer) list(ctx context.Context, namespace, fingerprint string, keys
 
 // alone makes a List of one fingerprint. One with a long past keeps to itself for a
 // while: others would wait for it.
-func (g *gatherer) alone(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
-	if err := g.slow.Acquire(ctx, 1); err != nil {
+func (g *listBatcher) listAlone(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if err := g.longLists.Acquire(ctx, 1); err != nil {
 		return nil, time.Time{}, fmt.Errorf("waiting for Lists of other long pasts: %w", err)
 	}
-	defer g.slow.Release(1)
-	objects, now, err := one(ctx, g.api, namespace, selector{fingerprint: fingerprint, keys: keys})
-	g.note(namespace, fingerprint, objects)
+	defer g.longLists.Release(1)
+	objects, now, err := listOne(ctx, g.api, namespace, selector{fingerprint: fingerprint, keys: keys})
+	g.noteLong(namespace, fingerprint, objects)
 	return objects, now, err
 }
 
 // apart tells whether a List that leaves ended objects out, and can be shared with
 // nobody, is better than one that has them and is shared.
-func (g *gatherer) apart(namespace string, ended int) bool {
+func (g *listBatcher) activeOnly(namespace string, ended int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return ended >= manyEnded || ended > 0 && g.spaces[namespace] == nil
 }
 
 // note remembers that a past was long.
-func (g *gatherer) note(namespace, fingerprint string, past []object) {
+func (g *listBatcher) noteLong(namespace, fingerprint string, past []object) {
 	if slices.ContainsFunc(past, func(o object) bool { return o.partial }) {
-		g.until(g.long, namespace+"/"+fingerprint, time.Now().Add(crowdedFor))
+		g.setUntil(g.longPasts, namespace+"/"+fingerprint, time.Now().Add(tooManyFor))
 	}
 }
 
 // join adds a fingerprint to the next wave. The first in a namespace without a
 // List under way runs its wave at once.
-func (g *gatherer) join(ctx context.Context, namespace, fingerprint string, keys []string) (w *wave, first bool) {
+func (g *listBatcher) join(ctx context.Context, namespace, fingerprint string, keys []string) (b *listBatch, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.spaces[namespace]
 	if first = s == nil; first {
-		s = &space{}
+		s = &namespaceLists{}
 		g.spaces[namespace] = s
 	}
-	if w = s.next; w == nil {
-		w = &wave{wanted: wanted{fingerprints: map[string]bool{}}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+	if b = s.next; b == nil {
+		b = &listBatch{listRequest: listRequest{fingerprints: map[string]bool{}}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
 	}
 	if !first {
-		s.next = w
+		s.next = b
 	}
-	w.fingerprints[fingerprint] = true
-	w.keys = append(w.keys, keys...)
-	w.deadline = later(w.deadline, deadline(ctx))
-	return w, first
+	b.fingerprints[fingerprint] = true
+	b.keys = append(b.keys, keys...)
+	b.deadline = later(b.deadline, deadline(ctx))
+	return b, first
 }
 
 // run makes a wave's List and has the next one follow, at once if it takes long.
-func (g *gatherer) run(ctx context.Context, namespace string, w *wave) {
+func (g *listBatcher) run(ctx context.Context, namespace string, b *listBatch) {
 	//nolint:contextcheck // Who comes next has a context of its own.
 	follow := sync.OnceFunc(func() { g.follow(namespace) })
-	late := time.AfterFunc(maxLead, follow)
+	late := time.AfterFunc(maxListDelay, follow)
 	defer func() {
 		if cause := recover(); cause != nil {
-			w.listed = listed{err: panicked(cause)}
+			b.listResult = listResult{err: panicError(cause)}
 		}
-		close(w.done)
+		close(b.done)
 		late.Stop()
 		follow()
 	}()
-	w.listed = g.lists(ctx, namespace, w.wanted)
+	b.listResult = g.lists(ctx, namespace, b.listRequest)
 }
 
 // follow starts the wave that waits, in a goroutine that ends by the latest
 // deadline of who waits for it.
-func (g *gatherer) follow(namespace string) {
+func (g *listBatcher) follow(namespace string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	w := g.spaces[namespace].next
-	if w == nil {
+	b := g.spaces[namespace].next
+	if b == nil {
 		delete(g.spaces, namespace)
 		return
 	}
 	g.spaces[namespace].next = nil
 	go func() {
-		ctx, cancel := context.WithDeadline(w.ctx, w.deadline)
+		ctx, cancel := context.WithDeadline(b.ctx, b.deadline)
 		defer cancel()
-		g.run(ctx, namespace, w)
+		g.run(ctx, namespace, b)
 	}()
 }
 
 // lists makes Lists of all fingerprints, together where that is cheaper.
-func (g *gatherer) lists(ctx context.Context, namespace string, w wanted) listed {
-	if len(w.fingerprints) <= maxAlone || g.believe(g.crowded, namespace) {
-		return each(ctx, g.api, namespace, w)
+func (g *listBatcher) lists(ctx context.Context, namespace string, w listRequest) listResult {
+	if len(w.fingerprints) <= maxUnbatched || g.holds(g.tooMany, namespace) {
+		return listEach(ctx, g.api, namespace, w)
 	}
-	begun, nobody := time.Now(), g.believe(g.empty, namespace)
-	all, others := together(ctx, g.api, namespace, w, !nobody)
+	begun, noneUnlabelled := time.Now(), g.holds(g.noneUnlabelled, namespace)
+	all, others := listTogether(ctx, g.api, namespace, w, !noneUnlabelled)
 	switch {
 	case errors.Is(all.err, errTooLarge):
-		g.until(g.crowded, namespace, time.Now().Add(crowdedFor))
-		return each(ctx, g.api, namespace, w)
-	case all.err == nil && !nobody && others == 0:
-		g.until(g.empty, namespace, begun.Add(emptyFor))
+		g.setUntil(g.tooMany, namespace, time.Now().Add(tooManyFor))
+		return listEach(ctx, g.api, namespace, w)
+	case all.err == nil && !noneUnlabelled && others == 0:
+		g.setUntil(g.noneUnlabelled, namespace, begun.Add(noneUnlabelledFor))
 	}
 	return all
 }
 
 // believe tells whether something is still held true of a namespace, which
 // until says.
-func (g *gatherer) believe(what map[string]time.Time, namespace string) bool {
+func (g *listBatcher) holds(what map[string]time.Time, namespace string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return time.Now().Before(what[namespace])
 }
 
-func (g *gatherer) until(what map[string]time.Time, namespace string, when time.Time) {
+func (g *listBatcher) setUntil(what map[string]time.Time, namespace string, when time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(what) >= maxNamespaces {
@@ -220,17 +220,17 @@ func deadline(ctx context.Context) time.Time {
 
 // panicked is a panic as an error. It must not end the process, or be taken for
 // an answer.
-func panicked(cause any) error { return fmt.Errorf("panic: %v\n%s", cause, debug.Stack()) }
+func panicError(cause any) error { return fmt.Errorf("panic: %v\n%s", cause, debug.Stack()) }
 
 // each makes a List for each fingerprint; one that fails touches no other.
-func each(ctx context.Context, a api, namespace string, w wanted) listed {
+func listEach(ctx context.Context, a api, namespace string, w listRequest) listResult {
 	var mu sync.Mutex
-	all := listed{objects: map[string][]object{}, errs: map[string]error{}}
+	all := listResult{objects: map[string][]object{}, errs: map[string]error{}}
 	var lists errgroup.Group
-	lists.SetLimit(maxLists)
+	lists.SetLimit(maxParallelLists)
 	for fingerprint := range w.fingerprints {
 		lists.Go(func() error {
-			objects, now, err := one(ctx, a, namespace, selector{fingerprint: fingerprint, keys: w.keys})
+			objects, now, err := listOne(ctx, a, namespace, selector{fingerprint: fingerprint, keys: w.keys})
 			mu.Lock()
 			defer mu.Unlock()
 			all.objects[fingerprint], all.errs[fingerprint] = objects, err
@@ -244,10 +244,10 @@ func each(ctx context.Context, a api, namespace string, w wanted) listed {
 	return all
 }
 
-func one(ctx context.Context, a api, namespace string, s selector) (objects []object, now time.Time, err error) {
+func listOne(ctx context.Context, a api, namespace string, s selector) (objects []object, now time.Time, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = panicked(cause)
+			err = panicError(cause)
 		}
 	}()
 	return a.list(ctx, namespace, s)
@@ -258,7 +258,7 @@ func one(ctx context.Context, a api, namespace string, s selector) (objects []ob
 // to; it tells how many there are. In this order nothing is missed that loses its
 // label in between. Where there is too much with some labels, each of their
 // fingerprints is to be asked for alone.
-func together(ctx context.Context, a api, namespace string, w wanted, others bool) (all listed, unlabelled int) {
+func listTogether(ctx context.Context, a api, namespace string, w listRequest, others bool) (all listResult, unlabelled int) {
 	all.objects, all.errs = map[string][]object{}, map[string]error{}
 	add := func(objects []object) {
 		for _, o := range objects {
@@ -284,7 +284,7 @@ func together(ctx context.Context, a api, namespace string, w wanted, others boo
 			continue
 		}
 		if err != nil {
-			return listed{err: err}, 0
+			return listResult{err: err}, 0
 		}
 		add(objects)
 		if all.now.IsZero() {
@@ -296,7 +296,7 @@ func together(ctx context.Context, a api, namespace string, w wanted, others boo
 	}
 	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})
 	if err != nil {
-		return listed{err: err}, 0
+		return listResult{err: err}, 0
 	}
 	add(objects)
 	return all, len(objects)

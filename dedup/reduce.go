@@ -19,88 +19,88 @@ import (
 //
 // While a past is short, all of it is kept, with all keys: only such a past may be
 // remembered, because the keys of a later event are not known yet.
-type keeper struct {
+type pastReducer struct {
 	// keys are those that the Lists' callers want to settle.
 	keys  map[string]bool
-	pasts map[string]*remains
+	pasts map[string]*reducedPast
 	// most is how many objects, and how many keys of theirs, a past may have and be
 	// kept as it is; newest is how many ended ones are kept of a longer one.
-	most, newest int
+	maxWhole, keepEnded int
 	// more is asked for the memory of what is kept; bytes is what that takes now, and
 	// taken how much was asked for.
-	more         func(bytes int) error
-	bytes, taken int
+	grow           func(bytes int) error
+	size, reserved int
 }
 
 // remains are what is kept of a fingerprint's past.
-type remains struct {
+type reducedPast struct {
 	active, ended []object
 	// all is how many objects there were, keys how many the ended ones have.
-	all, keys int
-	long      bool
+	count, keys int
+	long        bool
 	// full is how many ended ones there may be until the oldest are dropped.
-	full int
+	trimAt int
 }
 
-func newKeeper(keys []string, more func(bytes int) error) *keeper {
-	k := &keeper{keys: map[string]bool{}, pasts: map[string]*remains{}, most: maxPast, newest: maxEnded, more: more}
+func newPastReducer(keys []string, more func(bytes int) error) *pastReducer {
+	k := &pastReducer{keys: map[string]bool{}, pasts: map[string]*reducedPast{}, maxWhole: maxPast, keepEnded: maxEnded, grow: more}
 	for _, key := range keys {
 		k.keys[key] = true
 	}
 	return k
 }
 
-func (k *keeper) add(o object) error {
+func (k *pastReducer) add(o object) error {
 	p := k.pasts[o.fingerprint]
 	if p == nil {
-		p = &remains{full: 2 * k.newest}
+		p = &reducedPast{trimAt: 2 * k.keepEnded}
 		k.pasts[o.fingerprint] = p
 	}
-	p.all++
+	p.count++
 	if !o.terminal() {
 		p.active = append(p.active, o)
-		return k.weigh(o)
+		return k.reserve(o)
 	}
 	p.keys += len(o.events)
-	if !p.long && max(p.all, p.keys) > k.most {
+	if !p.long && max(p.count, p.keys) > k.maxWhole {
 		p.long = true
 		for i := range p.ended {
-			k.bytes -= p.ended[i].weight()
-			p.ended[i] = k.asked(p.ended[i])
-			k.bytes += p.ended[i].weight()
+			k.size -= p.ended[i].size()
+			p.ended[i] = k.withAskedKeys(p.ended[i])
+			k.size += p.ended[i].size()
 		}
 	}
 	if p.long {
-		o = k.asked(o)
+		o = k.withAskedKeys(o)
 	}
-	o = o.ended()
-	if err := k.weigh(o); err != nil {
+	o = o.withoutAlerts()
+	if err := k.reserve(o); err != nil {
 		return err
 	}
 	p.ended = append(p.ended, o)
-	if p.long && len(p.ended) >= p.full {
+	if p.long && len(p.ended) >= p.trimAt {
 		k.trim(p)
-		p.full = len(p.ended) + k.newest
+		p.trimAt = len(p.ended) + k.keepEnded
 	}
 	return nil
 }
 
 // weigh takes the memory for an object.
-func (k *keeper) weigh(o object) error {
-	if k.bytes += o.weight(); k.bytes <= k.taken {
+func (k *pastReducer) reserve(o object) error {
+	if k.size += o.size(); k.size <= k.reserved {
 		return nil
 	}
-	piece := max(scanWindow, k.bytes-k.taken)
-	k.taken += piece
-	return k.more(piece)
+	piece := max(scanBuffer, k.size-k.reserved)
+	k.reserved += piece
+	return k.grow(piece)
 }
 
 // weight is about how many bytes an object takes.
-func (o object) weight() int { return 1024 + o.texts() + 64*len(o.events) + 256*len(o.others) }
+func (o object) size() int { return 1024 + o.textSize() + 64*len(o.events) + 256*len(o.others) }
 
 // ended is an object without what only a count on it needs. No count is made on an
 // ended object that never asks for quiet.
-func (o object) ended() object {
+func (o object) withoutAlerts() object {
 	if o.writable() {
 		return o
 	}
@@ -114,16 +114,16 @@ func (o object) writable() bool { return !o.deleting && (o.manualReview || !o.ne
 
 // asked is an ended object of a long past: of its keys it has those that somebody
 // wants to settle.
-func (k *keeper) asked(o object) object {
+func (k *pastReducer) withAskedKeys(o object) object {
 	o.partial = true
 	if o.writable() {
 		return o
 	}
-	var events map[string]mark
+	var events map[string]recordEntry
 	for key, m := range o.events {
 		if k.keys[key] {
 			if events == nil {
-				events = map[string]mark{}
+				events = map[string]recordEntry{}
 			}
 			events[key] = m
 		}
@@ -133,25 +133,25 @@ func (k *keeper) asked(o object) object {
 }
 
 // trim drops the oldest ended objects that have no key which somebody asks for.
-func (k *keeper) trim(p *remains) {
+func (k *pastReducer) trim(p *reducedPast) {
 	slices.SortFunc(p.ended, func(a, b object) int { return byAge(b, a) })
-	old := slices.DeleteFunc(p.ended[k.newest:], func(o object) bool {
+	old := slices.DeleteFunc(p.ended[k.keepEnded:], func(o object) bool {
 		for key := range o.events {
 			if k.keys[key] {
 				return false
 			}
 		}
-		k.bytes -= o.weight()
+		k.size -= o.size()
 		return true
 	})
-	p.ended = p.ended[:k.newest+len(old)]
+	p.ended = p.ended[:k.keepEnded+len(old)]
 }
 
 // objects are what was kept of all fingerprints, by name.
-func (k *keeper) objects() []object {
+func (k *pastReducer) objects() []object {
 	var all []object
 	for _, p := range k.pasts {
-		if p.long && len(p.ended) > k.newest {
+		if p.long && len(p.ended) > k.keepEnded {
 			k.trim(p)
 		}
 		all = append(append(all, p.active...), p.ended...)
