@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// needed are the parts of an object that the protocol reads: those of [wireObject].
-// A new field of that needs its line here; a test holds the two together.
+// neededFields are the fields of an object that the protocol reads: those of
+// [wireObject]. A new field of wireObject needs its entry here; a test compares the two.
 var neededFields = &fieldMask{fields: map[string]*fieldMask{
 	"metadata": {fields: map[string]*fieldMask{
 		"name": nil, "uid": nil, "resourceVersion": nil, "creationTimestamp": nil, "deletionTimestamp": nil,
@@ -28,23 +28,24 @@ var neededFields = &fieldMask{fields: map[string]*fieldMask{
 	}},
 }}
 
-// errBusy means that the Lists under way hold all the memory that they may have.
-var errBusy = errors.New("too much is being read from the API server already")
+// errBusy means that the running Lists hold all the memory of the [memoryBudget].
+var errBusy = errors.New("running Lists use all the memory that Lists may use")
 
-// reading is the memory that all Lists under way share. A List waits for its first
-// piece before it begins, and never for more while it holds some: two Lists that wait
-// for each other would wait for ever.
+// memoryBudget is the memory that all running Lists share. A List waits for its first
+// reservation before it begins. A List that already holds memory does not wait for more,
+// because two such Lists could wait for each other forever.
 type memoryBudget struct{ free *semaphore.Weighted }
 
 func newMemoryBudget() memoryBudget { return memoryBudget{semaphore.NewWeighted(maxListMemory)} }
 
-// held is one List's share of that memory, of which some is spare.
+// reservation is the part of the memory budget that one List holds. spare bytes of it are
+// not used yet.
 type reservation struct {
 	memoryBudget
 	bytes, spare int
 }
 
-// begin waits for the memory that a List begins with.
+// reserve waits until a List can hold that many bytes.
 func (r memoryBudget) reserve(ctx context.Context, bytes int) (*reservation, error) {
 	if err := r.free.Acquire(ctx, int64(bytes)); err != nil {
 		return nil, fmt.Errorf("waiting for memory for a List: %w", err)
@@ -52,7 +53,7 @@ func (r memoryBudget) reserve(ctx context.Context, bytes int) (*reservation, err
 	return &reservation{r, bytes, bytes}, nil
 }
 
-// more takes more memory, if there is some.
+// grow takes more bytes: from what is spare, or from the budget if it has enough left.
 func (h *reservation) grow(bytes int) error {
 	if bytes <= h.spare {
 		h.spare -= bytes
@@ -67,7 +68,7 @@ func (h *reservation) grow(bytes int) error {
 
 func (h *reservation) release() { h.free.Release(int64(h.bytes)) }
 
-// bounded reads no more than left bytes.
+// boundedReader fails with [errTooLarge] after left bytes.
 type boundedReader struct {
 	io.Reader
 	left int64
@@ -82,7 +83,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readObject decodes an answer that is an object.
+// readObject decodes an answer that is one object.
 func readObject(from io.Reader, more func(int) error) (wireObject, error) {
 	var w wireObject
 	s := newScanner(from, more)
@@ -92,8 +93,8 @@ func readObject(from io.Reader, more func(int) error) (wireObject, error) {
 	return w, s.atEnd()
 }
 
-// readList decodes an answer to a List, item by item. It returns what asks for the
-// next page: empty after the last one.
+// readList decodes the answer to a List, item by item. It returns the token for the next
+// page, which is empty after the last page.
 func readList(from io.Reader, more func(int) error, each func(object) error) (next string, err error) {
 	s := newScanner(from, more)
 	var head struct {
@@ -107,9 +108,9 @@ func readList(from io.Reader, more func(int) error, each func(object) error) (ne
 		switch {
 		case strings.EqualFold(name, "items"):
 			if c, err := s.next(); err != nil || c != '[' {
-				var none json.RawMessage // null, where there are none, and nothing else.
+				var none json.RawMessage // A List without items may have null.
 				if err = errors.Join(err, s.decode(nil, &none)); err == nil && string(none) != "null" {
-					err = errors.New("its items are no list")
+					err = errors.New("its items are not a list")
 				}
 				return err
 			}

@@ -11,87 +11,85 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// subject is what alerts that count together have in common.
+// subject identifies the alerts that are counted together.
 type subject struct{ namespace, fingerprint string }
 
-// memo is all objects of a subject as a List showed them, and as this process
-// has changed them since. It is a hint: what is decided on it is a conditional
-// write, which fails when the object is not what the memo says.
+// cacheEntry is the past of a subject as a List showed it, with the changes that this
+// process has made since. It is a hint: the only write that follows from it is
+// conditional, and fails if the object has changed.
 //
-// That write proves the active object, and not that there is no other one beside
-// it: a twin would have to be there already when the memo's List was made, and
-// would have been healed. So a memo is kept only of an object that was older
-// than [settledAge] then: who had seen the past before it, and might still make a
-// twin, had ended by that time.
+// The conditional write proves that the active object is unchanged. It does not prove
+// that no second active object exists. We therefore cache an object only if it was
+// already older than [settledAge] at the List: any handler that could still create a
+// second one from an older List has timed out by then.
 type cacheEntry struct {
 	objects []object
-	// skew is how far the API server's clock was ahead of ours.
+	// clockSkew is how far the API server's clock is ahead of ours.
 	clockSkew time.Duration
-	// listed is when the List was made, by our clock.
+	// listedAt is when the List was made, by our clock.
 	listedAt time.Time
 }
 
-// memory keeps memos.
+// cache keeps the entries of subjects.
 type cache interface {
 	lookup(subject) (cacheEntry, bool)
 	put(subject, cacheEntry)
 	remove(subject)
-	// drop forgets everything.
 	clear()
-	// note takes down whether an object was as a memo said, and doubtful tells
-	// that too many were not: other processes change the same objects.
+	// observe counts whether a cached object was still current. unreliable tells that too
+	// many were not, because other processes change the same objects.
 	observe(fresh bool)
 	unreliable() bool
 }
 
-// recent is a memory of the newest memos. It may be used by any number of
-// goroutines.
+// lruCache keeps the most recently used entries. It is safe for concurrent use.
 type lruCache struct {
 	entries *lru.Cache[subject, cacheEntry]
 	mu      sync.Mutex
-	stale   float64 // the share of the last memos, 0 to 1
+	stale   float64 // the share of outdated entries among the last ones, from 0 to 1
 }
 
 func newCache() (*lruCache, error) {
 	entries, err := lru.New[subject, cacheEntry](maxCached)
 	if err != nil {
-		return nil, fmt.Errorf("making the memory: %w", err)
+		return nil, fmt.Errorf("making the cache of pasts: %w", err)
 	}
 	return &lruCache{entries: entries}, nil
 }
 
-func (r *lruCache) lookup(s subject) (cacheEntry, bool) { return r.entries.Get(s) }
-func (r *lruCache) put(s subject, m cacheEntry)         { r.entries.Add(s, m) }
-func (r *lruCache) remove(s subject)                    { r.entries.Remove(s) }
-func (r *lruCache) clear()                              { r.entries.Purge() }
+func (c *lruCache) lookup(s subject) (cacheEntry, bool) { return c.entries.Get(s) }
+func (c *lruCache) put(s subject, e cacheEntry)         { c.entries.Add(s, e) }
+func (c *lruCache) remove(s subject)                    { c.entries.Remove(s) }
+func (c *lruCache) clear()                              { c.entries.Purge() }
 
-func (r *lruCache) observe(hit bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stale -= r.stale / staleSamples
+func (c *lruCache) observe(hit bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stale -= c.stale / staleSamples
 	if !hit {
-		r.stale += 1. / staleSamples
+		c.stale += 1. / staleSamples
 	}
 }
 
-func (r *lruCache) unreliable() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stale > maxStale
+func (c *lruCache) unreliable() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stale > maxStale
 }
 
-// recall takes what is remembered, if there is anything, for the past. When it
-// is likely to be old, or was, the active object is read again: while that is
-// active, the others are as they were. After that it takes a List.
+// loadCached takes the past from the cache, if it is there. If the entry is likely to be
+// outdated, or its patch has just failed, loadCached reads the active object again: as
+// long as that object is active, the rest of the past has not changed. It returns false
+// if the handler needs a List.
 func (h *handler) loadCached(ctx context.Context) bool {
 	first, again := !h.triedCache, h.fromCache
 	h.triedCache, h.fromCache, h.unverified = true, false, false
 	if first {
-		m, ok := h.cache.lookup(h.subject)
-		if !ok || h.clock().Sub(m.listedAt) > maxCacheAge {
+		e, ok := h.cache.lookup(h.subject)
+		if !ok || h.clock().Sub(e.listedAt) > maxCacheAge {
 			return false
 		}
-		h.entry = m
+		h.entry = e
 	} else if !again {
 		return false
 	}
@@ -104,7 +102,7 @@ func (h *handler) loadCached(ctx context.Context) bool {
 	o, err := h.api.get(ctx, h.signal.Namespace, h.objects[i].name)
 	restored := err == nil && olderRevision(o.resourceVersion, h.objects[i].resourceVersion)
 	if restored {
-		h.cache.clear() // Others' pasts are not what they were either.
+		h.cache.clear() // Other entries are of the lost state, too.
 	}
 	if err != nil || o.uid != h.objects[i].uid || restored {
 		h.cache.remove(h.subject)
@@ -118,16 +116,16 @@ func (h *handler) loadCached(ctx context.Context) bool {
 	return true
 }
 
-// earlier tells that revision a came before b. The revisions of an object only go
-// back where etcd was restored.
+// olderRevision tells whether resourceVersion a is older than b. The resourceVersion of
+// an object only becomes lower when etcd was restored from a backup.
 func olderRevision(a, b string) bool {
 	before, err1 := strconv.ParseUint(a, 10, 64)
 	after, err2 := strconv.ParseUint(b, 10, 64)
 	return err1 == nil && err2 == nil && before < after
 }
 
-// giveUp asks for a List instead of a past that came from memory, and forgets it
-// if its object has ended.
+// discardCached makes the handler list next. It removes the cache entry if its object has
+// ended.
 func (h *handler) discardCached() {
 	if active, _ := split(h.objects); len(active) == 0 {
 		h.cache.remove(h.subject)
@@ -135,7 +133,8 @@ func (h *handler) discardCached() {
 	h.objects, h.fromCache = nil, false
 }
 
-// remember keeps a past in which an object was just changed.
+// cachePast caches a past after one of its objects was changed, if the entry is safe and
+// small.
 func (h *handler) cachePast(past []object, changed object) {
 	settled := h.entry.listedAt.Add(h.entry.clockSkew).Sub(changed.createdAt) >= settledAge
 	others := slices.ContainsFunc(past, func(o object) bool { return o.uid != changed.uid && !o.terminal() })
@@ -148,20 +147,20 @@ func (h *handler) cachePast(past []object, changed object) {
 	if !settled || others || !changed.ours || changed.terminal() || changed.resourceVersion == "" || large {
 		return
 	}
-	m := cacheEntry{objects: slices.Clone(past), clockSkew: h.entry.clockSkew, listedAt: h.entry.listedAt}
-	for i := range m.objects {
-		if m.objects[i].uid == changed.uid {
-			m.objects[i] = changed
+	e := cacheEntry{objects: slices.Clone(past), clockSkew: h.entry.clockSkew, listedAt: h.entry.listedAt}
+	for i := range e.objects {
+		if e.objects[i].uid == changed.uid {
+			e.objects[i] = changed
 		} else {
-			o := &m.objects[i] // Terminal, and never patched on a memo.
+			o := &e.objects[i] // A terminal object: no cached entry is used to patch it.
 			o.folds, o.labels, o.foreign = folds{}, "", nil
 		}
 	}
-	h.cache.put(h.subject, m)
+	h.cache.put(h.subject, e)
 }
 
-// texts is how long what an object says of its alerts is, with the conditions of
-// others, in bytes.
+// textSize is the length, in bytes, of the texts in an object's alerts and in the
+// conditions of other programs.
 func (o object) textSize() int {
 	n := len(o.labels)
 	for _, c := range o.foreign {

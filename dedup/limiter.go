@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// window bounds the API calls under way, first come, first served. It halves
-// when the API server says that it has too much to do, and opens by one place
-// for each windowful of calls that have ended since, as TCP does.
+// limiter limits the concurrent API calls, first come, first served. It halves its limit
+// when the API server answers 429. It raises the limit by one for each limit's worth of
+// calls that have ended, as TCP does.
 type limiter struct {
 	mu       sync.Mutex
 	max      float64
@@ -21,57 +21,58 @@ type limiter struct {
 
 func newLimiter(size int) *limiter { return &limiter{max: float64(size), limit: float64(size)} }
 
-// enter waits for a place. leave gives it back.
-func (w *limiter) acquire(ctx context.Context) (release func(), err error) {
-	w.mu.Lock()
-	if len(w.waiting) == 0 && w.inUse < int(w.limit) {
-		w.inUse++
-		w.mu.Unlock()
-		return w.release, nil
+// acquire waits for a slot. The caller must release it.
+func (l *limiter) acquire(ctx context.Context) (release func(), err error) {
+	l.mu.Lock()
+	if len(l.waiting) == 0 && l.inUse < int(l.limit) {
+		l.inUse++
+		l.mu.Unlock()
+		return l.release, nil
 	}
 	turn := make(chan struct{})
-	w.waiting = append(w.waiting, turn)
-	w.mu.Unlock()
+	l.waiting = append(l.waiting, turn)
+	l.mu.Unlock()
 	select {
 	case <-turn:
-		return w.release, nil
+		return l.release, nil
 	case <-ctx.Done():
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i, t := range w.waiting {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, t := range l.waiting {
 		if t == turn {
-			w.waiting = append(w.waiting[:i], w.waiting[i+1:]...)
-			return nil, fmt.Errorf("waiting for a free API call: %w", ctx.Err())
+			l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+			return nil, fmt.Errorf("waiting for a slot among the concurrent API calls: %w", ctx.Err())
 		}
 	}
-	// It was this one's turn at the same moment.
-	w.releaseLocked()
-	return nil, fmt.Errorf("waiting for a free API call: %w", ctx.Err())
+	// The slot came at the same moment.
+	l.releaseLocked()
+	return nil, fmt.Errorf("waiting for a slot among the concurrent API calls: %w", ctx.Err())
 }
 
-func (w *limiter) release() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.limit = min(w.max, w.limit+1/w.limit)
-	w.releaseLocked()
+func (l *limiter) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = min(l.max, l.limit+1/l.limit)
+	l.releaseLocked()
 }
 
-// release gives a place back and the free ones to who waits longest.
-func (w *limiter) releaseLocked() {
-	w.inUse--
-	for len(w.waiting) > 0 && w.inUse < int(w.limit) {
-		close(w.waiting[0])
-		w.waiting = w.waiting[1:]
-		w.inUse++
+// releaseLocked frees a slot and gives the free slots to the callers that have waited
+// longest.
+func (l *limiter) releaseLocked() {
+	l.inUse--
+	for len(l.waiting) > 0 && l.inUse < int(l.limit) {
+		close(l.waiting[0])
+		l.waiting = l.waiting[1:]
+		l.inUse++
 	}
 }
 
-// shrink halves the window, once for all refusals of the same moment.
-func (w *limiter) halve() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if now := time.Now(); now.Sub(w.halvedAt) > halvePause {
-		w.limit, w.halvedAt = max(1, w.limit/2), now
+// halve halves the limit, once for all 429 answers within [halvePause].
+func (l *limiter) halve() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.halvedAt) > halvePause {
+		l.limit, l.halvedAt = max(1, l.limit/2), now
 	}
 }

@@ -16,54 +16,54 @@ import (
 
 // lister makes the Lists of handlers.
 type lister interface {
-	// list returns the objects of a fingerprint as they were at a moment after the
-	// call; keys are those that the caller wants to settle: see [api]. now is the API
-	// server's clock.
+	// list returns the objects of a fingerprint as they were at some moment after the
+	// call. keys are those that the caller wants to settle, see [selector]. now is the
+	// API server's clock.
 	list(ctx context.Context, namespace, fingerprint string, keys []string) (objects []object, now time.Time, err error)
 }
 
-// gatherer is a lister that makes one List of many. An API server reads all of
-// a namespace for each List, so while one is under way, and for at most maxLead,
-// the next to come wait, and are then made together. Who waits joined before that
-// List began.
+// listBatcher is a lister that batches Lists. An API server reads a whole namespace for
+// each List. So while one is running in a namespace, for at most [maxListDelay], later
+// Lists queue and are then made as one. A queued caller joined before that List began, so
+// it sees everything that was written before its call.
 type listBatcher struct {
 	api api
 
 	mu sync.Mutex
-	// spaces are the namespaces in which a List is under way.
+	// spaces are the namespaces in which a List is running.
 	spaces map[string]*namespaceLists
-	// crowded are the namespaces with too much in them that has no label, and
-	// empty those with nothing such, each until when that is believed.
+	// tooMany are the namespaces with too many objects without our label, and
+	// noneUnlabelled those without any. Both hold until the given time.
 	tooMany, noneUnlabelled map[string]time.Time
-	// long are the fingerprints that are too large for a List of several, by namespace
-	// and fingerprint.
+	// longPasts are the fingerprints that are too large for a batch, by namespace and
+	// fingerprint.
 	longPasts map[string]time.Time
-	// slow bounds their Lists under way.
+	// longLists limits the concurrent Lists of such fingerprints.
 	longLists *semaphore.Weighted
 }
 
 type namespaceLists struct{ next *listBatch }
 
-// wave is a List of some fingerprints that are asked for together.
+// listBatch is a List of several fingerprints that is shared by its callers.
 type listBatch struct {
 	listRequest
-	ctx      context.Context // the first one's, for what comes with it
+	ctx      context.Context // the first caller's, for its values
 	deadline time.Time
 	done     chan struct{}
 	listResult
 }
 
-// wanted is what Lists are asked for: fingerprints, and the keys to settle on them.
+// listRequest is what a batch asks for: fingerprints, and the keys to settle on them.
 type listRequest struct {
 	fingerprints map[string]bool
 	keys         []string
 }
 
-// listed is what Lists of several fingerprints came to.
+// listResult is the result of a batch.
 type listResult struct {
 	objects map[string][]object
 	now     time.Time
-	// errs are those of single fingerprints, err is that of all.
+	// errs are the errors of single fingerprints, err is that of the whole batch.
 	errs map[string]error
 	err  error
 }
@@ -72,63 +72,63 @@ func newListBatcher(a api) *listBatcher {
 	return &listBatcher{api: a, spaces: map[string]*namespaceLists{}, tooMany: map[string]time.Time{}, noneUnlabelled: map[string]time.Time{}, longPasts: map[string]time.Time{}, longLists: semaphore.NewWeighted(maxLongLists)}
 }
 
-func (g *listBatcher) list(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
-	if g.holds(g.longPasts, namespace+"/"+fingerprint) {
-		return g.listAlone(ctx, namespace, fingerprint, keys)
+func (l *listBatcher) list(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if l.holds(l.longPasts, namespace+"/"+fingerprint) {
+		return l.listAlone(ctx, namespace, fingerprint, keys)
 	}
-	b, first := g.join(ctx, namespace, fingerprint, keys)
+	b, first := l.join(ctx, namespace, fingerprint, keys)
 	if first {
-		g.run(ctx, namespace, b)
+		l.run(ctx, namespace, b)
 	}
 	select {
 	case <-b.done:
 		linkTo(ctx, b.ctx, "list")
 		if errors.Is(b.errs[fingerprint], errTooLarge) {
-			return g.listAlone(ctx, namespace, fingerprint, keys)
+			return l.listAlone(ctx, namespace, fingerprint, keys)
 		}
-		g.noteLong(namespace, fingerprint, b.objects[fingerprint])
+		l.noteLong(namespace, fingerprint, b.objects[fingerprint])
 		return slices.Clone(b.objects[fingerprint]), b.now, cmp.Or(b.err, b.errs[fingerprint])
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()
 	}
 }
 
-// alone makes a List of one fingerprint. One with a long past keeps to itself for a
-// while: others would wait for it.
-func (g *listBatcher) listAlone(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
-	if err := g.longLists.Acquire(ctx, 1); err != nil {
-		return nil, time.Time{}, fmt.Errorf("waiting for Lists of other long pasts: %w", err)
+// listAlone makes a List of one fingerprint. A fingerprint with a long past stays out of
+// batches for a while, because the other callers would wait for it.
+func (l *listBatcher) listAlone(ctx context.Context, namespace, fingerprint string, keys []string) ([]object, time.Time, error) {
+	if err := l.longLists.Acquire(ctx, 1); err != nil {
+		return nil, time.Time{}, fmt.Errorf("waiting for a slot among the Lists of long pasts: %w", err)
 	}
-	defer g.longLists.Release(1)
-	objects, now, err := listOne(ctx, g.api, namespace, selector{fingerprint: fingerprint, keys: keys})
-	g.noteLong(namespace, fingerprint, objects)
+	defer l.longLists.Release(1)
+	objects, now, err := listOne(ctx, l.api, namespace, selector{fingerprint: fingerprint, keys: keys})
+	l.noteLong(namespace, fingerprint, objects)
 	return objects, now, err
 }
 
-// apart tells whether a List that leaves ended objects out, and can be shared with
-// nobody, is better than one that has them and is shared.
-func (g *listBatcher) activeOnly(namespace string, ended int) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return ended >= manyEnded || ended > 0 && g.spaces[namespace] == nil
+// activeOnly tells whether a List without the ended objects, which cannot be batched, is
+// cheaper than a batched List with them.
+func (l *listBatcher) activeOnly(namespace string, ended int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return ended >= manyEnded || ended > 0 && l.spaces[namespace] == nil
 }
 
-// note remembers that a past was long.
-func (g *listBatcher) noteLong(namespace, fingerprint string, past []object) {
+// noteLong remembers that a past was reduced.
+func (l *listBatcher) noteLong(namespace, fingerprint string, past []object) {
 	if slices.ContainsFunc(past, func(o object) bool { return o.partial }) {
-		g.setUntil(g.longPasts, namespace+"/"+fingerprint, time.Now().Add(tooManyFor))
+		l.setUntil(l.longPasts, namespace+"/"+fingerprint, time.Now().Add(tooManyFor))
 	}
 }
 
-// join adds a fingerprint to the next wave. The first in a namespace without a
-// List under way runs its wave at once.
-func (g *listBatcher) join(ctx context.Context, namespace, fingerprint string, keys []string) (b *listBatch, first bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := g.spaces[namespace]
+// join adds a fingerprint to the next batch. If no List is running in the namespace, the
+// caller is the first and must run its batch at once.
+func (l *listBatcher) join(ctx context.Context, namespace, fingerprint string, keys []string) (b *listBatch, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.spaces[namespace]
 	if first = s == nil; first {
 		s = &namespaceLists{}
-		g.spaces[namespace] = s
+		l.spaces[namespace] = s
 	}
 	if b = s.next; b == nil {
 		b = &listBatch{listRequest: listRequest{fingerprints: map[string]bool{}}, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
@@ -142,10 +142,11 @@ func (g *listBatcher) join(ctx context.Context, namespace, fingerprint string, k
 	return b, first
 }
 
-// run makes a wave's List and has the next one follow, at once if it takes long.
-func (g *listBatcher) run(ctx context.Context, namespace string, b *listBatch) {
-	//nolint:contextcheck // Who comes next has a context of its own.
-	follow := sync.OnceFunc(func() { g.follow(namespace) })
+// run makes a batch's List. The next batch follows, at once if this one takes longer than
+// [maxListDelay].
+func (l *listBatcher) run(ctx context.Context, namespace string, b *listBatch) {
+	//nolint:contextcheck // The next batch has a context of its own.
+	follow := sync.OnceFunc(func() { l.follow(namespace) })
 	late := time.AfterFunc(maxListDelay, follow)
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -155,55 +156,54 @@ func (g *listBatcher) run(ctx context.Context, namespace string, b *listBatch) {
 		late.Stop()
 		follow()
 	}()
-	b.listResult = g.lists(ctx, namespace, b.listRequest)
+	b.listResult = l.lists(ctx, namespace, b.listRequest)
 }
 
-// follow starts the wave that waits, in a goroutine that ends by the latest
-// deadline of who waits for it.
-func (g *listBatcher) follow(namespace string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	b := g.spaces[namespace].next
+// follow starts the next batch in a goroutine, which ends by the latest deadline of the
+// callers.
+func (l *listBatcher) follow(namespace string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.spaces[namespace].next
 	if b == nil {
-		delete(g.spaces, namespace)
+		delete(l.spaces, namespace)
 		return
 	}
-	g.spaces[namespace].next = nil
+	l.spaces[namespace].next = nil
 	go func() {
 		ctx, cancel := context.WithDeadline(b.ctx, b.deadline)
 		defer cancel()
-		g.run(ctx, namespace, b)
+		l.run(ctx, namespace, b)
 	}()
 }
 
-// lists makes Lists of all fingerprints, together where that is cheaper.
-func (g *listBatcher) lists(ctx context.Context, namespace string, w listRequest) listResult {
-	if len(w.fingerprints) <= maxUnbatched || g.holds(g.tooMany, namespace) {
-		return listEach(ctx, g.api, namespace, w)
+// lists lists all fingerprints, with one List if that is cheaper.
+func (l *listBatcher) lists(ctx context.Context, namespace string, w listRequest) listResult {
+	if len(w.fingerprints) <= maxUnbatched || l.holds(l.tooMany, namespace) {
+		return listEach(ctx, l.api, namespace, w)
 	}
-	begun, noneUnlabelled := time.Now(), g.holds(g.noneUnlabelled, namespace)
-	all, others := listTogether(ctx, g.api, namespace, w, !noneUnlabelled)
+	begun, noneUnlabelled := time.Now(), l.holds(l.noneUnlabelled, namespace)
+	all, others := listTogether(ctx, l.api, namespace, w, !noneUnlabelled)
 	switch {
 	case errors.Is(all.err, errTooLarge):
-		g.setUntil(g.tooMany, namespace, time.Now().Add(tooManyFor))
-		return listEach(ctx, g.api, namespace, w)
+		l.setUntil(l.tooMany, namespace, time.Now().Add(tooManyFor))
+		return listEach(ctx, l.api, namespace, w)
 	case all.err == nil && !noneUnlabelled && others == 0:
-		g.setUntil(g.noneUnlabelled, namespace, begun.Add(noneUnlabelledFor))
+		l.setUntil(l.noneUnlabelled, namespace, begun.Add(noneUnlabelledFor))
 	}
 	return all
 }
 
-// believe tells whether something is still held true of a namespace, which
-// until says.
-func (g *listBatcher) holds(what map[string]time.Time, namespace string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// holds tells whether something that setUntil stored still holds for a namespace.
+func (l *listBatcher) holds(what map[string]time.Time, namespace string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return time.Now().Before(what[namespace])
 }
 
-func (g *listBatcher) setUntil(what map[string]time.Time, namespace string, when time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (l *listBatcher) setUntil(what map[string]time.Time, namespace string, when time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if len(what) >= maxNamespaces {
 		clear(what) // It is learned again.
 	}
@@ -218,11 +218,12 @@ func deadline(ctx context.Context) time.Time {
 	return time.Now().Add(maxWait)
 }
 
-// panicked is a panic as an error. It must not end the process, or be taken for
-// an answer.
+// panicError turns a panic into an error. It must neither end the process nor pass for an
+// answer.
 func panicError(cause any) error { return fmt.Errorf("panic: %v\n%s", cause, debug.Stack()) }
 
-// each makes a List for each fingerprint; one that fails touches no other.
+// listEach makes one List for each fingerprint. The failure of one does not affect the
+// others.
 func listEach(ctx context.Context, a api, namespace string, w listRequest) listResult {
 	var mu sync.Mutex
 	all := listResult{objects: map[string][]object{}, errs: map[string]error{}}
@@ -240,7 +241,7 @@ func listEach(ctx context.Context, a api, namespace string, w listRequest) listR
 			return nil
 		})
 	}
-	_ = lists.Wait() // Each has its own error.
+	_ = lists.Wait() // Each List has its own error.
 	return all
 }
 
@@ -253,11 +254,11 @@ func listOne(ctx context.Context, a api, namespace string, s selector) (objects 
 	return a.list(ctx, namespace, s)
 }
 
-// together asks for the objects of all fingerprints by label, and then for those
-// that have no label because somebody else made them or took it off, if asked
-// to; it tells how many there are. In this order nothing is missed that loses its
-// label in between. Where there is too much with some labels, each of their
-// fingerprints is to be asked for alone.
+// listTogether lists the objects of all fingerprints by label. If others is set, it then
+// lists the objects without that label, which another program made or whose label it
+// removed, and returns how many there are. In this order it does not miss an object that
+// loses its label between the two Lists. If the objects with some of the labels are too
+// large, the fingerprints with these labels get [errTooLarge], and must be listed alone.
 func listTogether(ctx context.Context, a api, namespace string, w listRequest, others bool) (all listResult, unlabelled int) {
 	all.objects, all.errs = map[string][]object{}, map[string]error{}
 	add := func(objects []object) {

@@ -13,37 +13,37 @@ import (
 // LongPast says that a fingerprint has more objects than a List keeps.
 type LongPast struct {
 	Namespace, Fingerprint string
-	// Objects is how many there are.
+	// Objects is how many objects the fingerprint has.
 	Objects int
-	// Paged tells that they were more than one answer may hold.
+	// Paged tells that the List took several pages.
 	Paged bool
 }
 
-// list reads the answer in one piece, as nearly every answer is small. An answer that
-// is too large is given up, and then read in pages.
+// list first asks for the whole answer, because nearly every answer is small. An answer
+// that is too large is abandoned and then read in pages.
 //
-// It does not begin with pages: before Kubernetes 1.34 an API server reads each page
-// from etcd, all of the namespace again and again, and only a List without a limit
-// from its cache.
+// list does not begin with pages because before Kubernetes 1.34 an API server reads each
+// page from etcd, and the whole namespace each time. Only a List without a limit is
+// served from its cache.
 //
-// Pages are as good as one answer. All of them show the state of the first one, which
-// is read as any List without a resourceVersion is: what was written before the call
-// is in it. When the API server has forgotten that state it says 410, and the reading
-// begins again with a new one. So now, too, is the time of the first page.
+// Pages are as good as one answer. All pages show the state of the first one, which
+// contains everything that was written before the call, as in any List without a
+// resourceVersion. When the API server has forgotten that state it answers 410, and the
+// paging begins anew. now is the time of the first page.
 func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.active = s.active && !k.noPhases.Load(); s.active {
 		objects, now, err := k.listReserved(ctx, namespace, s)
 		if !apierrors.IsBadRequest(err) {
 			return objects, now, err
 		}
-		// Kubernaut's CRD does not let the phase be selected by.
+		// Kubernaut's CRD has no field selector for the phase.
 		k.noPhases.Store(true)
 		s.active = false
 	}
 	return k.listReserved(ctx, namespace, s)
 }
 
-// listed makes a List, for which it waits until there is memory.
+// listReserved makes a List within the memory budget. It waits until the List can begin.
 func (k *kube) listReserved(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.urgent {
 		return k.listWithin(ctx, namespace, s, &reservation{memoryBudget: k.budget, spare: listMemory})
@@ -57,7 +57,7 @@ func (k *kube) listReserved(ctx context.Context, namespace string, s selector) (
 	if !errors.Is(err, errBusy) {
 		return objects, now, err
 	}
-	// It holds nothing now, so it may wait for more.
+	// This List holds no memory now, so it may wait for more.
 	if reserved, err = k.budget.reserve(ctx, longMemory); err != nil {
 		return nil, time.Time{}, err
 	}
@@ -65,7 +65,7 @@ func (k *kube) listReserved(ctx context.Context, namespace string, s selector) (
 	return k.listWithin(ctx, namespace, s, reserved)
 }
 
-// within makes a List in a share of the memory.
+// listWithin makes a List within a reservation.
 func (k *kube) listWithin(ctx context.Context, namespace string, s selector, reserved *reservation) ([]object, time.Time, error) {
 	about := subject{namespace, s.fingerprint}
 	limit := int64(maxList)
@@ -80,7 +80,7 @@ func (k *kube) listWithin(ctx context.Context, namespace string, s selector, res
 	}
 	paged := errors.Is(err, errTooLarge) && s.fingerprint != ""
 	if paged {
-		reserved.spare = reserved.bytes // What was kept until now is dropped.
+		reserved.spare = reserved.bytes // The objects that were read until now are dropped.
 		kept, now, err = k.pages(ctx, about, s, reserved)
 	}
 	if err != nil {
@@ -120,11 +120,11 @@ func (k *kube) pages(ctx context.Context, about subject, s selector, reserved *r
 	}
 }
 
-// page makes one call of a List. Its objects go to what keeps them.
+// page makes one call of a List and passes each object to the reducer.
 func (k *kube) page(
 	ctx context.Context, about subject, s selector, query map[string]string, limit int64, kept *pastReducer, reserved *reservation,
 ) (now time.Time, next string, err error) {
-	// Our own clock, should a proxy on the way take the Date header off.
+	// Our own clock stands in if a proxy removes the Date header.
 	now = time.Now()
 	ctx = context.WithValue(ctx, dateKey{}, &now)
 	// Without a resourceVersion the answer is the most recent state.

@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A change of an object is a JSON merge patch of its status that carries the
-// resourceVersion it was made for: the API server refuses it with a conflict when
-// anything about the object has changed since. That also keeps safe what others
-// have in the list of conditions, which a merge patch can only write as a whole.
+// A change of an object is a JSON merge patch of its status with the resourceVersion of
+// the object that was read. If anything about the object has changed since, the API
+// server refuses the patch with a conflict. This also protects the conditions of other
+// programs, because a merge patch replaces the whole list of conditions.
 
-// patchTo makes changed of an object; nil when that is what it is.
+// patchTo returns the patch that turns o into changed, or nil if they are equal.
 func patchTo(o, changed object) map[string]any {
 	d, status := map[string]any{}, map[string]any{}
 	if changed.count != o.count {
@@ -45,11 +45,11 @@ func patchTo(o, changed object) map[string]any {
 	}
 }
 
-// withKeys is an object with keys added, and what their events say of alerts, and
-// what each key did.
+// withKeys returns the object with keys counted and their alerts folded, and the entry of
+// each key.
 func (o object) withKeys(keys []string, said []statement, now time.Time) (made map[string]recordEntry, changed object) {
 	made, changed = make(map[string]recordEntry, len(keys)), o
-	// The List can be from the second before the one in which the object was made.
+	// The List can be from the second before the one in which the object was created.
 	now = later(o.createdAt, now)
 	changed.lastSeen = later(o.lastSeen, now)
 	for _, key := range keys {
@@ -69,16 +69,17 @@ func (o object) withKeys(keys []string, said []statement, now time.Time) (made m
 	return made, changed
 }
 
-// withTwin is an object with a twin's record added: the same where it has all of it
-// already. Keys keep the counts that they were answered with, but for one that
-// nobody was told of: the key that made the twin. Who saw that saw the older object
-// too. One of others can have come later, so there it is only a handler's own, fresh
-// twin that nobody was told of.
+// withDuplicate returns the object with a duplicate's record added. It changes nothing
+// that was already added before. Keys keep the counts that their events were answered
+// with. The exception is the key that the duplicate was created for, because its event
+// was not answered yet: a handler that lists the duplicate sees the older object too. An
+// object of another program can be newer than the duplicate, so there the exception is
+// only for the handler's own object.
 func (o object) withDuplicate(duplicate object, own types.UID) object {
 	changed := o
 	changed.folds = o.absorb(duplicate)
 	if o.absorbed[string(duplicate.uid)] >= duplicate.count {
-		// The twin may have been told since that an alert ended, which counts nothing.
+		// The duplicate can have noted an end since. An end counts nothing.
 		return changed
 	}
 	fresh := map[string]recordEntry{}
@@ -111,11 +112,11 @@ func (o object) withDuplicate(duplicate object, own types.UID) object {
 	return changed
 }
 
-// gained is how many occurrences a twin adds to its survivor; fresh is how many
-// keys only the twin has. A key that both have is one occurrence. While every
-// occurrence has its key on record, fresh is the answer. Beyond that, absorbed
-// says how much was taken over before, so that a healer that comes after a
-// crash adds only the rest.
+// gained is how many occurrences a duplicate adds to its survivor. fresh is how many keys
+// only the duplicate has. A key that both have is one occurrence. As long as every
+// occurrence has its key on record, the answer is fresh. Otherwise absorbed tells how
+// much was taken over before, so a merge that is repeated after a crash adds only the
+// rest.
 func gained(survivor, duplicate object, fresh int) int32 {
 	if int(duplicate.count) <= len(duplicate.events) && len(survivor.events)+fresh <= MaxEvents {
 		return int32(fresh)
@@ -130,8 +131,8 @@ func gained(survivor, duplicate object, fresh int) int32 {
 	return max(gain, 0)
 }
 
-// withEnds is an object that knows what events say of ends, and which of them were
-// news to it.
+// withEnds returns the object with the ends that events reported. noted tells, for each
+// of them, whether it was new.
 func (o object) withEnds(said []statement) (changed object, noted []bool) {
 	own := o.ownAlert()
 	changed = o
@@ -143,10 +144,10 @@ func (o object) withEnds(said []statement) (changed object, noted []bool) {
 	return changed, noted
 }
 
-// kept is an object's record of keys with more of them, and without the oldest,
-// those that made the lowest counts, beyond [MaxEvents] or how many to keep, if
-// that is more. What a storm left goes by and by. The key that made the object
-// stays: it stands elsewhere too.
+// kept returns the object's keys together with the added ones. It drops the keys with the
+// lowest counts beyond [MaxEvents], or beyond keep if that is more. After a storm the
+// surplus is removed gradually, an eighth with each patch. The key that the object was
+// created for always stays, because it is also in an annotation.
 func (o object) kept(added map[string]recordEntry, keep int) map[string]recordEntry {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
@@ -159,14 +160,14 @@ func (o object) kept(added map[string]recordEntry, keep int) map[string]recordEn
 	return all
 }
 
-// newestFirst orders keys by the counts that they made, the highest first.
+// newestFirst orders keys by their counts, the highest first.
 func newestFirst(events map[string]recordEntry) []string {
 	return slices.SortedFunc(maps.Keys(events), func(a, b string) int {
 		return cmp.Or(cmp.Compare(events[b].count, events[a].count), cmp.Compare(a, b))
 	})
 }
 
-// plus saturates: the contract's count is an int32.
+// plus adds without overflow: the contract's count is an int32.
 func plus(count, n int32) int32 {
 	if n > math.MaxInt32-count {
 		return math.MaxInt32
@@ -181,5 +182,5 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// stamp is the form of all times in a Kubernetes object.
+// formatTime writes a time in the format of Kubernetes objects.
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

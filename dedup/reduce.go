@@ -5,101 +5,101 @@ import (
 	"slices"
 )
 
-// A keeper takes the objects of a List one by one and keeps of each fingerprint what
-// a decision can depend on, so a long past needs no more memory than a short one:
+// pastReducer takes the objects of a List one by one. Of each fingerprint it keeps what a
+// decision can depend on, so a long past needs no more memory than a short one:
 //
-//   - All active objects, whole.
-//   - Of ended objects the newest. A decision asks for the last one only: for its UID,
-//     and whether it asks for quiet. Creation times have whole seconds, so the last one
-//     is found by a walk that begins at the newest; it stays among those that were made
-//     in the same second, which are far fewer than are kept.
-//   - Each ended object, however old, with one of the keys to settle on record. All
-//     other keys of ended objects answer nobody. So a redelivery gets its first answer
-//     whatever came after it.
+//   - All active objects.
+//   - The newest ended objects. A decision depends only on the last one: its UID, and
+//     whether it asks for quiet. Creation times have a resolution of one second. So the
+//     last object is found by a walk that begins at the newest and stays among the
+//     objects of the same second, which are far fewer than are kept.
+//   - Each ended object, however old, that has one of the keys to settle on record. A
+//     redelivery then gets its first answer whatever came after it. No other key of an
+//     ended object is needed.
 //
-// While a past is short, all of it is kept, with all keys: only such a past may be
-// remembered, because the keys of a later event are not known yet.
+// A short past is kept as it is, with all keys. Only such a past may be cached, because
+// the keys of later events are not known yet.
 type pastReducer struct {
-	// keys are those that the Lists' callers want to settle.
+	// keys are those that the callers of the List want to settle.
 	keys  map[string]bool
 	pasts map[string]*reducedPast
-	// most is how many objects, and how many keys of theirs, a past may have and be
-	// kept as it is; newest is how many ended ones are kept of a longer one.
+	// maxWhole is how many objects, and how many keys of ended objects, a past can have
+	// before it is reduced. keepEnded is how many ended objects a reduced past keeps.
 	maxWhole, keepEnded int
-	// more is asked for the memory of what is kept; bytes is what that takes now, and
-	// taken how much was asked for.
+	// grow is asked for memory. size is the memory of the kept objects, and reserved how
+	// much grow was asked for.
 	grow           func(bytes int) error
 	size, reserved int
 }
 
-// remains are what is kept of a fingerprint's past.
+// reducedPast is what is kept of one fingerprint's past.
 type reducedPast struct {
 	active, ended []object
-	// all is how many objects there were, keys how many the ended ones have.
+	// count is how many objects there were, and keys how many keys the ended ones have.
 	count, keys int
 	long        bool
-	// full is how many ended ones there may be until the oldest are dropped.
+	// trimAt is at how many ended objects the oldest are dropped.
 	trimAt int
 }
 
 func newPastReducer(keys []string, more func(bytes int) error) *pastReducer {
-	k := &pastReducer{keys: map[string]bool{}, pasts: map[string]*reducedPast{}, maxWhole: maxPast, keepEnded: maxEnded, grow: more}
+	r := &pastReducer{keys: map[string]bool{}, pasts: map[string]*reducedPast{}, maxWhole: maxPast, keepEnded: maxEnded, grow: more}
 	for _, key := range keys {
-		k.keys[key] = true
+		r.keys[key] = true
 	}
-	return k
+	return r
 }
 
-func (k *pastReducer) add(o object) error {
-	p := k.pasts[o.fingerprint]
+func (r *pastReducer) add(o object) error {
+	p := r.pasts[o.fingerprint]
 	if p == nil {
-		p = &reducedPast{trimAt: 2 * k.keepEnded}
-		k.pasts[o.fingerprint] = p
+		p = &reducedPast{trimAt: 2 * r.keepEnded}
+		r.pasts[o.fingerprint] = p
 	}
 	p.count++
 	if !o.terminal() {
 		p.active = append(p.active, o)
-		return k.reserve(o)
+		return r.reserve(o)
 	}
 	p.keys += len(o.events)
-	if !p.long && max(p.count, p.keys) > k.maxWhole {
+	if !p.long && max(p.count, p.keys) > r.maxWhole {
 		p.long = true
 		for i := range p.ended {
-			k.size -= p.ended[i].size()
-			p.ended[i] = k.withAskedKeys(p.ended[i])
-			k.size += p.ended[i].size()
+			r.size -= p.ended[i].size()
+			p.ended[i] = r.withAskedKeys(p.ended[i])
+			r.size += p.ended[i].size()
 		}
 	}
 	if p.long {
-		o = k.withAskedKeys(o)
+		o = r.withAskedKeys(o)
 	}
 	o = o.withoutAlerts()
-	if err := k.reserve(o); err != nil {
+	if err := r.reserve(o); err != nil {
 		return err
 	}
 	p.ended = append(p.ended, o)
 	if p.long && len(p.ended) >= p.trimAt {
-		k.trim(p)
-		p.trimAt = len(p.ended) + k.keepEnded
+		r.trim(p)
+		p.trimAt = len(p.ended) + r.keepEnded
 	}
 	return nil
 }
 
-// weigh takes the memory for an object.
-func (k *pastReducer) reserve(o object) error {
-	if k.size += o.size(); k.size <= k.reserved {
+// reserve adds the memory of an object.
+func (r *pastReducer) reserve(o object) error {
+	if r.size += o.size(); r.size <= r.reserved {
 		return nil
 	}
-	piece := max(scanBuffer, k.size-k.reserved)
-	k.reserved += piece
-	return k.grow(piece)
+	piece := max(scanBuffer, r.size-r.reserved)
+	r.reserved += piece
+	return r.grow(piece)
 }
 
-// weight is about how many bytes an object takes.
+// size is about how many bytes an object takes in memory.
 func (o object) size() int { return 1024 + o.textSize() + 64*len(o.events) + 256*len(o.others) }
 
-// ended is an object without what only a count on it needs. No count is made on an
-// ended object that never asks for quiet.
+// withoutAlerts returns an ended object without the fields that only a count on it needs,
+// unless it asks for quiet: on another ended object nothing is ever counted.
 func (o object) withoutAlerts() object {
 	if o.writable() {
 		return o
@@ -108,20 +108,20 @@ func (o object) withoutAlerts() object {
 	return o
 }
 
-// writable tells that an ended object can still be changed: its record is written as
-// a whole then, so none of it may be missing.
+// writable tells whether an ended object can still be changed. A change writes the whole
+// record, so all of it must be kept.
 func (o object) writable() bool { return !o.deleting && (o.manualReview || !o.nextAllowed.IsZero()) }
 
-// asked is an ended object of a long past: of its keys it has those that somebody
-// wants to settle.
-func (k *pastReducer) withAskedKeys(o object) object {
+// withAskedKeys returns an ended object of a long past with only those keys that the
+// callers want to settle.
+func (r *pastReducer) withAskedKeys(o object) object {
 	o.partial = true
 	if o.writable() {
 		return o
 	}
 	var events map[string]recordEntry
 	for key, m := range o.events {
-		if k.keys[key] {
+		if r.keys[key] {
 			if events == nil {
 				events = map[string]recordEntry{}
 			}
@@ -132,27 +132,27 @@ func (k *pastReducer) withAskedKeys(o object) object {
 	return o
 }
 
-// trim drops the oldest ended objects that have no key which somebody asks for.
-func (k *pastReducer) trim(p *reducedPast) {
+// trim drops the oldest ended objects that have none of the callers' keys.
+func (r *pastReducer) trim(p *reducedPast) {
 	slices.SortFunc(p.ended, func(a, b object) int { return byAge(b, a) })
-	old := slices.DeleteFunc(p.ended[k.keepEnded:], func(o object) bool {
+	old := slices.DeleteFunc(p.ended[r.keepEnded:], func(o object) bool {
 		for key := range o.events {
-			if k.keys[key] {
+			if r.keys[key] {
 				return false
 			}
 		}
-		k.size -= o.size()
+		r.size -= o.size()
 		return true
 	})
-	p.ended = p.ended[:k.keepEnded+len(old)]
+	p.ended = p.ended[:r.keepEnded+len(old)]
 }
 
-// objects are what was kept of all fingerprints, by name.
-func (k *pastReducer) objects() []object {
+// objects returns the objects of all fingerprints that were kept, by name.
+func (r *pastReducer) objects() []object {
 	var all []object
-	for _, p := range k.pasts {
-		if p.long && len(p.ended) > k.keepEnded {
-			k.trim(p)
+	for _, p := range r.pasts {
+		if p.long && len(p.ended) > r.keepEnded {
+			r.trim(p)
 		}
 		all = append(append(all, p.active...), p.ended...)
 	}

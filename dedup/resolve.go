@@ -9,12 +9,12 @@ import (
 	"onefire/mapping"
 )
 
-// Resolve notes on the active RemediationRequest of the signals' fingerprint which
-// of the alerts that it counts have ended. When none of them fires any more, it is
-// marked as resolved; when one fires again, the count of that takes the mark back.
-// The signals are of one fingerprint and namespace, and at least one. Resolve
-// returns one outcome per signal, in their order, and never makes an object. Calls
-// for the same fingerprint that wait for each other share their API calls.
+// Resolve notes on the active RemediationRequest of the signals' fingerprint which of the
+// alerts that it counts have ended. The request is marked as resolved when none of them
+// fires any more. The next count of an alert that fires again removes the mark. The
+// signals have one fingerprint and namespace, and there is at least one. Resolve returns
+// one outcome per signal, in their order. It never creates an object. Concurrent calls
+// for the same fingerprint share their API calls.
 func (d *Deduplicator) Resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
 	keys, ends := make([]string, len(signals)), make(map[string]mapping.Signal, len(signals))
 	for i, s := range signals {
@@ -24,7 +24,8 @@ func (d *Deduplicator) Resolve(ctx context.Context, signals []mapping.Signal) ([
 	return d.ends.Settle(ctx, signals[0], keys, ends)
 }
 
-// resolveAll is the settler of ends: each key stands for what an event says of one.
+// resolveAll is the settler of [Deduplicator.Resolve]. A key stands for what one event
+// says of one alert.
 func (c core) resolveAll(ctx context.Context, _ mapping.Signal, keys []string, ends map[string]mapping.Signal) ([]Outcome, error) {
 	signals := make([]mapping.Signal, len(keys))
 	for i, key := range keys {
@@ -33,7 +34,7 @@ func (c core) resolveAll(ctx context.Context, _ mapping.Signal, keys []string, e
 	return c.resolve(ctx, signals)
 }
 
-// resolve settles ends by themselves.
+// resolve notes ends without sharing its calls.
 func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
 	h := c.handler(signals[0])
 	e := newEnds(signals)
@@ -53,7 +54,7 @@ func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome,
 		patch, noted, changed := e.patch(active)
 		if patch == nil {
 			if h.fromCache {
-				h.discardCached() // What is remembered does not prove that there is nothing to note.
+				h.discardCached() // A cached past does not prove that there is nothing to note.
 				continue
 			}
 			return e.finish(active), nil
@@ -75,10 +76,10 @@ func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome,
 	return nil, fmt.Errorf("resolving %s: %w (%d rounds)", h.signal.Fingerprint, ErrContended, maxRounds)
 }
 
-// ends are what events say of alerts that have ended, and what became of that.
+// ends are what events say of alerts that have ended, and the outcomes.
 type ends struct {
 	said     []statement
-	outcomes []Outcome // without a reason while they are open
+	outcomes []Outcome // without a reason while an end is open
 }
 
 func newEnds(signals []mapping.Signal) *ends {
@@ -89,8 +90,8 @@ func newEnds(signals []mapping.Signal) *ends {
 	return e
 }
 
-// patch is for the first of the active objects that an open end is news for, and
-// nil when there is none.
+// patch returns the patch for the first active object to which an open end is new. It
+// returns nil if there is no such object.
 func (e *ends) patch(active []object) (patch map[string]any, noted []int, changed object) {
 	var open []int
 	var said []statement
@@ -114,7 +115,7 @@ func (e *ends) patch(active []object) (patch map[string]any, noted []int, change
 	return nil, nil, object{}
 }
 
-// note says of ends that an object knows them now.
+// record stores the outcome of ends that an object has noted now.
 func (e *ends) record(noted []int, o object) {
 	reason := mapping.ResolvedActive
 	if o.lastResolved.IsZero() {
@@ -129,7 +130,7 @@ func (e *ends) settled() bool {
 	return !slices.ContainsFunc(e.outcomes, func(o Outcome) bool { return o.Reason == 0 })
 }
 
-// nothing says of the open ends that there is no more to note, and returns all
+// finish gives the open ends the outcome that there was nothing to note, and returns all
 // outcomes.
 func (e *ends) finish(active []object) []Outcome {
 	for i := range e.outcomes {

@@ -8,32 +8,34 @@ import (
 	"onefire/mapping"
 )
 
-// settler settles keys on one subject's objects; see [Deduplicator.Settle].
+// settler settles keys on the objects of one subject, see [Deduplicator.Settle].
 type settler func(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error)
 
-// sharing lets deliveries of one subject that wait for each other be settled
-// together: while one is under way the next to come gather, and then share one
-// List and one patch. Who gathers joined before that began, and is answered when
-// it has ended.
+// settleBatcher batches the settlements of one subject. While a settlement is running,
+// later deliveries queue and are then settled together with one List and one patch. A
+// queued delivery is always part of a settlement that starts after it arrived, and it
+// gets its answer when that settlement ends. At most one settlement of a subject is
+// running.
 type settleBatcher struct {
 	settle settler
 
 	mu sync.Mutex
-	// subjects are those that a settlement is under way for, with who waits.
+	// queues has the subjects with a running settlement, and the batches that wait for
+	// it.
 	queues map[subject][]*settleBatch
 }
 
-// share is a settlement of several deliveries.
+// settleBatch is the settlement of several deliveries.
 type settleBatch struct {
 	signal   mapping.Signal
 	signals  map[string]mapping.Signal // by key
 	keys     []string
-	index    map[string]int // of keys
+	index    map[string]int // of each key in keys
 	members  int
-	ctx      context.Context // the first one's, for what comes with it
+	ctx      context.Context // the first delivery's, for its values
 	deadline time.Time
 	done     chan struct{}
-	// These are set when done is closed.
+	// The following fields are set when done is closed.
 	outcomes []Outcome
 	err      error
 	cause    any
@@ -43,12 +45,12 @@ func newSettleBatcher(settle settler) *settleBatcher {
 	return &settleBatcher{settle: settle, queues: map[subject][]*settleBatch{}}
 }
 
-// Settle settles keys, together with those of others where it must wait anyway.
+// Settle settles keys, in a batch if a settlement of the subject is already running.
 func (s *settleBatcher) Settle(ctx context.Context, signal mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	about := subject{signal.Namespace, signal.Fingerprint}
 	b, first := s.join(ctx, about, signal, keys, signals)
 	if first {
-		defer s.follow(about) //nolint:contextcheck // Who comes next has a context of its own.
+		defer s.follow(about) //nolint:contextcheck // The next batch has a context of its own.
 		return s.settle(ctx, signal, keys, signals)
 	}
 	select {
@@ -58,11 +60,12 @@ func (s *settleBatcher) Settle(ctx context.Context, signal mapping.Signal, keys 
 	}
 	linkTo(ctx, b.ctx, "settlement")
 	if b.members > 1 && b.cause != nil {
-		// What one alert brought along must not fail others.
+		// The panic may come from another delivery's alert, so each delivery is now
+		// settled alone.
 		return s.settle(ctx, signal, keys, signals)
 	}
 	if b.cause != nil {
-		panic(b.cause) // In the goroutine that asked, as without sharing.
+		panic(b.cause) // It reaches the goroutine that called, as without a batch.
 	}
 	if b.err != nil {
 		return nil, b.err
@@ -74,8 +77,8 @@ func (s *settleBatcher) Settle(ctx context.Context, signal mapping.Signal, keys 
 	return outcomes, nil
 }
 
-// join finds the settlement to wait for. The first of a subject without one
-// under way settles at once, by itself.
+// join finds the batch to wait for. If no settlement of the subject is running, the
+// caller is the first and settles its own keys at once.
 func (s *settleBatcher) join(
 	ctx context.Context, about subject, signal mapping.Signal, keys []string, signals map[string]mapping.Signal,
 ) (b *settleBatch, first bool) {
@@ -110,8 +113,8 @@ func (s *settleBatcher) join(
 	return b, false
 }
 
-// follow starts the settlement that waits, in a goroutine that ends by the
-// latest deadline of who waits for it.
+// follow starts the next batch in a goroutine, which ends by the latest deadline of its
+// callers.
 func (s *settleBatcher) follow(about subject) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -89,7 +89,7 @@ func TestCommandsSayWhenTheAPIServerDoesNotAnswer(t *testing.T) {
 	c := f.configuration(t, "")
 	require.NoError(t, os.WriteFile(c.Kubeconfig, []byte("no kubeconfig"), 0o600))
 	for _, args := range [][]string{{"list"}, {"show", "x"}, {"replay", "all"}, {}} {
-		require.ErrorContains(t, Run(t.Context(), c, args, io.Discard, io.Discard), "no way to a Kubernetes API server")
+		require.ErrorContains(t, Run(t.Context(), c, args, io.Discard, io.Discard), "cannot find a Kubernetes API server")
 	}
 }
 

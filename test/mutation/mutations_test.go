@@ -185,7 +185,7 @@ var mutations = map[string]mutation{
 		{"fold.go", "state{firing: o.firing}.merge(o.states[own.id])}}\n", "o.states[own.id]}}\n"},
 	}},
 	"an end that a merged twin was told of goes with it": {in: "an end, twins and a fault", edits: []edit{
-		{"patch.go", "		// The twin may have been told since that an alert ended, which counts nothing.\n", "		changed.folds = o.folds\n"},
+		{"patch.go", "		// The duplicate can have noted an end since. An end counts nothing.\n", "		changed.folds = o.folds\n"},
 	}},
 	"a survivor keeps its mark": {in: "twins of one alert, and it ends", edits: []edit{
 		{"patch.go", "	changed.folds = o.absorb(duplicate)\n", "	changed.folds = o.absorb(duplicate)\n	changed.lastResolved = o.lastResolved\n"},
@@ -342,7 +342,7 @@ var mutations = map[string]mutation{
 		{"limits.go", "settledAge = 2 * time.Minute", "settledAge = -time.Hour"},
 	}},
 	"an object is remembered without its past": {in: "memory of what followed a terminal object", edits: []edit{
-		{"cache.go", "m := cacheEntry{objects: slices.Clone(past), ", "m := cacheEntry{objects: []object{changed}, "},
+		{"cache.go", "e := cacheEntry{objects: slices.Clone(past), ", "e := cacheEntry{objects: []object{changed}, "},
 	}},
 	"a resolved alert believes what is remembered": {in: "ends that are remembered", edits: []edit{
 		{"resolve.go", "			if h.fromCache {\n", "			if h.fromCache && h.takenNames == nil {\n"},
@@ -355,10 +355,10 @@ var mutations = map[string]mutation{
 		{"listbatch.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listResult{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
 	"of a long past no key is kept": {in: "a long past and its keys", edits: []edit{
-		{"reduce.go", "		if k.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
+		{"reduce.go", "		if r.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
 	}},
 	"of a long past only the newest objects are kept": {in: "a long past", edits: []edit{
-		{"reduce.go", "			if k.keys[key] {\n				return false\n", "			if k.keys[key] && k.keys == nil {\n				return false\n"},
+		{"reduce.go", "			if r.keys[key] {\n				return false\n", "			if r.keys[key] && r.keys == nil {\n				return false\n"},
 	}},
 	"a long past is remembered": {in: "a long past that is remembered", edits: []edit{
 		{"cache.go", "return o.partial })", "return false })"},
