@@ -24,7 +24,7 @@ func (r reads) get(context.Context, string, string) (object, error) { return r.g
 // A List is believed for maxMemoAge after it was made, however often it was used
 // since, and the times that are written meanwhile are the API server's: here its
 // clock is decades ahead.
-func TestAMemoIsBelievedForAWhile(t *testing.T) {
+func TestACacheEntryIsUsedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
 		name := made(s, "a")
@@ -63,8 +63,8 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 		read     object
 		err      error
 		believed bool
-		others   bool // whether other memos stay
-		doubt    bool // whether the memo counts as old
+		others   bool // whether other cache entries stay
+		doubt    bool // whether the cache entry counts as old
 	}{
 		"as it was":                         {read: object{uid: "u", resourceVersion: "10", phase: "x"}, believed: true, others: true},
 		"changed since":                     {read: object{uid: "u", resourceVersion: "11", phase: "x"}, believed: true, others: true, doubt: true},
@@ -104,8 +104,8 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 	}
 }
 
-// One memo in ten may be old before objects are read again.
-func TestHowManyOldMemosMakeMemoryDoubtful(t *testing.T) {
+// One cache entry in ten may be old before objects are read again.
+func TestHowManyOutdatedEntriesMakeTheCacheUnreliable(t *testing.T) {
 	m, err := newCache()
 	require.NoError(t, err)
 	for i := range 6 {
@@ -122,7 +122,7 @@ func TestHowManyOldMemosMakeMemoryDoubtful(t *testing.T) {
 	require.False(t, m.unreliable())
 }
 
-func TestOnlySoManySubjectsAreRemembered(t *testing.T) {
+func TestTheNumberOfCachedSubjectsIsBounded(t *testing.T) {
 	m, err := newCache()
 	require.NoError(t, err)
 	about := func(i int) subject { return subject{"ns", fmt.Sprint(i)} }
@@ -136,7 +136,7 @@ func TestOnlySoManySubjectsAreRemembered(t *testing.T) {
 }
 
 // Each condition under which a past is worth remembering, at its bound.
-func TestWhatIsRemembered(t *testing.T) {
+func TestWhatIsCached(t *testing.T) {
 	now := epoch.Add(time.Hour)
 	keys := func(n int) map[string]recordEntry {
 		all := map[string]recordEntry{}

@@ -71,7 +71,7 @@ func TestTheClusterOfASignalIsOnItsObject(t *testing.T) {
 
 // A caller that gives up takes its own place in the queue with it, and no other's; and
 // when its turn comes at the same moment it gives that to the next.
-func TestWhoGivesUpTakesItsOwnPlaceAlone(t *testing.T) {
+func TestACallerThatGivesUpLeavesOnlyItsOwnSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLimiter(1)
 		release, err := w.acquire(t.Context())

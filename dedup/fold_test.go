@@ -147,11 +147,11 @@ func TestFoldingIsTheSameInAnyOrder(t *testing.T) {
 		if s, said := right.states[own.id]; said {
 			merged = append(merged, statement{folded{alert: own.alert}, s})
 		}
-		require.Equal(t, once.folds, left.fold(own, merged...), "as twins that are merged")
+		require.Equal(t, once.folds, left.fold(own, merged...), "as duplicates that are merged")
 	})
 }
 
-func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
+func TestAMergeNamesTheDuplicatesAlerts(t *testing.T) {
 	survivor, duplicate := lone(), lone()
 	survivor.uid, duplicate.uid, duplicate.createdAt = "s", "t", epoch.Add(time.Second)
 	survivor.count, survivor.folds = 2, folds{
@@ -165,7 +165,7 @@ func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
 		others: []folded{
 			{alertOf("a"), map[string]string{"volume": ""}, epoch},
 			{alertOf("d"), map[string]string{"volume": "", "container": "d"}, epoch.Add(time.Minute)},
-			{alertOf(nextEvent), map[string]string{"container": "e"}, epoch}, // It has the twin's volume.
+			{alertOf(nextEvent), map[string]string{"container": "e"}, epoch}, // It has the duplicate's volume.
 		},
 		states:  map[string]state{alertOf("a").id: {firing: epoch.Add(time.Hour)}, own.id: {firing: epoch, resolved: epoch.Add(time.Minute), ended: epoch}},
 		omitted: true,
@@ -252,9 +252,9 @@ func TestAlertsThatAreSettledTogetherAreAllNamed(t *testing.T) {
 	})
 }
 
-// A memo holds the alerts of the active object alone: nothing is decided on those
+// A cache entry holds the alerts of the active object alone: nothing is decided on those
 // of the ended ones, of which there can be hundreds.
-func TestAMemoHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
+func TestACacheEntryHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
 	s := newStore()
 	ended := made(s, "a", "b")
 	s.complete(ended)

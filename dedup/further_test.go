@@ -83,7 +83,7 @@ func TestALookThatShowsItsOwnObjectEndedSaysNothing(t *testing.T) {
 	require.Nil(t, objects)
 }
 
-// An end heals two active objects as a count does: the one that a controller works on
+// An end merges two active objects as a count does: the one that a controller works on
 // stays, by the API server's clock.
 func TestAnEndKeepsTheObjectThatIsWorkedOn(t *testing.T) {
 	s := newStore()

@@ -33,9 +33,9 @@ type answer struct {
 	now  time.Time
 	err  error
 	// seen are the objects in it, and text is all of it that can be seen.
-	seen []object
-	text string
-	memo cacheEntry
+	seen  []object
+	text  string
+	entry cacheEntry
 }
 
 // fault is the answer to a call that failed on the way.
@@ -66,8 +66,8 @@ type transition struct {
 
 // means are those by which a handler saves calls.
 type means struct {
-	// Gathered Lists ask by label, as for several fingerprints.
-	Gathered bool `json:"gathered,omitempty"`
+	// Batched Lists ask by label, as for several fingerprints.
+	Batched bool `json:"batched,omitempty"`
 	// Blind ones do not ask for what has no label.
 	Blind bool `json:"blind,omitempty"`
 	// Replicas is how many processes remember; 0 is one that does not.
@@ -122,7 +122,7 @@ func (p *progress) text(by means) string {
 		switch {
 		case a.err != nil || !strings.HasPrefix(a.call, list) || len(keysOf(p.event)) > 1:
 		case a.call != list && i == last+1 && p.answers[last].call != a.call && strings.HasPrefix(p.answers[last].call, list+" "):
-			// The second part of a gathered List.
+			// The second part of a batched List.
 		default:
 			last = i
 		}
@@ -137,8 +137,8 @@ func (p *progress) text(by means) string {
 		if i >= last || strings.HasPrefix(a.call, "create") || strings.HasPrefix(a.call, "get") {
 			fmt.Fprint(&b, "\n", a.call, " ", a.text)
 		}
-		// After a lost round a List is not gathered.
-		lost = lost || by.Gathered && i < last && a.err != nil
+		// After a lost round a List is not batched.
+		lost = lost || by.Batched && i < last && a.err != nil
 	}
 	if lost {
 		b.WriteString("\nlost")
@@ -159,7 +159,7 @@ func rerun(event string, by means, answers []answer) (*progress, *cacheEntry) {
 	if by.Apart {
 		c.activeOnly = func(_ string, ended int) bool { return ended > 0 }
 	}
-	if by.Gathered {
+	if by.Batched {
 		c.lists = batchedLists{s, by.Blind}
 	}
 	if by.Replicas > 0 {
@@ -328,10 +328,10 @@ func (s *script) delete(ctx context.Context, ns, name string, uid types.UID, rv 
 
 func (s *script) lookup(subject) (cacheEntry, bool) {
 	a := s.answer(recall, func(st *store) answer {
-		m := st.memos[st.at]
-		return answer{memo: m, seen: m.objects, text: fmt.Sprint(m)}.at(epoch.Add(m.clockSkew))
+		m := st.entries[st.at]
+		return answer{entry: m, seen: m.objects, text: fmt.Sprint(m)}.at(epoch.Add(m.clockSkew))
 	})
-	return a.memo, a.err == nil && a.memo.objects != nil
+	return a.entry, a.err == nil && a.entry.objects != nil
 }
 
 func (s *script) put(_ subject, m cacheEntry) {

@@ -326,7 +326,7 @@ func (r *run) check() error {
 		}
 	}
 	if len(ours) > 1 && (!strings.Contains(r.Setup, "reactivated") || !r.nobody()) {
-		return fmt.Errorf("I1: twins %s and %s", ours[0].name, ours[1].name)
+		return fmt.Errorf("I1: duplicates %s and %s", ours[0].name, ours[1].name)
 	}
 	isForeign := func(o object) bool { return !o.ours && active(o) }
 	if len(ours) > 0 && r.Setup == "foreign" && r.undisturbed() && slices.ContainsFunc(same, isForeign) {
@@ -369,7 +369,7 @@ func checkAlerts(o object) error {
 }
 
 // checkTimes judges when counts were made: in their order, and not before the object.
-// Counts that were taken over from a twin have that one's times.
+// Counts that were taken over from a duplicate have that one's times.
 func checkTimes(o object) error {
 	keys := newestFirst(o.events)
 	for i, key := range keys {

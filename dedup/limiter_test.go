@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-func TestTheWindowBoundsCallsAndKeepsTheirOrder(t *testing.T) {
+func TestTheLimiterBoundsCallsAndKeepsTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLimiter(2)
 		var all sync.WaitGroup
@@ -35,7 +35,7 @@ func TestTheWindowBoundsCallsAndKeepsTheirOrder(t *testing.T) {
 	})
 }
 
-func TestWhoGivesUpLeavesTheWindow(t *testing.T) {
+func TestACallerThatGivesUpLeavesTheLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLimiter(1)
 		release, err := w.acquire(t.Context())
@@ -53,7 +53,7 @@ func TestWhoGivesUpLeavesTheWindow(t *testing.T) {
 	})
 }
 
-func TestTheWindowShrinksAndOpensAgain(t *testing.T) {
+func TestTheLimitIsHalvedAndRisesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLimiter(maxCalls)
 		for range 10 {
@@ -76,7 +76,7 @@ func TestTheWindowShrinksAndOpensAgain(t *testing.T) {
 
 // An API server that has too much to do says so with a 429 and a Retry-After:
 // the window shrinks, and the call waits for as long as it was told.
-func TestARefusedCallWaitsAndShrinksTheWindow(t *testing.T) {
+func TestARefusedCallWaitsAndHalvesTheLimit(t *testing.T) {
 	var calls atomic.Int64
 	var waited atomic.Int64
 	var refused time.Time

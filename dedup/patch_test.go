@@ -47,11 +47,11 @@ func (s *store) merge(t *testing.T) bool {
 
 func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 	for reason, row := range map[string]struct {
-		before, between int // counts on the twin, before the first merge and after it
+		before, between int // counts on the duplicate, before the first merge and after it
 		shared          int // of those before, how many the survivor has too
 	}{
-		"a twin of one":                              {0, 0, 0},
-		"a twin with a few":                          {5, 0, 0},
+		"a duplicate of one":                         {0, 0, 0},
+		"a duplicate with a few":                     {5, 0, 0},
 		"keys that both have are one":                {5, 0, 3},
 		"more counts than keys":                      {MaxEvents + 50, 0, 0},
 		"a healer that crashed before the delete":    {5, 4, 0},
@@ -71,7 +71,7 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 			require.Equal(t, row.between > 0, s.merge(t))
 			require.EqualValues(t, want+row.between, s.seen["a"].count)
 			if want+row.between <= MaxEvents {
-				require.EqualValues(t, 2+row.shared, s.seen["a"].events["b"].count, "who made a twin comes after what was counted")
+				require.EqualValues(t, 2+row.shared, s.seen["a"].events["b"].count, "who made a duplicate comes after what was counted")
 			}
 			require.LessOrEqual(t, len(s.seen["a"].events), MaxEvents+2, "with those that made the two")
 		})
@@ -93,7 +93,7 @@ func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 	require.Equal(t, map[string]recordEntry{"b": entryAt(2, epoch), "x0": entryAt(2, epoch), "x1": entryAt(3, epoch)}, a.events)
 }
 
-func TestAMergeCarriesWhatATwinHadAbsorbed(t *testing.T) {
+func TestAMergeCarriesWhatADuplicateHadAbsorbed(t *testing.T) {
 	s := twinStore(t)
 	b := s.seen["b"].object
 	_, err := s.patchStatus(context.Background(), "", "b", patchTo(b, b.withDuplicate(object{uid: "third", count: 200, events: map[string]recordEntry{}}, "")))

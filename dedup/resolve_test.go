@@ -153,7 +153,7 @@ func TestAnObjectKnowsItsOwnAlert(t *testing.T) {
 	}
 }
 
-func TestAnEndOfARememberedObjectIsOneCall(t *testing.T) {
+func TestAnEndOfACachedObjectIsOneCall(t *testing.T) {
 	s := newStore()
 	counted := &counting{api: s, calls: map[string]int{}}
 	d, err := newDeduplicator(counted, Options{SignalType: "alert"})
@@ -174,8 +174,8 @@ func TestAnEndOfARememberedObjectIsOneCall(t *testing.T) {
 	}
 }
 
-// A memo that would take much memory is not kept.
-func TestAnObjectWithLongTextsIsNotRemembered(t *testing.T) {
+// A cache entry that would take much memory is not kept.
+func TestAnObjectWithLongTextsIsNotCached(t *testing.T) {
 	o := lone()
 	require.Less(t, o.textSize(), 100)
 	for range MaxAlerts {

@@ -41,7 +41,7 @@ func TestTheObjectThatAControllerWorksOnStays(t *testing.T) {
 
 // After a restore of etcd nothing that is remembered holds any more: an object that
 // ended since is active again.
-func TestNothingIsRememberedAcrossARestore(t *testing.T) {
+func TestNothingIsCachedAcrossARestore(t *testing.T) {
 	s := newStore()
 	s.perSecond = 1
 	ended := old(s, 1)[0]

@@ -68,9 +68,9 @@ type store struct {
 	quota  int
 	// long, if it is not zero, is from how many objects on a past is not kept whole.
 	long int
-	// memos are what replicas remember; at is the one whose handler is next.
-	memos map[int]cacheEntry
-	at    int
+	// cache entries are what replicas remember; at is the one whose handler is next.
+	entries map[int]cacheEntry
+	at      int
 }
 
 // seen is a revision as the protocol reads it, and that as a text.
@@ -96,14 +96,14 @@ func wire(u *unstructured.Unstructured) object {
 func newStore() *store {
 	return &store{
 		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
-		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, memos: map[int]cacheEntry{},
+		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, entries: map[int]cacheEntry{},
 	}
 }
 
 func (s *store) clone() *store {
 	c := *s
 	c.objects, c.seen = maps.Clone(s.objects), maps.Clone(s.seen)
-	c.made, c.writes, c.memos = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.memos)
+	c.made, c.writes, c.entries = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.entries)
 	c.named, c.deleted = maps.Clone(s.named), slices.Clip(s.deleted)
 	return &c
 }

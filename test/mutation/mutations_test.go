@@ -136,10 +136,10 @@ var mutations = map[string]mutation{
 	"the list of alerts has no end": {in: "alerts of more kinds than an object names", edits: []edit{
 		{"fold.go", "	if len(f.others) > MaxAlerts {\n", "	if len(f.others) > 2*MaxAlerts {\n"},
 	}},
-	"a twin's own alert goes with it": {in: "completion for review", edits: []edit{
+	"a duplicate's own alert goes with it": {in: "completion for review", edits: []edit{
 		{"fold.go", "o.fold(o.ownAlert(), duplicate.counted()...)", "o.fold(o.ownAlert(), duplicate.counted()[1:]...)"},
 	}},
-	"the alerts that were folded into a twin go with it": {in: "a foreign object", edits: []edit{
+	"the alerts that were folded into a duplicate go with it": {in: "a foreign object", edits: []edit{
 		{"fold.go", "o.fold(o.ownAlert(), duplicate.counted()...)", "o.fold(o.ownAlert(), duplicate.counted()[:1]...)"},
 	}},
 	"what is remembered forgets the alerts": {in: "alerts that are remembered", edits: []edit{
@@ -177,17 +177,17 @@ var mutations = map[string]mutation{
 	"an end is noted and does not mark the object": {in: "one that is completed at last", edits: []edit{
 		{"patch.go", "	changed.folds = o.fold(own, news...)\n", "	changed.folds = o.fold(own, news...)\n	changed.lastResolved = o.lastResolved\n"},
 	}},
-	"a twin's ends go with it": {in: "an end, twins and a fault", edits: []edit{
+	"a duplicate's ends go with it": {in: "an end, duplicates and a fault", edits: []edit{
 		{"fold.go", "		all = append(all, statement{a, o.states[a.id]})\n", "		all = append(all, statement{a, state{firing: o.states[a.id].firing}})\n"},
 		{"fold.go", "state{firing: o.firing}.merge(o.states[own.id])}}\n", "state{firing: later(o.firing, o.states[own.id].firing)}}}\n"},
 	}},
-	"a twin's own alert fires no longer": {in: "twins of one alert, and it ends", edits: []edit{
+	"a duplicate's own alert fires no longer": {in: "duplicates of one alert, and it ends", edits: []edit{
 		{"fold.go", "state{firing: o.firing}.merge(o.states[own.id])}}\n", "o.states[own.id]}}\n"},
 	}},
-	"an end that a merged twin was told of goes with it": {in: "an end, twins and a fault", edits: []edit{
+	"an end that a merged duplicate was told of goes with it": {in: "an end, duplicates and a fault", edits: []edit{
 		{"patch.go", "		// The duplicate can have noted an end since. An end counts nothing.\n", "		changed.folds = o.folds\n"},
 	}},
-	"a survivor keeps its mark": {in: "twins of one alert, and it ends", edits: []edit{
+	"a survivor keeps its mark": {in: "duplicates of one alert, and it ends", edits: []edit{
 		{"patch.go", "	changed.folds = o.absorb(duplicate)\n", "	changed.folds = o.absorb(duplicate)\n	changed.lastResolved = o.lastResolved\n"},
 	}},
 	"an end is noted on the oldest object only": {in: "ends beside an older object of others", edits: []edit{
@@ -197,39 +197,39 @@ var mutations = map[string]mutation{
 		{"state.go", "after.hasEnded() && after != known {", "after.hasEnded() && after != known && len(news) == 0 {"},
 	}},
 
-	// Twins.
+	// Duplicates.
 	"nobody looks after a create": {in: "the same event", kept: "retention between two Lists", edits: []edit{
 		{"create.go", "		h.reasons[key] = v.reason\n", "		h.reasons[key] = v.reason\n		h.done[key] = Outcome{Reason: v.reason, Name: v.name, Count: 1}\n"},
 	}},
 	"the look after a create is not tried again": {in: "delivered twice, and one List fails for good", kept: "a look that fails for good", edits: []edit{
 		{"limits.go", "	maxReads = 4\n", "	maxReads = 1\n"},
 	}},
-	"only who made a twin heals it": {in: "completion for review", kept: "a crash before the look", edits: []edit{
+	"only who made a duplicate merges it": {in: "completion for review", kept: "a crash before the look", edits: []edit{
 		{"decide.go", "	if survivor, duplicate, ok := duplicates(active, p.created, p.now); ok {", "	if survivor, duplicate, ok := duplicates(active, p.created, p.now); ok && duplicate.uid == p.created {"},
 	}},
-	"a redelivery heals nothing": {in: "an end, twins and a fault", edits: []edit{
+	"a redelivery merges nothing": {in: "an end, duplicates and a fault", edits: []edit{
 		{"decide.go", "	if survivor, duplicate, ok := duplicates(active, p.created, p.now); ok {", "	if survivor, duplicate, ok := duplicates(active, p.created, p.now); ok && (p.created != \"\" || slices.ContainsFunc(p.keys, func(key string) bool {\n		_, _, has := recorded(p.objects, key)\n		return !has\n	})) {"},
 	}},
-	"a resolved alert heals nothing": {in: "a crash for good", edits: []edit{
+	"a resolved alert merges nothing": {in: "a crash for good", edits: []edit{
 		{"resolve.go", "		if v.action == merge {\n			if err := h.merge(ctx, v); err", "		if v.action == merge && h.takenNames == nil {\n			if err := h.merge(ctx, v); err"},
 	}},
 	"a fresh object does not yield to a foreign one": {in: "a foreign object", edits: []edit{
 		{"decide.go", "	if len(foreign) > 0 && duplicate.uid != \"\" {", "	if len(foreign) > 0 && duplicate.uid == \"-\" {"},
 	}},
-	"a twin goes without its record": {in: "completion for review", edits: []edit{
+	"a duplicate goes without its record": {in: "completion for review", edits: []edit{
 		{"handler.go", "	if patch := patchTo(v.object, v.object.withDuplicate(v.duplicate, h.created)); patch != nil {", "	if patch := patchTo(v.object, v.object.withDuplicate(v.duplicate, h.created)); false {"},
 	}},
-	"a twin goes before its record is merged": {in: "completion for review", edits: []edit{
+	"a duplicate goes before its record is merged": {in: "completion for review", edits: []edit{
 		{"handler.go", "	if patch := patchTo(v.object, v.object.withDuplicate(v.duplicate, h.created)); patch != nil {", "	_ = h.api.delete(ctx, h.signal.Namespace, v.duplicate.name, v.duplicate.uid, v.duplicate.resourceVersion)\n	if patch := patchTo(v.object, v.object.withDuplicate(v.duplicate, h.created)); patch != nil {"},
 	}},
-	"a twin goes whatever has become of it": {in: "an end, twins and a fault", kept: "a count between merge and delete", edits: []edit{
+	"a duplicate goes whatever has become of it": {in: "an end, duplicates and a fault", kept: "a count between merge and delete", edits: []edit{
 		{"handler.go", "v.duplicate.name, v.duplicate.uid, v.duplicate.resourceVersion)", "v.duplicate.name, v.duplicate.uid, \"\")"},
 	}},
-	"a merge adds all that the twin counts": {in: "completion for review", kept: "a crash between merge and delete", edits: []edit{
+	"a merge adds all that the duplicate counts": {in: "completion for review", kept: "a crash between merge and delete", edits: []edit{
 		{"patch.go", "	gain := gained(o, duplicate, len(fresh))\n", "	gain := duplicate.count\n"},
 		{"patch.go", "	if o.absorbed[string(duplicate.uid)] >= duplicate.count {\n", "	if o.absorbed == nil {\n"},
 	}},
-	"a twin's maker that heals it is told that it made an object": {kept: "a twin's own maker heals it", unexplored: true, edits: []edit{
+	"a duplicate's maker that merges it is told that it made an object": {kept: "a duplicate's own maker merges it", unexplored: true, edits: []edit{
 		{"patch.go", "fresh[key].count == 1 && (duplicate.uid == own || o.ours)", "false"},
 	}},
 	"the survivor is who is seen first, not the oldest": {in: "completion for review", edits: []edit{
@@ -267,7 +267,7 @@ var mutations = map[string]mutation{
 	"a name comes again": {in: "first alerts at an edge, and a user deletes", edits: []edit{
 		{"object.go", "listed.Truncate(nameSpan).Unix()", "listed.Year()"},
 	}},
-	"of twins of one second the first by name stays": {in: "first alerts at an edge", edits: []edit{
+	"of duplicates of one second the first by name stays": {in: "first alerts at an edge", edits: []edit{
 		{"object.go", "	if a.late() != b.late() {", "	if a.late() != b.late() && a.name == b.name {"},
 	}},
 	"an object that was made late is trusted at once": {in: "first alerts at an edge, and a user deletes", edits: []edit{
@@ -347,10 +347,10 @@ var mutations = map[string]mutation{
 	"a resolved alert believes what is remembered": {in: "ends that are remembered", edits: []edit{
 		{"resolve.go", "			if h.fromCache {\n", "			if h.fromCache && h.takenNames == nil {\n"},
 	}},
-	"a gathered List leaves out what others made": {in: "gathered Lists beside a foreign object", edits: []edit{
+	"a batched List leaves out what others made": {in: "batched Lists beside a foreign object", edits: []edit{
 		{"listbatch.go", "	if !others {\n", "	if others {\n"},
 	}},
-	"a gathered List asks for what has no label first": {in: "a label that is taken off", edits: []edit{
+	"a batched List asks for what has no label first": {in: "a label that is taken off", edits: []edit{
 		{"listbatch.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listResult{err: err}, 0\n	}\n	var labels []string\n"},
 		{"listbatch.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listResult{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
@@ -363,13 +363,13 @@ var mutations = map[string]mutation{
 	"a long past is remembered": {in: "a long past that is remembered", edits: []edit{
 		{"cache.go", "return o.partial })", "return false })"},
 	}},
-	"a List is not told the keys": {in: "a long past and gathered Lists", edits: []edit{
+	"a List is not told the keys": {in: "a long past and batched Lists", edits: []edit{
 		{"protocol.go", "h.signals, h.keys = signals, keys", "h.signals = signals"},
 	}},
 	"a look for active objects alone is believed where its own is gone": {in: "a look for active objects alone, and completion", edits: []edit{
 		{"handler.go", "	if err != nil || !slices.ContainsFunc(objects, own) {\n", "	if err != nil || len(objects) == 0 && own == nil {\n"},
 	}},
-	"a List after a lost round is gathered": {in: "a label that was changed", edits: []edit{
+	"a List after a lost round is batched": {in: "a label that was changed", edits: []edit{
 		{"handler.go", "	if h.losses > 0 {\n		objects,", "	if h.losses < 0 {\n		objects,"},
 	}},
 }
