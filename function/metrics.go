@@ -15,12 +15,12 @@ import (
 	"onefire/mapping"
 )
 
-// buckets are the upper bounds of durations, in seconds: from an API server that
-// answers at once to [eventTimeout], where every event ends.
+// buckets are the upper bounds of durations, in seconds: from a fast API server to
+// [eventTimeout], which no event exceeds.
 var buckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25}
 
-// metrics counts what is decided. Its attributes have few values: names,
-// namespaces and fingerprints of alerts are for the log.
+// metrics counts decisions. Its attributes have few values, so names, namespaces and
+// fingerprints of alerts are only in the log.
 type metrics struct {
 	requests, alerts, audits, truncated, targets, unrecorded, outdated, longPasts, kubernetesEvents metric.Int64Counter
 	durations, calls, deliveries                                                                    metric.Float64Histogram
@@ -101,8 +101,8 @@ func (m *metrics) target(ctx context.Context, how string) {
 	m.targets.Add(ctx, 1, metric.WithAttributes(attribute.String("result", how)))
 }
 
-// measurePause adds the metric that says since when the brake is on, which is read when it
-// is asked for.
+// measurePause adds the metric with the time since when the brake is on. The brake is
+// read when the metric is collected.
 func measurePause(meter metric.Meter, paused func(context.Context) *dedup.Pause) error {
 	_, err := meter.Int64ObservableGauge("onefire.paused.timestamp", metric.WithUnit("s"),
 		metric.WithDescription("Since when the brake is on, as Unix time; 0 while it is off."),
