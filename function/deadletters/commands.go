@@ -18,8 +18,8 @@ import (
 	"onefire/config"
 )
 
-// List writes one line for each dead letter, the oldest first, and says which
-// are foreign: ConfigMaps with their label that this store did not make.
+// List writes one line for each dead letter, the oldest first. It marks those that are
+// foreign: ConfigMaps with the dead letter's label that this store did not make.
 func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	a, err := open(c)
 	if err != nil {
@@ -49,8 +49,8 @@ func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	return table.Flush()
 }
 
-// Show writes the event of a dead letter as structured JSON, and on notes why
-// it is one.
+// Show writes the event of a dead letter to out, as structured JSON, and the reason why
+// it is one to notes.
 func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.Writer) error {
 	a, err := open(c)
 	if err != nil {
@@ -78,9 +78,9 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 	return nil
 }
 
-// Replay posts dead letters to the function and deletes what it takes: those of
-// these names, or all, the oldest first. What became of each goes to the writer.
-// It fails when any is left.
+// Replay posts dead letters to the function, either those with the given names or all,
+// the oldest first. It deletes those that the function accepts, and writes the outcome of
+// each to out. It fails when any dead letter is left.
 func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
 	p, names, err := replaying(ctx, c, names, out)
 	if err != nil {
@@ -89,9 +89,9 @@ func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 	return p.replay(ctx, names)
 }
 
-// DryRun asks the function what a [Replay] of these names would make of them, and
-// writes it. Nothing is posted to be settled, and nothing is deleted. It fails when the
-// function did not say it of any.
+// DryRun asks the function what a [Replay] of these dead letters would do, and writes the
+// answers. Nothing is settled and nothing is deleted. It fails when the function did not
+// answer for one of them.
 func DryRun(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
 	p, names, err := replaying(ctx, c, names, out)
 	if err != nil {
@@ -100,7 +100,8 @@ func DryRun(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 	return p.dryRun(ctx, names)
 }
 
-// replaying makes what a replay needs, and names all dead letters where it is for all.
+// replaying makes what a replay needs, and returns the names of all dead letters if none
+// are given.
 func replaying(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) (*replayer, []string, error) {
 	a, err := open(c)
 	if err != nil {
@@ -125,8 +126,7 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 	return p, names, nil
 }
 
-// oldestFirst lists in the order in which events came, as far as a clock of
-// whole seconds shows it.
+// oldestFirst lists dead letters in the order in which they were kept, to the second.
 func (a *api) oldestFirst(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
 	all, err := a.list(ctx)
 	slices.SortFunc(all, func(x, y metav1.PartialObjectMetadata) int {
@@ -147,8 +147,8 @@ const Usage = `usage: onefire-deadletters                    keep dead letters u
 // ErrUsage means that the arguments are wrong.
 var ErrUsage = errors.New("wrong arguments")
 
-// Run does what the arguments say. Its error is [ErrUsage] when they say
-// nothing that can be done.
+// Run runs the command that the arguments name. Its error is [ErrUsage] if they name
+// none.
 func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io.Writer) error {
 	replay := Replay
 	if len(args) > 1 && args[0] == "replay" && args[1] == "-dry-run" {

@@ -16,16 +16,16 @@ import (
 	"onefire/function/receive"
 )
 
-// errUnsaid means that the function did not say what would become of some dead letters.
+// errUnsaid means that the function did not answer a dry run of some dead letters.
 var errUnsaid = errors.New("not all dead letters could be looked at")
 
-// refusedError means that the function would refuse an event for good.
+// refusedError means that the function would reject an event for good.
 type refusedError struct{ reason string }
 
 func (e *refusedError) Error() string { return e.reason }
 
-// dryRun asks the function what would become of the dead letters of these names, and
-// says so: one line for each alert. Nothing is written, here or there.
+// dryRun asks the function what would become of dead letters, and prints one line for
+// each alert. It changes nothing, neither here nor in the function.
 func (p *replayer) dryRun(ctx context.Context, names []string) error {
 	defer p.client.Close()
 	unsaid := 0
@@ -64,7 +64,7 @@ func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error)
 	case err != nil:
 		return nil, err
 	}
-	// It is the function's Summary, of which this takes what it prints.
+	// This is the part of the function's Summary that is printed.
 	var summary struct {
 		Alerts []struct{ Alertname, Decision, Reason, Object string }
 	}

@@ -9,13 +9,13 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// metrics counts what comes, and tells what is there.
+// metrics counts the events that arrive, and reports the dead letters that are kept.
 type metrics struct {
 	requests, letters metric.Int64Counter
 }
 
-// newMetrics makes the instruments. waiting is asked at each scrape, and may
-// fail: then there is no value.
+// newMetrics makes the instruments. Each scrape calls waiting; if that fails there is no
+// value.
 func newMetrics(meter metric.Meter, waiting func(context.Context) (usage, error)) (*metrics, error) {
 	m := &metrics{}
 	var err error
@@ -40,7 +40,7 @@ func newMetrics(meter metric.Meter, waiting func(context.Context) (usage, error)
 	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 		defer cancel()
-		// An error would hold back all other metrics that are sent by OTLP.
+		// An error would hold back all other metrics of an OTLP export.
 		if s, err := waiting(ctx); err == nil {
 			o.ObserveInt64(count, int64(s.letters))
 			o.ObserveInt64(size, s.bytes)

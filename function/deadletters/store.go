@@ -21,13 +21,13 @@ type outcome string
 
 const (
 	kept        outcome = "kept"
-	keptAlready outcome = "kept_already" // Delivered again.
-	refused     outcome = "refused"      // It can never be kept, and is in the log.
+	keptAlready outcome = "kept_already" // delivered again
+	refused     outcome = "refused"      // it can never be kept, and is in the log
 	full        outcome = "full"
 	unavailable outcome = "unavailable"
 )
 
-// store is the dead-letter sink. Any number of goroutines may use it.
+// store is the dead-letter sink. It is safe for concurrent use.
 type store struct {
 	api      *api
 	quota    *quota
@@ -43,7 +43,7 @@ func newStore(a *api, most usage, log *slog.Logger) *store {
 	return s
 }
 
-// ServeHTTP takes one dead letter.
+// ServeHTTP receives one dead letter.
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	came := false
 	a := s.receiver.Serve(w, r, s.log, func(ctx context.Context, body []byte) receive.Answer {
@@ -51,7 +51,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return s.receive(ctx, r, body)
 	})
 	if a.Status == http.StatusRequestEntityTooLarge && !came {
-		// In binary mode the headers say which event it is.
+		// In binary mode the headers identify the event.
 		s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason,
 			"id", plain(r.Header.Get("Ce-Id")), "source", plain(r.Header.Get("Ce-Source")), "type", plain(r.Header.Get("Ce-Type")),
 			"content_type", plain(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
@@ -94,17 +94,17 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) recei
 	}
 }
 
-// lost notes what is no CloudEvent: no Broker sends that.
+// lost logs a body that is not a CloudEvent. No Broker sends such a body.
 func (s *store) lost(ctx context.Context, body []byte, a receive.Answer) receive.Answer {
 	s.metrics.letter(ctx, refused)
 	s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", beginning(body))
 	return a
 }
 
-// beginning is enough of a body to find out where it comes from.
+// beginning is the first part of a body, which shows where it comes from.
 func beginning(body []byte) string { return plain(string(body[:min(len(body), maxText)])) }
 
-// keep makes the event's ConfigMap, unless it is there.
+// keep creates the event's ConfigMap, unless it exists.
 func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error) {
 	c, size, err := configMapOf(e, s.now())
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error
 		if !errors.Is(err, errFull) {
 			return unavailable, c.Name, err
 		}
-		// For what is there already no room is needed.
+		// An event that is kept already needs no room.
 		if s.there(ctx, c.Name) == nil {
 			return keptAlready, c.Name, nil
 		}
@@ -134,14 +134,14 @@ func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error
 	case client.Invalid(err), client.TooLarge(err):
 		return refused, c.Name, err
 	default:
-		// Missing rights, a missing namespace and a policy that denies too: an
-		// operator can put them right while the Broker tries again.
+		// Missing permissions, a missing namespace or a denying policy: an operator can
+		// correct these while the Broker retries.
 		return unavailable, c.Name, err
 	}
 }
 
-// there tells whether a dead letter is kept under a name, and to stay: not
-// another's ConfigMap, and not one that is being deleted.
+// there returns nil if a dead letter with that name is kept and stays: the ConfigMap is
+// not foreign and is not being deleted.
 func (s *store) there(ctx context.Context, name string) error {
 	c, err := s.api.get(ctx, name)
 	switch {
@@ -156,7 +156,7 @@ func (s *store) there(ctx context.Context, name string) error {
 	return nil
 }
 
-// ready tells whether dead letters can be listed. Why not is in the log.
+// ready tells whether dead letters can be listed. The log says why not.
 func (s *store) ready(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
