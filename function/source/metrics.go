@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// result is what became of an event.
+// result is the outcome of an event.
 type result string
 
 const (
@@ -21,8 +21,8 @@ const (
 	unavailable result = "unavailable"
 )
 
-// metrics counts what came and what left. Its attributes have few values: names
-// of alerts are for the log.
+// metrics counts webhooks and events. Its attributes have few values, so the names of
+// alerts are only in the log.
 type metrics struct {
 	webhooks, events, truncated metric.Int64Counter
 	taken, watchdog             metric.Int64Gauge
