@@ -19,7 +19,7 @@ import (
 	"onefire/mapping"
 )
 
-// listed says what goes on: it lists the requests that are open, the newest first.
+// listed prints the open requests, the newest first.
 func listed(ctx context.Context, args []string, environment map[string]string, s Streams) error {
 	f, o := flags("list", s, "wide")
 	kubeconfig := f.String("kubeconfig", "", "list the requests of the cluster that this `file` names (default: KUBECONFIG, else as kubectl finds it)")
@@ -63,9 +63,9 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 	return l.show(found)
 }
 
-// paused looks for the brake, which is where the function runs: in POD_NAMESPACE, in the
-// namespace that is listed, or where Onefire is deployed as a rule. Who may not read it
-// is told nothing.
+// paused reads the brake, which is in the function's namespace: POD_NAMESPACE, the
+// namespace that is listed, or the usual namespace of Onefire. It returns nil if the user
+// may not read the brake.
 func paused(ctx context.Context, kube *rest.Config, c config.Config, namespace string) *dedup.Pause {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -86,23 +86,22 @@ func paused(ctx context.Context, kube *rest.Config, c config.Config, namespace s
 // lister lists requests.
 type lister struct {
 	page func(ctx context.Context, namespace string, size int, next string) (dedup.RequestPage, error)
-	// namespace is empty for all of them.
+	// namespace is empty for all namespaces.
 	namespace string
 	ended     bool
 	out       output
 	streams   Streams
-	// pause waits, or fails when the context ends.
+	// pause waits. It fails when the context ends.
 	pause func(context.Context, time.Duration) error
 }
 
-// listing is what a lister found, and when on the API server's clock.
+// listing is the result of a lister, and when it was read by the API server's clock.
 type listing struct {
 	requests []dedup.Request
 	now      time.Time
 }
 
-// read reads all pages. Where the API server has forgotten the state that they are of,
-// it begins again.
+// read reads all pages. If the API server has forgotten their state, it begins anew.
 func (l *lister) read(ctx context.Context) (found listing, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -130,7 +129,7 @@ func (l *lister) read(ctx context.Context) (found listing, err error) {
 	}
 }
 
-// place says where a lister looks.
+// place describes where a lister looks.
 func (l *lister) place() string {
 	if l.namespace == "" {
 		return "all namespaces"
@@ -138,7 +137,7 @@ func (l *lister) place() string {
 	return "namespace " + l.namespace
 }
 
-// chosen are the requests to show, the newest first: those that are open, or all. One
+// chosen returns the requests to show, the newest first: the open ones, or all. A request
 // that asks for quiet is open only if it is the last of its fingerprint.
 func chosen(all []dedup.Request, ended bool) []dedup.Request {
 	slices.SortFunc(all, func(a, b dedup.Request) int {
