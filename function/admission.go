@@ -42,7 +42,7 @@ func (a *admission) admit(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if err == nil {
 		return nil
 	}
-	refusal := receive.Refuse(http.StatusServiceUnavailable, "cannot tell who sends: %v", err)
+	refusal := receive.Refuse(http.StatusServiceUnavailable, "cannot check the sender: %v", err)
 	switch {
 	case errors.Is(err, kube.ErrUnknownSender):
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -101,7 +101,7 @@ func (r *result) pausedAttributes() []slog.Attr {
 // in [brakePause].
 func (o *observer) brakeUnread(err error) {
 	if n, ok := o.unread.Next(o.now(), brakePause); ok {
-		o.log.Warn("the brake cannot be read, so what was known of it holds, and if nothing was it is off", "error", err, "unlogged", n)
+		o.log.Warn("the brake cannot be read: its last known state stays valid, and it is off if none is known", "error", err, "unlogged", n)
 	}
 }
 

@@ -30,7 +30,7 @@ func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
 	}
 	for i := range results {
 		if r := &results[i]; r.reason == mapping.Unavailable {
-			return receive.Refuse(http.StatusServiceUnavailable, "nobody can say what would become of %s: %v", r.signal.Name, r.err)
+			return receive.Refuse(http.StatusServiceUnavailable, "the outcome of %s cannot be forecast now: %v", r.signal.Name, r.err)
 		}
 	}
 	p.observer.dryRun(e, results)

@@ -81,7 +81,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	s.cool = f.warm(ctx, s)
 	f.service.Store(s)
 	if s.pipeline.audit.sink == nil {
-		log.Info("no decision is audited: AUDIT_SINK is " + config.NoAudit)
+		log.Info("decisions are not audited: AUDIT_SINK is " + config.NoAudit)
 	}
 	log.Info("started", "version", telemetry.Version(), "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
 		"scope", c.Scope.String(), "severity", c.Severity, "severity_map", c.Severities.String(), "max_event_age", c.MaxEventAge.String(), "brake", c.Brake, "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)

@@ -35,12 +35,12 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		{&m.requests, "onefire.requests", "Requests by the status that they were answered with."},
 		{&m.alerts, "onefire.alerts", "Alerts by decision and reason, each time that their event is delivered."},
 		{&m.targets, "onefire.targets", "With TARGET=owner, targets by how they were found, each time that their alert's event is delivered."},
-		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
+		{&m.audits, "onefire.audit.events", "Audit events by outcome: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
 		{&m.truncated, "onefire.truncated", "Alerts that Alertmanager left out, as each event says. They never arrive."},
 		{&m.outdated, "onefire.history.deleted", "Ended RemediationRequests that were deleted because HISTORY_LIMIT newer ones of their fingerprint are there."},
 		{&m.unrecorded, "onefire.unrecorded", "Patches of which the API server said that the CRD keeps no record: a redelivery counts again."},
 		{&m.longPasts, "onefire.history.long", "Lists of a fingerprint that has so many RemediationRequests that only the newest ended ones are kept of it."},
-		{&m.kubernetesEvents, "onefire.kubernetes.events", "Kubernetes Events by what became of them: written, known (the API server had it already), or left_out (too many, or it took none)."},
+		{&m.kubernetesEvents, "onefire.kubernetes.events", "Kubernetes Events by outcome: written, known (the API server had it already), or left_out (too many, or it took none)."},
 	} {
 		var err error
 		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {

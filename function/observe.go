@@ -60,7 +60,7 @@ func (o *observer) notAdmitted(a receive.Answer, user string) {
 		lines = &o.faults // This fault is ours, so strangers must not hide it.
 	}
 	if n, ok := lines.Next(o.now(), refusalPause); ok {
-		o.log.Warn("not let in", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
+		o.log.Warn("sender not admitted", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
 	}
 }
 
@@ -174,7 +174,7 @@ func (o *observer) audited(ctx context.Context, a *auditEvent, what delivered, e
 	case setAside:
 		var refused *audit.RefusedError
 		_ = errors.As(err, &refused) // A rejected audit event has this error.
-		o.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
+		o.log.Error("audit event rejected by the audit sink", "error", err, "cloudevent", refused.Event)
 	case lost:
 		if n, ok := o.losses.Next(o.now(), lossPause); ok {
 			o.log.Warn("audit event lost: AUDIT_MODE is best-effort", "error", err, "type", a.kind, "correlation_id", a.correlation, "unlogged", n)
@@ -203,7 +203,7 @@ func (o *observer) recoverPanic(alerts ...*result) {
 
 // deleted is called with each object that was deleted because of HISTORY_LIMIT.
 func (o *observer) deleted(namespace, name string) {
-	o.log.Info("deleted an ended object: HISTORY_LIMIT newer ones are there", "object", namespace+"/"+name)
+	o.log.Info("deleted an ended object: HISTORY_LIMIT newer ones exist", "object", namespace+"/"+name)
 	o.metrics.outdated.Add(context.Background(), 1)
 }
 

@@ -182,7 +182,7 @@ func (r *reporter) deliver(ctx context.Context, events []auditEvent) {
 }
 
 // errManyLate means that an audit event was not even queued.
-var errManyLate = errors.New("too many audit events wait for the audit sink already")
+var errManyLate = errors.New("too many audit events are waiting for the audit sink")
 
 // deliverLate queues audit events in the sink, in the order of the decisions, and
 // returns. A goroutine then notes their outcomes. There are at most [maxLate] such

@@ -85,10 +85,10 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 // warnOfOwners warns that owners and scopes are unknown without a cluster.
 func warnOfOwners(c config.Config, w io.Writer) {
 	if c.Scope.Selector != nil {
-		fmt.Fprintln(w, "onefire: every alert is taken to be in the scope; SCOPE asks the API server for labels: name it with -kubeconfig")
+		fmt.Fprintln(w, "onefire: without -kubeconfig every alert counts as in the scope: SCOPE needs labels from the API server")
 	}
 	if c.Target == config.TargetOwner {
-		fmt.Fprintln(w, "onefire: the targets are those of the labels; TARGET=owner asks the API server for their controllers: name it with -kubeconfig")
+		fmt.Fprintln(w, "onefire: without -kubeconfig the targets are those of the labels: TARGET=owner needs the API server")
 	}
 }
 
@@ -106,7 +106,7 @@ func input(name string, in io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("reading the alerts: %w", err)
 	}
 	if len(data) > maxInput {
-		return nil, fmt.Errorf("more than %d bytes: the function would not take it", maxInput)
+		return nil, fmt.Errorf("more than %d bytes: the function would reject it", maxInput)
 	}
 	return data, nil
 }

@@ -51,7 +51,7 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 		l.namespace = ""
 	}
 	if p := paused(ctx, kube, c, l.namespace); p != nil {
-		fmt.Fprintf(s.Err, "onefire: the brake is on since %s, so no new requests are made: %s\n", p.Since.Format(time.RFC3339), printable(cmp.Or(p.Reason, "nobody said why")))
+		fmt.Fprintf(s.Err, "onefire: the brake is on since %s, so no new requests are made: %s\n", p.Since.Format(time.RFC3339), printable(cmp.Or(p.Reason, "no reason given")))
 	}
 	if *watch {
 		return l.watch(ctx)

@@ -128,7 +128,7 @@ func (p *prometheus) ask(ctx context.Context, from, to time.Time) (answer, error
 	a, err := backoff.Retry(ctx, func() (answer, error) { return p.try(ctx, from, to) },
 		backoff.WithBackOff(pauses), backoff.WithMaxTries(maxQueryTries), backoff.WithMaxElapsedTime(0))
 	if ctx.Err() != nil {
-		return answer{}, errors.New("interrupted: nothing is known of the rest of the history")
+		return answer{}, errors.New("interrupted: the rest of the history was not read")
 	}
 	if err != nil {
 		return answer{}, fmt.Errorf("asking %s for what fired from %s to %s: %w", p.url.Host, clock(from), clock(to), err)

@@ -39,7 +39,7 @@ func (r reader) read(ctx context.Context, from, to time.Time) error {
 				late++
 			}
 			if points = min(points, int64(end.Sub(from)/r.step)+1) / 2; points == 0 || late == maxTimeouts {
-				return fmt.Errorf("%w, and no better when asked for less: give larger steps with -step, or a server with fewer series", err)
+				return fmt.Errorf("%w, also for a shorter time: use larger steps with -step, or a server with fewer series", err)
 			}
 			fitted = 0
 			continue

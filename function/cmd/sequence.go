@@ -153,7 +153,7 @@ func (q *sequence) settle(ctx context.Context, d delivery, a mapping.Alert, s ma
 func (q *sequence) ask(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
 	o, err := q.look(ctx, s, resolved)
 	if err != nil {
-		return o, fmt.Errorf("looking for what %s would come to: %w", s.Name, err)
+		return o, fmt.Errorf("forecasting the outcome of %s: %w", s.Name, err)
 	}
 	return o, nil
 }

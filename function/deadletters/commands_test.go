@@ -72,12 +72,12 @@ func TestListShowReplay(t *testing.T) {
 	require.Error(t, Run(t.Context(), c, []string{"show", "missing"}, io.Discard, io.Discard))
 
 	out, _ = run("replay", name)
-	require.Contains(t, out.String(), name+"\ttaken\n")
+	require.Contains(t, out.String(), name+"\taccepted\n")
 	out, _ = run("replay", "all")
-	require.Contains(t, out.String(), "1 of 1 dead letters taken\n")
+	require.Contains(t, out.String(), "1 of 1 dead letters accepted\n")
 	require.Empty(t, f.kube.all())
 	out, _ = run("replay", "all")
-	require.Equal(t, "0 of 0 dead letters taken\n", out.String(), "a Job that finds nothing has done all there was")
+	require.Equal(t, "0 of 0 dead letters accepted\n", out.String(), "a Job that finds nothing has done all there was")
 }
 
 func TestCommandsSayWhenTheAPIServerDoesNotAnswer(t *testing.T) {

@@ -38,7 +38,7 @@ func encode(e event.Event) ([]byte, error) {
 	for _, form := range []event.Event{plain, asBase64} {
 		text, err := form.MarshalJSON()
 		if err == nil && !form.DataBase64 && !utf8.Valid(form.Data()) {
-			err = errors.New("the data is no text")
+			err = errors.New("the data is not text")
 		}
 		if err == nil && len(text) > maxEvent { // Escapes can make six bytes of one.
 			err = fmt.Errorf("%w: %d bytes of at most %d", errTooLarge, len(text), maxEvent)
@@ -61,7 +61,7 @@ func encode(e event.Event) ([]byte, error) {
 // decode reads structured JSON.
 func decode(text []byte) (event.Event, error) {
 	if !json.Valid(text) {
-		return event.Event{}, errors.New("no JSON")
+		return event.Event{}, errors.New("it is not JSON")
 	}
 	return receive.Unmarshal(text)
 }
@@ -89,7 +89,7 @@ func differ(a, b event.Event) error {
 		}
 	}
 	if len(ours) != len(theirs) || !bytes.Equal(a.Data(), b.Data()) {
-		return errors.New("its data or its extensions are not read as they are")
+		return errors.New("its data or its extensions change when it is read")
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func unpack(c *configMap) ([]byte, error) {
 	}
 	small, ok := c.BinaryData[compressedKey]
 	if !ok {
-		return nil, fmt.Errorf("there is neither %s nor %s in it", plainKey, compressedKey)
+		return nil, fmt.Errorf("it has neither %s nor %s", plainKey, compressedKey)
 	}
 	r, err := gzip.NewReader(bytes.NewReader(small))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // errForeign means that this store did not make a ConfigMap that has its label, which
 // anybody can set. Such a ConfigMap is never replayed and never deleted.
-var errForeign = errors.New("foreign, no dead letter")
+var errForeign = errors.New("foreign, not a dead letter")
 
 // labelled checks by the labels whether this store can have made a ConfigMap.
 func labelled(m *metav1.ObjectMeta) error {
@@ -39,7 +39,7 @@ func read(c *configMap) (event.Event, error) {
 		return event.Event{}, fmt.Errorf("%w: %w", errForeign, err)
 	}
 	if own := name(e); own != c.Name {
-		return event.Event{}, fmt.Errorf("%w: its event's is %s", errForeign, own)
+		return event.Event{}, fmt.Errorf("%w: the name that follows from its event is %s", errForeign, own)
 	}
 	return e, nil
 }

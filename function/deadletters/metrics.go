@@ -24,7 +24,7 @@ func newMetrics(meter metric.Meter, waiting func(context.Context) (usage, error)
 		return nil, fmt.Errorf("making metrics: %w", err)
 	}
 	if m.letters, err = meter.Int64Counter("onefire.deadletters.received",
-		metric.WithDescription("Dead letters by what became of them: kept, kept_already (delivered again), refused (for good, and in the log), full (no room), or unavailable (no API server).")); err != nil {
+		metric.WithDescription("Dead letters by outcome: kept, kept_already (delivered again), refused (for good, and in the log), full (no room), or unavailable (no API server).")); err != nil {
 		return nil, fmt.Errorf("making metrics: %w", err)
 	}
 	count, err := meter.Int64ObservableGauge("onefire.deadletters.waiting",

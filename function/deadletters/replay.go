@@ -21,7 +21,7 @@ import (
 )
 
 // errNotTaken means that some dead letters are still there after a replay.
-var errNotTaken = errors.New("not all dead letters were taken")
+var errNotTaken = errors.New("not all dead letters were accepted")
 
 // replayer posts dead letters to the function, one after the other.
 type replayer struct {
@@ -68,7 +68,7 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 		}
 		switch {
 		case err == nil:
-			fmt.Fprintf(p.out, "%s\ttaken\n", name)
+			fmt.Fprintf(p.out, "%s\taccepted\n", name)
 		case p.all && errors.Is(err, errForeign):
 			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, plain(reason(err)))
 			foreign++
@@ -76,12 +76,12 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(reason(err)))
 		}
 		if rest := len(names) - i - 1; failures >= maxUnavailable && rest > 0 {
-			fmt.Fprintf(p.out, "%d more were not tried: %s takes no events now\n", rest, config.Redacted(p.url))
+			fmt.Fprintf(p.out, "%d more were not tried: %s accepts no events now\n", rest, config.Redacted(p.url))
 			break
 		}
 	}
 	letters := len(names) - foreign
-	fmt.Fprintf(p.out, "%d of %d dead letters taken\n", taken, letters)
+	fmt.Fprintf(p.out, "%d of %d dead letters accepted\n", taken, letters)
 	if taken < letters {
 		return fmt.Errorf("%w: %d of %d are kept", errNotTaken, letters-taken, letters)
 	}

@@ -52,7 +52,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	if a.Status == http.StatusRequestEntityTooLarge && !came {
 		// In binary mode the headers identify the event.
-		s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason,
+		s.log.Error("dead letter rejected: it is lost", "status", a.Status, "reason", a.Reason,
 			"id", plain(r.Header.Get("Ce-Id")), "source", plain(r.Header.Get("Ce-Source")), "type", plain(r.Header.Get("Ce-Type")),
 			"content_type", plain(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
 		s.metrics.letter(r.Context(), refused)
@@ -80,16 +80,16 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) recei
 		log.Info("dead letter kept", "already", what == keptAlready)
 		return receive.OK()
 	case refused:
-		log.Error("dead letter refused: it is lost", "reason", err, "beginning", beginning(body))
+		log.Error("dead letter rejected: it is lost", "reason", err, "beginning", beginning(body))
 		if errors.Is(err, errTooLarge) {
 			return receive.Refuse(http.StatusRequestEntityTooLarge, "%v", err)
 		}
 		return receive.Refuse(http.StatusBadRequest, "%v", err)
 	case full:
-		log.Error("dead letter not kept: it is lost if there is no room when it comes again", "reason", err)
+		log.Error("dead letter not kept: it is lost if there is still no room at its last redelivery", "reason", err)
 		return receive.Refuse(http.StatusInsufficientStorage, "%v", err)
 	default:
-		log.Warn("dead letter not kept: it has to come again", "reason", err)
+		log.Warn("dead letter not kept: the Broker must send it again", "reason", err)
 		return receive.Refuse(http.StatusServiceUnavailable, "keeping the dead letter: %v", err)
 	}
 }
@@ -97,7 +97,7 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) recei
 // lost logs a body that is not a CloudEvent. No Broker sends such a body.
 func (s *store) lost(ctx context.Context, body []byte, a receive.Answer) receive.Answer {
 	s.metrics.letter(ctx, refused)
-	s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", beginning(body))
+	s.log.Error("dead letter rejected: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", beginning(body))
 	return a
 }
 
@@ -151,7 +151,7 @@ func (s *store) there(ctx context.Context, name string) error {
 		return fmt.Errorf("the ConfigMap %s is being deleted", name)
 	}
 	if _, err := read(c); err != nil {
-		return fmt.Errorf("the ConfigMap %s is no dead letter: delete it: %w", name, err)
+		return fmt.Errorf("the ConfigMap %s is not a dead letter: delete it: %w", name, err)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (e Event) body(instance string) ([]byte, error) {
 		"note":                e.Note,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encoding an Event: %w", err)
+		return nil, fmt.Errorf("encoding a Kubernetes Event: %w", err)
 	}
 	return body, nil
 }

@@ -47,7 +47,7 @@ func createEvent(ctx context.Context, client rest.Interface, e Event, instance s
 		SetHeader("Content-Type", runtime.ContentTypeJSON).SetHeader("Accept", metadataOnly).
 		Param("fieldManager", controller).MaxRetries(0).Body(body).Stream(ctx)
 	if err != nil {
-		return fmt.Errorf("creating an Event: %w", err)
+		return fmt.Errorf("creating a Kubernetes Event: %w", err)
 	}
 	defer stream.Close()
 	// The Event was created, so errors in the rest of the answer do not matter.

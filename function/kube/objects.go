@@ -137,10 +137,10 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (answer, error) {
 var (
 	// errOther means that the answer is about an object with another name, so it does not
 	// come from the API server.
-	errOther = errors.New("an answer of another name")
+	errOther = errors.New("the answer is about another object")
 	// errTooLarge means that the metadata of an object is above the bound. It would be
 	// the same in a retry.
-	errTooLarge = errors.New("an answer above the bound")
+	errTooLarge = errors.New("the answer is too large")
 )
 
 // final returns the result that an error means, if a retry would give the same error. All

@@ -104,7 +104,7 @@ func NewResolver(config *rest.Config, o ResolverOptions) (*Resolver, error) {
 	}
 	memory, err := lru.New[mapping.Target, answer](maxObjects)
 	if err != nil {
-		return nil, fmt.Errorf("making the memory of owners: %w", err)
+		return nil, fmt.Errorf("making the cache of owners: %w", err)
 	}
 	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, slots: semaphore.NewWeighted(maxGets), now: time.Now, pause: ownerRefusalPause}, nil
 }
@@ -255,7 +255,7 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 // say asks the API server.
 func (r *Resolver) say(ctx context.Context, t mapping.Target) (answer, error) {
 	if err := r.slots.Acquire(ctx, 1); err != nil {
-		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
+		return answer{}, fmt.Errorf("waiting for a slot among the concurrent API calls: %w", err)
 	}
 	defer r.slots.Release(1)
 	a, err := r.get(ctx, t)

@@ -64,16 +64,16 @@ func read(token, audience string) (claims, error) {
 	var c claims
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return c, refused("the token is no JSON Web Token")
+		return c, refused("the token is not a JSON Web Token")
 	}
 	for _, part := range parts {
 		if _, err := base64.RawURLEncoding.DecodeString(part); err != nil || part == "" {
-			return c, refused("the token is no JSON Web Token")
+			return c, refused("the token is not a JSON Web Token")
 		}
 	}
 	payload, _ := base64.RawURLEncoding.DecodeString(parts[1]) // decoded above
 	if json.Unmarshal(payload, &c) != nil {
-		return c, refused("the token is no JSON Web Token")
+		return c, refused("the token is not a JSON Web Token")
 	}
 	if !slices.Contains(c.Audience, audience) {
 		return c, refused("the token is not for the audience %q", audience)

@@ -21,7 +21,7 @@ var ErrUnknownSender = errors.New("unknown sender")
 // ErrNotAllowed means that the sender is known and may not send: 403.
 var ErrNotAllowed = errors.New("the sender may not send")
 
-var errCrowd = errors.New("too many senders wait until it is known who they are")
+var errCrowd = errors.New("too many requests are waiting for the review of their tokens")
 
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnknownSender, fmt.Sprintf(format, args...))
@@ -70,7 +70,7 @@ func NewVerifier(config *rest.Config, o VerifierOptions) (*Verifier, error) {
 func newVerifier(review func(context.Context, string, string) (string, error), o VerifierOptions) (*Verifier, error) {
 	known, err := lru.New[[sha256.Size]byte, identity](maxKnownSenders)
 	if err != nil {
-		return nil, fmt.Errorf("making room for known senders: %w", err)
+		return nil, fmt.Errorf("making the cache of senders: %w", err)
 	}
 	return &Verifier{options: o, review: review, now: time.Now, known: known,
 		unknown: semaphore.NewWeighted(maxUnknown), slots: semaphore.NewWeighted(maxReviews)}, nil
@@ -92,7 +92,7 @@ func (v *Verifier) Check(ctx context.Context, h http.Header) (user string, err e
 		return "", err
 	}
 	if !v.allowed(user) {
-		return user, fmt.Errorf("%w: %q is none of OIDC_SUBJECTS", ErrNotAllowed, user)
+		return user, fmt.Errorf("%w: %q is not in OIDC_SUBJECTS", ErrNotAllowed, user)
 	}
 	return user, nil
 }

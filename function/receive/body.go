@@ -11,11 +11,11 @@ import (
 )
 
 // ErrBusy is the reason of a 503 because of a bound.
-var ErrBusy = errors.New("too much is under way already")
+var ErrBusy = errors.New("too many requests are running")
 
 // ErrSlow is the reason of a 503 for a body that came slowly and was cut off for the
 // benefit of others.
-var ErrSlow = errors.New("the body came too slowly, and others needed its room")
+var ErrSlow = errors.New("the body came too slowly while other requests waited")
 
 // Bodies reads the bodies of requests and bounds their number and bytes. When a bound is
 // reached, it cuts off bodies that come slowly, so that any number of slow senders cannot

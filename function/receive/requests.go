@@ -68,6 +68,6 @@ func (r *requests) close(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("stopping with requests under way: %w", ctx.Err())
+		return fmt.Errorf("stopping while requests are running: %w", ctx.Err())
 	}
 }

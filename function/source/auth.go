@@ -78,7 +78,7 @@ func (s *secret) check(shown string) error {
 		text, err := s.read()
 		if err != nil {
 			s.since = time.Time{} // A secret that was removed admits nobody.
-			return fmt.Errorf("cannot tell who may send: %w", err)
+			return fmt.Errorf("cannot check the credentials: %w", err)
 		}
 		s.hash, s.since = sha256.Sum256([]byte(text)), s.now()
 	}

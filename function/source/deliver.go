@@ -117,15 +117,15 @@ func (d *delivery) conclude() answer {
 	all := len(d.drafts)
 	switch {
 	case d.counts[unavailable] > 0:
-		return answered(http.StatusServiceUnavailable, "%d of %d events are not sent: %v", d.counts[unavailable], all, d.down)
+		return answered(http.StatusServiceUnavailable, "%d of %d events could not be sent: %v", d.counts[unavailable], all, d.down)
 	case d.counts[setAside] == all:
 		status := http.StatusBadRequest
 		if r := (*audit.RefusedError)(nil); errors.As(d.refusal, &r) && r.Status == http.StatusRequestEntityTooLarge {
 			status = r.Status
 		}
-		return answered(status, "all %d events are refused for good, and in the log of the source: %v", all, d.refusal)
+		return answered(status, "the sink rejected all %d events, which are in the log of the source: %v", all, d.refusal)
 	}
-	return answered(http.StatusOK, "%d events sent, %d sent before, %d refused for good", d.counts[sent], d.counts[again], d.counts[setAside])
+	return answered(http.StatusOK, "%d events accepted, %d already accepted, %d rejected", d.counts[sent], d.counts[again], d.counts[setAside])
 }
 
 // send makes and sends one event.
@@ -183,7 +183,7 @@ func (d *delivery) note(ctx context.Context, i int, before bool, err error) {
 	switch {
 	case errors.As(err, &refusal):
 		if r = setAside; !before {
-			d.log.Error("event set aside", "error", refusal, "cloudevent", refusal.Event)
+			d.log.Error("event rejected by the sink", "error", refusal, "cloudevent", refusal.Event)
 		}
 	case err != nil:
 		r = unavailable

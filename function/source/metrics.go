@@ -35,7 +35,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		name, description string
 	}{
 		{&m.webhooks, "onefire.source.webhooks", "Webhooks by the status that they were answered with."},
-		{&m.events, "onefire.source.events", "Events by what became of them: sent, again (this replica has sent it, or is sending it), set_aside (refused for good, and in the log), or unavailable (Alertmanager sends the webhook again)."},
+		{&m.events, "onefire.source.events", "Events by outcome: sent, again (this replica has sent it, or is sending it), set_aside (refused for good, and in the log), or unavailable (Alertmanager sends the webhook again)."},
 		{&m.truncated, "onefire.source.truncated.alerts", "Alerts that Alertmanager left out because of the receiver's max_alerts. They never arrive."},
 	} {
 		var err error

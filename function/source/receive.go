@@ -78,7 +78,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done 
 	// A delivery goes on when its sender hangs up, because a Broker may lose an event
 	// whose sender hangs up. It ends by its own deadline.
 	ctx, cancel := context.WithTimeoutCause(ctx, s.config.DeliveryTimeout,
-		fmt.Errorf("not taken within DELIVERY_TIMEOUT, %s", s.config.DeliveryTimeout))
+		fmt.Errorf("not accepted within DELIVERY_TIMEOUT, %s", s.config.DeliveryTimeout))
 	defer cancel()
 	d := s.newDelivery(hook, body, r.Header.Get("Traceparent"), now)
 	return d.run(ctx), func(settled bool) { s.memory.settle(d.occurrences, settled, s.now()) }
@@ -93,7 +93,7 @@ func (s *Source) refused(a answer) {
 	// is down.
 	kind, _ := s.refusals.LoadOrStore(a.status, &receive.LogLimit{})
 	if n, ok := kind.(*receive.LogLimit).Next(s.now(), refusalPause); ok {
-		s.log.Warn("webhook not taken", "status", a.status, "reason", a.reason, "unlogged", n)
+		s.log.Warn("webhook not accepted", "status", a.status, "reason", a.reason, "unlogged", n)
 	}
 }
 
@@ -109,9 +109,9 @@ func (s *Source) admit(w http.ResponseWriter, r *http.Request) (a answer, ok boo
 		return answered(http.StatusUnauthorized, "%v", err), false
 	case err != nil:
 		if n, ok := s.unreadable.Next(s.now(), refusalPause); ok {
-			s.log.Error("no webhook can be let in", "error", err, "unlogged", n)
+			s.log.Error("credentials cannot be checked, so no webhook is accepted", "error", err, "unlogged", n)
 		}
-		return answered(http.StatusServiceUnavailable, "cannot tell who may send: see the log of the source"), false
+		return answered(http.StatusServiceUnavailable, "cannot check the credentials: see the log of the source"), false
 	}
 	return a, true
 }

@@ -141,7 +141,7 @@ func (s *Source) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
 	err := s.server.Shutdown(ctx)
 	if err != nil {
-		err = fmt.Errorf("stopping with webhooks under way: %w", err)
+		err = fmt.Errorf("stopping while webhooks are being delivered: %w", err)
 		s.server.Close()
 	}
 	err = errors.Join(err, s.telemetry.Stop(context.WithoutCancel(ctx)))

@@ -36,7 +36,7 @@ func main() {
 // about returns the exit code: 2 for any argument other than version.
 func about(args []string) int {
 	if len(args) != 1 || args[0] != "version" {
-		fmt.Fprintln(os.Stderr, "usage: onefire-source [version]; all else is said by the environment")
+		fmt.Fprintln(os.Stderr, "usage: onefire-source [version]; the environment configures everything else")
 		return 2
 	}
 	fmt.Println(telemetry.About("onefire-source"))
