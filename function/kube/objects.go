@@ -82,7 +82,7 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (answer, error) {
 	if t.Kind == hostKind {
 		accept = "application/json" // The node is not in a pod's metadata.
 	}
-	stream, err := r.client.Get().AbsPath(place(t)).SetHeader("Accept", accept).Timeout(getTimeout).Stream(ctx)
+	stream, err := r.client.Get().AbsPath(scopePath(t)).SetHeader("Accept", accept).Timeout(getTimeout).Stream(ctx)
 	if err != nil {
 		return answer{}, err
 	}

@@ -201,7 +201,7 @@ func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
 	if a, ok := r.remembered(t); ok {
 		return a, nil
 	}
-	a, err, _ := r.flight.Do(t.Kind+" "+place(t), func() (any, error) {
+	a, err, _ := r.flight.Do(t.Kind+" "+scopePath(t), func() (any, error) {
 		if a, ok := r.remembered(t); ok { // Another call has just got the answer.
 			return a, nil
 		}

@@ -27,8 +27,8 @@ func ScopeResources() []schema.GroupResource {
 	return append(all, Resources()...)
 }
 
-// place is the URL path of an object; it is empty for a kind that is never read.
-func place(t mapping.Target) string {
+// scopePath is the URL path of an object; it is empty for a kind that is never read.
+func scopePath(t mapping.Target) string {
 	for _, c := range clusterScoped {
 		if c.kind == t.Kind && t.APIVersion == "v1" {
 			return "/api/v1/" + c.resource + "/" + t.Name
@@ -94,7 +94,7 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 
 // readable tells whether a target has a URL path and a valid name.
 func readable(t mapping.Target) bool {
-	if place(t) == "" || len(validation.IsDNS1123Subdomain(t.Name)) > 0 {
+	if scopePath(t) == "" || len(validation.IsDNS1123Subdomain(t.Name)) > 0 {
 		return false
 	}
 	return path(t) == "" || len(validation.IsDNS1123Label(t.Namespace)) == 0
