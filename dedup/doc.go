@@ -59,6 +59,7 @@
 //   - request.go, api.go and wire.go: the object that is created, the API calls, and the
 //     decoding of answers.
 //   - history.go: the deletion of old ended objects.
+//   - limits.go: all bounds, with their reasons.
 //
 // # The files that save calls and memory
 //
