@@ -21,9 +21,9 @@ type reads struct {
 
 func (r reads) get(context.Context, string, string) (object, error) { return r.get1() }
 
-// A List is believed for maxMemoAge after it was made, however often it was used
-// since, and the times that are written meanwhile are the API server's: here its
-// clock is decades ahead.
+// A cached List is used for maxCacheAge after it was made, no matter how often. The times
+// that are written meanwhile come from the API server's clock, which is decades ahead
+// here.
 func TestACacheEntryIsUsedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
@@ -53,8 +53,8 @@ func TestACacheEntryIsUsedForAWhile(t *testing.T) {
 	})
 }
 
-// What is remembered is believed of an object only if it is still that object, in
-// the same state of etcd or a later one.
+// A cached object is used only if it is still the same object, in the same state of etcd
+// or a later one.
 func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 	ended := object{uid: "ended", name: "ended", phase: completed}
 	known := object{uid: "u", name: "n", resourceVersion: "10", ours: true}
@@ -64,7 +64,7 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 		err      error
 		believed bool
 		others   bool // whether other cache entries stay
-		doubt    bool // whether the cache entry counts as old
+		doubt    bool // whether the cache entry counts as outdated
 	}{
 		"as it was":                         {read: object{uid: "u", resourceVersion: "10", phase: "x"}, believed: true, others: true},
 		"changed since":                     {read: object{uid: "u", resourceVersion: "11", phase: "x"}, believed: true, others: true, doubt: true},
@@ -76,7 +76,7 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 			d, err := newDeduplicator(reads{get1: func() (object, error) { return row.read, row.err }}, Options{})
 			require.NoError(t, err)
 			m := d.cache.(*lruCache)
-			m.stale = 1 // All is read again.
+			m.stale = 1 // Every object is read again.
 			now := time.Now()
 			m.put(about, cacheEntry{objects: []object{ended, known}, listedAt: now})
 			m.put(other, cacheEntry{})
@@ -104,7 +104,7 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 	}
 }
 
-// One cache entry in ten may be old before objects are read again.
+// Objects are read again when more than one cache entry in ten is outdated.
 func TestHowManyOutdatedEntriesMakeTheCacheUnreliable(t *testing.T) {
 	m, err := newCache()
 	require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestTheNumberOfCachedSubjectsIsBounded(t *testing.T) {
 	require.True(t, ok)
 }
 
-// Each condition under which a past is worth remembering, at its bound.
+// Each condition for the caching of a past, at its bound.
 func TestWhatIsCached(t *testing.T) {
 	now := epoch.Add(time.Hour)
 	keys := func(n int) map[string]recordEntry {
@@ -201,8 +201,8 @@ func TestTheTextsOfAnObject(t *testing.T) {
 	require.Equal(t, 5+3+2+4+3+3+1, o.textSize())
 }
 
-// Which of several active objects counts is the oldest, ours or not; and what is
-// terminal is a closed list.
+// The oldest of several active objects counts, whoever made it. Only the listed phases
+// are terminal.
 func TestWhichActiveObjectCounts(t *testing.T) {
 	at := func(minute int, ours bool) object {
 		return object{name: fmt.Sprint(minute), uid: types.UID(fmt.Sprint(minute)), ours: ours, createdAt: epoch.Add(time.Duration(minute) * time.Minute)}

@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// An answer that is cut off at its limit says so, wherever that is: only then is it
-// read in pages.
+// An answer that is cut off at its limit is reported as too large, wherever the cut is:
+// only such an answer is read in pages.
 func TestAnAnswerThatIsTooLargeSaysSoWhereverItIsCut(t *testing.T) {
 	text := `{"kind":"RemediationRequestList","metadata":{"continue":"c"},"items":[{"metadata":{"name":"a"},"spec":{"signalName":"A"}},{"metadata":{"name":"b"}}]}`
 	for n := range len(text) {
@@ -69,8 +69,8 @@ func TestTheClusterOfASignalIsOnItsObject(t *testing.T) {
 	require.NotContains(t, spec(""), "clusterID")
 }
 
-// A caller that gives up takes its own place in the queue with it, and no other's; and
-// when its turn comes at the same moment it gives that to the next.
+// A caller that gives up leaves only its own place in the queue. If it gets a slot at the
+// same moment, it passes the slot on.
 func TestACallerThatGivesUpLeavesOnlyItsOwnSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLimiter(1)
@@ -99,7 +99,7 @@ func TestACallerThatGivesUpLeavesOnlyItsOwnSlot(t *testing.T) {
 
 func TestATurnThatComesTooLateIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for range 100 { // Which of the two is seen first is chance.
+		for range 100 { // It is chance which of the two is seen first.
 			w := newLimiter(1)
 			release, err := w.acquire(t.Context())
 			require.NoError(t, err)
@@ -116,12 +116,12 @@ func TestATurnThatComesTooLateIsGivenBack(t *testing.T) {
 			w.mu.Unlock()
 			synctest.Wait()
 			require.Zero(t, w.inUse)
-			_ = release // Its place was given back above.
+			_ = release // Its slot was released above.
 		}
 	})
 }
 
-// Objects that somebody made follow each other have a last one all the same.
+// Foreign objects that follow each other in a circle still have a last one.
 func TestAPastThatFollowsItselfHasAnEnd(t *testing.T) {
 	a, b := object{uid: "a", name: "a", follows: "b", phase: completed}, object{uid: "b", name: "b", follows: "a", phase: completed}
 	require.Contains(t, []object{a, b}, last([]object{a, b}))

@@ -69,13 +69,13 @@ type means struct {
 	Batched bool `json:"batched,omitempty"`
 	// Blind ones do not ask for what has no label.
 	Blind bool `json:"blind,omitempty"`
-	// Replicas is how many processes remember; 0 is one that does not.
+	// Replicas is how many processes have a cache; 0 is one without.
 	Replicas int `json:"replicas,omitempty"`
-	// Doubtful ones read what they remember before they patch it.
+	// Doubtful ones read a cached object before they patch it.
 	Doubtful bool `json:"doubtful,omitempty"`
 	// History is the limit of the history; 0 is none.
 	History int `json:"history,omitempty"`
-	// Apart has a look after a create ask for active objects alone.
+	// Apart makes the List after a create ask only for active objects.
 	Apart bool `json:"apart,omitempty"`
 }
 
@@ -185,7 +185,7 @@ func rerun(event string, by means, answers []answer) (*progress, *cacheEntry) {
 	return p, s.remembers
 }
 
-// alone and gathered are the ways to make a List.
+// singleLists and batchedLists are the ways to make a List.
 type singleLists struct{ api }
 
 func (a singleLists) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {

@@ -74,8 +74,8 @@ func TestTheLimitIsHalvedAndRisesAgain(t *testing.T) {
 	})
 }
 
-// An API server that has too much to do says so with a 429 and a Retry-After:
-// the window shrinks, and the call waits for as long as it was told.
+// A busy API server answers 429 with a Retry-After: the limit is halved, and the call
+// waits for that time.
 func TestARefusedCallWaitsAndHalvesTheLimit(t *testing.T) {
 	var calls atomic.Int64
 	var waited atomic.Int64

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A long past is read alone, few of them at once, and nobody else waits for it.
+// A long past is listed alone, only a few of them at once, and no other List waits for
+// it.
 func TestALongPastKeepsToItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fingerprints, objects := subjects(20)
@@ -39,7 +40,7 @@ func TestALongPastKeepsToItself(t *testing.T) {
 	})
 }
 
-// A look after a create leaves ended objects out where that costs nobody a List.
+// The List after a create leaves ended objects out if no List can be shared.
 func TestALookLeavesEndedObjectsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newListBatcher(&listing{})

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// listing is an API whose Lists take a second, and that notes them.
+// listing is an API whose Lists take a second. It records them.
 type listing struct {
 	api
 	fail func(selector) error
@@ -64,8 +64,8 @@ func subjects(n int) (fingerprints []string, objects []object) {
 	return fingerprints, objects
 }
 
-// ask asks for all fingerprints, the first a moment before the others, and
-// returns the errors by place.
+// ask asks for all fingerprints, the first one a moment before the others, and returns
+// the errors in their order.
 func ask(t *testing.T, g *listBatcher, fingerprints []string, want []object) []error {
 	t.Helper()
 	errs := make([]error, len(fingerprints))
@@ -148,7 +148,7 @@ func TestAListBeginsAfterAllWhoShareItAsked(t *testing.T) {
 		l := &listing{}
 		g := newListBatcher(l)
 		go func() { _, _, _ = g.list(t.Context(), "ns", digest("a"), nil) }()
-		pass(500 * time.Millisecond) // That List is under way.
+		pass(500 * time.Millisecond) // That List is running.
 		synctest.Wait()
 		l.mu.Lock()
 		l.objects = []object{{uid: "late", fingerprint: digest("a"), ours: true}}
@@ -213,7 +213,7 @@ func TestOneThatFailsByItselfTouchesNoOther(t *testing.T) {
 				fingerprints, objects := subjects(10)
 				g := newListBatcher(&listing{objects: objects, fail: func(by selector) error {
 					switch by.fingerprint {
-					case "": // The namespace is crowded.
+					case "": // The namespace has too many objects.
 						return errTooLarge
 					case fingerprints[3]:
 						return fail()
@@ -287,8 +287,8 @@ func TestALargeListIsMadeInParts(t *testing.T) {
 	})
 }
 
-// What comes with the first one's context must not pile up as long as there is
-// always another one.
+// The values of the first caller's context must not accumulate while there is always
+// another caller.
 func TestABusyNamespaceKeepsNoContexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		longest := 0
@@ -312,7 +312,7 @@ func TestWhoGivesUpHoldsUpNobody(t *testing.T) {
 		g := newListBatcher(&listing{objects: objects})
 		hasty, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		for range 2 { // The one who makes the List, and one who waits for the next.
+		for range 2 { // the caller that makes the List, and one that waits for the next
 			go func() {
 				_, _, err := g.list(hasty, "ns", fingerprints[0], nil)
 				require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -104,7 +104,7 @@ func TestAnObjectSaysWhatKindOfSignalMadeIt(t *testing.T) {
 	require.Equal(t, "prometheus-alert", said)
 }
 
-// A handler waits for a late object as long as that is unsure, and never longer.
+// A handler waits for a late object as long as it is too young, and never longer.
 func TestHowLongALateObjectIsWaitedFor(t *testing.T) {
 	for age, want := range map[time.Duration]time.Duration{0: 2 * time.Second, time.Second: time.Second, -time.Hour: 2 * time.Second} {
 		d, err := newDeduplicator(newStore(), Options{})
@@ -196,7 +196,7 @@ func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
 	}
 }
 
-// A look for active objects alone that does not show the handler's own one says nothing.
+// A List of active objects that does not show the handler's own one says nothing.
 func TestALookThatDoesNotShowItsOwnObjectSaysNothing(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")

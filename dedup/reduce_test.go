@@ -86,7 +86,7 @@ func TestKeysAloneMakeAPastLong(t *testing.T) {
 	require.True(t, objects[1].partial)
 }
 
-// A count on an ended object writes all of its record, so none of that may be missing.
+// A count on an ended object writes its whole record, so the whole record must be kept.
 func TestWhatAsksForQuietIsKeptWhole(t *testing.T) {
 	var all []object
 	for i := range 2 * maxPast {
@@ -126,7 +126,8 @@ func TestWhatIsKeptTakesMemoryThatCanRunOut(t *testing.T) {
 	require.Greater(t, asked, listMemory)
 }
 
-// Whatever the past and the keys, the decision on what is kept is the one on all of it.
+// The decision on a reduced past is the same as on the whole past, for any past and any
+// keys.
 func TestWhatIsKeptDecidesAsAllOfItWould(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all []object

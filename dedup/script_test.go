@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// forgetful is a memory that keeps nothing.
+// noCache is a cache that keeps nothing.
 type noCache struct{}
 
 func (noCache) lookup(subject) (cacheEntry, bool) { return cacheEntry{}, false }
@@ -73,7 +73,7 @@ func (s *script) list(ctx context.Context, ns string, by selector) ([]object, ti
 	return a.seen, a.now, a.err
 }
 
-// settles waits until all objects have the age at which they are sure. The clock of
+// sleep waits until no object is too young to be trusted. The clock of
 // Lists is behind that of creates, so it goes on by more than a real one does.
 func (s *script) sleep(context.Context, time.Duration) error {
 	return s.answer(waiting, func(st *store) answer {

@@ -16,7 +16,7 @@ import (
 	"onefire/mapping"
 )
 
-// settling is a settler that takes a second and notes what it was asked for.
+// settling is a settler that takes a second and records its keys.
 type settling struct {
 	fail func(keys []string) error
 
@@ -49,8 +49,8 @@ func (s *settling) settle(ctx context.Context, _ mapping.Signal, keys []string, 
 	return out, nil
 }
 
-// deliver has deliveries settled at once, the first a moment before the others,
-// and returns what each was told.
+// deliver settles deliveries at once, the first one a moment before the others, and
+// returns their outcomes.
 func deliver(t *testing.T, s *settleBatcher, deliveries ...[]string) ([][]Outcome, []error) {
 	t.Helper()
 	outcomes, errs := make([][]Outcome, len(deliveries)), make([]error, len(deliveries))
@@ -164,8 +164,8 @@ func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
 	})
 }
 
-// A share makes an object of the alert whose key it is made for, whatever other
-// deliveries it is shared with.
+// A batch makes an object from the alert whose key the object is created for, whichever
+// other deliveries are in the batch.
 func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	s := newStore()
 	s.complete(made(s, "old"))
@@ -203,8 +203,8 @@ func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	})
 }
 
-// Deliveries of one new fingerprint, at once and through the real protocol, make
-// one object that counts each of them, with a patch for nearly all.
+// Concurrent deliveries of one new fingerprint, through the real protocol, make one
+// object that counts each of them, with one patch for nearly all.
 func TestAStormIsCountedExactlyInFewCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const deliveries = 500
@@ -279,19 +279,19 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 	}
 	settle("a", map[string]int{"list": 2, "create": 1})
 	settle("b", map[string]int{"list": 1, "patch": 1})
-	settle("c", map[string]int{"list": 1, "patch": 1}) // It is too young to be remembered.
+	settle("c", map[string]int{"list": 1, "patch": 1}) // It is too young to be cached.
 	s.now = s.now.Add(settledAge + time.Second)
 	settle("d", map[string]int{"list": 1, "patch": 1})
 	settle("e", map[string]int{"patch": 1})
-	settle("e", map[string]int{"list": 1}) // A replay is not for memory to decide.
+	settle("e", map[string]int{"list": 1}) // A replay is not decided on a cached past.
 	s.complete(s.all()[0].name)
-	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1}) // The memory was old.
-	settle("g", map[string]int{"list": 1, "patch": 1})                        // It is forgotten.
+	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1}) // The cache entry was outdated.
+	settle("g", map[string]int{"list": 1, "patch": 1})                        // The cache entry is gone.
 	require.Len(t, s.all(), 2)
 }
 
-// Where other processes count on the same objects, what is remembered is soon
-// old: then an object is read before it is patched, and no patch is lost.
+// If other processes count on the same objects, cache entries are soon outdated. Objects
+// are then read before they are patched, and no patch fails.
 func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 	s := newStore()
 	made(s, "a")
