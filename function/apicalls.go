@@ -51,7 +51,7 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	counted := c.metrics != nil && c.metrics.calls.Enabled(r.Context())
 	if !traced && !counted {
 		resp, err := o.RoundTripper.RoundTrip(r)
-		c.heed(r.Context(), resp)
+		c.logWarnings(r.Context(), resp)
 		return resp, err
 	}
 	what, span := apiCallOf(r), telemetry.NoSpan
@@ -61,7 +61,7 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	begun := time.Now()
 	resp, err := o.RoundTripper.RoundTrip(r)
-	c.heed(r.Context(), resp)
+	c.logWarnings(r.Context(), resp)
 	code := "none"
 	if err == nil {
 		code = strconv.Itoa(resp.StatusCode)
@@ -87,8 +87,8 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// heed logs the warnings of an answer, which can be nil.
-func (c *apiCalls) heed(ctx context.Context, resp *http.Response) {
+// logWarnings logs the warnings of an answer, which can be nil.
+func (c *apiCalls) logWarnings(ctx context.Context, resp *http.Response) {
 	if resp == nil || !dedup.KeepsNoRecord(resp.Header.Values("Warning")) {
 		return
 	}

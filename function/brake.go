@@ -65,10 +65,10 @@ func withKept(ctx context.Context, h http.Header) context.Context {
 	return context.WithValue(ctx, keptKey{}, true)
 }
 
-// held notes why no object was made for an alert. If the sender keeps the event, the
+// withhold notes why no object was made for an alert. If the sender keeps the event, the
 // alert counts as not settled. Otherwise the sender would delete the event, although the
 // alert may not fire again.
-func (r *result) held(ctx context.Context, o dedup.Outcome) {
+func (r *result) withhold(ctx context.Context, o dedup.Outcome) {
 	r.pause, r.capped = o.Paused, o.Capped
 	if o.Capped != nil {
 		r.err, r.code = o.Capped, cappedCode

@@ -52,7 +52,7 @@ func (p *pipeline) forecast(ctx context.Context, g *group) {
 				r.unavailable(err)
 				continue
 			}
-			r.take(o)
+			r.apply(o)
 		}
 	}
 }

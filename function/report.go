@@ -175,7 +175,7 @@ func (r *reporter) deliver(ctx context.Context, events []auditEvent) {
 	errs := r.sink.Deliver(ctx, out)
 	took := time.Since(begun)
 	for i := range events {
-		if r.conclude(ctx, &events[i], errs[i], took) == unavailable {
+		if r.recordOutcome(ctx, &events[i], errs[i], took) == unavailable {
 			events[i].of.unavailable(errs[i])
 		}
 	}
@@ -191,7 +191,7 @@ func (r *reporter) deliverLate(ctx context.Context, events []auditEvent, out []a
 	ctx = context.WithoutCancel(ctx)
 	if !r.late.TryAcquire(1) {
 		for i := range events {
-			r.conclude(ctx, &events[i], errManyLate, 0)
+			r.recordOutcome(ctx, &events[i], errManyLate, 0)
 		}
 		return
 	}
@@ -210,7 +210,7 @@ func (r *reporter) deliverLate(ctx context.Context, events []auditEvent, out []a
 		errs := wait()
 		took := time.Since(begun)
 		for i := range events {
-			r.conclude(ctx, &events[i], errs[i], took)
+			r.recordOutcome(ctx, &events[i], errs[i], took)
 		}
 	}()
 }
@@ -224,16 +224,16 @@ func (r *reporter) finish(ctx context.Context) error {
 	return nil
 }
 
-// conclude notes the outcome of an audit event.
-func (r *reporter) conclude(ctx context.Context, a *auditEvent, err error, took time.Duration) delivered {
-	what := r.became(err)
+// recordOutcome notes the outcome of an audit event.
+func (r *reporter) recordOutcome(ctx context.Context, a *auditEvent, err error, took time.Duration) delivered {
+	what := r.outcomeOf(err)
 	r.observer.audited(ctx, a, what, err, took)
 	return what
 }
 
-// became returns the outcome that an error of the sink means. An audit event that the
+// outcomeOf returns the outcome that an error of the sink means. An audit event that the
 // sink rejects is given up, because a redelivery would be rejected too.
-func (r *reporter) became(err error) delivered {
+func (r *reporter) outcomeOf(err error) delivered {
 	var refused *audit.RefusedError
 	switch {
 	case err == nil:

@@ -76,8 +76,8 @@ type group struct {
 // all returns all results of the group.
 func (g *group) all() []*result { return slices.Concat(g.firing, g.resolved, g.old) }
 
-// take notes the outcome of a key.
-func (r *result) take(o dedup.Outcome) {
+// apply notes the outcome of a key.
+func (r *result) apply(o dedup.Outcome) {
 	r.reason, r.name, r.count, r.uid, r.at = o.Reason, o.Name, o.Count, o.UID, o.At
 }
 

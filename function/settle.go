@@ -63,8 +63,8 @@ func count(ctx context.Context, all requests, namespace string, firing []*result
 			continue
 		}
 		o := outcomes[index[r.key]]
-		r.take(o)
-		r.held(ctx, o)
+		r.apply(o)
+		r.withhold(ctx, o)
 		if o.Rejected != nil {
 			r.reject(o.Rejected, namespace)
 		}
@@ -100,6 +100,6 @@ func recall(ctx context.Context, all requests, old []*result) {
 			r.unavailable(err)
 			continue
 		}
-		r.take(outcomes[i])
+		r.apply(outcomes[i])
 	}
 }

@@ -160,7 +160,7 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 					fmt.Fprintf(w, "onefire: the server warns: %s\n", printable(warning))
 				}
 			}
-			return h.take(a.Data.Result)
+			return h.addSeries(a.Data.Result)
 		},
 	}
 	err = r.read(ctx, from, to)

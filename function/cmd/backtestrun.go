@@ -35,11 +35,11 @@ func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, 
 	if err != nil {
 		return err
 	}
-	all, err := place(ctx, c, client, h.sorted(), s.Err)
+	all, err := mapAll(ctx, c, client, h.sorted(), s.Err)
 	if err != nil {
 		return err
 	}
-	r := judge(all, b.repeat)
+	r := evaluate(all, b.repeat)
 	r.From, r.To, r.FirstSample = from.UTC(), to.UTC(), time.UnixMilli(int64(h.first)).UTC()
 	r.Step, r.Gap, r.RepeatInterval = span(b.step), span(time.Duration(h.gap)*time.Millisecond), span(b.repeat)
 	if client != nil {
@@ -65,8 +65,8 @@ func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, 
 	return nil
 }
 
-// judge runs the simulation, and returns its result and the findings.
-func judge(all []*mapped, repeat time.Duration) report {
+// evaluate runs the simulation, and returns its result and the findings.
+func evaluate(all []*mapped, repeat time.Duration) report {
 	objects := simulate(all, repeat)
 	r := report{Findings: []finding{}} // an empty list in JSON, not null
 	r.Findings = append(append(r.Findings, aboutNames(all)...), aboutFolds(objects)...)
@@ -82,9 +82,9 @@ func sortFindings(all []finding) {
 	})
 }
 
-// place finds the target and fingerprint of each label set. With a cluster, it looks up
+// mapAll finds the target and fingerprint of each label set. With a cluster, it looks up
 // the owners and scope of those that fired last.
-func place(ctx context.Context, c config.Config, client *rest.Config, sets []*labelSet, w io.Writer) ([]*mapped, error) {
+func mapAll(ctx context.Context, c config.Config, client *rest.Config, sets []*labelSet, w io.Writer) ([]*mapped, error) {
 	all := make([]*mapped, len(sets))
 	rules := c.Rules()
 	for i, set := range sets {

@@ -40,9 +40,9 @@ func newHistory(step time.Duration, add map[string]string, drop []string) *histo
 	return &history{gap: max(minGap, 2*step).Milliseconds(), add: add, drop: drop, sets: map[string]*labelSet{}}
 }
 
-// take adds the samples of some series. A series may come in several parts, in any order
+// addSeries adds the samples of some series. A series may come in several parts, in any order
 // and with overlaps. Several series may have the same label set.
-func (h *history) take(some []series) error {
+func (h *history) addSeries(some []series) error {
 	for _, s := range some {
 		if len(s.Values) == 0 {
 			continue

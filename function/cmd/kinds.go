@@ -81,8 +81,8 @@ const (
 // metadataOnly asks for an object without spec and status.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-// look asks for one target, which must have a [path].
-func (l lookup) look(ctx context.Context, t mapping.Target) (found, error) {
+// get asks for one target, which must have a [path].
+func (l lookup) get(ctx context.Context, t mapping.Target) (found, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	stream, err := l.client.Get().AbsPath(path(t)).SetHeader("Accept", metadataOnly).Stream(ctx)
@@ -111,7 +111,7 @@ func (l lookup) all(ctx context.Context, targets []mapping.Target) (map[mapping.
 	working.SetLimit(maxCalls)
 	for _, t := range targets {
 		working.Go(func() error {
-			f, err := l.look(ctx, t)
+			f, err := l.get(ctx, t)
 			mu.Lock()
 			defer mu.Unlock()
 			said[t] = f

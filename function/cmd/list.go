@@ -116,11 +116,11 @@ func (l *lister) read(ctx context.Context) (found listing, err error) {
 			next, found.requests = "", nil
 			continue
 		case err != nil:
-			return listing{}, fmt.Errorf("listing RemediationRequests in %s: %w", l.place(), err)
+			return listing{}, fmt.Errorf("listing RemediationRequests in %s: %w", l.location(), err)
 		}
 		found.requests, found.now = append(found.requests, p.Requests...), p.Now
 		if len(found.requests) > maxRequests {
-			return listing{}, fmt.Errorf("there are more than %d RemediationRequests in %s: `onefire prune` deletes old ones, and -n lists one namespace", maxRequests, l.place())
+			return listing{}, fmt.Errorf("there are more than %d RemediationRequests in %s: `onefire prune` deletes old ones, and -n lists one namespace", maxRequests, l.location())
 		}
 		if next = p.Next; next == "" {
 			found.requests = chosen(found.requests, l.ended)
@@ -129,8 +129,8 @@ func (l *lister) read(ctx context.Context) (found listing, err error) {
 	}
 }
 
-// place describes where a lister looks.
-func (l *lister) place() string {
+// location describes where a lister looks.
+func (l *lister) location() string {
 	if l.namespace == "" {
 		return "all namespaces"
 	}
@@ -169,7 +169,7 @@ func (l *lister) show(found listing) error {
 		if l.namespace == "" {
 			hint = ""
 		}
-		fmt.Fprintf(l.streams.Err, "onefire: there is no %s in %s%s\n", what, l.place(), hint)
+		fmt.Fprintf(l.streams.Err, "onefire: there is no %s in %s%s\n", what, l.location(), hint)
 		return nil
 	}
 	return l.print(l.streams.Out, found)

@@ -37,7 +37,7 @@ func (s *statusLine) due(every time.Duration) bool {
 	return true
 }
 
-func (s *statusLine) say(text string) {
+func (s *statusLine) print(text string) {
 	if s.line {
 		fmt.Fprintln(s.w, text)
 		return
@@ -79,7 +79,7 @@ func (p *progress) done(upTo time.Time, labelSets int) {
 	if all := p.to.Sub(p.from); all > 0 {
 		percent = int(100 * float64(upTo.Sub(p.from)) / float64(all))
 	}
-	p.say(fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set")))
+	p.print(fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set")))
 }
 
 // pruneProgress shows the progress of a prune on a terminal.
@@ -95,5 +95,5 @@ func (p *pruneProgress) report(name string, did pruneCounts, dry bool) {
 	if dry {
 		verb = "would be deleted"
 	}
-	p.say(fmt.Sprintf("onefire: %s: %d read, %d %s", strings.ReplaceAll(name, "_", " "), did.read, did.deleted, verb))
+	p.print(fmt.Sprintf("onefire: %s: %d read, %d %s", strings.ReplaceAll(name, "_", " "), did.read, did.deleted, verb))
 }

@@ -235,7 +235,7 @@ func FuzzAnswers(f *testing.F) {
 			return
 		}
 		h := newHistory(time.Minute, nil, nil)
-		require.NoError(t, h.take(a.Data.Result))
+		require.NoError(t, h.addSeries(a.Data.Result))
 		for _, s := range h.sorted() {
 			for i, one := range s.fires {
 				require.LessOrEqual(t, one.start, one.end)

@@ -65,7 +65,7 @@ func (l *lister) draw(found listing, lines int, first bool) error {
 		text.WriteString("\n")
 	}
 	all := found.requests
-	fmt.Fprintf(&text, "%s, %s: %s", clock(found.now), l.place(), many(len(all), "request"))
+	fmt.Fprintf(&text, "%s, %s: %s", clock(found.now), l.location(), many(len(all), "request"))
 	// Three lines are needed for this note, the table's head, and the cursor.
 	if fit := max(1, lines-3); lines > 0 && len(all) > fit {
 		fmt.Fprintf(&text, ", of which %d fit", fit)

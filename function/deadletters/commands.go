@@ -38,13 +38,13 @@ func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	for i := range all {
 		m := &all[i]
 		if err := a.check(ctx, m.Name); errors.Is(err, errForeign) {
-			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(err.Error()))
+			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), sanitize(err.Error()))
 			continue
 		} else if err != nil {
 			return fmt.Errorf("reading %s: %w", m.Name, err)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(cmp.Or(m.Annotations[timeAnnotation], "-")),
-			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), plain(m.Annotations[errorAnnotation]))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), sanitize(cmp.Or(m.Annotations[timeAnnotation], "-")),
+			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), sanitize(m.Annotations[errorAnnotation]))
 	}
 	return table.Flush()
 }
@@ -65,10 +65,10 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	if _, err := read(letter); err != nil {
-		fmt.Fprintln(notes, plain(err.Error()))
+		fmt.Fprintln(notes, sanitize(err.Error()))
 	}
 	for _, key := range slices.Sorted(maps.Keys(letter.Annotations)) {
-		fmt.Fprintf(notes, "%s: %s\n", key, plain(letter.Annotations[key]))
+		fmt.Fprintf(notes, "%s: %s\n", key, sanitize(letter.Annotations[key]))
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, text, "", "  "); err != nil {

@@ -77,8 +77,8 @@ func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err er
 	code, reason := why(e)
 	c.Labels = map[string]string{managedByLabel: managedBy, deadLetterLabel: "true", errorCodeLabel: code, eventTypeLabel: labelValue(e.Type())}
 	c.Annotations = map[string]string{
-		sourceAnnotation: plain(e.Source()), idAnnotation: plain(e.ID()),
-		receivedAnnotation: now.UTC().Format(time.RFC3339), bytesAnnotation: strconv.Itoa(n), errorAnnotation: plain(code + ": " + reason),
+		sourceAnnotation: sanitize(e.Source()), idAnnotation: sanitize(e.ID()),
+		receivedAnnotation: now.UTC().Format(time.RFC3339), bytesAnnotation: strconv.Itoa(n), errorAnnotation: sanitize(code + ": " + reason),
 	}
 	for label, from := range map[string]string{alertnameLabel: "alertname", severityLabel: "severity"} {
 		if value := labelValue(extension(e, from)); value != "" {
@@ -86,7 +86,7 @@ func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err er
 		}
 	}
 	if destination := extension(e, destinationExtension); destination != "" {
-		c.Annotations[destinationAnnotation] = plain(destination)
+		c.Annotations[destinationAnnotation] = sanitize(destination)
 	}
 	if !e.Time().IsZero() {
 		c.Annotations[timeAnnotation] = types.FormatTime(e.Time())
@@ -124,8 +124,8 @@ func why(e event.Event) (code, reason string) {
 	}
 	reason = extension(e, errorDataExtension)
 	// The text may be cut off, and other Brokers may send it unencoded.
-	if decoded, err := base64.StdEncoding.DecodeString(reason[:len(reason)/4*4]); err == nil && utf8.Valid(whole(decoded)) {
-		reason = string(whole(decoded))
+	if decoded, err := base64.StdEncoding.DecodeString(reason[:len(reason)/4*4]); err == nil && utf8.Valid(trimIncomplete(decoded)) {
+		reason = string(trimIncomplete(decoded))
 	}
 	if reason = strings.TrimSpace(reason); reason == "" {
 		reason = "no reason was given"
@@ -133,8 +133,8 @@ func why(e event.Event) (code, reason string) {
 	return code, reason
 }
 
-// whole removes an incomplete character at the end.
-func whole(text []byte) []byte {
+// trimIncomplete removes an incomplete character at the end.
+func trimIncomplete(text []byte) []byte {
 	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
 		if tail := text[len(text)-i:]; utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
 			return text[:len(text)-i]
@@ -156,9 +156,9 @@ func extension(e event.Event, name string) string {
 	return text
 }
 
-// plain makes a text safe to keep and to show on a terminal: short, valid UTF-8, without
+// sanitize makes a text safe to keep and to show on a terminal: short, valid UTF-8, without
 // control characters.
-func plain(s string) string {
+func sanitize(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText] + "…"
 	}

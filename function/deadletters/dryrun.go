@@ -35,10 +35,10 @@ func (p *replayer) dryRun(ctx context.Context, names []string) error {
 			return fmt.Errorf("stopped: %w", ctx.Err())
 		}
 		if p.all && errors.Is(err, errForeign) {
-			lines = []string{"skipped: " + plain(err.Error())}
+			lines = []string{"skipped: " + sanitize(err.Error())}
 		} else if err != nil {
 			unsaid++
-			lines = []string{"not known: " + plain(reason(err))}
+			lines = []string{"not known: " + sanitize(reason(err))}
 		}
 		for _, line := range lines {
 			fmt.Fprintf(p.out, "%s\t%s\n", name, line)
@@ -60,7 +60,7 @@ func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error)
 	var no *refusedError
 	switch {
 	case errors.As(err, &no):
-		return []string{"would be kept: " + plain(no.Error())}, nil
+		return []string{"would be kept: " + sanitize(no.Error())}, nil
 	case err != nil:
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error)
 		if a.Object != "" {
 			line += "  " + a.Object
 		}
-		lines = append(lines, plain(line))
+		lines = append(lines, sanitize(line))
 	}
 	return lines, nil
 }

@@ -49,7 +49,7 @@ func (l *Letters) Page(ctx context.Context, size int, next string) (letters []Le
 		letters = append(letters, Letter{
 			Namespace: l.api.namespace, Name: m.Name, Since: m.CreationTimestamp.Time,
 			ID: m.Annotations[idAnnotation], Source: m.Annotations[sourceAnnotation], Type: m.Labels[eventTypeLabel],
-			Alertname: m.Labels[alertnameLabel], Severity: m.Labels[severityLabel], Why: plain(m.Annotations[errorAnnotation]),
+			Alertname: m.Labels[alertnameLabel], Severity: m.Labels[severityLabel], Why: sanitize(m.Annotations[errorAnnotation]),
 			object: configMap{ObjectMeta: metav1.ObjectMeta{Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}},
 		})
 	}

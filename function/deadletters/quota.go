@@ -36,15 +36,15 @@ func newQuota(most usage, count func(context.Context) (usage, error)) *quota {
 	return &quota{most: most, count: count, now: time.Now, turn: make(chan struct{}, 1)}
 }
 
-// take reserves room for one dead letter of a size, or fails with [errFull]. giveBack
+// reserve reserves room for one dead letter of a size, or fails with [errFull]. giveBack
 // releases the room if it was not needed; if the caller cannot tell, the next count does
 // so.
-func (r *quota) take(ctx context.Context, size int64) (giveBack func(context.Context), err error) {
-	leave, err := r.enter(ctx)
+func (r *quota) reserve(ctx context.Context, size int64) (giveBack func(context.Context), err error) {
+	unlock, err := r.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer unlock()
 	if err := r.refresh(ctx, usageAge); err != nil {
 		return nil, err
 	}
@@ -61,11 +61,11 @@ func (r *quota) take(ctx context.Context, size int64) (giveBack func(context.Con
 	r.known.bytes += size
 	counted := r.counted
 	return func(ctx context.Context) {
-		leave, err := r.enter(ctx)
+		unlock, err := r.lock(ctx)
 		if err != nil {
 			return
 		}
-		defer leave()
+		defer unlock()
 		if r.counted.Equal(counted) { // Otherwise the count does not include it.
 			r.known.letters--
 			r.known.bytes -= size
@@ -75,11 +75,11 @@ func (r *quota) take(ctx context.Context, size int64) (giveBack func(context.Con
 
 // waiting returns how many dead letters there are.
 func (r *quota) waiting(ctx context.Context) (usage, error) {
-	leave, err := r.enter(ctx)
+	unlock, err := r.lock(ctx)
 	if err != nil {
 		return usage{}, err
 	}
-	defer leave()
+	defer unlock()
 	err = r.refresh(ctx, usageAge)
 	return r.known, err
 }
@@ -102,7 +102,7 @@ func (r *quota) refresh(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-func (r *quota) enter(ctx context.Context) (leave func(), err error) {
+func (r *quota) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case r.turn <- struct{}{}:
 		return func() { <-r.turn }, nil

@@ -70,10 +70,10 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 		case err == nil:
 			fmt.Fprintf(p.out, "%s\taccepted\n", name)
 		case p.all && errors.Is(err, errForeign):
-			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, plain(reason(err)))
+			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, sanitize(reason(err)))
 			foreign++
 		default:
-			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(reason(err)))
+			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, sanitize(reason(err)))
 		}
 		if rest := len(names) - i - 1; failures >= maxUnavailable && rest > 0 {
 			fmt.Fprintf(p.out, "%d more were not tried: %s accepts no events now\n", rest, config.Redacted(p.url))

@@ -53,8 +53,8 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.Status == http.StatusRequestEntityTooLarge && !came {
 		// In binary mode the headers identify the event.
 		s.log.Error("dead letter rejected: it is lost", "status", a.Status, "reason", a.Reason,
-			"id", plain(r.Header.Get("Ce-Id")), "source", plain(r.Header.Get("Ce-Source")), "type", plain(r.Header.Get("Ce-Type")),
-			"content_type", plain(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
+			"id", sanitize(r.Header.Get("Ce-Id")), "source", sanitize(r.Header.Get("Ce-Source")), "type", sanitize(r.Header.Get("Ce-Type")),
+			"content_type", sanitize(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
 		s.metrics.letter(r.Context(), refused)
 	}
 }
@@ -72,15 +72,15 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) recei
 	}
 	what, name, err := s.keep(ctx, *e)
 	code, reason := why(*e)
-	log := s.log.With("name", name, "id", plain(e.ID()), "source", plain(e.Source()), "type", plain(e.Type()), "bytes", len(body),
-		"error_code", code, "error", plain(reason))
+	log := s.log.With("name", name, "id", sanitize(e.ID()), "source", sanitize(e.Source()), "type", sanitize(e.Type()), "bytes", len(body),
+		"error_code", code, "error", sanitize(reason))
 	s.metrics.letter(ctx, what)
 	switch what {
 	case kept, keptAlready:
 		log.Info("dead letter kept", "already", what == keptAlready)
 		return receive.OK()
 	case refused:
-		log.Error("dead letter rejected: it is lost", "reason", err, "beginning", beginning(body))
+		log.Error("dead letter rejected: it is lost", "reason", err, "beginning", excerpt(body))
 		if errors.Is(err, errTooLarge) {
 			return receive.Refuse(http.StatusRequestEntityTooLarge, "%v", err)
 		}
@@ -97,12 +97,12 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) recei
 // lost logs a body that is not a CloudEvent. No Broker sends such a body.
 func (s *store) lost(ctx context.Context, body []byte, a receive.Answer) receive.Answer {
 	s.metrics.letter(ctx, refused)
-	s.log.Error("dead letter rejected: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", beginning(body))
+	s.log.Error("dead letter rejected: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", excerpt(body))
 	return a
 }
 
-// beginning is the first part of a body, which shows where it comes from.
-func beginning(body []byte) string { return plain(string(body[:min(len(body), maxText)])) }
+// excerpt is the first part of a body, which shows where it comes from.
+func excerpt(body []byte) string { return sanitize(string(body[:min(len(body), maxText)])) }
 
 // keep creates the event's ConfigMap, unless it exists.
 func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error) {
@@ -110,13 +110,13 @@ func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error
 	if err != nil {
 		return refused, name(e), err
 	}
-	giveBack, err := s.quota.take(ctx, size)
+	giveBack, err := s.quota.reserve(ctx, size)
 	if err != nil {
 		if !errors.Is(err, errFull) {
 			return unavailable, c.Name, err
 		}
 		// An event that is kept already needs no room.
-		if s.there(ctx, c.Name) == nil {
+		if s.exists(ctx, c.Name) == nil {
 			return keptAlready, c.Name, nil
 		}
 		return full, c.Name, err
@@ -127,7 +127,7 @@ func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error
 		return kept, c.Name, nil
 	case apierrors.IsAlreadyExists(err):
 		giveBack(ctx)
-		if err := s.there(ctx, c.Name); err != nil {
+		if err := s.exists(ctx, c.Name); err != nil {
 			return unavailable, c.Name, err
 		}
 		return keptAlready, c.Name, nil
@@ -140,9 +140,9 @@ func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error
 	}
 }
 
-// there returns nil if a dead letter with that name is kept and stays: the ConfigMap is
+// exists returns nil if a dead letter with that name is kept and stays: the ConfigMap is
 // not foreign and is not being deleted.
-func (s *store) there(ctx context.Context, name string) error {
+func (s *store) exists(ctx context.Context, name string) error {
 	c, err := s.api.get(ctx, name)
 	switch {
 	case err != nil:

@@ -134,7 +134,7 @@ func (r *Resolver) Find(ctx context.Context, s mapping.Signal) (Found, error) {
 func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
 	how := Resolved
 	for passed := []mapping.Target{at}; path(at) != ""; passed = append(passed, at) {
-		a, err := r.look(ctx, at)
+		a, err := r.lookup(ctx, at)
 		if err == nil && a.result == Gone {
 			a, err = r.byName(ctx, at)
 		}
@@ -165,7 +165,7 @@ func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
 func (r *Resolver) byName(ctx context.Context, t mapping.Target) (answer, error) {
 	found := answer{result: Gone}
 	for _, parent := range parents(t) {
-		a, err := r.look(ctx, parent)
+		a, err := r.lookup(ctx, parent)
 		if err == nil && a.result == Gone {
 			if a, err = r.byName(ctx, parent); a.result == ByName {
 				parent = a.controller
@@ -192,9 +192,9 @@ func named(t mapping.Target) string {
 	return t.Kind + " " + t.Namespace + "/" + t.Name
 }
 
-// look returns the controller of an object and whether it fits the scope, from memory or
+// lookup returns the controller of an object and whether it fits the scope, from memory or
 // from the API server. Concurrent calls for one object share one Get.
-func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
+func (r *Resolver) lookup(ctx context.Context, t mapping.Target) (answer, error) {
 	if err := ctx.Err(); err != nil {
 		return answer{}, fmt.Errorf("reading %s: %w", named(t), err)
 	}
@@ -226,7 +226,7 @@ func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
 // comes twice, and is then used for this kind for a while.
 func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 	kind := mapping.Target{Kind: t.Kind} // No object has this key, because it has no name.
-	a, err := r.say(ctx, t)
+	a, err := r.fetch(ctx, t)
 	if _, sure := r.remembered(kind); err == nil && a.result == Forbidden && !sure {
 		timer := time.NewTimer(r.pause)
 		defer timer.Stop()
@@ -235,7 +235,7 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 		case <-ctx.Done():
 			return answer{}, fmt.Errorf("waiting to ask again: %w", ctx.Err())
 		}
-		if a, err = r.say(ctx, t); err == nil && a.result == Forbidden {
+		if a, err = r.fetch(ctx, t); err == nil && a.result == Forbidden {
 			r.memory.Add(kind, answer{result: Forbidden, at: r.now()})
 		}
 	}
@@ -252,8 +252,8 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 	return a, nil
 }
 
-// say asks the API server.
-func (r *Resolver) say(ctx context.Context, t mapping.Target) (answer, error) {
+// fetch asks the API server.
+func (r *Resolver) fetch(ctx context.Context, t mapping.Target) (answer, error) {
 	if err := r.slots.Acquire(ctx, 1); err != nil {
 		return answer{}, fmt.Errorf("waiting for a slot among the concurrent API calls: %w", err)
 	}

@@ -18,7 +18,7 @@ const hostKind = "Pod's node"
 func (r *Resolver) findHost(ctx context.Context, s mapping.Signal) (Found, error) {
 	asked := s.Host
 	asked.Kind = hostKind
-	a, err := r.look(ctx, asked)
+	a, err := r.lookup(ctx, asked)
 	switch {
 	case err != nil:
 		return Found{}, err

@@ -45,12 +45,12 @@ func (r *reviewer) review(ctx context.Context, token, audience string) (user str
 	if err != nil {
 		return "", fmt.Errorf("reading the API server's review of the sender's token: %w", err)
 	}
-	return judge(text, audience)
+	return readReview(text, audience)
 }
 
-// judge reads a TokenReview. An answer that does not clearly confirm the token rejects
+// readReview reads a TokenReview. An answer that does not clearly confirm the token rejects
 // it.
-func judge(text []byte, audience string) (user string, err error) {
+func readReview(text []byte, audience string) (user string, err error) {
 	var answer struct {
 		Kind   string `json:"kind"`
 		Status struct {

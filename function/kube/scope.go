@@ -70,7 +70,7 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 	var decisive, unread OwnerResult
 	namespaced := s.Target.Namespace != ""
 	if len(validation.IsDNS1123Label(s.Target.Namespace)) == 0 {
-		a, err := r.look(ctx, mapping.Target{APIVersion: "v1", Kind: "Namespace", Name: s.Target.Namespace})
+		a, err := r.lookup(ctx, mapping.Target{APIVersion: "v1", Kind: "Namespace", Name: s.Target.Namespace})
 		if err != nil || a.fits {
 			return Scoped{In: a.fits}, err
 		}
@@ -78,7 +78,7 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 		unread = decisive
 	}
 	if readable(s.Target) {
-		a, err := r.look(ctx, s.Target)
+		a, err := r.lookup(ctx, s.Target)
 		if err != nil || a.fits {
 			return Scoped{In: a.fits}, err
 		}

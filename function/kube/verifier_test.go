@@ -91,13 +91,13 @@ func TestAnAnswerThatIsNoClearYesIsANo(t *testing.T) {
 		"yes, as a text":                              {head + `{"authenticated":"true","audiences":["` + ours + `"],"user":{"username":"` + trigger + `"}}}`, false},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			user, err := judge([]byte(row.answer), ours)
+			user, err := readReview([]byte(row.answer), ours)
 			require.Empty(t, user)
 			require.Error(t, err)
 			require.Equal(t, row.unknown, errors.Is(err, ErrUnknownSender), "%v", err)
 		})
 	}
-	_, err := judge([]byte(head+`{"error":"`+strings.Repeat("é", maxCause)+`"}}`), ours)
+	_, err := readReview([]byte(head+`{"error":"`+strings.Repeat("é", maxCause)+`"}}`), ours)
 	require.Less(t, len(err.Error()), maxCause+200)
 }
 

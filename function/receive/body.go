@@ -52,13 +52,13 @@ func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, most int64) (body 
 	// A host that cannot set a deadline has a deadline of its own.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(BodyTimeout))
-	a := &arrival{of: b, begun: time.Now(), hurry: func() { _ = control.SetReadDeadline(time.Now()) }}
-	if !b.enter(a) {
+	a := &arrival{of: b, begun: time.Now(), cutOff: func() { _ = control.SetReadDeadline(time.Now()) }}
+	if !b.register(a) {
 		return nil, func() {}, ErrBusy
 	}
 	var buffer bytes.Buffer
 	_, err = io.Copy(&buffer, io.TeeReader(http.MaxBytesReader(w, r.Body, most), a))
-	if b.leave(a) {
+	if b.unregister(a) {
 		err = ErrSlow
 	}
 	if err != nil {
@@ -75,8 +75,8 @@ func (b *Bodies) Arriving() int {
 	return len(b.arriving)
 }
 
-// enter registers one more body, if the bounds allow it.
-func (b *Bodies) enter(a *arrival) bool {
+// register registers one more body, if the bounds allow it.
+func (b *Bodies) register(a *arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.makeRoom(slowAfter, func() bool { return len(b.arriving) < b.most }, func(*arrival) bool { return true }) {
@@ -86,8 +86,8 @@ func (b *Bodies) enter(a *arrival) bool {
 	return true
 }
 
-// leave ends an arrival, and tells whether it was cut off.
-func (b *Bodies) leave(a *arrival) (late bool) {
+// unregister ends an arrival, and tells whether it was cut off.
+func (b *Bodies) unregister(a *arrival) (late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.arriving, a)
@@ -112,7 +112,7 @@ func (b *Bodies) makeRoom(after time.Duration, enough func() bool, helps func(*a
 		oldest.late = true
 		b.left += oldest.held
 		oldest.held = 0
-		oldest.hurry()
+		oldest.cutOff()
 	}
 	return true
 }
@@ -122,9 +122,9 @@ func (b *Bodies) makeRoom(after time.Duration, enough func() bool, helps func(*a
 type arrival struct {
 	of    *Bodies
 	begun time.Time
-	// hurry ends the read. It must not be called after leave.
-	hurry func()
-	held  int64
+	// cutOff ends the read. It must not be called after unregister.
+	cutOff func()
+	held   int64
 	// late tells that the body was cut off.
 	late bool
 }

@@ -77,7 +77,7 @@ func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logg
 			return *no, leave
 		}
 	}
-	entered, ok := v.requests.enter()
+	entered, ok := v.requests.begin()
 	if !ok {
 		HangUp(w, r)
 		return Refuse(http.StatusServiceUnavailable, "%v", ErrBusy), leave

@@ -16,8 +16,8 @@ type requests struct {
 	idle   chan struct{} // closed when the last request leaves after close
 }
 
-// enter admits one more request, unless close was called.
-func (r *requests) enter() (leave func(), ok bool) {
+// begin admits one more request, unless close was called.
+func (r *requests) begin() (leave func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -28,10 +28,10 @@ func (r *requests) enter() (leave func(), ok bool) {
 	}
 	now := time.Now()
 	r.begun[&now] = struct{}{}
-	return func() { r.leave(&now) }, true
+	return func() { r.end(&now) }, true
 }
 
-func (r *requests) leave(begun *time.Time) {
+func (r *requests) end(begun *time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.begun, begun)

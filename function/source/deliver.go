@@ -97,7 +97,7 @@ func (d *delivery) run(ctx context.Context) answer {
 				return nil
 			}
 			defer d.slots.Release(slots)
-			again, err := d.memory.once(ctx, d.occurrences[i], func() error { return d.send(ctx, i) })
+			again, err := d.memory.sendOnce(ctx, d.occurrences[i], func() error { return d.send(ctx, i) })
 			d.note(ctx, i, again, err)
 			return nil
 		})
@@ -107,13 +107,13 @@ func (d *delivery) run(ctx context.Context) answer {
 	log.Info("webhook", "receiver", d.hook.receiver, "alerts", len(d.hook.alerts), "truncated", d.hook.truncated,
 		"sent", d.counts[sent], "again", d.counts[again], "set_aside", d.counts[setAside], "unavailable", d.counts[unavailable],
 		"duration_ms", d.now().Sub(d.began).Milliseconds())
-	return d.conclude()
+	return d.makeAnswer()
 }
 
-// conclude makes the answer. If the sink rejects only some of the events, Alertmanager
+// makeAnswer makes the answer. If the sink rejects only some of the events, Alertmanager
 // must not send the webhook again. If it rejects all of them, the answer is an error, so
 // that Alertmanager logs the reason.
-func (d *delivery) conclude() answer {
+func (d *delivery) makeAnswer() answer {
 	all := len(d.drafts)
 	switch {
 	case d.counts[unavailable] > 0:

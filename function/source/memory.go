@@ -54,7 +54,7 @@ func newMemory(length time.Duration) *memory {
 func (m *memory) recall(key uuid.UUID, begun, now time.Time) *occurrence {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if o, ok := m.known.Get(key); ok && !o.over(now, m.length) {
+	if o, ok := m.known.Get(key); ok && !o.expired(now, m.length) {
 		o.seen = now
 		return o
 	}
@@ -75,12 +75,12 @@ func (m *memory) at(o *occurrence, now time.Time) time.Time {
 	return o.first
 }
 
-// over tells whether an event that comes now with the same key is a new occurrence. The
+// expired tells whether an event that comes now with the same key is a new occurrence. The
 // time counts from the first acknowledgement and not from the last: otherwise a group
 // that is sent more often than once in a window would stay one event forever. The same
 // holds for an event that the sink has accepted while another event of its webhook is
 // never accepted.
-func (o *occurrence) over(now time.Time, length time.Duration) bool {
+func (o *occurrence) expired(now time.Time, length time.Duration) bool {
 	switch {
 	case !o.settled.IsZero():
 		return now.Sub(o.settled) >= length
@@ -110,9 +110,9 @@ func (m *memory) settle(occurrences []*occurrence, settled bool, now time.Time) 
 
 var errPanic = errors.New("internal error: see the log")
 
-// once sends an occurrence, unless that was done before. If it is being sent already,
+// sendOnce sends an occurrence, unless that was done before. If it is being sent already,
 // once waits for the result. again tells that this call has sent nothing.
-func (m *memory) once(ctx context.Context, o *occurrence, send func() error) (again bool, err error) {
+func (m *memory) sendOnce(ctx context.Context, o *occurrence, send func() error) (again bool, err error) {
 	m.mu.Lock()
 	if o.done {
 		m.mu.Unlock()

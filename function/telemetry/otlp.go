@@ -140,11 +140,11 @@ func (s *sender) post(ctx context.Context, body []byte) error {
 	defer resp.Body.Close()
 	// The status decides, so an incomplete answer is enough.
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return s.judge(resp, answer)
+	return s.check(resp, answer)
 }
 
-// judge returns the error that an answer means by the OTLP specification.
-func (s *sender) judge(resp *http.Response, answer []byte) error {
+// check returns the error that an answer means by the OTLP specification.
+func (s *sender) check(resp *http.Response, answer []byte) error {
 	err := fmt.Errorf("the collector answered %d %s", resp.StatusCode, strings.ToValidUTF8(strings.TrimSpace(string(answer)), "\uFFFD"))
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
