@@ -26,13 +26,13 @@ import (
 	"onefire/function/telemetry"
 )
 
-const usage = `usage: onefire                                 serve, as the environment says
+const usage = `usage: onefire                                 serve; the environment configures it
        onefire list [-n NAMESPACE|-A] [flags]  list the requests that are open, the newest first (-h lists the flags)
-       onefire explain [flags] FILE|-          say what would become of the alerts in a webhook or CloudEvent
-       onefire explain -prometheus URL [flags] say what would have become of the alerts that fired there (-h lists the flags)
-       onefire config [-o json]                print the configuration that the environment makes
+       onefire explain [flags] FILE|-          print what would become of the alerts in a webhook or CloudEvent
+       onefire explain -prometheus URL [flags] print what would have become of the alerts that fired there (-h lists the flags)
+       onefire config [-o json]                print the effective configuration
        onefire prune [-dry-run]                delete ended requests and dead letters that are old
-       onefire version                         say what this binary was built of
+       onefire version                         print the version of this binary
 `
 
 // errUsage means that the arguments were wrong, and that a message has said so.

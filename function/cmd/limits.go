@@ -59,43 +59,44 @@ const (
 	maxTimeouts = 4
 	// maxQueryTries is how often a query is tried while the server is unavailable.
 	maxQueryTries = 4
-	// firstQueryPause and maxQueryPause bound the jittered back-off between two tries.
+	// firstQueryPause and maxQueryPause bound the jittered pauses between two attempts.
 	firstQueryPause, maxQueryPause = 500 * time.Millisecond, 5 * time.Second
-	// growAfter is how many answers in a row must have fitted until the backtest
-	// asks for twice the time again.
+	// growAfter is after how many answers in a row within the bounds the backtest doubles
+	// the time span of a query.
 	growAfter = 4
 
-	// maxLabelSets is how many label sets a backtest keeps, 1 KB each.
+	// maxLabelSets is how many label sets a backtest keeps, at 1 KB each.
 	maxLabelSets = 100_000
-	// maxFires is how many fires a backtest keeps, 16 bytes each.
+	// maxFires is how many fires a backtest keeps, at 16 bytes each.
 	maxFires = 1_000_000
 	// minGap is the shortest pause between two samples that ends a fire. Prometheus
-	// itself shows a series for 5 minutes after its last sample, and Alertmanager
-	// says nothing new of an alert that is back within its group_interval, 5 minutes.
+	// itself shows a series for 5 minutes after its last sample, and Alertmanager does
+	// not notify about an alert that fires again within its group_interval of 5 minutes.
 	minGap = 5 * time.Minute
 
-	// maxTargets is how many targets of a rule are listed in JSON, and shownTargets
-	// in text, those with most fires first. The others are counted.
+	// maxTargets is how many targets of a rule are listed in JSON, and shownTargets how
+	// many in text; those with the most fires come first. The others are only counted.
 	maxTargets, shownTargets = 50, 3
 	// maxExamples is how many targets, label sets or labels a finding names.
 	maxExamples = 3
-	// progressEvery is how often a backtest or a prune says how far it is on a terminal, in
-	// one line; a backtest says it elsewhere too, in a line each.
+	// progressEvery is the least time between two updates of the progress on a terminal,
+	// which has one line. progressEveryLine is the same without a terminal, where a
+	// backtest prints one line each time.
 	progressEvery, progressEveryLine = 250 * time.Millisecond, 10 * time.Second
 )
 
 // Prune.
 const (
-	// prunePage is how many objects a page of a List has at most. Where such a page
-	// has too many bytes, the reader asks for half as many objects.
+	// prunePage is how many objects a page of a List has at most. If such a page is too
+	// large, the reader asks for half as many objects.
 	prunePage = 500
-	// callsPerSecond is the rate of all calls, Lists and deletes. It is a small part
-	// of what an API server takes, and 30,000 deletes within pruneTimeout: more than
+	// callsPerSecond is the rate of all calls, Lists and deletes. It is a small part of
+	// the API server's capacity, and allows 30,000 deletes within pruneTimeout, more than
 	// any storm leaves behind in an hour.
 	callsPerSecond = 10
-	// maxPruneTries is how often a call is made while the API server cannot answer.
-	// firstPrunePause is the first wait between, which then doubles, and maxPrunePause the
-	// longest for which the API server may ask (Retry-After).
+	// maxPruneTries is how often a call is made while the API server is unavailable.
+	// firstPrunePause is the first wait, which then doubles. maxPrunePause is the longest
+	// wait that the API server may ask for (Retry-After).
 	maxPruneTries   = 5
 	firstPrunePause = time.Second
 	maxPrunePause   = time.Minute

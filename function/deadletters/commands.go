@@ -137,11 +137,11 @@ func (a *api) oldestFirst(ctx context.Context) ([]metav1.PartialObjectMetadata, 
 
 // Usage says how the command is called.
 const Usage = `usage: onefire-deadletters                    keep dead letters until SIGTERM
-       onefire-deadletters list               one line for each, the oldest first
-       onefire-deadletters show NAME          the event, and why it is a dead letter
-       onefire-deadletters replay NAME…|all   give events to the function again; delete what it takes
-       onefire-deadletters replay -dry-run NAME…|all   say what it would make of them; do nothing
-       onefire-deadletters version            say what this binary was built of
+       onefire-deadletters list               print one line for each, the oldest first
+       onefire-deadletters show NAME          print the event, and why it is a dead letter
+       onefire-deadletters replay NAME…|all   post events to the function; delete those that it accepts
+       onefire-deadletters replay -dry-run NAME…|all   print what the function would do; change nothing
+       onefire-deadletters version            print the version of this binary
 `
 
 // ErrUsage means that the arguments are wrong.
