@@ -42,7 +42,7 @@ func TestWhoIsLetIn(t *testing.T) {
 		"another scheme":                      {shown("Basic " + good), ErrUnknownSender, "no bearer token", 0},
 		"two headers":                         {shown("Bearer "+good, "Bearer "+good), ErrUnknownSender, "more than one", 0},
 		"a huge token":                        {shown("Bearer " + good + strings.Repeat("A", maxToken)), ErrUnknownSender, "longer than 8192 bytes", 0},
-		"not a JSON Web Token":                {shown("Bearer abc"), ErrUnknownSender, "no JSON Web Token", 0},
+		"not a JSON Web Token":                {shown("Bearer abc"), ErrUnknownSender, "not a JSON Web Token", 0},
 		"four parts":                          {shown("Bearer " + good + ".eHg"), ErrUnknownSender, "not a JSON Web Token", 0},
 		"an empty part":                       {shown("Bearer " + good[:strings.LastIndex(good, ".")+1]), ErrUnknownSender, "not a JSON Web Token", 0},
 		"a payload that is no JSON":           {shown("Bearer YQ.YQ.YQ"), ErrUnknownSender, "not a JSON Web Token", 0},
