@@ -90,7 +90,7 @@ func TestWhatAdmissionChangesIsTold(t *testing.T) {
 			k, err := connect(&rest.Config{Host: server.URL})
 			require.NoError(t, err)
 			var told []string
-			k.altered = func(namespace, name string, changed []string) {
+			k.onAltered = func(namespace, name string, changed []string) {
 				require.Equal(t, []string{"ns", "rr"}, []string{namespace, name})
 				told = changed
 			}

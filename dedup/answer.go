@@ -11,69 +11,70 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// needed are the parts of an object that the protocol reads: those of [wireObject].
-// A new field of that needs its line here; a test holds the two together.
-var needed = &part{fields: map[string]*part{
-	"metadata": {fields: map[string]*part{
+// neededFields are the fields of an object that the protocol reads: those of
+// [wireObject]. A new field of wireObject needs its entry here; a test compares the two.
+var neededFields = &fieldMask{fields: map[string]*fieldMask{
+	"metadata": {fields: map[string]*fieldMask{
 		"name": nil, "uid": nil, "resourceVersion": nil, "creationTimestamp": nil, "deletionTimestamp": nil,
-		"labels":      {fields: map[string]*part{managedByLabel: nil}, prefix: ownPrefix},
+		"labels":      {fields: map[string]*fieldMask{managedByLabel: nil}, prefix: ownPrefix},
 		"annotations": {prefix: ownPrefix},
 	}},
-	"spec": all("signalFingerprint", "signalName", "severity", "signalLabels", "firingTime", "receivedTime"),
-	"status": {fields: map[string]*part{
+	"spec": wholeFields("signalFingerprint", "signalName", "severity", "signalLabels", "firingTime", "receivedTime"),
+	"status": {fields: map[string]*fieldMask{
 		"overallPhase": nil, "outcome": nil, "nextAllowedExecution": nil, "conditions": nil,
-		"completionStatus": all("outcome"), "routingStatus": all("nextAllowedExecution"),
-		"deduplication": all("firstSeenAt", "lastSeenAt", "lastResolvedAt", "occurrenceCount",
+		"completionStatus": wholeFields("outcome"), "routingStatus": wholeFields("nextAllowedExecution"),
+		"deduplication": wholeFields("firstSeenAt", "lastSeenAt", "lastResolvedAt", "occurrenceCount",
 			"alerts", "alertsOmitted", "events", "absorbed", "alertStates"),
 	}},
 }}
 
-// errBusy means that the Lists under way hold all the memory that they may have.
-var errBusy = errors.New("too much is being read from the API server already")
+// errBusy means that the running Lists hold all the memory of the [memoryBudget].
+var errBusy = errors.New("running Lists use all the memory that Lists may use")
 
-// reading is the memory that all Lists under way share. A List waits for its first
-// piece before it begins, and never for more while it holds some: two Lists that wait
-// for each other would wait for ever.
-type reading struct{ left *semaphore.Weighted }
+// memoryBudget is the memory that all running Lists share. A List waits for its first
+// reservation before it begins. A List that already holds memory does not wait for more,
+// because two such Lists could wait for each other forever.
+type memoryBudget struct{ free *semaphore.Weighted }
 
-func newReading() reading { return reading{semaphore.NewWeighted(maxReading)} }
+func newMemoryBudget() memoryBudget { return memoryBudget{semaphore.NewWeighted(maxListMemory)} }
 
-// held is one List's share of that memory, of which some is spare.
-type held struct {
-	reading
+// reservation is the part of the memory budget that one List holds. spare bytes of it are
+// not used yet.
+type reservation struct {
+	memoryBudget
 	bytes, spare int
 }
 
-// begin waits for the memory that a List begins with.
-func (r reading) begin(ctx context.Context, bytes int) (*held, error) {
-	if err := r.left.Acquire(ctx, int64(bytes)); err != nil {
+// reserve waits until a List can hold that many bytes.
+func (r memoryBudget) reserve(ctx context.Context, bytes int) (*reservation, error) {
+	if err := r.free.Acquire(ctx, int64(bytes)); err != nil {
 		return nil, fmt.Errorf("waiting for memory for a List: %w", err)
 	}
-	return &held{r, bytes, bytes}, nil
+	return &reservation{r, bytes, bytes}, nil
 }
 
-// more takes more memory, if there is some.
-func (h *held) more(bytes int) error {
+// grow takes more bytes: from what is spare, or from the budget if it has enough left.
+func (h *reservation) grow(bytes int) error {
 	if bytes <= h.spare {
 		h.spare -= bytes
 		return nil
 	}
-	if !h.left.TryAcquire(int64(bytes)) {
+	if !h.free.TryAcquire(int64(bytes)) {
 		return errBusy
 	}
 	h.bytes += bytes
 	return nil
 }
 
-func (h *held) end() { h.left.Release(int64(h.bytes)) }
+func (h *reservation) release() { h.free.Release(int64(h.bytes)) }
 
-// bounded reads no more than left bytes.
-type bounded struct {
+// boundedReader fails with [errTooLarge] after left bytes.
+type boundedReader struct {
 	io.Reader
 	left int64
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, errTooLarge
 	}
@@ -82,18 +83,18 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readObject decodes an answer that is an object.
+// readObject decodes an answer that is one object.
 func readObject(from io.Reader, more func(int) error) (wireObject, error) {
 	var w wireObject
 	s := newScanner(from, more)
-	if err := s.one(needed, &w); err != nil {
+	if err := s.decode(neededFields, &w); err != nil {
 		return w, err
 	}
-	return w, s.over()
+	return w, s.atEnd()
 }
 
-// readList decodes an answer to a List, item by item. It returns what asks for the
-// next page: empty after the last one.
+// readList decodes the answer to a List, item by item. It returns the token for the next
+// page, which is empty after the last page.
 func readList(from io.Reader, more func(int) error, each func(object) error) (next string, err error) {
 	s := newScanner(from, more)
 	var head struct {
@@ -102,33 +103,33 @@ func readList(from io.Reader, more func(int) error, each func(object) error) (ne
 			Continue string `json:"continue"`
 		} `json:"metadata"`
 	}
-	s.kept = []byte{}
+	s.copied = []byte{}
 	err = s.fields(func(name string) error {
 		switch {
 		case strings.EqualFold(name, "items"):
 			if c, err := s.next(); err != nil || c != '[' {
-				var none json.RawMessage // null, where there are none, and nothing else.
-				if err = errors.Join(err, s.one(nil, &none)); err == nil && string(none) != "null" {
-					err = errors.New("its items are no list")
+				var none json.RawMessage // A List without items may have null.
+				if err = errors.Join(err, s.decode(nil, &none)); err == nil && string(none) != "null" {
+					err = errors.New("its items are not a list")
 				}
 				return err
 			}
 			return s.list('[', ']', func() error {
 				var w wireObject
-				if err := s.one(needed, &w); err != nil {
+				if err := s.decode(neededFields, &w); err != nil {
 					return err
 				}
 				return each(w.observe())
 			})
 		case strings.EqualFold(name, "kind"):
-			return s.one(nil, &head.Kind)
+			return s.decode(nil, &head.Kind)
 		case strings.EqualFold(name, "metadata"):
-			return s.one(all("continue"), &head.Metadata)
+			return s.decode(wholeFields("continue"), &head.Metadata)
 		}
 		return s.value()
 	})
 	if err == nil {
-		err = s.over()
+		err = s.atEnd()
 	}
 	switch {
 	case err != nil:

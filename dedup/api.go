@@ -21,37 +21,38 @@ import (
 	"onefire/dedup/client"
 )
 
-// Resource is the RemediationRequest's API.
+// Resource is the API resource of RemediationRequests.
 var Resource = schema.GroupVersionResource{Group: "kubernaut.ai", Version: "v1alpha1", Resource: "remediationrequests"}
 
-// api is the Kubernetes API as far as the protocol uses it. Errors are those of
+// api is the part of the Kubernetes API that the protocol uses. Its errors are those of
 // apimachinery's api/errors.
 type api interface {
-	// list returns the objects that a selector names, linearizable: what was
-	// written before the call is in it. Of a long past it returns what a decision
-	// can depend on: see keeper. now is the API server's clock.
+	// list returns the objects that a selector names. It is linearizable: the answer
+	// contains everything that was written before the call. Of a long past it returns
+	// only what a decision can depend on, see [pastReducer]. now is the API server's
+	// clock.
 	list(ctx context.Context, namespace string, s selector) (objects []object, now time.Time, err error)
 	get(ctx context.Context, namespace, name string) (object, error)
 	create(ctx context.Context, namespace string, body map[string]any) (types.UID, error)
-	// patchStatus applies a JSON merge patch to the status subresource and
-	// returns the new revision.
+	// patchStatus applies a JSON merge patch to the status subresource and returns the
+	// new resourceVersion.
 	patchStatus(ctx context.Context, namespace, name string, patch map[string]any) (resourceVersion string, err error)
-	// delete deletes that very revision of an object, or fails with a conflict.
+	// delete deletes an object in exactly this revision, or fails with a conflict.
 	delete(ctx context.Context, namespace, name string, uid types.UID, resourceVersion string) error
 }
 
-// selector says which objects a List returns: those of one fingerprint, by the
-// field that cannot change; or by label, which can name several fingerprints at
-// once and, if it names none, the objects that have no such label.
+// selector says which objects a List returns: those of one fingerprint, by the immutable
+// field of the spec; those of several fingerprints, by label; or, if it has neither, the
+// objects without that label.
 type selector struct {
 	fingerprint string
 	labels      []string
-	// active leaves out, of one fingerprint, objects in a phase that is terminal.
+	// active leaves the objects in a terminal phase out of a List of one fingerprint.
 	active bool
-	// urgent waits for no place among the calls under way.
+	// urgent calls do not wait for a slot of the limiter, or for memory.
 	urgent bool
-	// keys are those that the caller wants to settle. Of a long past, the answer
-	// has the keys of ended objects only where they are among these.
+	// keys are the keys that the caller wants to settle. The answer for a long past
+	// contains the keys of ended objects only if they are among these.
 	keys []string
 }
 
@@ -60,7 +61,7 @@ func (s selector) param() (name, value string) {
 	case s.active:
 		return "fieldSelector", "spec.signalFingerprint=" + s.fingerprint + notEnded
 	case s.fingerprint != "":
-		// A field selector, because labels can be changed.
+		// A field selector, because anybody can change a label.
 		return "fieldSelector", "spec.signalFingerprint=" + s.fingerprint
 	case len(s.labels) > 0:
 		return "labelSelector", fingerprintLabel + " in (" + strings.Join(s.labels, ",") + ")"
@@ -77,52 +78,52 @@ var notEnded = func() (selector string) {
 	return selector
 }()
 
-// errTooLarge means that a List has more to say than is read of it.
+// errTooLarge means that the answer to a List has more bytes than its limit.
 var errTooLarge = errors.New("the List is larger than its limit")
 
-// kube is the real API.
+// kube is the [api] of a real API server.
 type kube struct {
 	client  rest.Interface
-	window  *window
-	reading reading
-	// long are the subjects whose last List took several pages.
+	limiter *limiter
+	budget  memoryBudget
+	// long holds the subjects whose last List took several pages.
 	long *lru.Cache[subject, struct{}]
-	// noPhases is set where the CRD lets nobody select by phase.
+	// noPhases is set if the CRD does not declare the phase as a selectable field.
 	noPhases atomic.Bool
-	// told is called with each past that is not kept whole.
-	told func(LongPast)
-	// altered is called with what admission changed of an object, if it did.
-	altered func(namespace, name string, changed []string)
-	// brake is asked before each try of a create; it may be nil.
+	// onLongPast is called with each past that was reduced.
+	onLongPast func(LongPast)
+	// onAltered is called with the labels and annotations that admission changed.
+	onAltered func(namespace, name string, changed []string)
+	// brake is asked before each attempt of a create; it may be nil.
 	brake *brake
 }
 
-// connect makes an [api] of a client configuration. It opens no connection. The
-// configuration is copied: its rate limits are replaced by a window of calls
-// under way, which lets the API server's priority and fairness do its work.
+// connect makes an [api] from a client configuration, which it copies. It opens no
+// connection. Our limiter of concurrent calls replaces the configuration's rate limits,
+// so that the API server's priority and fairness decides.
 func connect(config *rest.Config) (*kube, error) {
-	long, err := lru.New[subject, struct{}](maxMemos)
+	long, err := lru.New[subject, struct{}](maxCached)
 	if err != nil {
-		return nil, fmt.Errorf("making the memory of long pasts: %w", err)
+		return nil, fmt.Errorf("making the cache of long pasts: %w", err)
 	}
-	k := &kube{window: newWindow(maxCalls), reading: newReading(), long: long, told: func(LongPast) {}, altered: func(string, string, []string) {}}
+	k := &kube{limiter: newLimiter(maxCalls), budget: newMemoryBudget(), long: long, onLongPast: func(LongPast) {}, onAltered: func(string, string, []string) {}}
 	own := rest.CopyConfig(config)
-	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return observed{rt, k.window} })
+	own.Wrap(func(rt http.RoundTripper) http.RoundTripper { return transport{rt, k.limiter} })
 	k.client, err = client.New(own, "onefire", Resource.GroupVersion())
 	return k, err
 }
 
-// observed notes what the API server says beside its answers: when it gave them,
-// for calls whose context asks for it, and that it has too much to do. It sends no call
-// whose context has a brake that is on.
-type observed struct {
+// transport handles what an answer's headers and status say: it stores the Date header
+// for a context that asks for it, and halves the limiter after a 429. It sends no request
+// whose context carries a brake that is on.
+type transport struct {
 	http.RoundTripper
-	window *window
+	limiter *limiter
 }
 
 type dateKey struct{}
 
-func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if b, ok := r.Context().Value(brakeKey{}).(*brake); ok {
 		if p := b.pause(r.Context()); p != nil {
 			return nil, &pausedError{*p}
@@ -133,7 +134,7 @@ func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
-		o.window.shrink()
+		o.limiter.halve()
 	}
 	if now, ok := r.Context().Value(dateKey{}).(*time.Time); ok {
 		if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
@@ -143,22 +144,22 @@ func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// WrappedRoundTripper lets client-go find the transport that can cancel calls.
-func (o observed) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
+// WrappedRoundTripper lets client-go find the transport that can cancel requests.
+func (o transport) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
 
-// do makes one call and has its answer read. client-go keeps to the Retry-After of
-// an answer and tries again; meanwhile the call keeps its place in the window.
+// do makes one call, in a slot of the limiter, and passes the answer to read. client-go
+// waits for an answer's Retry-After and tries again; meanwhile the call keeps its slot.
 func (k *kube) do(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
-	leave, err := k.window.enter(ctx)
+	release, err := k.limiter.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	return k.now(ctx, r, read)
+	defer release()
+	return k.doUnlimited(ctx, r, read)
 }
 
-// now makes a call without a place in the window.
-func (k *kube) now(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
+// doUnlimited makes a call without a slot of the limiter.
+func (k *kube) doUnlimited(ctx context.Context, r *rest.Request, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	stream, err := r.Timeout(callTimeout).Stream(ctx)
@@ -169,26 +170,26 @@ func (k *kube) now(ctx context.Context, r *rest.Request, read func(io.Reader) er
 	return read(stream)
 }
 
-// one makes a call whose answer is an object.
-func (k *kube) one(ctx context.Context, r *rest.Request) (w wireObject, err error) {
+// doObject makes a call whose answer is one object.
+func (k *kube) doObject(ctx context.Context, r *rest.Request) (w wireObject, err error) {
 	err = k.do(ctx, r, func(answer io.Reader) error {
-		w, err = readObject(&bounded{answer, maxAnswer}, func(int) error { return nil })
+		w, err = readObject(&boundedReader{answer, maxAnswer}, func(int) error { return nil })
 		return err
 	})
 	return w, err
 }
 
-// write makes a call whose answer need not repeat what it sent.
+// write makes a call whose answer needs only the object's metadata.
 func (k *kube) write(ctx context.Context, r *rest.Request, body map[string]any) (wireObject, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return wireObject{}, fmt.Errorf("encoding a RemediationRequest: %w", err)
 	}
-	return k.one(ctx, r.SetHeader("Accept", metadataOnly).Param("fieldManager", managedBy).Body(text))
+	return k.doObject(ctx, r.SetHeader("Accept", metadataOnly).Param("fieldManager", managedBy).Body(text))
 }
 
-// metadataOnly asks for an object without spec and status, which saves encoding
-// them there and reading them here.
+// metadataOnly asks for an object without spec and status. The API server encodes less,
+// and we read less.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 func (k *kube) request(r *rest.Request, namespace string) *rest.Request {
@@ -196,7 +197,7 @@ func (k *kube) request(r *rest.Request, namespace string) *rest.Request {
 }
 
 func (k *kube) get(ctx context.Context, namespace, name string) (object, error) {
-	w, err := k.one(ctx, k.request(k.client.Get(), namespace).Name(name))
+	w, err := k.doObject(ctx, k.request(k.client.Get(), namespace).Name(name))
 	return w.observe(), err
 }
 
@@ -205,14 +206,14 @@ func (k *kube) create(ctx context.Context, namespace string, body map[string]any
 	w, err := k.write(ctx, k.request(k.client.Post(), namespace), body)
 	if err == nil {
 		if changed := w.changes(body); len(changed) > 0 {
-			k.altered(namespace, w.Metadata.Name, changed)
+			k.onAltered(namespace, w.Metadata.Name, changed)
 		}
 	}
 	return w.Metadata.UID, err
 }
 
-// changes are the labels and annotations of ours that an object was created with and
-// does not have.
+// changes returns the names of our labels and annotations that an object was created with
+// and does not have.
 func (w *wireObject) changes(created map[string]any) (changed []string) {
 	meta, _ := created["metadata"].(map[string]any)
 	for field, has := range map[string]map[string]string{"labels": w.Metadata.Labels, "annotations": w.Metadata.Annotations} {
@@ -238,28 +239,27 @@ func (k *kube) delete(ctx context.Context, namespace, name string, uid types.UID
 		"preconditions": map[string]any{"uid": uid, "resourceVersion": resourceVersion},
 	})
 	if err != nil {
-		return fmt.Errorf("encoding a deletion: %w", err)
+		return fmt.Errorf("encoding a delete request: %w", err)
 	}
 	return k.do(ctx, k.request(k.client.Delete(), namespace).Name(name).Body(text), discard)
 }
 
-// discard reads an answer that says nothing, so that the connection is used again.
+// discard reads an answer to its end, so that the connection can be reused.
 func discard(answer io.Reader) error {
 	_, err := io.Copy(io.Discard, io.LimitReader(answer, maxAnswer))
 	return err
 }
 
-// The codes of a [RejectedError] for a namespace that does not exist, or that is being
-// deleted.
+// Codes of a [RejectedError] for a namespace that does not exist or is being deleted.
 const (
 	NamespaceNotFound    = "ERR_K8S_NAMESPACE_NOT_FOUND"
 	NamespaceTerminating = "ERR_K8S_NAMESPACE_TERMINATING"
 )
 
-// QuotaError means that the API server does not make an object because its namespace has
-// as many as a ResourceQuota allows.
+// QuotaError means that the API server refuses to create an object because the namespace
+// already has as many as a ResourceQuota allows.
 type QuotaError struct {
-	// Quota is the ResourceQuota's name.
+	// Quota is the name of the ResourceQuota.
 	Quota string
 	Err   error
 }
@@ -268,10 +268,10 @@ func (e *QuotaError) Error() string { return e.Err.Error() }
 
 func (e *QuotaError) Unwrap() error { return e.Err }
 
-// RejectedError means that the API server will never accept the write, however
-// often it is tried.
+// RejectedError means that the API server will never accept this object, however often it
+// is sent.
 type RejectedError struct {
-	// Code is the audit contract's error code.
+	// Code is the error code in the audit contract.
 	Code string
 	Err  error
 }
@@ -280,15 +280,15 @@ func (e *RejectedError) Error() string { return e.Err.Error() }
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// OfNamespace tells whether the API server accepts no object at all in the namespace.
+// OfNamespace tells whether the API server would refuse any object in this namespace.
 func (e *RejectedError) OfNamespace() bool {
 	return e.Code == NamespaceNotFound || e.Code == NamespaceTerminating
 }
 
-// rejected is the error of a create that no retry can heal, because of what is in
-// the object; nil for any other. What an operator can put right while the event is
-// redelivered, like missing permissions, a missing CRD or an admission policy, is
-// not among them.
+// rejected returns a [RejectedError] if a create failed because of the object itself, so
+// that no retry can succeed, and nil otherwise. Missing permissions, a missing CRD and an
+// admission policy give nil: an operator can correct those while the event is
+// redelivered.
 func rejected(err error) *RejectedError {
 	switch {
 	case client.Invalid(err):

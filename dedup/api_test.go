@@ -210,7 +210,7 @@ func TestLosingEveryRoundIsAnErrorAndTakesItsTime(t *testing.T) {
 		begun := time.Now()
 		_, err = settle(t, f, "b")
 		require.ErrorIs(t, err, ErrContended)
-		require.Less(t, time.Since(begun), maxRounds*maxPause)
+		require.Less(t, time.Since(begun), maxRounds*maxBackOff)
 		require.Greater(t, time.Since(begun), time.Second)
 	})
 }
@@ -218,5 +218,5 @@ func TestLosingEveryRoundIsAnErrorAndTakesItsTime(t *testing.T) {
 func TestAWaitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, pause(ctx, 50), context.Canceled)
+	require.ErrorIs(t, backOff(ctx, 50), context.Canceled)
 }

@@ -16,54 +16,55 @@ import (
 	"onefire/dedup/client"
 )
 
-// Pause is a brake that is on: a ConfigMap of an agreed name. Nothing new is made while
-// it exists.
+// Pause is a brake that is on. The brake is a ConfigMap with a configured name; while it
+// exists, no RemediationRequest is created.
 type Pause struct {
 	Namespace, Name string
-	// UID is another one for each time that the brake is put on.
+	// UID is the UID of the ConfigMap, so it differs each time the brake is put on.
 	UID types.UID
-	// Since is when that was, by the API server's clock.
+	// Since is when the brake was put on, by the API server's clock.
 	Since time.Time
-	// Reason is what somebody said why; it may be empty.
+	// Reason is the reason that the ConfigMap gives; it may be empty.
 	Reason string
 }
 
-// pausedError means that an object was not made because the brake is on. No request was
+// pausedError means that no object was created because the brake is on. No request was
 // sent.
 type pausedError struct{ pause Pause }
 
 func (e *pausedError) Error() string {
-	return fmt.Sprintf("ConfigMap %s/%s has paused it since %s: %s", e.pause.Namespace, e.pause.Name, e.pause.Since.Format(time.RFC3339), e.pause.Reason)
+	return fmt.Sprintf("ConfigMap %s/%s pauses new RemediationRequests since %s: %s", e.pause.Namespace, e.pause.Name, e.pause.Since.Format(time.RFC3339), e.pause.Reason)
 }
 
-// brake knows whether the brake is on. The answer to a Get holds for [brakeAge] from when
-// the Get began, for all callers. A handler calls begin beside the List that a create may
-// follow from. The transport calls pause before it sends each try of a create, when the
-// create has its slot among the calls under way. So no create is sent later than
-// [brakeAge], and the time of one Get, after the brake was put on.
+// brake knows whether the brake is on. One Get is valid for all callers for [brakeAge]
+// from when it began. A handler calls begin at the List that a create may follow. The
+// transport calls pause before each attempt of a create, after the create has got its
+// slot of the limiter. So the last create is sent at most [brakeAge] plus the duration of
+// one Get after the brake was put on.
 //
-// A failed Get changes nothing: what was known before holds. If nothing was known, the
-// brake counts as off.
+// A Get that fails changes nothing: the last answer stays valid. Without an answer yet,
+// the brake counts as off.
 //
 // A nil brake is never on.
 type brake struct {
 	read func(context.Context) (*Pause, error)
-	// unread is told of each Get that failed; it may be nil.
+	// unread is called with each Get that failed; it may be nil.
 	unread func(error)
 	stop   context.CancelFunc
 	closed context.Context
 	gets   sync.WaitGroup
 
 	mu sync.Mutex
-	// known is what the last Get said, and asOf when the last one that has ended began.
+	// known is the answer of the last Get that succeeded. asOf is when the last Get that
+	// has ended began.
 	known *Pause
 	asOf  time.Time
-	// under is the Get that is under way.
-	under *glance
+	// running is the Get that is running, if any.
+	running *brakeGet
 }
 
-// glance is a Get of the brake. done is closed when it has ended.
-type glance struct {
+// brakeGet is a running Get of the brake. done is closed when the Get has ended.
+type brakeGet struct {
 	begun time.Time
 	done  chan struct{}
 }
@@ -74,27 +75,27 @@ func newBrake(read func(context.Context) (*Pause, error), unread func(error)) *b
 	return b
 }
 
-// begin has the brake read where that was not done within [brakeAge]. It waits for
-// nothing.
+// begin starts a Get of the brake if the last one is older than [brakeAge]. It does not
+// wait.
 func (b *brake) begin(ctx context.Context) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.after(ctx, time.Now().Add(-brakeAge))
+	b.getAfter(ctx, time.Now().Add(-brakeAge))
 }
 
-// pause returns why nothing new may be made, as it was at a moment not earlier than
-// [brakeAge] before the call; nil where it may. When the context ends first it returns
-// what is known.
+// pause returns the brake as it was at some moment within [brakeAge] before the call or
+// later; nil means that it was off. If the context ends first, pause returns the last
+// known answer.
 func (b *brake) pause(ctx context.Context) *Pause {
 	if b == nil {
 		return nil
 	}
 	for moment := time.Now().Add(-brakeAge); ; {
 		b.mu.Lock()
-		g, known := b.after(ctx, moment), b.known
+		g, known := b.getAfter(ctx, moment), b.known
 		b.mu.Unlock()
 		if g == nil {
 			return known
@@ -107,17 +108,17 @@ func (b *brake) pause(ctx context.Context) *Pause {
 	}
 }
 
-// after returns nil where the last Get began after a moment, or the brake is closed, and
-// otherwise the Get that is under way, which it starts if there is none. The caller holds
-// the lock.
-func (b *brake) after(ctx context.Context, moment time.Time) *glance {
+// getAfter returns the Get to wait for. It is nil if the last Get began after the given
+// moment, or if the brake is closed. Without a running Get, getAfter starts one. The
+// caller holds the lock.
+func (b *brake) getAfter(ctx context.Context, moment time.Time) *brakeGet {
 	if b.asOf.After(moment) || b.closed.Err() != nil {
 		return nil
 	}
-	if b.under == nil {
-		g := &glance{time.Now(), make(chan struct{})}
-		b.under = g
-		// Other callers wait for it too, so it does not end with its first caller.
+	if b.running == nil {
+		g := &brakeGet{time.Now(), make(chan struct{})}
+		b.running = g
+		// Other callers wait for this Get too, so it must not end with its first caller.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brakeTimeout)
 		unbound := context.AfterFunc(b.closed, cancel) //nolint:contextcheck // Closing ends it, whoever asked first.
 		b.gets.Go(func() {
@@ -126,17 +127,17 @@ func (b *brake) after(ctx context.Context, moment time.Time) *glance {
 			b.get(ctx, g)
 		})
 	}
-	return b.under
+	return b.running
 }
 
-// get makes a Get and notes what it said.
-func (b *brake) get(ctx context.Context, g *glance) {
-	pause, err := b.guarded(ctx)
+// get makes a Get and stores its answer.
+func (b *brake) get(ctx context.Context, g *brakeGet) {
+	pause, err := b.readSafely(ctx)
 	b.mu.Lock()
 	if err == nil {
 		b.known = pause
 	}
-	b.asOf, b.under = g.begun, nil
+	b.asOf, b.running = g.begun, nil
 	b.mu.Unlock()
 	close(g.done)
 	if err != nil && b.unread != nil && b.closed.Err() == nil {
@@ -144,17 +145,17 @@ func (b *brake) get(ctx context.Context, g *glance) {
 	}
 }
 
-func (b *brake) guarded(ctx context.Context) (pause *Pause, err error) {
+func (b *brake) readSafely(ctx context.Context) (pause *Pause, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = panicked(cause)
+			err = panicError(cause)
 		}
 	}()
 	return b.read(ctx)
 }
 
-// close ends the Get under way, and no other begins: a question that nobody waits for any
-// more, as that of a readiness probe, may still be there.
+// close ends the running Get and prevents new ones. A caller of pause may still be
+// waiting, for example an abandoned readiness probe; it gets the last known answer.
 func (b *brake) close() {
 	if b == nil {
 		return
@@ -165,10 +166,10 @@ func (b *brake) close() {
 	b.gets.Wait()
 }
 
-// brakeKey is the context's key of the brake that each try of a call asks.
+// brakeKey is the key of a context's brake, which the transport asks before each attempt.
 type brakeKey struct{}
 
-// openBrake makes a brake of a ConfigMap of that name.
+// openBrake makes a brake that reads the ConfigMap of that name.
 func openBrake(config *rest.Config, at types.NamespacedName, unread func(error)) (*brake, error) {
 	configMaps, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
 	if err != nil {
@@ -177,7 +178,8 @@ func openBrake(config *rest.Config, at types.NamespacedName, unread func(error))
 	return newBrake(func(ctx context.Context) (*Pause, error) { return readPause(ctx, configMaps, at) }, unread), nil
 }
 
-// ReadPause makes one Get of the brake of that name. It returns nil where that is off.
+// ReadPause makes one Get of the ConfigMap of that name. It returns nil if the brake is
+// off.
 func ReadPause(ctx context.Context, config *rest.Config, at types.NamespacedName) (*Pause, error) {
 	b, err := openBrake(config, at, nil)
 	if err != nil {
@@ -202,7 +204,7 @@ func readPause(ctx context.Context, configMaps rest.Interface, at types.Namespac
 		} `json:"metadata"`
 		Data map[string]string `json:"data"`
 	}
-	text, err := io.ReadAll(&bounded{stream, maxAnswer})
+	text, err := io.ReadAll(&boundedReader{stream, maxAnswer})
 	if err != nil {
 		return nil, fmt.Errorf("reading ConfigMap %s: %w", at, err)
 	}
@@ -210,16 +212,16 @@ func readPause(ctx context.Context, configMaps rest.Interface, at types.Namespac
 		return nil, err
 	}
 	if w.Metadata.UID == "" {
-		return nil, fmt.Errorf("the API server's answer to a Get of ConfigMap %s is none", at)
+		return nil, fmt.Errorf("the API server's answer to a Get of ConfigMap %s is not a ConfigMap", at)
 	}
 	return &Pause{
 		Namespace: at.Namespace, Name: at.Name, UID: w.Metadata.UID,
-		Since: instant(w.Metadata.CreationTimestamp).UTC(), Reason: short(w.Data["reason"]),
+		Since: parseTime(w.Metadata.CreationTimestamp).UTC(), Reason: shortReason(w.Data["reason"]),
 	}, nil
 }
 
-// short is a text of at most [maxPauseReason] bytes.
-func short(s string) string {
+// shortReason cuts a text to [maxPauseReason] bytes.
+func shortReason(s string) string {
 	if len(s) > maxPauseReason {
 		s = s[:maxPauseReason]
 	}

@@ -23,7 +23,7 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 		"apiVersion": Resource.GroupVersion().String(), "kind": "RemediationRequest",
 		"metadata": map[string]any{"name": "rr-old", "namespace": "ns", "uid": "u", "resourceVersion": "1"},
 		"spec":     map[string]any{"signalFingerprint": s.Fingerprint},
-		"status":   map[string]any{"overallPhase": "Failed", "nextAllowedExecution": stamp(allowed)},
+		"status":   map[string]any{"overallPhase": "Failed", "nextAllowedExecution": formatTime(allowed)},
 	}
 	for name, row := range map[string]struct {
 		now  time.Time
@@ -57,7 +57,7 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 			require.Equal(t, []string{http.MethodGet, row.call}, calls)
 			text, err := json.Marshal(body)
 			require.NoError(t, err)
-			require.Contains(t, string(text), stamp(row.now), "times on objects are the API server's too")
+			require.Contains(t, string(text), formatTime(row.now), "times on objects are the API server's too")
 		})
 	}
 }

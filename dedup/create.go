@@ -11,39 +11,39 @@ import (
 	"onefire/mapping"
 )
 
-// create makes an object of the first missing key whose alert the API server accepts.
-// The keys of the alerts that it rejects count on that object, as they do when they come
-// later. Only when it rejects all of them are they settled without an object, and while the
-// brake is on, or a quota is used up.
+// create creates an object for the first missing key whose alert the API server accepts.
+// Keys whose alert it rejects are then counted on that object, as they would be if they
+// came later. The keys are settled without an object if the API server rejects all of
+// them, if the brake is on, or if a quota is used up.
 func (h *handler) create(ctx context.Context, v verdict) error {
 	h.objects = nil
 	if h.capped != nil {
-		h.leave(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: h.capped})
+		h.settleWithout(v.missing, Outcome{Reason: mapping.QuotaExceeded, Capped: h.capped})
 		return nil //nolint:nilerr // The outcomes say it.
 	}
 	for _, key := range v.missing {
 		if h.rejected[key] != nil {
 			continue
 		}
-		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.of(key), h.signalType, key, h.now))
+		uid, err := h.api.create(ctx, h.signal.Namespace, newRequest(v.name, v.object.uid, h.signalFor(key), h.signalType, key, h.now))
 		switch {
 		case err == nil:
-			h.fresh, h.maker = uid, key
+			h.created, h.createdFor = uid, key
 			h.reasons[key] = v.reason
 			return nil
 		case apierrors.IsAlreadyExists(err):
-			h.lost = true
-			return h.taken(ctx, v.name)
+			h.lostRound = true
+			return h.nameTaken(ctx, v.name)
 		}
 		var paused *pausedError
 		if errors.As(err, &paused) {
-			h.leave(v.missing, Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause})
+			h.settleWithout(v.missing, Outcome{Reason: mapping.BrakeOn, Paused: &paused.pause})
 			return nil
 		}
 		err = fmt.Errorf("creating RemediationRequest %s/%s: %w", h.signal.Namespace, v.name, err)
 		if quota, ok := client.OverQuota(err); ok {
-			// The API server checks the quota before the name. Another handler may have made
-			// the object by now: the next List shows it.
+			// The API server checks the quota before the name, so another handler may
+			// have created the object. The next List shows it.
 			h.capped = &QuotaError{Quota: quota, Err: err}
 			return nil
 		}
@@ -51,7 +51,7 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 		switch {
 		case why == nil:
 			return err
-		case why.OfNamespace(): // It is that of all of them.
+		case why.OfNamespace(): // Then no other object is accepted either.
 			for _, key := range v.missing {
 				h.rejected[key] = why
 			}
@@ -59,13 +59,13 @@ func (h *handler) create(ctx context.Context, v verdict) error {
 			h.rejected[key] = why
 		}
 	}
-	h.leave(v.missing, Outcome{})
+	h.settleWithout(v.missing, Outcome{})
 	return nil
 }
 
-// leave settles keys without an object: those of rejected alerts as rejected, and the
-// others with an outcome.
-func (h *handler) leave(keys []string, o Outcome) {
+// settleWithout settles keys without an object. Keys of rejected alerts get their
+// rejection, all others the outcome o.
+func (h *handler) settleWithout(keys []string, o Outcome) {
 	for _, key := range keys {
 		if h.done[key] = o; h.rejected[key] != nil {
 			h.done[key] = Outcome{Rejected: h.rejected[key]}
@@ -73,10 +73,11 @@ func (h *handler) leave(keys []string, o Outcome) {
 	}
 }
 
-// taken notes that somebody holds the name. The next List shows who it is, and twins
-// beside it. Where it shows nobody, and the name is refused again, another fingerprint
-// may have it: then it asks for another name.
-func (h *handler) taken(ctx context.Context, name string) error {
+// nameTaken handles AlreadyExists. Normally the next List shows the object that has the
+// name. If it does not, and the same name is refused again, the name may belong to
+// another fingerprint. nameTaken then reads that object, and the next decision uses
+// another name.
+func (h *handler) nameTaken(ctx context.Context, name string) error {
 	if h.refused != name {
 		h.refused = name
 		return nil
@@ -87,10 +88,10 @@ func (h *handler) taken(ctx context.Context, name string) error {
 	}
 	if err == nil && o.fingerprint != h.signal.Fingerprint {
 		if o.ours && label(o.fingerprint) != label(h.signal.Fingerprint) {
-			// Other names would only make more of them.
+			// Another name would only add one more such object.
 			return fmt.Errorf("RemediationRequest %s/%s: %w", h.signal.Namespace, name, errChanged)
 		}
-		h.held[name] = true
+		h.takenNames[name] = true
 	}
 	return nil
 }

@@ -12,15 +12,15 @@ import (
 type action int
 
 const (
-	// settled: every key is on record, or there is nothing to mark.
+	// settled: every key is on record, or there is nothing to note.
 	settled action = iota
 	// count: add the missing keys to the object.
 	count
-	// create: make an object under the name.
+	// create: create an object with that name.
 	create
-	// heal: move the twin's record to the object and delete the twin.
-	heal
-	// wait: look again when no older object can appear beside the object.
+	// merge: add the duplicate's record to the object, and delete the duplicate.
+	merge
+	// wait: list again when no object older than this one can appear any more.
 	wait
 )
 
@@ -28,37 +28,38 @@ const (
 type verdict struct {
 	action action
 	reason mapping.Reason
-	// object is the one to change, or to follow.
-	object  object
-	twin    object
-	name    string
-	missing []string
+	// object is the object to change; for a create it is the predecessor.
+	object    object
+	duplicate object
+	name      string
+	missing   []string
 }
 
 // past is everything that a handler knows when it decides.
 type past struct {
-	// objects are all of the fingerprint, in any order.
+	// objects are all objects of the fingerprint, in any order.
 	objects []object
 	// keys are the occurrences to settle.
 	keys []string
-	// fresh is the UID of the object that this very handler made and has not
-	// yet acknowledged; empty if it made none.
-	fresh types.UID
-	// held are the names that other fingerprints hold.
-	held map[string]bool
-	// sure are the objects that this handler has waited for: see [object.unsure].
-	sure map[types.UID]bool
-	now  time.Time
+	// created is the UID of the object that this handler created and has not acknowledged
+	// yet; empty if there is none.
+	created types.UID
+	// takenNames are names that belong to another fingerprint.
+	takenNames map[string]bool
+	// waitedFor are the objects that this handler has already waited for, see
+	// [object.tooYoung].
+	waitedFor map[types.UID]bool
+	now       time.Time
 }
 
-// decide is the deduplication decision. It is pure: the same past gives the
-// same verdict everywhere.
+// decide is the deduplication decision. It is a pure function: the same past always gives
+// the same verdict.
 func decide(fingerprint string, p past) verdict {
 	active, terminal := split(p.objects)
-	if survivor, twin, ok := twins(active, p.fresh, p.now); ok {
-		return verdict{action: heal, object: survivor, twin: twin}
+	if survivor, duplicate, ok := duplicates(active, p.created, p.now); ok {
+		return verdict{action: merge, object: survivor, duplicate: duplicate}
 	}
-	if i := slices.IndexFunc(active, func(o object) bool { return !p.sure[o.uid] && o.unsure(p.now) }); i >= 0 {
+	if i := slices.IndexFunc(active, func(o object) bool { return !p.waitedFor[o.uid] && o.tooYoung(p.now) }); i >= 0 {
 		return verdict{action: wait, object: active[i]}
 	}
 	missing := slices.DeleteFunc(slices.Clone(p.keys), func(key string) bool {
@@ -84,7 +85,7 @@ func decide(fingerprint string, p past) verdict {
 	if len(terminal) > 0 {
 		reason = mapping.Recurred
 	}
-	return verdict{action: create, reason: reason, object: before, name: nameAfter(before, fingerprint, p.now, p.held), missing: missing}
+	return verdict{action: create, reason: reason, object: before, name: nameAfter(before, fingerprint, p.now, p.takenNames), missing: missing}
 }
 
 func split(objects []object) (active, terminal []object) {
@@ -98,29 +99,31 @@ func split(objects []object) (active, terminal []object) {
 	return active, terminal
 }
 
-// twins finds an active object that must go, and the one that takes its record.
-// A foreign object is respected: it never goes, and ours yields to it only while
-// it is fresh, because nobody was told of it yet.
+// duplicates finds an active object that must be deleted, the duplicate, and the
+// survivor, which takes over its record. Objects of other programs are never deleted. An
+// object of ours yields to one of them only as long as it is the one that this handler
+// created and has not acknowledged.
 //
-// Of ours the oldest stays. Only if no controller works on that, and one works on
-// another that is older than [settledAge], the other stays: these are no twins of a
-// race, but come of a restored etcd, or of somebody who makes an ended object active
-// again. Repairs that are under way must not be deleted.
-func twins(active []object, fresh types.UID, now time.Time) (survivor, twin object, ok bool) {
+// Of our own objects the oldest survives, with one exception: if no controller works on
+// the oldest, but one works on an object that is older than [settledAge], that object
+// survives. Such a pair does not come from a race. It comes from a restored etcd, or from
+// somebody who made an ended object active again, and a repair that is running must not
+// be deleted.
+func duplicates(active []object, created types.UID, now time.Time) (survivor, duplicate object, ok bool) {
 	var ours, foreign []object
 	for _, o := range active {
 		switch {
 		case !o.ours:
 			foreign = append(foreign, o)
-		case o.uid == fresh && fresh != "":
-			twin = o
+		case o.uid == created && created != "":
+			duplicate = o
 			ours = append(ours, o)
 		default:
 			ours = append(ours, o)
 		}
 	}
-	if len(foreign) > 0 && twin.uid != "" {
-		return slices.MinFunc(foreign, byAge), twin, true
+	if len(foreign) > 0 && duplicate.uid != "" {
+		return slices.MinFunc(foreign, byAge), duplicate, true
 	}
 	if len(ours) < 2 {
 		return object{}, object{}, false
@@ -133,9 +136,10 @@ func twins(active []object, fresh types.UID, now time.Time) (survivor, twin obje
 	return ours[0], ours[1], true
 }
 
-// recorded finds the object that has a key on record, and what the key did there. Where there are two, one may be a twin whose record was merged: it
-// is not the active one, and it is on its way out.
-func recorded(objects []object, key string) (found object, did mark, ok bool) {
+// recorded finds the object that has a key on record, and the entry for it. If two
+// objects have the key, one may be a duplicate whose record was already merged. recorded
+// then prefers the object that stays.
+func recorded(objects []object, key string) (found object, did recordEntry, ok bool) {
 	for _, o := range objects {
 		if m, has := o.events[key]; has && (!ok || !o.terminal() || found.deleting) {
 			found, did, ok = o, m, true

@@ -1,67 +1,87 @@
-// Package dedup makes one alert exactly one active RemediationRequest.
+// Package dedup makes sure that an alert has exactly one active RemediationRequest.
 //
 // # The promise
 //
-// At quiescence there is at most one active RemediationRequest of ours per
-// fingerprint and namespace, and its occurrence count is the number of distinct
-// event keys that were settled on it, whatever the interleaving of handlers,
-// replicas, crashes, redeliveries, phase changes and deletions. An event key
-// that is settled again has no further effect and gives the same outcome, as
-// long as fewer than [MaxEvents] others came between.
+// At quiescence there is at most one active RemediationRequest of ours per fingerprint
+// and namespace. Its occurrence count is the number of distinct keys that were settled on
+// it. This holds for any interleaving of handlers, replicas, crashes, redeliveries, phase
+// changes and deletions. A key identifies one occurrence of an alert, see [Key]. Settling
+// a key again has no further effect and returns the same outcome, as long as fewer than
+// [MaxEvents] other keys came in between.
+//
+// A call blocks no longer than its context allows. No lock is held during an API call. An
+// error loses nothing: settling the same keys again, in any replica, finishes the work. A
+// batch runs in a goroutine that ends by the latest deadline of its callers. Two other
+// goroutines can outlive a call: the Get of the brake, and the deletion of old objects
+// (history.go). [Deduplicator.Close] ends these.
 //
 // # The protocol
 //
-// A handler repeats one step until nothing is left to do: List the fingerprint's
-// objects uncached, decide, make at most one change, look again.
+// The past of a fingerprint is all of its RemediationRequests. A handler repeats one step
+// until nothing is left to do: it lists the past, uncached, decides, and makes at most
+// one change.
 //
-//   - Every key is on record: settled. What the record says is the outcome.
-//   - Two active objects of ours: heal. The record of the younger goes to the
-//     older, then the younger is deleted, each under a precondition. Where a
-//     controller works on the younger alone, and no race made the two, it stays.
-//   - An active object, or a last one that is terminal and asks for quiet:
-//     count, with one conditional status patch that adds keys and count together.
-//   - Otherwise, while the brake is on: nothing. See brake.go.
-//   - Otherwise: create, under a name that follows from the fingerprint, its last
-//     terminal object and the span of time of the List. All who see the same past in
-//     the same span choose the same name, so the API server itself decides who was
-//     first, and a name does not come again when its object was deleted.
+//   - Every key is on record: the keys are settled, and the record holds their outcome.
+//   - Two objects of ours are active: merge. The handler adds the record of the younger
+//     object to the older one, and then deletes the younger one, which we call the
+//     duplicate. Both writes have a precondition. If a controller works only on the
+//     younger object, and the two do not come from a race, the younger one stays.
+//   - An object is active, or the last object is terminal and asks for quiet: count. One
+//     conditional status patch adds the keys and the count together.
+//   - Otherwise, while the brake is on: the handler makes nothing, see brake.go.
+//   - Otherwise: create. The name follows from the fingerprint, its last terminal object
+//     and the ten seconds in which the List was made. Handlers that see the same past in
+//     the same ten seconds choose the same name, so the API server decides which of them
+//     was first. A name is not used again after its object was deleted.
 //
-// A quota's refusal of a create is no outage. But the API server asks the quota before it
-// looks at the name, so the next round's List shows whether somebody else made the object;
-// where nobody did, nothing is made.
+// A create does not settle the key that it was made for: the handler lists again before
+// it answers. Two handlers can see different pasts when somebody deletes the last
+// terminal object between their Lists, or when they list in different spans of ten
+// seconds. They can then create two objects, and the second List finds both.
 //
-// The look after a create is the next round's List: two handlers can hold
-// different pasts when somebody deletes the last terminal object between their
-// Lists, or list in different spans, and would otherwise leave two active
-// objects behind.
+// A quota that refuses a create is not an outage. The API server checks the quota before
+// the name, so the handler lists once more. The alert is settled without an object only
+// if that List shows that no other handler has made one.
 //
-// What was counted is on record in a status condition: see record.go. The patch
-// that counts an alert also names it, if its labels are not the object's own: see
-// fold.go.
+// # The files of the protocol
 //
-// The decision is a pure function in decide.go; protocol.go repeats it, and
-// handler.go is the only code that acts on it.
+// Read these first, in this order:
 //
-// # What saves calls
+//   - decide.go: the decision, a pure function.
+//   - protocol.go: the loop, and the interface of the package.
+//   - handler.go: the List before each decision, and the changes. create.go and brake.go:
+//     how an object is made, and when it is not.
+//   - object.go: what the protocol reads of an object; names, ages and order.
+//   - patch.go: the status patches that count and merge. record.go: the record of counted
+//     keys, which is the message of a status condition.
+//   - fold.go and state.go: alerts of one fingerprint with different labels, and which of
+//     them still fire. resolve.go: how the end of an alert is noted.
+//   - request.go, api.go and wire.go: the object that is created, the API calls, and the
+//     decoding of answers.
+//   - history.go: the deletion of old ended objects.
+//   - limits.go: all bounds, with their reasons.
 //
-// None of it decides anything: the protocol holds with all of it, and without.
-// Only what others make, or take a label off, can go unseen for a second by a
-// gathered List: see emptyFor in limits.go.
+// # The files that save calls and memory
 //
-//   - gather.go: Lists of several fingerprints that would wait for each other
-//     are made as one, which began after all had asked.
-//   - share.go: deliveries of one fingerprint that would wait for each other are
-//     settled together, with one patch, and each is answered after it; those of
-//     alerts that fire with each other, and those of alerts that have ended.
-//   - memory.go: what a List showed stands in for the next List, if all that
-//     follows from it is a conditional patch of an active object.
-//   - window.go: calls under way are bounded, and fewer when the API server says
-//     that it has too much to do.
+// You may leave these out at first. They decide nothing, and the protocol is right with
+// and without them. They have one visible effect: for one second ([noneUnlabelledFor]) a
+// List for several fingerprints can miss an object that another program made, or whose
+// label another program removed.
 //
-// Nothing here blocks longer than its context allows or holds a lock across a
-// call. A goroutine is started only for who waits together, and ends by the latest
-// deadline among them; for a Get of the brake, which has a deadline of its own; and
-// for a history that is too long (history.go). The last two end with
-// [Deduplicator.Close]. Each fingerprint has at most one such settlement under way,
-// and each namespace one such List, unless that is stuck.
+//   - cache.go: the past as the last List showed it replaces the next List, if a
+//     conditional patch of an active object is all that follows.
+//   - settlebatch.go: while a settlement for a fingerprint is running, later deliveries
+//     queue, and are then settled together with one List and one patch.
+//   - listbatch.go: while a List is running in a namespace, Lists of other fingerprints
+//     queue, and are then made as one List.
+//   - limiter.go: limits the concurrent API calls, and lowers the limit when the API
+//     server answers 429.
+//   - pages.go, scan.go, answer.go and reduce.go: a List is decoded as a stream, in
+//     bounded memory, and a long past is reduced to what a decision can depend on.
+//
+// # Beside the protocol
+//
+// Forecasts (forecast.go), events that are too old (recall.go), and the lists for onefire
+// list and onefire prune (listing.go, ended.go) use the same decision or the same reading
+// of an object. trace.go links spans.
 package dedup

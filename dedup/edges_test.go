@@ -14,12 +14,12 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// An answer that is cut off at its limit says so, wherever that is: only then is it
-// read in pages.
+// An answer that is cut off at its limit is reported as too large, wherever the cut is:
+// only such an answer is read in pages.
 func TestAnAnswerThatIsTooLargeSaysSoWhereverItIsCut(t *testing.T) {
 	text := `{"kind":"RemediationRequestList","metadata":{"continue":"c"},"items":[{"metadata":{"name":"a"},"spec":{"signalName":"A"}},{"metadata":{"name":"b"}}]}`
 	for n := range len(text) {
-		_, err := readList(&bounded{strings.NewReader(text), int64(n)}, enough, func(object) error { return nil })
+		_, err := readList(&boundedReader{strings.NewReader(text), int64(n)}, enough, func(object) error { return nil })
 		require.ErrorIs(t, err, errTooLarge, text[:n])
 	}
 }
@@ -35,10 +35,10 @@ func TestTheFirstPageContinuesNothing(t *testing.T) {
 	defer server.Close()
 	k, err := connect(&rest.Config{Host: server.URL})
 	require.NoError(t, err)
-	share, err := k.reading.begin(t.Context(), listMemory)
+	reserved, err := k.budget.reserve(t.Context(), listMemory)
 	require.NoError(t, err)
-	defer share.end()
-	_, _, err = k.pages(t.Context(), subject{"ns", "f"}, selector{fingerprint: "f"}, share)
+	defer reserved.release()
+	_, _, err = k.pages(t.Context(), subject{"ns", "f"}, selector{fingerprint: "f"}, reserved)
 	require.NoError(t, err)
 	require.Len(t, asked, 1)
 	require.Contains(t, asked[0], "limit=500")
@@ -69,72 +69,72 @@ func TestTheClusterOfASignalIsOnItsObject(t *testing.T) {
 	require.NotContains(t, spec(""), "clusterID")
 }
 
-// A caller that gives up takes its own place in the queue with it, and no other's; and
-// when its turn comes at the same moment it gives that to the next.
-func TestWhoGivesUpTakesItsOwnPlaceAlone(t *testing.T) {
+// A caller that gives up leaves only its own place in the queue. If it gets a slot at the
+// same moment, it passes the slot on.
+func TestACallerThatGivesUpLeavesOnlyItsOwnSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(1)
-		leave, err := w.enter(t.Context())
+		w := newLimiter(1)
+		release, err := w.acquire(t.Context())
 		require.NoError(t, err)
 		entered := make(chan func(), 1)
 		go func() {
-			leave, err := w.enter(t.Context())
+			release, err := w.acquire(t.Context())
 			require.NoError(t, err)
-			entered <- leave
+			entered <- release
 		}()
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan error, 1)
-		go func() { _, err := w.enter(ctx); gone <- err }()
+		go func() { _, err := w.acquire(ctx); gone <- err }()
 		synctest.Wait()
 		cancel()
 		require.ErrorIs(t, <-gone, context.Canceled)
-		leave()
+		release()
 		synctest.Wait()
 		(<-entered)()
-		require.Zero(t, w.used)
+		require.Zero(t, w.inUse)
 		require.Empty(t, w.waiting)
 	})
 }
 
 func TestATurnThatComesTooLateIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for range 100 { // Which of the two is seen first is chance.
-			w := newWindow(1)
-			leave, err := w.enter(t.Context())
+		for range 100 { // It is chance which of the two is seen first.
+			w := newLimiter(1)
+			release, err := w.acquire(t.Context())
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
-				if leave, err := w.enter(ctx); err == nil {
-					leave()
+				if release, err := w.acquire(ctx); err == nil {
+					release()
 				}
 			}()
 			synctest.Wait()
 			w.mu.Lock() // Until both have happened.
 			cancel()
-			w.release()
+			w.releaseLocked()
 			w.mu.Unlock()
 			synctest.Wait()
-			require.Zero(t, w.used)
-			_ = leave // Its place was given back above.
+			require.Zero(t, w.inUse)
+			_ = release // Its slot was released above.
 		}
 	})
 }
 
-// Objects that somebody made follow each other have a last one all the same.
+// Foreign objects that follow each other in a circle still have a last one.
 func TestAPastThatFollowsItselfHasAnEnd(t *testing.T) {
 	a, b := object{uid: "a", name: "a", follows: "b", phase: completed}, object{uid: "b", name: "b", follows: "a", phase: completed}
 	require.Contains(t, []object{a, b}, last([]object{a, b}))
 }
 
 func TestWhatIsBelievedOfNamespacesIsBounded(t *testing.T) {
-	g := newGatherer(newStore())
+	g := newListBatcher(newStore())
 	for i := range maxNamespaces {
-		g.until(g.crowded, fmt.Sprint(i), time.Now().Add(time.Hour))
+		g.setUntil(g.tooMany, fmt.Sprint(i), time.Now().Add(time.Hour))
 	}
-	require.Len(t, g.crowded, maxNamespaces)
-	g.until(g.crowded, "one more", time.Now().Add(time.Hour))
-	require.Len(t, g.crowded, 1, "it is learned again")
-	require.True(t, g.believe(g.crowded, "one more"))
-	require.False(t, g.believe(g.crowded, "0"))
+	require.Len(t, g.tooMany, maxNamespaces)
+	g.setUntil(g.tooMany, "one more", time.Now().Add(time.Hour))
+	require.Len(t, g.tooMany, 1, "it is learned again")
+	require.True(t, g.holds(g.tooMany, "one more"))
+	require.False(t, g.holds(g.tooMany, "0"))
 }

@@ -14,22 +14,21 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// ErrTooLarge means that the answer to a List has more bytes than its reader
-// takes.
+// ErrTooLarge means that the answer to a List has more bytes than its limit.
 var ErrTooLarge = errTooLarge
 
-// Ended is an ended RemediationRequest of ours.
+// Ended is a terminal RemediationRequest that Onefire made.
 type Ended struct {
 	Namespace, Name    string
 	Fingerprint, Phase string
-	// At is when the request ended, as far as the object tells.
+	// At is when the request ended, as far as its status tells.
 	At time.Time
 
 	uid             types.UID
 	resourceVersion string
 }
 
-// EndedPage is what one page of a List showed.
+// EndedPage is one page of a List.
 type EndedPage struct {
 	// Old are the requests that may be deleted, in the order of the List.
 	Old []Ended
@@ -37,30 +36,29 @@ type EndedPage struct {
 	Read int
 	// Now is the API server's clock.
 	Now time.Time
-	// Next asks for the next page; empty after the last one.
+	// Next is the token for the next page; it is empty after the last one.
 	Next string
 }
 
 // Past reads and deletes RemediationRequests that ended long ago.
 //
-// It is safe beside any number of handlers. It deletes less than the retention
-// that the explored schedules have (budget.Retain in schedule_test.go), which
-// deletes any ended object between any two calls of a handler. Each delete names
-// the revision that was read, so an object that changed meanwhile stays.
+// It is safe while handlers are running: the schedules that the tests explore include a
+// program that deletes any ended object between any two calls of a handler (budget.Retain
+// in schedule_test.go). Each delete names the revision that was read, so an object that
+// has changed since stays.
 type Past struct{ kube *kube }
 
-// OpenPast makes a [Past] of a client configuration, which is copied. It opens no
+// OpenPast makes a [Past] from a client configuration, which it copies. It opens no
 // connection.
 func OpenPast(config *rest.Config) (*Past, error) {
 	k, err := connect(config)
 	return &Past{k}, err
 }
 
-// Page reads at most size objects of a namespace, or of all namespaces if it is
-// empty, and finds those that ended longer ago than ttl. It makes one call, which
-// it does not repeat.
+// Page reads at most size objects of a namespace, or of all namespaces if it is empty,
+// and finds those that ended longer ago than ttl. It makes one call and does not retry.
 func (p *Past) Page(ctx context.Context, namespace string, ttl time.Duration, size int, next string) (EndedPage, error) {
-	items, now, next, err := p.kube.items(ctx, p.kube.request(p.kube.client.Get(), namespace).MaxRetries(0).
+	items, now, next, err := p.kube.listRaw(ctx, p.kube.request(p.kube.client.Get(), namespace).MaxRetries(0).
 		Param("labelSelector", managedByLabel+"="+managedBy).
 		Param("limit", strconv.Itoa(size)).Param("continue", next))
 	if err != nil {
@@ -86,26 +84,26 @@ func (p *Past) Page(ctx context.Context, namespace string, ttl time.Duration, si
 	return page, nil
 }
 
-// Delete deletes a request in the revision that was read, or fails with a
-// conflict. It makes one call, which it does not repeat.
+// Delete deletes a request in the revision that was read, or fails with a conflict. It
+// makes one call and does not retry.
 func (p *Past) Delete(ctx context.Context, e Ended) error {
 	text, err := json.Marshal(metav1.DeleteOptions{
 		TypeMeta:      metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
 		Preconditions: &metav1.Preconditions{UID: &e.uid, ResourceVersion: &e.resourceVersion},
 	})
 	if err != nil {
-		return fmt.Errorf("encoding a deletion: %w", err)
+		return fmt.Errorf("encoding a delete request: %w", err)
 	}
-	_, err = p.kube.whole(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).Name(e.Name).MaxRetries(0).Body(text))
+	_, err = p.kube.readAll(ctx, p.kube.request(p.kube.client.Delete(), e.Namespace).Name(e.Name).MaxRetries(0).Body(text))
 	return err
 }
 
-// items makes one call of a List, and returns its items as the API server gave them,
-// the API server's clock, and what asks for the next page.
-func (k *kube) items(ctx context.Context, r *rest.Request) (items []rawText, now time.Time, next string, err error) {
-	// Our own clock, should a proxy on the way take the Date header off.
+// listRaw makes one call of a List. It returns the undecoded items, the API server's
+// clock, and the token for the next page.
+func (k *kube) listRaw(ctx context.Context, r *rest.Request) (items []rawText, now time.Time, next string, err error) {
+	// Our own clock stands in if a proxy removes the Date header.
 	now = time.Now()
-	body, err := k.whole(context.WithValue(ctx, dateKey{}, &now), r)
+	body, err := k.readAll(context.WithValue(ctx, dateKey{}, &now), r)
 	if err != nil {
 		return nil, now, "", err
 	}
@@ -123,10 +121,10 @@ func (k *kube) items(ctx context.Context, r *rest.Request) (items []rawText, now
 	return all.Items, now, all.Metadata.Continue, nil
 }
 
-// whole makes one call and reads all of its answer.
-func (k *kube) whole(ctx context.Context, r *rest.Request) (body []byte, err error) {
-	err = k.now(ctx, r, func(answer io.Reader) error {
-		if body, err = io.ReadAll(&bounded{answer, maxEndedPage}); err != nil {
+// readAll makes one call and reads the whole answer.
+func (k *kube) readAll(ctx context.Context, r *rest.Request) (body []byte, err error) {
+	err = k.doUnlimited(ctx, r, func(answer io.Reader) error {
+		if body, err = io.ReadAll(&boundedReader{answer, maxEndedPage}); err != nil {
 			return fmt.Errorf("reading the API server's answer: %w", err)
 		}
 		return nil
@@ -134,18 +132,18 @@ func (k *kube) whole(ctx context.Context, r *rest.Request) (body []byte, err err
 	return body, err
 }
 
-// wireEnd is what else an object tells of its end.
+// wireEnd is the part of an object that only the time of its end depends on.
 type wireEnd struct {
 	Metadata struct {
 		Namespace string `json:"namespace"`
-		// ManagedFields tell when each writer last wrote.
+		// ManagedFields have the time of each writer's last write.
 		ManagedFields []struct {
 			Time string `json:"time"`
 		} `json:"managedFields"`
 	} `json:"metadata"`
 	Status struct {
-		// CompletedAt is what kubernaut writes in each terminal phase, and
-		// TimeoutTime what it writes in TimedOut as well.
+		// Kubernaut writes CompletedAt in each terminal phase, and TimeoutTime in
+		// TimedOut as well.
 		CompletedAt string `json:"completedAt"`
 		TimeoutTime string `json:"timeoutTime"`
 		// RetentionExpiryTime is until when kubernaut keeps the object.
@@ -159,39 +157,38 @@ type wireEnd struct {
 	} `json:"status"`
 }
 
-// endTimes are the times that decide how long an ended object stays.
+// endTimes are the times that decide how long an ended object is kept.
 type endTimes struct {
-	// ended is when the object ended.
 	ended time.Time
 	// keptUntil is until when another controller keeps it.
 	keptUntil time.Time
 }
 
-// times reads when an object ended. That is the time of its phase, where a
-// controller says it: not every one does. Without it the newest time in the object
-// stands in. The API server itself notes the time of each write, so that one is not
-// too early where a controller writes nothing but the phase.
+// times reads when an object ended. Some controllers write that time with the phase.
+// Otherwise times takes the newest time in the object. The API server notes the time of
+// each write, so the result is not too early even if a controller writes nothing but the
+// phase.
 func (e *wireEnd) times(o object) endTimes {
-	t := endTimes{ended: instant(e.Status.CompletedAt), keptUntil: instant(e.Status.RetentionExpiryTime)}
+	t := endTimes{ended: parseTime(e.Status.CompletedAt), keptUntil: parseTime(e.Status.RetentionExpiryTime)}
 	if o.phase == phaseTimedOut {
-		t.ended = later(t.ended, instant(e.Status.TimeoutTime))
+		t.ended = later(t.ended, parseTime(e.Status.TimeoutTime))
 	}
 	if t.ended.IsZero() {
-		t.ended = later(later(o.createdAt, o.lastSeen), later(o.lastResolved, instant(e.Status.Deduplication.LastResolvedAt)))
+		t.ended = later(later(o.createdAt, o.lastSeen), later(o.lastResolved, parseTime(e.Status.Deduplication.LastResolvedAt)))
 		for _, c := range e.Status.Conditions {
-			t.ended = later(t.ended, instant(c.LastTransitionTime))
+			t.ended = later(t.ended, parseTime(c.LastTransitionTime))
 		}
 		for _, f := range e.Metadata.ManagedFields {
-			t.ended = later(t.ended, instant(f.Time))
+			t.ended = later(t.ended, parseTime(f.Time))
 		}
 	}
 	return t
 }
 
-// prunable tells whether an object may be deleted because it ended longer ago
-// than ttl. An object that asks for a person (ManualReviewRequired) stays for ever:
-// it asks that no other request is made until somebody has looked, and nothing in
-// it says whether anybody has.
+// prunable tells whether an object may be deleted because it ended longer ago than ttl.
+// An object that asks for a review (ManualReviewRequired) is kept forever: no new request
+// may be made before somebody has reviewed it, and the object does not say whether that
+// has happened.
 func (o object) prunable(t endTimes, now time.Time, ttl time.Duration) bool {
 	if !o.ours || o.deleting || !o.terminal() || t.ended.IsZero() {
 		return false
@@ -199,7 +196,7 @@ func (o object) prunable(t endTimes, now time.Time, ttl time.Duration) bool {
 	if _, quiet := o.quiet(now); quiet || t.keptUntil.After(now) {
 		return false
 	}
-	// An event that was counted here just now may be delivered again, and its key is on
-	// record here alone. That can be long after the end, where the object asked for quiet.
+	// An object that asked for quiet can have counted an event long after its end. That
+	// event may be redelivered, and its key is on record only here.
 	return now.Sub(t.ended) > ttl && now.Sub(o.lastSeen) > redelivered
 }

@@ -17,7 +17,7 @@ import (
 const week = 7 * 24 * time.Hour
 
 // ago is a time before the epoch, as Kubernetes writes it.
-func ago(d time.Duration) string { return stamp(epoch.Add(-d)) }
+func ago(d time.Duration) string { return formatTime(epoch.Add(-d)) }
 
 // ending is an object of ours that was made a year ago, with a status.
 func ending(status, metadata string) string {
@@ -55,7 +55,7 @@ func TestWhenAnObjectEnded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, got := readEnd(t, ending(row.status, row.metadata))
-			require.Equal(t, stamp(epoch.Add(-row.ended)), stamp(got.ended))
+			require.Equal(t, formatTime(epoch.Add(-row.ended)), formatTime(got.ended))
 		})
 	}
 }

@@ -10,45 +10,46 @@ import (
 	"onefire/mapping"
 )
 
-// alert is what tells the alerts of one fingerprint apart, and what people call
-// them by.
+// alert is the identity of one alert among those of its fingerprint, with the name and
+// severity that people see.
 type alert struct {
-	// id is the identity of the label set. It is empty in lists of earlier versions.
+	// id is the hash of the alert's labels. Lists that earlier versions wrote have none.
 	id       string
 	name     string
 	severity mapping.Severity
 }
 
-// same tells whether two are one alert. Of those that have no identity, name and
-// severity are all that is known.
+// same tells whether two values are the same alert. Without an id, name and severity
+// decide.
 func (a alert) same(b alert) bool { return a.id == b.id && (a.id != "" || a == b) }
 
-// folded is an alert that was counted on an object that another one made.
+// folded is an alert that is counted on an object that another alert made.
 type folded struct {
 	alert
-	// labels are those in which it differs from the object's own alert.
+	// labels are those that differ from the labels of the object's own alert.
 	labels map[string]string
-	// firstSeen is when the first of them was counted, in whole seconds; zero
-	// where that is not known.
+	// firstSeen is when the alert was first counted, in whole seconds; zero if unknown.
 	firstSeen time.Time
 }
 
-// folds are the alerts that were counted on an object.
+// folds are all alerts that are counted on an object.
 type folds struct {
-	// others are different from each other and from the object's own alert, in
-	// the order of byWeight, and at most [MaxAlerts].
+	// others are all but the object's own alert, without repetition, in the order of
+	// byWeight, at most [MaxAlerts].
 	others []folded
-	// omitted tells that there were more, none of them more severe.
+	// omitted tells that others is incomplete. No omitted alert is more severe than those
+	// named.
 	omitted bool
-	// states say of alerts by id, the object's own among them, whether they fire.
+	// states tells, by alert id, whether an alert fires. It includes the object's own
+	// alert.
 	states map[string]state
-	// lastResolved is when the last of them ended; zero while one of them fires,
-	// or may fire for all that is known.
+	// lastResolved is when the last of the alerts ended; zero while one of them fires or
+	// may fire.
 	lastResolved time.Time
 }
 
-// byWeight orders alerts from the most to the least severe, and those of one
-// severity as they came.
+// byWeight orders alerts from the most to the least severe, and alerts of one severity by
+// when they were first counted.
 func byWeight(a, b folded) int {
 	return cmp.Or(cmp.Compare(a.severity.Rank(), b.severity.Rank()), a.firstSeen.Compare(b.firstSeen),
 		cmp.Compare(a.name, b.name), cmp.Compare(a.severity, b.severity), cmp.Compare(a.id, b.id))
@@ -58,15 +59,15 @@ func bySeverity(a, b alert) int {
 	return cmp.Or(cmp.Compare(a.severity.Rank(), b.severity.Rank()), cmp.Compare(a.severity, b.severity))
 }
 
-// self is an object's own alert, as the labels in its spec tell it.
-type self struct {
+// ownAlert is the alert that made an object, as the labels in the spec give it.
+type ownAlert struct {
 	alert
 	labels map[string]string
 }
 
-// fold adds what is said of alerts to what an object knows. It is idempotent, and
-// the order in which things are said makes no difference.
-func (o object) fold(own self, said ...statement) folds {
+// fold adds what events say of alerts to what an object knows. It is idempotent, and the
+// order of the statements does not matter.
+func (o object) fold(own ownAlert, said ...statement) folds {
 	f := folds{others: slices.Clone(o.others), omitted: o.omitted || o.unaccounted(), states: maps.Clone(o.states)}
 	if f.states == nil && len(said) > 0 {
 		f.states = make(map[string]state, len(said))
@@ -82,15 +83,16 @@ func (o object) fold(own self, said ...statement) folds {
 			s.labels = differences(own.labels, s.labels)
 			f.add(s.folded)
 		}
-		f.states[s.id] = f.states[s.id].join(s.state)
+		f.states[s.id] = f.states[s.id].merge(s.state)
 	}
 	f.forget(own)
-	f.lastResolved = f.over(own.id, o.ours)
+	f.lastResolved = f.resolvedAt(own.id, o.ours)
 	return f
 }
 
-// add puts an alert on the list. Where it is there already, the earlier time and
-// the worse severity stay: configuration can change what a severity is called.
+// add puts an alert on the list. If it is already there, the earlier time and the worse
+// severity stay, because a change of configuration can give the same alert another
+// severity.
 func (f *folds) add(a folded) {
 	if i := slices.IndexFunc(f.others, func(b folded) bool { return a.same(b.alert) }); i >= 0 {
 		known := f.others[i]
@@ -110,30 +112,30 @@ func (f *folds) add(a folded) {
 	}
 }
 
-// forget drops the states of alerts that are not on the list.
-func (f *folds) forget(own self) {
+// forget removes the states of alerts that are not on the list.
+func (f *folds) forget(own ownAlert) {
 	for id, s := range f.states {
 		if id != own.id && !slices.ContainsFunc(f.others, func(a folded) bool { return a.id == id }) {
-			f.omitted = f.omitted || !s.over()
+			f.omitted = f.omitted || !s.hasEnded()
 			delete(f.states, id)
 		}
 	}
 }
 
-// absorb adds what a twin knows.
-func (o object) absorb(twin object) folds {
-	o.omitted = o.omitted || twin.omitted || twin.unaccounted()
-	return o.fold(o.self(), twin.counted()...)
+// absorb adds what a duplicate knows.
+func (o object) absorb(duplicate object) folds {
+	o.omitted = o.omitted || duplicate.omitted || duplicate.unaccounted()
+	return o.fold(o.ownAlert(), duplicate.counted()...)
 }
 
-// unaccounted tells that alerts were counted on an object and it knows nothing of
-// them: by an earlier version, or by somebody else.
+// unaccounted tells that alerts were counted on an object but none is on record, because
+// an earlier version or another program counted them.
 func (o object) unaccounted() bool { return o.count > 1 && len(o.states) == 0 }
 
-// counted are all alerts that an object stands for, as another one takes them over.
+// counted returns all alerts of an object as statements that another object can fold.
 func (o object) counted() []statement {
-	own := o.self()
-	all := []statement{{folded{own.alert, own.labels, o.createdAt}, state{firing: o.firing}.join(o.states[own.id])}}
+	own := o.ownAlert()
+	all := []statement{{folded{own.alert, own.labels, o.createdAt}, state{firing: o.firing}.merge(o.states[own.id])}}
 	for _, a := range o.others {
 		if a.id != "" {
 			a.labels = overlaid(own.labels, a.labels)
@@ -143,9 +145,9 @@ func (o object) counted() []statement {
 	return all
 }
 
-// differences are the labels of an alert that are not those of an object's own,
-// without name and severity, which stand beside them. One that only the object's
-// own has is empty.
+// differences returns the labels of an alert that differ from those of the object's own
+// alert, apart from name and severity, which are fields of their own. A label that only
+// the object's own alert has maps to an empty value.
 func differences(own, labels map[string]string) map[string]string {
 	var names []string
 	for name, value := range labels {
@@ -170,7 +172,7 @@ func differences(own, labels map[string]string) map[string]string {
 	return differ
 }
 
-// overlaid are the labels that differ from others in that way.
+// overlaid is the inverse of differences: it returns the labels of an alert.
 func overlaid(own, differ map[string]string) map[string]string {
 	labels := maps.Clone(own)
 	if labels == nil {
@@ -184,7 +186,7 @@ func overlaid(own, differ map[string]string) map[string]string {
 	return labels
 }
 
-// shortened bounds a text to limit bytes.
+// shortened cuts a text to limit bytes.
 func shortened(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -197,26 +199,26 @@ func shortened(s string, limit int) string {
 	return s + more
 }
 
-// show puts what people read of the folds into a patch of status.deduplication,
-// where it is not what they see. The list goes as a whole: a patch is refused when
-// anybody has changed it since it was read.
+// show adds to a patch what people read in status.deduplication, if that differs from
+// what the object shows. A merge patch writes the list as a whole. That is safe, because
+// the patch is refused if the object has changed since it was read.
 func (f folds) show(o object, deduplication map[string]any) {
-	if o.hidden || !slices.EqualFunc(f.others, o.others, func(a, b folded) bool { return a.alert == b.alert && a.firstSeen.Equal(b.firstSeen) }) {
+	if o.displayStale || !slices.EqualFunc(f.others, o.others, func(a, b folded) bool { return a.alert == b.alert && a.firstSeen.Equal(b.firstSeen) }) {
 		list := make([]any, len(f.others))
 		for i, a := range f.others {
 			list[i] = a.wire()
 		}
 		deduplication["alerts"] = list
 	}
-	if f.omitted && (o.hidden || !o.omitted) {
+	if f.omitted && (o.displayStale || !o.omitted) {
 		deduplication["alertsOmitted"] = true
 	}
 	switch {
-	case !o.hidden && f.lastResolved.Equal(o.lastResolved):
+	case !o.displayStale && f.lastResolved.Equal(o.lastResolved):
 	case f.lastResolved.IsZero():
 		deduplication["lastResolvedAt"] = nil
 	default:
-		deduplication["lastResolvedAt"] = stamp(f.lastResolved)
+		deduplication["lastResolvedAt"] = formatTime(f.lastResolved)
 	}
 }
 
@@ -233,7 +235,7 @@ func (a folded) wire() map[string]any {
 		entry["labels"] = labels
 	}
 	if !a.firstSeen.IsZero() {
-		entry["firstSeenAt"] = stamp(a.firstSeen)
+		entry["firstSeenAt"] = formatTime(a.firstSeen)
 	}
 	return entry
 }

@@ -27,13 +27,13 @@ func patchText(t *testing.T, patch map[string]any) string {
 
 // lone is an object that the alert of key a made.
 func lone() object {
-	return object{resourceVersion: "7", count: 1, ours: true, events: map[string]mark{}, absorbed: map[string]int32{}, firstSeen: epoch, createdAt: epoch, firing: epoch,
+	return object{resourceVersion: "7", count: 1, ours: true, events: map[string]recordEntry{}, absorbed: map[string]int32{}, firstSeen: epoch, createdAt: epoch, firing: epoch,
 		alert: alert{name: "A", severity: mapping.High}, labels: `{"alertname":"A","severity":"high"}`}
 }
 
 func saying(keys ...string) (said []statement) {
 	for _, key := range keys {
-		said = append(said, says(signalOf(key)))
+		said = append(said, statementOf(signalOf(key)))
 	}
 	return said
 }
@@ -105,7 +105,7 @@ func TestThePatchedAlertsAreThoseThatAreRead(t *testing.T) {
 
 // drawn statements are of few alerts, times and severities, so that they meet.
 func drawnStatement(t *rapid.T) statement {
-	s := says(signalOf("a"))
+	s := statementOf(signalOf("a"))
 	s.id = fmt.Sprint("id", rapid.IntRange(0, MaxAlerts+2).Draw(t, "id"))
 	s.name, s.severity = "alert "+s.id, rapid.SampledFrom([]mapping.Severity{mapping.Critical, mapping.Low, "page"}).Draw(t, "severity")
 	s.firstSeen = epoch.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "seen")) * time.Second)
@@ -121,7 +121,7 @@ func TestFoldingIsTheSameInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := rapid.SliceOfN(rapid.Custom(drawnStatement), 0, 3*MaxAlerts).Draw(t, "alerts")
 		o := lone()
-		own := o.self()
+		own := o.ownAlert()
 		own.id = "id0"
 		with := func(f folds) object {
 			o := lone()
@@ -147,30 +147,30 @@ func TestFoldingIsTheSameInAnyOrder(t *testing.T) {
 		if s, said := right.states[own.id]; said {
 			merged = append(merged, statement{folded{alert: own.alert}, s})
 		}
-		require.Equal(t, once.folds, left.fold(own, merged...), "as twins that are merged")
+		require.Equal(t, once.folds, left.fold(own, merged...), "as duplicates that are merged")
 	})
 }
 
-func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
-	survivor, twin := lone(), lone()
-	survivor.uid, twin.uid, twin.createdAt = "s", "t", epoch.Add(time.Second)
+func TestAMergeNamesTheDuplicatesAlerts(t *testing.T) {
+	survivor, duplicate := lone(), lone()
+	survivor.uid, duplicate.uid, duplicate.createdAt = "s", "t", epoch.Add(time.Second)
 	survivor.count, survivor.folds = 2, folds{
 		others: []folded{{alertOf("d"), map[string]string{"container": "d"}, epoch.Add(time.Hour)}},
 		states: map[string]state{alertOf("d").id: {firing: epoch}},
 	}
-	twin.alert, twin.labels = alert{name: "B", severity: mapping.Critical}, `{"alertname":"B","severity":"critical","volume":"v"}`
-	twin.events, twin.count = map[string]mark{"b": {count: 1}, "c": {count: 2}, "a": {count: 3}, "x": {count: 4}}, 4
-	own := twin.self()
-	twin.folds = folds{
+	duplicate.alert, duplicate.labels = alert{name: "B", severity: mapping.Critical}, `{"alertname":"B","severity":"critical","volume":"v"}`
+	duplicate.events, duplicate.count = map[string]recordEntry{"b": {count: 1}, "c": {count: 2}, "a": {count: 3}, "x": {count: 4}}, 4
+	own := duplicate.ownAlert()
+	duplicate.folds = folds{
 		others: []folded{
 			{alertOf("a"), map[string]string{"volume": ""}, epoch},
 			{alertOf("d"), map[string]string{"volume": "", "container": "d"}, epoch.Add(time.Minute)},
-			{alertOf(nextEvent), map[string]string{"container": "e"}, epoch}, // It has the twin's volume.
+			{alertOf(nextEvent), map[string]string{"container": "e"}, epoch}, // It has the duplicate's volume.
 		},
 		states:  map[string]state{alertOf("a").id: {firing: epoch.Add(time.Hour)}, own.id: {firing: epoch, resolved: epoch.Add(time.Minute), ended: epoch}},
 		omitted: true,
 	}
-	merged := survivor.withTwin(twin, "")
+	merged := survivor.withDuplicate(duplicate, "")
 	deduplication := patchTo(survivor, merged)["status"].(map[string]any)["deduplication"].(map[string]any)
 	require.Equal(t, []any{
 		map[string]any{"id": own.id, "alertname": "B", "severity": "critical", "labels": map[string]any{"volume": "v"}, "firstSeenAt": "2026-01-17T12:00:01Z"},
@@ -184,8 +184,8 @@ func TestAMergeNamesTheTwinsAlerts(t *testing.T) {
 	}, merged.states)
 
 	alike, same := lone(), lone()
-	same.uid, same.events = "t", map[string]mark{"b": {count: 1}}
-	require.NotContains(t, patchText(t, patchTo(alike, alike.withTwin(same, ""))), `"alerts"`)
+	same.uid, same.events = "t", map[string]recordEntry{"b": {count: 1}}
+	require.NotContains(t, patchText(t, patchTo(alike, alike.withDuplicate(same, ""))), `"alerts"`)
 }
 
 func TestAForeignListOfAlertsIsReadAsFarAsItMakesSense(t *testing.T) {
@@ -244,7 +244,7 @@ func TestAlertsThatAreSettledTogetherAreAllNamed(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, s.objects, 1)
 		o := s.all()[0]
-		require.Equal(t, alertOf("a"), o.self().alert)
+		require.Equal(t, alertOf("a"), o.ownAlert().alert)
 		require.Equal(t, []folded{
 			{alertOf("c"), nil, epoch}, {alertOf("d"), map[string]string{"container": "d"}, epoch}, {alertOf("b"), nil, epoch}, {alertOf(nextEvent), nil, epoch},
 		}, o.others)
@@ -252,9 +252,9 @@ func TestAlertsThatAreSettledTogetherAreAllNamed(t *testing.T) {
 	})
 }
 
-// A memo holds the alerts of the active object alone: nothing is decided on those
+// A cache entry holds the alerts of the active object alone: nothing is decided on those
 // of the ended ones, of which there can be hundreds.
-func TestAMemoHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
+func TestACacheEntryHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
 	s := newStore()
 	ended := made(s, "a", "b")
 	s.complete(ended)
@@ -264,7 +264,7 @@ func TestAMemoHasTheAlertsOfTheActiveObjectOnly(t *testing.T) {
 	require.NoError(t, err)
 	_, err = d.Settle(t.Context(), signalOf(nextEvent), []string{nextEvent}, nil)
 	require.NoError(t, err)
-	m, ok := d.memory.recall(subject{signal.Namespace, signal.Fingerprint})
+	m, ok := d.cache.lookup(subject{signal.Namespace, signal.Fingerprint})
 	require.True(t, ok)
 	require.Len(t, m.objects, 2)
 	for _, o := range m.objects {

@@ -9,18 +9,18 @@ import (
 	"onefire/mapping"
 )
 
-// Forecast says what one more alert of the signal's fingerprint would come to
-// now, a firing one with a key or a resolved one: the outcome that [Deduplicator.Settle]
-// or [Deduplicator.Resolve] would give, but for the end of a new object's name, which
-// follows from when it is made. An empty key is on no record. It only reads, and
-// promises nothing.
+// Forecast returns the outcome that [Deduplicator.Settle] (with a key) or
+// [Deduplicator.Resolve] (if resolved) would have now for one more alert of the signal's
+// fingerprint. The name of a new object lacks its last part, which depends on when it is
+// created. An empty key is never on record. Forecast only reads, and another delivery can
+// change the outcome at any time.
 func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, key string, resolved bool) (Outcome, error) {
 	objects, now, err := d.api.list(ctx, s.Namespace, selector{fingerprint: s.Fingerprint, keys: []string{key}})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("listing the RemediationRequests of %s: %w", s.Fingerprint, err)
 	}
 	if o, m, ok := recorded(objects, key); ok && !resolved {
-		return outcome(again(m.count), o, m), nil
+		return outcome(replayReason(m.count), o, m), nil
 	}
 	o := forecast(s, objects, now, resolved)
 	if o.Reason.Decision() == mapping.New {
@@ -31,7 +31,7 @@ func (d *Deduplicator) Forecast(ctx context.Context, s mapping.Signal, key strin
 	return o, nil
 }
 
-// FirstForecast is the forecast where there is no RemediationRequest yet.
+// FirstForecast is the forecast for a fingerprint without RemediationRequests.
 func FirstForecast(s mapping.Signal, resolved bool) Outcome {
 	return forecast(s, nil, time.Time{}, resolved)
 }
@@ -42,15 +42,15 @@ func forecast(s mapping.Signal, objects []object, now time.Time, resolved bool) 
 		slices.SortFunc(active, byAge)
 		e := newEnds([]mapping.Signal{s})
 		if patch, noted, changed := e.patch(active); patch != nil {
-			e.note(noted, changed)
+			e.record(noted, changed)
 		}
-		return e.nothing(active)[0]
+		return e.finish(active)[0]
 	}
 	// No event has an empty key.
 	switch v := decide(s.Fingerprint, past{objects: objects, keys: []string{""}, now: now}); v.action {
 	case create:
 		return Outcome{Reason: v.reason, Name: "rr-" + label(s.Fingerprint) + "-…", Count: 1}
-	case heal, wait:
+	case merge, wait:
 		return Outcome{Reason: mapping.Active, Name: v.object.name, Count: plus(v.object.count, 1)}
 	default:
 		return Outcome{Reason: v.reason, Name: v.object.name, Count: plus(v.object.count, 1)}

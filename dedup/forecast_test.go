@@ -23,20 +23,20 @@ func TestAForecastIsWhatSettleOrResolveWouldSay(t *testing.T) {
 	done := made("rr-1", "Completed", 4, true)
 	review := done
 	review.manualReview = true
-	twin := made("rr-3", "", 2, true)
-	twin.createdAt = epoch.Add(time.Second)
+	duplicate := made("rr-3", "", 2, true)
+	duplicate.createdAt = epoch.Add(time.Second)
 	for past, row := range map[string]struct {
 		objects          []object
 		firing, resolved Outcome
 	}{
-		"nothing":   {nil, Outcome{Reason: mapping.FirstSeen, Name: "rr-" + fingerprint[:12] + "-…", Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
-		"an end":    {[]object{done}, Outcome{Reason: mapping.Recurred, Name: "rr-" + fingerprint[:12] + "-…", Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
-		"a review":  {[]object{review}, Outcome{Reason: mapping.ManualReview, Name: "rr-1", Count: 5}, Outcome{Reason: mapping.ResolvedNothing}},
-		"active":    {[]object{done, made("rr-2", "Analyzing", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
-		"a foreign": {[]object{made("x", "", 1, false)}, Outcome{Reason: mapping.ActiveForeign, Name: "x", Count: 2}, Outcome{Reason: mapping.ResolvedActive, Name: "x", Count: 1}},
-		"of two":    {[]object{both}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 3}, Outcome{Reason: mapping.ResolvedPartly, Name: "rr-2", Count: 2}},
-		"another's": {[]object{other}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 2}, Outcome{Reason: mapping.ResolvedNothing, Name: "rr-2", Count: 1}},
-		"twins":     {[]object{twin, made("rr-2", "", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
+		"nothing":    {nil, Outcome{Reason: mapping.FirstSeen, Name: "rr-" + fingerprint[:12] + "-…", Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"an end":     {[]object{done}, Outcome{Reason: mapping.Recurred, Name: "rr-" + fingerprint[:12] + "-…", Count: 1}, Outcome{Reason: mapping.ResolvedNothing}},
+		"a review":   {[]object{review}, Outcome{Reason: mapping.ManualReview, Name: "rr-1", Count: 5}, Outcome{Reason: mapping.ResolvedNothing}},
+		"active":     {[]object{done, made("rr-2", "Analyzing", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
+		"a foreign":  {[]object{made("x", "", 1, false)}, Outcome{Reason: mapping.ActiveForeign, Name: "x", Count: 2}, Outcome{Reason: mapping.ResolvedActive, Name: "x", Count: 1}},
+		"of two":     {[]object{both}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 3}, Outcome{Reason: mapping.ResolvedPartly, Name: "rr-2", Count: 2}},
+		"another's":  {[]object{other}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 2}, Outcome{Reason: mapping.ResolvedNothing, Name: "rr-2", Count: 1}},
+		"duplicates": {[]object{duplicate, made("rr-2", "", 7, true)}, Outcome{Reason: mapping.Active, Name: "rr-2", Count: 8}, Outcome{Reason: mapping.ResolvedActive, Name: "rr-2", Count: 7}},
 	} {
 		t.Run(past, func(t *testing.T) {
 			require.Equal(t, row.firing, forecast(signal, row.objects, epoch, false))

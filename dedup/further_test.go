@@ -75,15 +75,15 @@ func TestALookThatShowsItsOwnObjectEndedSaysNothing(t *testing.T) {
 	d, err := newDeduplicator(s, Options{})
 	require.NoError(t, err)
 	h := d.handler(signal)
-	h.fresh = s.seen[name].uid
+	h.created = s.seen[name].uid
 	s.remove(name) // It is still there, and about to go.
 	require.Len(t, s.all(), 1)
-	objects, _, err := h.rivals(t.Context())
+	objects, _, err := h.listActive(t.Context())
 	require.NoError(t, err)
 	require.Nil(t, objects)
 }
 
-// An end heals two active objects as a count does: the one that a controller works on
+// An end merges two active objects as a count does: the one that a controller works on
 // stays, by the API server's clock.
 func TestAnEndKeepsTheObjectThatIsWorkedOn(t *testing.T) {
 	s := newStore()
@@ -110,7 +110,7 @@ func TestAnErrorAfterANeighboursPanicIsTold(t *testing.T) {
 			}
 			return nil
 		}}
-		_, errs := deliver(t, newSharing(by.settle), []string{"a"}, []string{"bad"}, []string{"good"})
+		_, errs := deliver(t, newSettleBatcher(by.settle), []string{"a"}, []string{"bad"}, []string{"good"})
 		require.NoError(t, errs[0])
 		require.ErrorIs(t, errs[2], down)
 	})
@@ -132,7 +132,7 @@ func TestWhichOfTwoFollowersIsTheLast(t *testing.T) {
 // that is not about to go.
 func TestWhichObjectSaysWhatAKeyDid(t *testing.T) {
 	with := func(name, phase string, deleting bool) object {
-		return object{name: name, phase: phase, deleting: deleting, events: map[string]mark{"k": {count: 1}}}
+		return object{name: name, phase: phase, deleting: deleting, events: map[string]recordEntry{"k": {count: 1}}}
 	}
 	active, ended, going := with("active", "", false), with("ended", completed, false), with("going", "", true)
 	for _, row := range []struct {

@@ -14,74 +14,77 @@ import (
 	"onefire/mapping"
 )
 
-// errChanged means that an object has not the fingerprint that its name begins with.
-var errChanged = errors.New("its spec.signalFingerprint is not the one that it was created with: " +
+// errChanged means that an object does not have the fingerprint that it was created with.
+var errChanged = errors.New("spec.signalFingerprint has changed since it was created: " +
 	"exempt Onefire from the admission policy or webhook that changes it")
 
 // handler is the state of one Settle or Resolve.
 type handler struct {
 	core
 	signal  mapping.Signal
-	signals map[string]mapping.Signal // of keys that are another alert's
+	signals map[string]mapping.Signal // of keys whose alert is not that of signal
 	keys    []string                  // to settle
 	subject subject
-	// objects are what the next decision sees; nil asks for a new List.
+	// objects is the past that the next decision sees; nil means that it must be read
+	// first.
 	objects []object
-	// now is the API server's clock at the last List, so that the clocks of
-	// replicas change no decision.
+	// now is the API server's clock at the last List. Decisions use it, so the clocks of
+	// the replicas do not matter.
 	now time.Time
-	// looked is set once there was a past, hinted while it comes from memory, and
-	// unread while nobody has looked whether it still is so.
-	looked, hinted, unread bool
-	// memo says when and by which clock the last List was made.
-	memo memo
+	// triedCache is set once the past was read for the first time. fromCache is set while
+	// the past comes from the cache, and unverified while it was not compared with the
+	// API server yet.
+	triedCache, fromCache, unverified bool
+	// entry has the time and the clock skew of the last List.
+	entry cacheEntry
 	// ended is how many ended objects the last List of the whole past had.
 	ended int
-	// fresh is the UID of the object that this handler made, and maker the key that it
-	// made it for.
-	fresh types.UID
-	maker string
-	// held are the names that other fingerprints hold.
-	held map[string]bool
-	// refused is the name that was refused last.
+	// created is the UID of the object that this handler created, and createdFor the key
+	// that it was created for.
+	created    types.UID
+	createdFor string
+	// takenNames are names that belong to another fingerprint.
+	takenNames map[string]bool
+	// refused is the name that the API server refused last with AlreadyExists.
 	refused string
-	// sure are the objects that it has waited for: nothing older than those can
-	// appear, whatever the clocks say.
-	sure map[types.UID]bool
-	// losses counts the rounds that other writers won; lost is set when they
-	// won the last one.
-	losses int
-	lost   bool
-	// done are the keys that are on record, by what this handler saw or wrote.
+	// waitedFor are the objects that this handler has waited for: no older object can
+	// appear any more, whatever the clocks say.
+	waitedFor map[types.UID]bool
+	// losses counts the rounds in which another writer was first; lostRound is set if the
+	// last round was one.
+	losses    int
+	lostRound bool
+	// done has the outcomes of the keys that are on record, as this handler read or wrote
+	// it.
 	done map[string]Outcome
-	// rejected are the keys of alerts that no object can be made of.
+	// rejected has the keys whose alert the API server will never accept.
 	rejected map[string]*RejectedError
-	// capped is set once a quota allowed no object.
+	// capped is set once a quota refused a create.
 	capped *QuotaError
-	// reasons are why keys went into objects that this handler made.
+	// reasons has the reason of each key that this handler created an object for.
 	reasons map[string]mapping.Reason
 }
 
-// look makes sure that there is a past to decide on. After a create it does not
-// give up at once: if this was a redelivery, and the first delivery is settled
-// by now, nobody else may come to look for a twin.
-func (h *handler) look(ctx context.Context) error {
-	if h.lost {
-		h.lost = false
+// readPast makes sure that there is a past to decide on. After a create it tries a failed
+// List again. If this delivery is a redelivery, and the first delivery has been settled
+// meanwhile, no other handler may come to find a duplicate.
+func (h *handler) readPast(ctx context.Context) error {
+	if h.lostRound {
+		h.lostRound = false
 		h.losses++
-		if err := h.pause(ctx, h.losses); err != nil {
+		if err := h.backOff(ctx, h.losses); err != nil {
 			return err
 		}
 	}
 	if h.objects != nil {
 		return nil
 	}
-	if h.recall(ctx) {
+	if h.loadCached(ctx) {
 		return nil
 	}
 	objects, now, err := h.list(ctx)
-	for tries := 1; err != nil && h.fresh != "" && tries < maxLooks; tries++ {
-		if pause := h.pause(ctx, tries); pause != nil {
+	for tries := 1; err != nil && h.created != "" && tries < maxReads; tries++ {
+		if pause := h.backOff(ctx, tries); pause != nil {
 			break
 		}
 		objects, now, err = h.list(ctx)
@@ -96,16 +99,16 @@ func (h *handler) look(ctx context.Context) error {
 	return nil
 }
 
-// list makes a List, together with others where that is possible. After a lost
-// round it asks for the fingerprint alone: what was missed may have no label that
-// a common List could find it by.
+// list makes a List, batched with others if possible. After a lost round it lists the
+// fingerprint alone: another program may have removed the label of the object that was
+// missed, and a batched List selects by label.
 func (h *handler) list(ctx context.Context) (objects []object, now time.Time, err error) {
 	listed := h.clock()
-	if len(h.keys) > 0 && h.fresh == "" {
+	if len(h.keys) > 0 && h.created == "" {
 		h.brake.begin(ctx) // A create may follow.
 	}
-	if h.fresh != "" && len(h.keys) == 1 && h.apart(h.signal.Namespace, h.ended) {
-		objects, now, err = h.rivals(ctx)
+	if h.created != "" && len(h.keys) == 1 && h.activeOnly(h.signal.Namespace, h.ended) {
+		objects, now, err = h.listActive(ctx)
 		if err != nil || objects != nil {
 			return objects, now, err
 		}
@@ -115,35 +118,35 @@ func (h *handler) list(ctx context.Context) (objects []object, now time.Time, er
 	} else {
 		objects, now, err = h.lists.list(ctx, h.signal.Namespace, h.signal.Fingerprint, h.keys)
 	}
-	h.memo = memo{listed: listed, skew: now.Sub(h.clock())}
+	h.entry = cacheEntry{listedAt: listed, clockSkew: now.Sub(h.clock())}
 	_, terminal := split(objects)
 	h.ended = len(terminal)
 	return objects, now, err
 }
 
-// rivals looks after a create for the active objects alone: the past has been
-// read before, and a twin is active. While the handler's own object is
-// among them, its key is on record there, whatever ended ones say; a settlement of
-// more keys must know those. Otherwise rivals returns nothing: all must be read.
-func (h *handler) rivals(ctx context.Context) ([]object, time.Time, error) {
+// listActive lists only the active objects after a create: the past was read before, and
+// a duplicate is active. The result is enough while the handler's own object is among
+// them, because the handler's key is on record there. A settlement of several keys must
+// know the ended objects too. listActive returns nil if the whole past must be read.
+func (h *handler) listActive(ctx context.Context) ([]object, time.Time, error) {
 	objects, now, err := h.api.list(ctx, h.signal.Namespace, selector{fingerprint: h.signal.Fingerprint, active: true, keys: h.keys})
-	own := func(o object) bool { return o.uid == h.fresh && !o.terminal() }
+	own := func(o object) bool { return o.uid == h.created && !o.terminal() }
 	if err != nil || !slices.ContainsFunc(objects, own) {
 		return nil, now, err
 	}
-	h.memo = memo{} // It is not the whole past.
+	h.entry = cacheEntry{} // It is not the whole past.
 	return objects, now, nil
 }
 
-// act makes the one change that a verdict asks for. Unless that settled all
-// open keys, the next round looks again.
+// act makes the one change that a verdict asks for. The next round reads the past again,
+// unless all keys are settled now.
 func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	switch v.action {
-	case heal:
-		return h.heal(ctx, v)
+	case merge:
+		return h.merge(ctx, v)
 	case wait:
-		h.objects, h.sure[v.object.uid] = nil, true
-		return h.settles(ctx, min(lateSettles, v.object.createdAt.Add(lateSettles).Sub(h.now)))
+		h.objects, h.waitedFor[v.object.uid] = nil, true
+		return h.sleep(ctx, min(lateAge, v.object.createdAt.Add(lateAge).Sub(h.now)))
 	}
 	for _, key := range open {
 		if o, m, ok := recorded(h.objects, key); ok {
@@ -160,12 +163,12 @@ func (h *handler) act(ctx context.Context, v verdict, open []string) error {
 	}
 }
 
-func outcome(reason mapping.Reason, o object, m mark) Outcome {
+func outcome(reason mapping.Reason, o object, m recordEntry) Outcome {
 	return Outcome{Reason: reason, Name: o.name, UID: o.uid, Count: m.count, At: m.time()}
 }
 
-// reason is why a key is on record with that count. Name and count are the same
-// for the first try and for a replay; the reason tells the two apart.
+// reason is why a key is on record with that count. A first attempt and a replay have the
+// same name and count, and differ only in the reason.
 func (h *handler) reason(key string, o object, made int32) mapping.Reason {
 	reason, own := h.reasons[key]
 	switch {
@@ -176,31 +179,33 @@ func (h *handler) reason(key string, o object, made int32) mapping.Reason {
 	case own:
 		return mapping.ActiveForeign
 	default:
-		return again(made)
+		return replayReason(made)
 	}
 }
 
-// of is the signal that a key is an occurrence of.
-func (h *handler) of(key string) mapping.Signal {
+// signalFor returns the signal whose occurrence a key is.
+func (h *handler) signalFor(key string) mapping.Signal {
 	if s, ok := h.signals[key]; ok {
 		return s
 	}
 	return h.signal
 }
 
-// count adds the missing keys to an object. Its patch needs no second look: it
-// made nothing that another handler could not see.
+// count adds the missing keys to an object. Unlike a create, it needs no second List: it
+// makes no object that another handler might have missed.
 func (h *handler) count(ctx context.Context, v verdict) error {
 	said := make([]statement, len(v.missing))
 	for i, key := range v.missing {
-		said[i] = says(h.of(key))
+		said[i] = statementOf(h.signalFor(key))
 	}
 	object, missing, own := v.object, v.missing, false
-	if object.uid == h.fresh && slices.Contains(missing, h.maker) {
-		// Somebody took the key off the object: it made it, and counts nothing more.
+	if object.uid == h.created && slices.Contains(missing, h.createdFor) {
+		// Another program removed the annotation with the key that the object was created
+		// for. That key is already in the object's count of 1, so it is put back and not
+		// counted.
 		own, object.events = true, maps.Clone(object.events)
-		object.events[h.maker] = markAt(1, object.createdAt)
-		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return key == h.maker })
+		object.events[h.createdFor] = entryAt(1, object.createdAt)
+		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return key == h.createdFor })
 	}
 	made, changed := object.withKeys(missing, said, h.now)
 	past := h.objects
@@ -209,56 +214,57 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 		return err
 	}
 	changed.resourceVersion = revision
-	h.remember(past, changed)
+	h.cachePast(past, changed)
 	for key, m := range made {
 		h.done[key] = outcome(v.reason, v.object, m)
 	}
 	if own {
-		h.done[h.maker] = outcome(h.reasons[h.maker], v.object, object.events[h.maker])
+		h.done[h.createdFor] = outcome(h.reasons[h.createdFor], v.object, object.events[h.createdFor])
 	}
 	return nil
 }
 
-// heal makes one of two active objects: first the twin's record goes to the
-// survivor, then the twin goes, unless it has changed since it was read.
-func (h *handler) heal(ctx context.Context, v verdict) error {
-	if patch := patchTo(v.object, v.object.withTwin(v.twin, h.fresh)); patch != nil {
+// merge leaves one of two active objects. It first adds the duplicate's record to the
+// survivor, and then deletes the duplicate, unless that has changed since it was read.
+func (h *handler) merge(ctx context.Context, v verdict) error {
+	if patch := patchTo(v.object, v.object.withDuplicate(v.duplicate, h.created)); patch != nil {
 		if _, ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
 			return err
 		}
 	}
 	h.objects = nil
-	err := h.api.delete(ctx, h.signal.Namespace, v.twin.name, v.twin.uid, v.twin.resourceVersion)
-	if h.lost = lost(err); h.lost || err == nil {
+	err := h.api.delete(ctx, h.signal.Namespace, v.duplicate.name, v.duplicate.uid, v.duplicate.resourceVersion)
+	if h.lostRound = lost(err); h.lostRound || err == nil {
 		return nil
 	}
-	return fmt.Errorf("deleting the twin %s/%s: %w", h.signal.Namespace, v.twin.name, err)
+	return fmt.Errorf("deleting the duplicate %s/%s: %w", h.signal.Namespace, v.duplicate.name, err)
 }
 
-// patch applies a conditional patch and tells whether it was accepted, and what
-// the revision is now. When the object has changed or is gone it was not, and
-// that is no error.
+// patch applies a conditional patch. It returns the new resourceVersion, and whether the
+// patch was accepted. A patch that was refused because the object has changed or is gone
+// is not an error.
 func (h *handler) patch(ctx context.Context, o object, patch map[string]any) (revision string, ok bool, err error) {
 	h.objects = nil
 	revision, err = h.api.patchStatus(ctx, h.signal.Namespace, o.name, patch)
-	if h.hinted && h.unread && (err == nil || lost(err)) {
-		h.memory.note(err == nil)
+	if h.fromCache && h.unverified && (err == nil || lost(err)) {
+		h.cache.observe(err == nil)
 	}
 	switch {
 	case err == nil:
 		return revision, true, nil
 	case lost(err):
-		// Where the past came from memory, nobody else was quicker: it was old.
-		h.lost = !h.hinted || !h.unread
+		// If the past came from the cache, it was outdated, and no other writer was
+		// faster.
+		h.lostRound = !h.fromCache || !h.unverified
 		return "", false, nil
 	}
 	return "", false, fmt.Errorf("patching the status of RemediationRequest %s/%s: %w", h.signal.Namespace, o.name, err)
 }
 
-// lost tells that another writer was first.
+// lost tells whether a write failed because another writer was first.
 func lost(err error) bool { return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }
 
-// open are the keys that no patch of this handler has counted.
+// open returns the keys that are not settled yet.
 func (h *handler) open(keys []string) []string {
 	var open []string
 	for _, key := range keys {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
 )
@@ -33,9 +32,9 @@ type answer struct {
 	now  time.Time
 	err  error
 	// seen are the objects in it, and text is all of it that can be seen.
-	seen []object
-	text string
-	memo memo
+	seen  []object
+	text  string
+	entry cacheEntry
 }
 
 // fault is the answer to a call that failed on the way.
@@ -61,22 +60,22 @@ type progress struct {
 // from there on, if that changes.
 type transition struct {
 	*progress
-	remembers *memo
+	remembers *cacheEntry
 }
 
 // means are those by which a handler saves calls.
 type means struct {
-	// Gathered Lists ask by label, as for several fingerprints.
-	Gathered bool `json:"gathered,omitempty"`
+	// Batched Lists ask by label, as for several fingerprints.
+	Batched bool `json:"batched,omitempty"`
 	// Blind ones do not ask for what has no label.
 	Blind bool `json:"blind,omitempty"`
-	// Replicas is how many processes remember; 0 is one that does not.
+	// Replicas is how many processes have a cache; 0 is one without.
 	Replicas int `json:"replicas,omitempty"`
-	// Doubtful ones read what they remember before they patch it.
+	// Doubtful ones read a cached object before they patch it.
 	Doubtful bool `json:"doubtful,omitempty"`
 	// History is the limit of the history; 0 is none.
 	History int `json:"history,omitempty"`
-	// Apart has a look after a create ask for active objects alone.
+	// Apart makes the List after a create ask only for active objects.
 	Apart bool `json:"apart,omitempty"`
 }
 
@@ -122,7 +121,7 @@ func (p *progress) text(by means) string {
 		switch {
 		case a.err != nil || !strings.HasPrefix(a.call, list) || len(keysOf(p.event)) > 1:
 		case a.call != list && i == last+1 && p.answers[last].call != a.call && strings.HasPrefix(p.answers[last].call, list+" "):
-			// The second part of a gathered List.
+			// The second part of a batched List.
 		default:
 			last = i
 		}
@@ -137,8 +136,8 @@ func (p *progress) text(by means) string {
 		if i >= last || strings.HasPrefix(a.call, "create") || strings.HasPrefix(a.call, "get") {
 			fmt.Fprint(&b, "\n", a.call, " ", a.text)
 		}
-		// After a lost round a List is not gathered.
-		lost = lost || by.Gathered && i < last && a.err != nil
+		// After a lost round a List is not batched.
+		lost = lost || by.Batched && i < last && a.err != nil
 	}
 	if lost {
 		b.WriteString("\nlost")
@@ -148,22 +147,22 @@ func (p *progress) text(by means) string {
 
 // rerun runs the real protocol for as long as there are answers. It also returns
 // what is remembered because of the last one.
-func rerun(event string, by means, answers []answer) (*progress, *memo) {
+func rerun(event string, by means, answers []answer) (*progress, *cacheEntry) {
 	s := &script{answers: answers, doubts: by.Doubtful, history: by.History}
 	c := core{
-		api: s, lists: alone{s}, memory: forgetful{}, signalType: "alert",
-		pause: func(context.Context, int) error { return nil }, settles: s.settles, shorten: s.shorten,
-		clock: func() time.Time { return epoch },
-		apart: func(string, int) bool { return false },
+		api: s, lists: singleLists{s}, cache: noCache{}, signalType: "alert",
+		backOff: func(context.Context, int) error { return nil }, sleep: s.sleep, shorten: s.shorten,
+		clock:      func() time.Time { return epoch },
+		activeOnly: func(string, int) bool { return false },
 	}
 	if by.Apart {
-		c.apart = func(_ string, ended int) bool { return ended > 0 }
+		c.activeOnly = func(_ string, ended int) bool { return ended > 0 }
 	}
-	if by.Gathered {
-		c.lists = gathered{s, by.Blind}
+	if by.Batched {
+		c.lists = batchedLists{s, by.Blind}
 	}
 	if by.Replicas > 0 {
-		c.memory = s
+		c.cache = s
 	}
 	p := &progress{event: event, answers: answers, after: map[string]transition{}}
 	var outcomes []Outcome
@@ -186,166 +185,22 @@ func rerun(event string, by means, answers []answer) (*progress, *memo) {
 	return p, s.remembers
 }
 
-// alone and gathered are the ways to make a List.
-type alone struct{ api }
+// singleLists and batchedLists are the ways to make a List.
+type singleLists struct{ api }
 
-func (a alone) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+func (a singleLists) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
 	return a.api.list(ctx, ns, selector{fingerprint: fp, keys: keys})
 }
 
-type gathered struct {
+type batchedLists struct {
 	api
 	blind bool
 }
 
-func (g gathered) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
-	all, _ := together(ctx, g.api, ns, wanted{map[string]bool{fp: true}, keys}, !g.blind)
+func (g batchedLists) list(ctx context.Context, ns, fp string, keys []string) ([]object, time.Time, error) {
+	all, _ := listTogether(ctx, g.api, ns, listRequest{map[string]bool{fp: true}, keys}, !g.blind)
 	return all.objects[fp], all.now, cmp.Or(all.err, all.errs[fp])
 }
-
-// forgetful is a memory that keeps nothing.
-type forgetful struct{}
-
-func (forgetful) recall(subject) (memo, bool) { return memo{}, false }
-func (forgetful) keep(subject, memo)          {}
-func (forgetful) forget(subject)              {}
-func (forgetful) drop()                       {}
-func (forgetful) note(bool)                   {}
-func (forgetful) doubtful() bool              { return false }
-
-// script is the API and the memory of a rerun. The first call without an answer
-// is the one that the handler waits for; what it does after that does not count.
-type script struct {
-	answers   []answer
-	call      string
-	make      func(*store) answer
-	remembers *memo
-	doubts    bool
-	history   int
-}
-
-func (s *script) answer(call string, make func(*store) answer) answer {
-	if len(s.answers) > 0 {
-		a := s.answers[0]
-		s.answers = s.answers[1:]
-		return a
-	}
-	if s.call == "" {
-		s.call, s.make = call, make
-	}
-	return answer{err: errWaiting}
-}
-
-// The calls that have no object's name.
-const (
-	list         = "list"
-	listLabelled = "list labelled"
-	listOthers   = "list others"
-	listActive   = "list active"
-	recall       = "recall"
-	waiting      = "wait"
-)
-
-// outdated comes before the name of an object that is deleted for the history's sake.
-const outdated = "outdated "
-
-func (s *script) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
-	call := list
-	switch {
-	case by.active:
-		call = listActive
-	case by.labels != nil:
-		call = listLabelled
-	case by.fingerprint == "":
-		call = listOthers
-	}
-	a := s.answer(call, func(st *store) answer {
-		objects, now, err := st.list(ctx, ns, by)
-		return answered(st, err, objects...).at(now)
-	})
-	return a.seen, a.now, a.err
-}
-
-// settles waits until all objects have the age at which they are sure. The clock of
-// Lists is behind that of creates, so it goes on by more than a real one does.
-func (s *script) settles(context.Context, time.Duration) error {
-	return s.answer(waiting, func(st *store) answer {
-		for _, o := range st.seen {
-			st.now = later(st.now, o.createdAt.Add(lateSettles))
-		}
-		return answered(st, nil)
-	}).err
-}
-
-// shorten deletes at once what the history does behind the handler's back. A fault is
-// its own affair.
-func (s *script) shorten(ctx context.Context, ns string, past []object, now time.Time) {
-	for _, o := range surplus(past, s.history, now) {
-		s.answer(outdated+o.name, func(st *store) answer { return answered(st, st.delete(ctx, ns, o.name, o.uid, o.resourceVersion)) })
-	}
-}
-
-func (s *script) get(ctx context.Context, ns, name string) (object, error) {
-	a := s.answer("get "+name, func(st *store) answer {
-		o, err := st.get(ctx, ns, name)
-		return found(st, o, err)
-	})
-	if a.err != nil {
-		return object{}, a.err
-	}
-	return a.seen[0], nil
-}
-
-func (s *script) create(ctx context.Context, ns string, body map[string]any) (types.UID, error) {
-	name := body["metadata"].(map[string]any)["name"].(string)
-	a := s.answer("create "+name, func(st *store) answer {
-		if st.braked {
-			return answered(st, &pausedError{Pause{Name: "brake"}})
-		}
-		_, err := st.create(ctx, ns, body)
-		return found(st, st.seen[name].object, err)
-	})
-	if a.err != nil {
-		return "", a.err
-	}
-	return a.seen[0].uid, nil
-}
-
-func (s *script) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (string, error) {
-	a := s.answer("patch "+name, func(st *store) answer {
-		_, err := st.patchStatus(ctx, ns, name, patch)
-		return found(st, st.seen[name].object, err)
-	})
-	if a.err != nil {
-		return "", a.err
-	}
-	return a.seen[0].resourceVersion, nil
-}
-
-func (s *script) delete(ctx context.Context, ns, name string, uid types.UID, rv string) error {
-	return s.answer("delete "+name, func(st *store) answer { return answered(st, st.delete(ctx, ns, name, uid, rv)) }).err
-}
-
-func (s *script) recall(subject) (memo, bool) {
-	a := s.answer(recall, func(st *store) answer {
-		m := st.memos[st.at]
-		return answer{memo: m, seen: m.objects, text: fmt.Sprint(m)}.at(epoch.Add(m.skew))
-	})
-	return a.memo, a.err == nil && a.memo.objects != nil
-}
-
-func (s *script) keep(_ subject, m memo) {
-	if s.call == "" && len(s.answers) == 0 {
-		s.remembers = &m
-	}
-}
-
-func (s *script) forget(about subject) { s.keep(about, memo{}) }
-func (s *script) drop()                {}
-
-func (s *script) note(bool) {}
-
-func (s *script) doubtful() bool { return s.doubts }
 
 func answered(s *store, err error, objects ...object) answer {
 	a := answer{seen: objects, err: err, text: string(apierrors.ReasonForError(err))}

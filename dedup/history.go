@@ -7,45 +7,46 @@ import (
 	"time"
 )
 
-// history keeps the past of a fingerprint short, as that of a Deployment or a CronJob
-// is: whoever has made an object deletes ended ones, the oldest first, until no more
-// than a limit are left. That is best effort, and nothing waits for it: what stays is
-// deleted by who makes the next object.
+// history limits the past of a fingerprint, as a Deployment or a CronJob limits its own.
+// After a handler created an object, history deletes the oldest ended objects beyond the
+// limit. This is best effort, and no caller waits for it: the next create deletes what is
+// left.
 //
-// To the protocol it is retention: that somebody deletes an ended object between any
-// two calls. The last one, from which the next name follows, stays.
+// For the protocol this is retention, that is, any program that deletes an ended object
+// between any two calls of a handler. The last object stays, because the next name
+// follows from it.
 type history struct {
 	api   api
 	limit int
-	// deleted is told of each object that went; it may be nil.
+	// deleted is called with each object that was deleted; it may be nil.
 	deleted func(namespace, name string)
-	// places bound how many pasts are shortened at a time.
-	places chan struct{}
-	done   sync.WaitGroup
-	ctx    context.Context
-	stop   context.CancelFunc
+	// slots limits how many pasts are shortened at the same time.
+	slots chan struct{}
+	done  sync.WaitGroup
+	ctx   context.Context
+	stop  context.CancelFunc
 }
 
 func newHistory(a api, limit int, deleted func(namespace, name string)) *history {
-	h := &history{api: a, limit: limit, deleted: deleted, places: make(chan struct{}, maxShortened)}
+	h := &history{api: a, limit: limit, deleted: deleted, slots: make(chan struct{}, maxShortened)}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
 }
 
-// shorten deletes what is beyond the limit in a past that somebody has just made an
-// object on, in a goroutine that ends within [shortenTimeout] or with close.
+// shorten deletes the surplus of a past in which an object was just created. It does so
+// in a goroutine that ends within [shortenTimeout], or with close.
 func (h *history) shorten(_ context.Context, namespace string, past []object, now time.Time) {
 	beyond := surplus(past, h.limit, now)
 	if len(beyond) == 0 {
 		return
 	}
 	select {
-	case h.places <- struct{}{}:
+	case h.slots <- struct{}{}:
 	default:
 		return
 	}
 	h.done.Go(func() { //nolint:contextcheck // It outlives the call that it comes after.
-		defer func() { <-h.places }()
+		defer func() { <-h.slots }()
 		ctx, cancel := context.WithTimeout(h.ctx, shortenTimeout)
 		defer cancel()
 		for _, o := range beyond {
@@ -54,23 +55,23 @@ func (h *history) shorten(_ context.Context, namespace string, past []object, no
 			case err == nil && h.deleted != nil:
 				h.deleted(namespace, o.name)
 			case err != nil && !lost(err):
-				return // The next one would fail as well.
+				return // The next deletion would fail as well.
 			}
 		}
 	})
 }
 
-// close ends what is under way. Nobody may shorten any more.
+// close stops the running deletions. No call of shorten may follow.
 func (h *history) close() {
 	h.stop()
 	h.done.Wait()
 }
 
-// surplus are the ended objects of a past beyond a limit, the oldest first; none if
-// the limit is zero. It leaves the objects of others, what is being deleted, what
-// still asks for quiet, what counted an alert so late that its event may be delivered
-// again, and all that is as old as the last one: among those the order in which they
-// were made is not in their times.
+// surplus returns the ended objects beyond a limit, the oldest first; a limit of zero
+// means that there is none. It keeps objects of other programs, objects that are being
+// deleted or still ask for quiet, and objects whose last counted event may be
+// redelivered. It also keeps all objects that are as old as the last one, because their
+// creation times do not show in which order they were created.
 func surplus(past []object, limit int, now time.Time) []object {
 	_, ended := split(past)
 	ended = slices.DeleteFunc(ended, func(o object) bool { return !o.ours || o.deleting })

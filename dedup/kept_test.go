@@ -12,7 +12,7 @@ import (
 	"onefire/mapping"
 )
 
-// late makes twins: a decides to follow an object that retention then deletes,
+// late makes duplicates: a decides to follow an object that retention then deletes,
 // and b, who sees nothing, is acknowledged before a creates.
 var late = []string{"h0(a) list", "retention deletes *", "h1(b) list", "h1(b) create *", "h1(b) list", "h0(a) create *"}
 
@@ -31,7 +31,7 @@ var kept = map[string]struct {
 		script:   []string{"h0(a) list", "h0(a) create *", "h0(a) list", "completes *"},
 	},
 	"a look that fails for good": {
-		was:      "the first delivery was settled, the other made a twin and could not look, and nobody came again",
+		was:      "the first delivery was settled, the other made a duplicate and could not look, and nobody came again",
 		scenario: scenario{Events: "a a", Setup: "terminal", Budget: budget{Retain: 1, FailLast: 1}},
 		script:   []string{"h0(a) list", "retention deletes *", "h1(a) list", "h1(a) create *", "h1(a) list", "h0(a) create *", "h0(a) list fails for good"},
 	},
@@ -60,21 +60,21 @@ var kept = map[string]struct {
 		script:   []string{"h0(a) list", "retention deletes *", "h1(b) list", "h1(b) create *", "h0(a) create *"},
 	},
 	"a crash before the look": {
-		was:      "only who had made a twin healed it, and the redelivery found its key on record",
+		was:      "only who had made a duplicate merged it, and the redelivery found its key on record",
 		scenario: scenario{Events: "a b", Setup: "terminal", Budget: budget{Retain: 1, FailAfter: 1}},
 		script:   append(slices.Clip(late[:5]), "h0(a) create * fails after"),
 	},
 	"a crash between merge and delete": {
-		was:      "the redelivery added the twin's count again",
+		was:      "the redelivery added the duplicate's count again",
 		scenario: scenario{Events: "a b", Setup: "terminal", Budget: budget{Retain: 1, FailBefore: 1}},
 		script:   append(slices.Clip(late), "h0(a) list", "h0(a) patch *", "h0(a) delete * fails before"),
 	},
 	"a count between merge and delete": {
-		was:      "c went with the twin that it was counted on",
+		was:      "c went with the duplicate that it was counted on",
 		scenario: scenario{Events: "a b c", Setup: "terminal", Budget: budget{Retain: 1}},
 		script:   append(slices.Clip(late[:5]), "h2(c) list", "h0(a) create *", "h0(a) list", "h0(a) patch *", "h2(c) patch *", "h0(a) delete *"),
 	},
-	"a twin's own maker heals it": {
+	"a duplicate's own maker merges it": {
 		was:       "a was told that it made an object, which it had just deleted",
 		scenario:  scenario{Events: "a b", Setup: "terminal", PerSecond: 1, Budget: budget{Retain: 1}},
 		script:    late,

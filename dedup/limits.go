@@ -3,165 +3,169 @@ package dedup
 import "time"
 
 const (
-	// MaxEvents is how many event keys an object keeps at least, the newest:
-	// about 4 KiB of status. A redelivery that comes later counts again.
+	// MaxEvents is how many keys an object keeps on record at least, the newest ones:
+	// about 4 KiB of status. A redelivery after that many other keys counts again.
 	MaxEvents = 128
-	// patchesKept is how many shared patches' keys are kept, where those bring
-	// more: a redelivery comes some patches later than its event.
+	// patchesKept is of how many batched patches an object keeps all keys, if that is
+	// more than MaxEvents. A redelivery comes some patches after its event.
 	patchesKept = 4
-	// maxRecord is how many keys an object keeps at most: 70 KiB, in three
+	// maxRecord is how many keys an object keeps on record at most: 70 KiB in three
 	// conditions.
 	maxRecord = 4096
-	// keysPerLine is how many keys a line of the record has, 1 KiB of text, and
-	// maxMessage how long a message of a condition may be, as Kubernetes' own type
-	// has it.
+	// keysPerLine is the number of keys in a line of the record, 1 KiB of text.
+	// maxMessage bounds the message of a condition, in bytes, as the Kubernetes type
+	// does.
 	keysPerLine = 64
 	maxMessage  = 32 << 10
-	// maxSharedKeys bounds the keys that deliveries share one patch for.
-	maxSharedKeys = maxRecord / patchesKept
-	// MaxAlerts is how many other alerts an object names, the most severe: about
-	// 10 KiB of status with what is known of their ends, and 64 KiB where all of
-	// their texts are as long as they may be. One resource has rarely more that
-	// fire at once, and each one has its audit event too. An object that counts
-	// more is never marked as resolved.
+	// maxBatchKeys bounds the keys in one patch of a batch.
+	maxBatchKeys = maxRecord / patchesKept
+	// MaxAlerts is how many folded alerts an object names, the most severe: about 10 KiB
+	// of status with their states, and 64 KiB if all of their texts have the maximal
+	// length. One resource rarely has more alerts that fire at once, and each alert has
+	// its audit event too. An object with more alerts is never marked as resolved.
 	MaxAlerts = 32
-	// maxDifferences is how many labels an object names in which another alert
-	// differs from its own, and maxDifferingName and maxDifferingValue bound their
-	// texts, in bytes. Most differ in one or two: a mount point, a container.
+	// maxDifferences is in how many labels a named alert can differ from the object's own
+	// alert. maxDifferingName and maxDifferingValue bound the texts of such a label, in
+	// bytes. Most alerts differ in one or two labels, such as a mount point or a
+	// container.
 	maxDifferences    = 8
 	maxDifferingName  = 64
 	maxDifferingValue = 128
-	// maxRounds bounds the rounds of one settlement. Each lost round means
-	// that another writer won it; a hundred losses in a row is an outage.
+	// maxRounds bounds the rounds of one settlement. Another writer wins each lost round,
+	// so a hundred lost rounds in a row are an outage.
 	maxRounds = 100
-	// nameSpan is the span of time in which all who see the same past choose the
-	// same name. A name can come again within it: an object that is made, deleted and
-	// made again. At its edges twins are made and healed, so it is long beside an
-	// event's way from its List to its create, which takes milliseconds.
+	// nameSpan is the span of time in which handlers that see the same past choose the
+	// same name. Within it a name can be used again, if its object is deleted. Two
+	// handlers on the two sides of its edge can create duplicates, which are merged. So
+	// it is long compared with the milliseconds between a handler's List and its create.
 	nameSpan = 10 * time.Second
-	// lateSettles is the age at which nothing older than a late object can appear any
-	// more: its second has passed, and one for a List that began in it.
-	lateSettles = 2 * time.Second
-	// maxSurplus is how many ended objects are deleted after one was made: a long past
-	// that was there before the limit goes by and by.
+	// lateAge is the age from which no older object can appear beside a late one: the
+	// second in which it was created has passed, and so has one second for a List that
+	// began in it.
+	lateAge = 2 * time.Second
+	// maxSurplus is how many ended objects are deleted after one create. A past that was
+	// long before the limit was set becomes shorter with each create.
 	maxSurplus = 32
-	// maxShortened is how many pasts are shortened at a time. They take calls that
-	// alerts could have.
+	// maxShortened is how many pasts are shortened at the same time. Deletions compete
+	// with alerts for API calls.
 	maxShortened = 4
-	// shortenTimeout bounds that for one past: [maxSurplus] deletions of a slow API
-	// server.
+	// shortenTimeout bounds the shortening of one past: [maxSurplus] deletions with a
+	// slow API server.
 	shortenTimeout = 20 * time.Second
-	// maxLooks bounds the attempts to look after a create.
-	maxLooks = 4
-	// minPause and maxPause bound the wait after a lost round. The shortest
-	// is about one API call.
-	minPause = 2 * time.Millisecond
-	maxPause = 100 * time.Millisecond
-	// callTimeout bounds one API call, here and in the API server, so that a
-	// stuck one leaves time for an answer within the event's deadline.
+	// maxReads bounds the attempts of the List after a create.
+	maxReads = 4
+	// minBackOff and maxBackOff bound the wait after a lost round. The shortest wait is
+	// about one API call.
+	minBackOff = 2 * time.Millisecond
+	maxBackOff = 100 * time.Millisecond
+	// callTimeout bounds one API call, here and in the API server. A call that is stuck
+	// leaves time for an answer within the event's deadline.
 	callTimeout = 10 * time.Second
-	// brakeAge is how long what a Get said of the brake holds: nothing new is made from
-	// two seconds after it was put on, and an API server is asked once a second by each
-	// process at most.
+	// brakeAge is how long the answer to a Get of the brake is valid. Creates end at most
+	// two seconds after the brake was put on, and each process sends at most one Get a
+	// second.
 	brakeAge = time.Second
-	// brakeTimeout bounds that Get. Creates wait for it, and have their own call to make
-	// within the event's deadline.
+	// brakeTimeout bounds the Get of the brake. A create that waits for the Get must
+	// still fit into the event's deadline.
 	brakeTimeout = 5 * time.Second
-	// maxPauseReason is how much of a brake's reason is read, in bytes: a sentence that
-	// each line of the log about a paused alert has.
+	// maxPauseReason is how much of a brake's reason is read, in bytes: a sentence. Each
+	// log line about a paused alert repeats it.
 	maxPauseReason = 256
-	// maxWait bounds what is done together for callers who set no deadline.
+	// maxWait bounds a batch whose callers have no deadline.
 	maxWait = time.Minute
-	// maxCalls bounds the API calls under way from this process at once, so
-	// that a storm does not crowd out others' flow in the control plane.
+	// maxCalls bounds the concurrent API calls of this process. In a storm, the API
+	// server still serves the other clients of its flow.
 	maxCalls = 64
-	// shrinkPause is how long after a refusal another one says nothing new: the
-	// calls that were under way are refused together.
-	shrinkPause = 100 * time.Millisecond
-	// maxLead is how long those who come next wait for a List under way: one
-	// that is stuck must not hold up a namespace.
-	maxLead = 2 * time.Second
-	// maxAlone is how many fingerprints are listed one by one, although others
-	// wait: making the List of several takes two calls.
-	maxAlone = 2
-	// maxLists bounds the Lists under way at once where each is by itself.
-	maxLists = 16
-	// maxLabels is how many fingerprints one List asks for: 4 KiB of URL, half
-	// of what proxies take.
+	// halvePause is how long after a 429 further ones are ignored, because they answer
+	// calls that were already running.
+	halvePause = 100 * time.Millisecond
+	// maxListDelay is how long later Lists wait for a running one. A List that is stuck
+	// must not block its namespace.
+	maxListDelay = 2 * time.Second
+	// maxUnbatched is up to how many fingerprints of a batch are listed one by one. A
+	// List of several fingerprints takes two calls.
+	maxUnbatched = 2
+	// maxParallelLists is how many Lists of single fingerprints of one batch run at the
+	// same time.
+	maxParallelLists = 16
+	// maxLabels is how many fingerprints one List asks for: 4 KiB of URL, half of what
+	// proxies accept.
 	maxLabels = 256
-	// maxList is how much of the answer to a fingerprint's List is read before it is
-	// asked for in pages instead, in bytes: thousands of objects as most are. maxPage
-	// bounds a page: pageSize objects as large as they can be. Nothing is held but a
-	// window, so these bound the time that an answer may take.
+	// maxList bounds the answer to a List of one fingerprint, in bytes: thousands of
+	// objects of usual size. A longer answer is read in pages instead. maxPage bounds a
+	// page: pageSize objects of the maximal size. Only a buffer is held in memory, so
+	// these bound the time that an answer takes.
 	maxList = 32 << 20
 	maxPage = 4 << 30
-	// maxSharedList bounds the answers to a List of several fingerprints, in bytes:
-	// so much of what others made that it is cheaper to ask for each alone.
-	maxSharedList = 4 << 20
-	// pageSize is how many objects a page has, and maxPagings how often reading in
-	// pages begins: the API server forgets the state that a first page showed after
-	// five minutes, or sooner where it is short of memory.
+	// maxBatchList bounds the answer to a List of several fingerprints, in bytes. Above
+	// it, other programs have made so many objects that a List of each fingerprint alone
+	// is cheaper.
+	maxBatchList = 4 << 20
+	// pageSize is the number of objects in a page. maxPagings is how often the paging
+	// begins anew: the API server forgets the state of the first page after five minutes,
+	// or sooner if it is short of memory.
 	pageSize   = 500
 	maxPagings = 3
-	// maxAnswer bounds an answer that is one object, in bytes: etcd takes no object
-	// above 1.5 MiB, and each of its bytes can take six in JSON.
+	// maxAnswer bounds an answer that is one object, in bytes. etcd accepts no object
+	// above 1.5 MiB, and each of its bytes can take six bytes in JSON.
 	maxAnswer = 9 << 20
-	// maxPast is how many objects, and keys of ended ones, a past may have and be
-	// kept whole: no longer one is remembered. maxEnded is how many ended objects are
-	// kept of a longer one: more than a fingerprint can have within the second that
-	// creation times cannot tell apart.
-	maxPast  = maxMemoKeys
+	// maxPast is how many objects a past can have, and how many keys its ended objects
+	// can have, before it is reduced. Only a past that was not reduced is cached.
+	// maxEnded is how many ended objects a reduced past keeps: more than can be created
+	// for a fingerprint within one second, the resolution of creation times.
+	maxPast  = maxCachedKeys
 	maxEnded = 128
-	// manyEnded is from how many ended objects on a look after a create leaves them out
-	// in any case. Fewer cost less than what is lost when that look shares no List with
-	// others, so they are left out only where no other List is under way.
+	// manyEnded is from how many ended objects on the List after a create always leaves
+	// them out. Such a List cannot be batched. With fewer ended objects a batched List is
+	// cheaper, so they are left out only if no other List is running.
 	manyEnded = 16
-	// maxLong bounds the Lists of long pasts under way at once. Each can take seconds:
-	// all of them at once would all come too late, and again with each redelivery.
-	maxLong = 4
-	// maxReading bounds what all Lists under way hold of their answers, in bytes. Each
-	// begins with listMemory: its window, an object without its payload, and a short
-	// past. One that needs more, and finds that others have it, begins again with
-	// longMemory: a long past as it is kept.
-	maxReading = 24 << 20
-	listMemory = 128 << 10
-	longMemory = 1 << 20
-	// scanWindow is how much of an answer is read at once, in bytes.
-	scanWindow = 32 << 10
-	// maxEndedPage bounds a page of what prune and list read, which is held whole, in
-	// bytes: a reader asks for a smaller page where it has more. One object fits
-	// (maxAnswer).
+	// maxLongLists bounds the concurrent Lists of long pasts. Each can take seconds. If
+	// all ran at once, each would end after its deadline, and so would the redelivery.
+	maxLongLists = 4
+	// maxListMemory bounds what all running Lists hold of their answers, in bytes. Each
+	// List begins with listMemory: its buffer, one object without its payload, and a
+	// short past. A List that needs more when no memory is left begins again with
+	// longMemory, which is enough for a reduced past.
+	maxListMemory = 24 << 20
+	listMemory    = 128 << 10
+	longMemory    = 1 << 20
+	// scanBuffer is how much of an answer is read at once, in bytes.
+	scanBuffer = 32 << 10
+	// maxEndedPage bounds a page for onefire prune and onefire list, in bytes, because it
+	// is held in memory as a whole. Above it, the reader asks for a smaller page. One
+	// object fits (maxAnswer).
 	maxEndedPage = 10 << 20
-	// redelivered is how long an event may be delivered again after it was counted.
-	// The Broker tries for a quarter of an hour at most.
+	// redelivered is how long after an event was counted it can be redelivered. The
+	// Broker retries for a quarter of an hour at most.
 	redelivered = 20 * time.Minute
-	// crowdedFor is how long a namespace is not asked for several fingerprints
-	// at once after it had too much in it for that.
-	crowdedFor = time.Minute
-	// emptyFor is how long a namespace is not asked for what others made, after
-	// there was nothing. A List of hundreds of fingerprints reads all of it, and
-	// would read it twice. A second bounds what an object that somebody made
-	// meanwhile can go unseen.
-	emptyFor = time.Second
-	// maxNamespaces bounds what is believed of namespaces: alerts can name any.
+	// tooManyFor is how long Lists of a namespace are not batched after it had too many
+	// objects without our label.
+	tooManyFor = time.Minute
+	// noneUnlabelledFor is how long objects without our label are not asked for after a
+	// namespace had none. A List of hundreds of fingerprints makes the API server read
+	// the whole namespace, and would make it do so twice. An object that another program
+	// creates meanwhile is missed for one second at most.
+	noneUnlabelledFor = time.Second
+	// maxNamespaces bounds what is remembered of namespaces, because an alert can name
+	// any namespace.
 	maxNamespaces = 1024
-	// settledAge is the age from which an object has no unseen twin: nobody who
-	// listed before it was made is still about to create. An event has 25 s, a
-	// call callTimeout more; the rest is for clocks and for processes that stall.
+	// settledAge is the age from which an object can have no duplicate that the List did
+	// not show: every handler that listed before the object was created has timed out. An
+	// event has 25 s, and a call callTimeout more. The rest is for clocks and for
+	// processes that stall.
 	settledAge = 2 * time.Minute
-	// maxMemos is how many subjects are remembered, and maxMemoKeys bounds the
-	// keys in one memo: 30 KiB, and 1 to 8 KiB as a rule. Alerts are remembered of
-	// the active object alone: maxMemoText bounds their texts and its own labels,
-	// in bytes, beside which all of them take 8 KiB at most.
-	maxMemos    = 2048
-	maxMemoKeys = 4 * MaxEvents
-	maxMemoText = 8 << 10
-	// maxStale is the share of old memos from which on an object is read before
-	// it is patched: a lost patch costs the API server ten times a read. It is
-	// that of the last memosNoted.
-	maxStale   = 0.1
-	memosNoted = 32
-	// maxMemoAge is how long a List is remembered: two of Alertmanager's group
-	// intervals.
-	maxMemoAge = 10 * time.Minute
+	// maxCached is how many subjects are cached. maxCachedKeys bounds the keys of one
+	// entry: 30 KiB at most, and usually 1 to 8 KiB. An entry has the alerts of the
+	// active object only; maxCachedText bounds their texts and the object's own labels,
+	// in bytes, and the rest of the alerts takes 8 KiB at most.
+	maxCached     = 2048
+	maxCachedKeys = 4 * MaxEvents
+	maxCachedText = 8 << 10
+	// maxStale is the share of outdated entries, among the last staleSamples, from which
+	// an object is read before it is patched. A patch that fails costs the API server ten
+	// times as much as a read.
+	maxStale     = 0.1
+	staleSamples = 32
+	// maxCacheAge is how long a List is used: two of Alertmanager's group intervals.
+	maxCacheAge = 10 * time.Minute
 )

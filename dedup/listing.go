@@ -11,19 +11,21 @@ import (
 	"onefire/mapping"
 )
 
-// State says in one word what a RemediationRequest stands for.
+// State is one word for what a RemediationRequest stands for.
 type State string
 
 const (
-	// StateBurning is an active request, one of whose alerts fires as far as anybody said.
+	// StateBurning is an active request with an alert that fires, as far as events said.
 	StateBurning State = "burning"
-	// StateResolved is an active request, all of whose alerts have ended.
+	// StateResolved is an active request whose alerts have all ended.
 	StateResolved State = "resolved"
-	// StateUnknown is an active request of which nobody can know whether it is over.
+	// StateUnknown is an active request of which Onefire does not know whether its alerts
+	// have ended.
 	StateUnknown State = "unknown"
-	// StateReview is an ended request that asks for a person: no other one follows.
+	// StateReview is an ended request that asks for a review: no other request follows
+	// it.
 	StateReview State = "review"
-	// StateWaiting is an ended request that asks that no other one follows for a time.
+	// StateWaiting is an ended request that no other request may follow for a time.
 	StateWaiting State = "waiting"
 	// StateEnded is any other ended request.
 	StateEnded State = "ended"
@@ -31,7 +33,7 @@ const (
 	StateDeleting State = "deleting"
 )
 
-// Request is a RemediationRequest as people ask for it, whoever made it.
+// Request is a RemediationRequest of any program, as onefire list shows it.
 type Request struct {
 	Namespace, Name, Fingerprint string
 
@@ -39,61 +41,60 @@ type Request struct {
 	Alertname string
 	Severity  mapping.Severity
 	FiringAt  time.Time
-	// Cluster is the alert's Kubernetes cluster; empty for the request's own.
+	// Cluster is the alert's Kubernetes cluster; empty for the request's own cluster.
 	Cluster string
 	Target  mapping.Target
-	// Folded is how many other alerts are counted on the request and named there, and
-	// FoldedMore tells that there were more than are named.
+	// Folded is how many other alerts the request counts and names. FoldedMore tells that
+	// it counts more than it names.
 	Folded     int
 	FoldedMore bool
 	Count      int32
 
 	State State
-	// Open tells that the next alert of the fingerprint is counted on the request, so
-	// that there is no new one.
+	// Open tells that the next alert of the fingerprint is counted on this request.
 	Open bool
 	// Phase and Outcome are what a controller wrote; empty if none did.
 	Phase, Outcome string
-	// Ours is false for a request that somebody else made.
+	// Ours is false for a request that another program made.
 	Ours bool
 
 	// Created and all other times are in UTC, so that equal requests are ==.
 	Created time.Time
-	// LastSeen is when an alert was last counted; with no repeat it is Created.
+	// LastSeen is when an alert was last counted; without a repeat it is Created.
 	LastSeen time.Time
 	// Resolved is when the last of the alerts ended; zero while one of them may fire.
 	Resolved time.Time
-	// QuietUntil is until when no other request follows, of one that is waiting.
+	// QuietUntil is until when no other request follows a waiting one.
 	QuietUntil time.Time
 }
 
-// RequestPage is what one page of a List showed.
+// RequestPage is one page of a List.
 type RequestPage struct {
 	Requests []Request
 	// Now is the API server's clock.
 	Now time.Time
-	// Next asks for the next page; empty after the last one.
+	// Next is the token for the next page; it is empty after the last one.
 	Next string
 }
 
-// Requests reads RemediationRequests for people to look at.
+// Requests reads RemediationRequests for people.
 type Requests struct{ kube *kube }
 
-// OpenRequests makes [Requests] of a client configuration, which is copied. It opens
-// no connection.
+// OpenRequests makes [Requests] from a client configuration, which it copies. It opens no
+// connection.
 func OpenRequests(config *rest.Config) (*Requests, error) {
 	k, err := connect(config)
 	return &Requests{k}, err
 }
 
-// Page reads at most size requests of a namespace, or of all namespaces if it is
-// empty, in the order of their names. It fails with [ErrTooLarge] if they have more
-// bytes than it takes.
+// Page reads at most size requests of a namespace, or of all namespaces if it is empty,
+// in the order of their names. It fails with [ErrTooLarge] if their size in bytes is
+// above the limit.
 //
-// It reads ended requests too, and not by a field selector what is active: kubernaut's
-// CRD has none for the phase, and an ended request that asks for quiet is open.
+// It reads ended requests too, because kubernaut's CRD does not allow a field selector on
+// the phase, and because an ended request that asks for quiet is open.
 func (q *Requests) Page(ctx context.Context, namespace string, size int, next string) (RequestPage, error) {
-	items, now, next, err := q.kube.items(ctx, q.kube.request(q.kube.client.Get(), namespace).
+	items, now, next, err := q.kube.listRaw(ctx, q.kube.request(q.kube.client.Get(), namespace).
 		Param("limit", strconv.Itoa(size)).Param("continue", next))
 	if err != nil {
 		return RequestPage{}, err
@@ -101,7 +102,7 @@ func (q *Requests) Page(ctx context.Context, namespace string, size int, next st
 	page := RequestPage{Requests: make([]Request, 0, len(items)), Now: now, Next: next}
 	for _, text := range items {
 		var w wireObject
-		var about wireAbout
+		var about wireDetails
 		if err := decode([]byte(text), &w); err != nil {
 			return RequestPage{}, err
 		}
@@ -113,8 +114,9 @@ func (q *Requests) Page(ctx context.Context, namespace string, size int, next st
 	return page, nil
 }
 
-// wireAbout is what an object tells of what it is about, which no decision reads.
-type wireAbout struct {
+// wireDetails is the part of an object that onefire list shows and that no decision
+// depends on.
+type wireDetails struct {
 	Metadata struct {
 		Namespace string `json:"namespace"`
 	} `json:"metadata"`
@@ -129,25 +131,25 @@ type wireAbout struct {
 	} `json:"spec"`
 }
 
-func (about *wireAbout) request(w *wireObject, now time.Time) Request {
+func (about *wireDetails) request(w *wireObject, now time.Time) Request {
 	o := w.observe()
 	r := Request{
 		Namespace: about.Metadata.Namespace, Name: o.name, Fingerprint: o.fingerprint,
-		Alertname: o.alert.name, Severity: o.alert.severity, FiringAt: instant(w.Spec.FiringTime).UTC(),
+		Alertname: o.alert.name, Severity: o.alert.severity, FiringAt: parseTime(w.Spec.FiringTime).UTC(),
 		Cluster: about.Spec.ClusterID, Target: mapping.Target(about.Spec.TargetResource),
 		Folded: len(o.others), FoldedMore: o.omitted, Count: o.count,
 		Phase: o.phase, Outcome: cmp.Or(w.Status.Outcome, w.Status.CompletionStatus.Outcome), Ours: o.ours,
 		Created: o.createdAt.UTC(), LastSeen: later(o.createdAt, o.lastSeen).UTC(), Resolved: o.lastResolved.UTC(),
 	}
-	r.State, r.Open = o.stands(now)
+	r.State, r.Open = o.listState(now)
 	if r.State == StateWaiting {
 		r.QuietUntil = o.nextAllowed.UTC()
 	}
 	return r
 }
 
-// stands says what an object stands for, and whether the next alert is counted on it.
-func (o object) stands(now time.Time) (state State, open bool) {
+// listState tells what an object stands for, and whether the next alert is counted on it.
+func (o object) listState(now time.Time) (state State, open bool) {
 	reason, quiet := o.quiet(now)
 	switch {
 	case o.deleting:

@@ -63,7 +63,7 @@ func TestAListOfActiveObjectsIsOneCall(t *testing.T) {
 	require.NotEmpty(t, objects)
 	require.False(t, now.IsZero())
 	require.Len(t, s.asked, 1)
-	k.reading.left.TryAcquire(maxReading)
+	k.budget.free.TryAcquire(maxListMemory)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, _, err = k.list(ended, "ns", selector{fingerprint: digest("a"), active: true})
@@ -104,7 +104,7 @@ func TestAnObjectSaysWhatKindOfSignalMadeIt(t *testing.T) {
 	require.Equal(t, "prometheus-alert", said)
 }
 
-// A handler waits for a late object as long as that is unsure, and never longer.
+// A handler waits for a late object as long as it is too young, and never longer.
 func TestHowLongALateObjectIsWaitedFor(t *testing.T) {
 	for age, want := range map[time.Duration]time.Duration{0: 2 * time.Second, time.Second: time.Second, -time.Hour: 2 * time.Second} {
 		d, err := newDeduplicator(newStore(), Options{})
@@ -113,11 +113,11 @@ func TestHowLongALateObjectIsWaitedFor(t *testing.T) {
 		h.now = epoch
 		h.objects = []object{}
 		var waited time.Duration
-		h.settles = func(_ context.Context, after time.Duration) error { waited = after; return nil }
+		h.sleep = func(_ context.Context, after time.Duration) error { waited = after; return nil }
 		require.NoError(t, h.act(t.Context(), verdict{action: wait, object: object{uid: "late", createdAt: epoch.Add(-age)}}, nil))
 		require.Equal(t, want, waited)
 		require.Nil(t, h.objects, "it looks again")
-		require.True(t, h.sure["late"])
+		require.True(t, h.waitedFor["late"])
 	}
 }
 
@@ -128,7 +128,7 @@ func TestWhenAnObjectsAlertFired(t *testing.T) {
 		if minute == 0 {
 			return ""
 		}
-		return stamp(epoch.Add(time.Duration(minute) * time.Minute))
+		return formatTime(epoch.Add(time.Duration(minute) * time.Minute))
 	}
 	for _, row := range []struct{ annotation, began, received, want int }{
 		{3, 1, 2, 3}, {0, 1, 2, 1}, {0, 2, 1, 1}, {0, 0, 2, 2}, {0, 2, 0, 2}, {0, 0, 0, 0}, {0, 1, 1, 1},
@@ -151,7 +151,7 @@ func TestAPanicOfADeliveryAloneIsItsOwn(t *testing.T) {
 			}
 			return nil
 		}}
-		s := newSharing(by.settle)
+		s := newSettleBatcher(by.settle)
 		var all sync.WaitGroup
 		all.Go(func() { _, _ = s.Settle(t.Context(), signal, []string{"a"}, nil) })
 		synctest.Wait()
@@ -169,7 +169,7 @@ func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
 	require.NoError(t, err)
 	h := d.handler(signal)
 	h.refused = "name"
-	require.ErrorContains(t, h.taken(t.Context(), "name"), "down")
+	require.ErrorContains(t, h.nameTaken(t.Context(), "name"), "down")
 	for reason, row := range map[string]struct {
 		holder *object
 		held   bool
@@ -188,30 +188,30 @@ func TestANameThatIsFreeAgainIsNotHeld(t *testing.T) {
 			}}, Options{})
 			require.NoError(t, err)
 			h := d.handler(signal)
-			require.NoError(t, h.taken(t.Context(), "name"), "the next List may show it")
-			require.Empty(t, h.held)
-			require.NoError(t, h.taken(t.Context(), "name"))
-			require.Equal(t, row.held, h.held["name"])
+			require.NoError(t, h.nameTaken(t.Context(), "name"), "the next List may show it")
+			require.Empty(t, h.takenNames)
+			require.NoError(t, h.nameTaken(t.Context(), "name"))
+			require.Equal(t, row.held, h.takenNames["name"])
 		})
 	}
 }
 
-// A look for active objects alone that does not show the handler's own one says nothing.
+// A List of active objects that does not show the handler's own one says nothing.
 func TestALookThatDoesNotShowItsOwnObjectSaysNothing(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")
 	d, err := newDeduplicator(s, Options{})
 	require.NoError(t, err)
 	h := d.handler(signal)
-	h.fresh = s.seen[name].uid
-	objects, _, err := h.rivals(t.Context())
+	h.created = s.seen[name].uid
+	objects, _, err := h.listActive(t.Context())
 	require.NoError(t, err)
 	require.Len(t, objects, 1)
-	h.fresh = "another"
-	objects, _, err = h.rivals(t.Context())
+	h.created = "another"
+	objects, _, err = h.listActive(t.Context())
 	require.NoError(t, err)
 	require.Nil(t, objects)
 	h.api = &faulty{store: s, lists: []error{errors.New("down")}}
-	_, _, err = h.rivals(t.Context())
+	_, _, err = h.listActive(t.Context())
 	require.Error(t, err)
 }

@@ -20,33 +20,33 @@ const (
 	managedBy      = "onefire"
 	// ownPrefix begins the names of our labels and annotations.
 	ownPrefix = "onefire/"
-	// fingerprintLabel holds the start of the fingerprint, by which one List can
-	// ask for several. The whole of it is in the spec, which decides.
+	// fingerprintLabel holds the beginning of the fingerprint, so that one List can
+	// select several fingerprints. The full fingerprint in the spec decides.
 	fingerprintLabel = "onefire/fingerprint"
-	// eventAnnotation holds the key of the event that made the object. It is
-	// part of the creating write, which no status can be.
+	// eventAnnotation holds the key that the object was created for. An annotation can be
+	// part of the create; status cannot.
 	eventAnnotation = "onefire/event"
-	// timeAnnotation holds that event's time, which no clock of the API server's
-	// can stand in for: see state.go.
+	// timeAnnotation holds the time of that key's event. The API server's clock cannot
+	// replace it, see state.go.
 	timeAnnotation = "onefire/event-time"
-	// followsAnnotation holds the UID of the object that came before, if any did.
+	// followsAnnotation holds the UID of the object's predecessor, if there was one.
 	followsAnnotation = "onefire/follows"
-	// manualReview is the outcome that asks for a person.
+	// manualReview is the outcome that asks for a review by a person.
 	manualReview = "ManualReviewRequired"
 )
 
-// phaseTimedOut is the one terminal phase with a time of its own.
+// phaseTimedOut is the only terminal phase that has its own time field.
 const phaseTimedOut = "TimedOut"
 
-// terminalPhases let a new object be made. Any other phase, an empty or an
-// unknown one too, is active.
+// terminalPhases are the phases after which a new object may be created. Any other phase,
+// also an empty or unknown one, is active.
 var terminalPhases = map[string]bool{
 	"Completed": true, "Failed": true, phaseTimedOut: true, "Skipped": true, "Cancelled": true,
 }
 
-// TerminalPhases returns the values of status.overallPhase that end a
-// RemediationRequest, sorted. The CRD, the alert rules, the dashboard and the
-// documents name the same ones: knative/verify holds them to it.
+// TerminalPhases returns the values of status.overallPhase that end a RemediationRequest,
+// sorted. The CRD, the alert rules, the dashboard and the documents name the same ones; a
+// test in knative/verify compares them.
 func TerminalPhases() []string { return slices.Sorted(maps.Keys(terminalPhases)) }
 
 // object is what the protocol reads of a RemediationRequest.
@@ -56,45 +56,48 @@ type object struct {
 	resourceVersion string
 	fingerprint     string
 	createdAt       time.Time
-	// ours is false for an object that somebody else made.
+	// ours is false for an object of another program.
 	ours     bool
 	deleting bool
 	phase    string
-	// manualReview and nextAllowed are a terminal object's wish for quiet.
+	// manualReview and nextAllowed say whether a terminal object asks for quiet.
 	manualReview bool
 	nextAllowed  time.Time
 	count        int32
 	firstSeen    time.Time
 	lastSeen     time.Time
-	// follows is the UID of the last object of the past that this one was made on.
+	// follows is the UID of the predecessor, the last object of the past in which this
+	// one was created.
 	follows types.UID
-	// maker is the key that made the object. It stands in an annotation.
-	maker string
-	// events maps each key on record to what it did: the count 1 is that of a key
-	// that made an object, and of nothing else.
-	events map[string]mark
-	// absorbed maps the UID of a twin to the count that was taken over from it.
+	// createdFor is the key that the object was created for. It is in an annotation.
+	createdFor string
+	// events has the entry of each key on record. Only the key that the object was
+	// created for has count 1.
+	events map[string]recordEntry
+	// absorbed maps the UID of a merged duplicate to the count that was taken over from
+	// it.
 	absorbed map[string]int32
-	// alert is the one that the object was made of. Its identity is in labels, the
-	// JSON of the spec's, and [object.self] tells it. firing is when it was first
-	// said to fire.
+	// alert is the alert that made the object. Its id follows from labels, the JSON of
+	// the spec's labels, see [object.ownAlert]. firing is when an event first said that
+	// this alert fires.
 	alert  alert
 	labels string
 	firing time.Time
 	folds
-	// foreign are the conditions of others, as JSON.
+	// foreign are the conditions of other programs, as JSON.
 	foreign []rawText
-	// old tells that some of the record is in the form of an earlier version, and
-	// hidden that people see another one in status.deduplication.
-	old, hidden bool
-	// partial tells that the past it is of is not here whole: see keeper.
+	// old tells that part of the record has the form of an earlier version. displayStale
+	// tells that status.deduplication shows something else than the record.
+	old, displayStale bool
+	// partial tells that the object belongs to a past that was reduced, see
+	// [pastReducer].
 	partial bool
 }
 
 // terminal tells whether a new object may follow this one.
 func (o object) terminal() bool { return o.deleting || terminalPhases[o.phase] }
 
-// quiet tells whether a terminal object asks that no other follows yet.
+// quiet tells whether a terminal object asks that no other object follows yet, and why.
 func (o object) quiet(now time.Time) (mapping.Reason, bool) {
 	switch {
 	case o.deleting:
@@ -107,9 +110,9 @@ func (o object) quiet(now time.Time) (mapping.Reason, bool) {
 	return 0, false
 }
 
-// byAge orders objects from the oldest to the newest, the same for everyone.
-// Creation times have whole seconds: of one second, those that were late come last,
-// and names break what ties are left.
+// byAge orders objects from the oldest to the newest, the same for every handler.
+// Creation times have a resolution of one second: within a second, late objects come
+// last, and names order the rest.
 func byAge(a, b object) int {
 	if order := a.createdAt.Compare(b.createdAt); order != 0 {
 		return order
@@ -123,37 +126,39 @@ func byAge(a, b object) int {
 	return cmp.Compare(a.name, b.name)
 }
 
-// late tells that an object was made in another span of time than its name says.
-// Two handlers that look at the same past and make different names do so in
-// different spans, so in the second in which both create, one at least is late.
+// late tells that an object was created in another span of ten seconds than its name
+// says. Two handlers that see the same past but choose different names list in different
+// spans. So if both create an object within the same second, at least one of the two is
+// late.
 func (o object) late() bool {
 	return o.name != name(o.fingerprint, o.follows, o.createdAt, 0)
 }
 
-// unsure tells that an older object can still appear: one of this object's second
-// that no List has shown yet. Nobody may be told of this one so early.
-func (o object) unsure(now time.Time) bool {
-	return o.ours && now.Before(o.createdAt.Add(lateSettles)) && o.late()
+// tooYoung tells that an older object can still appear: one that was created in the same
+// second and that no List has shown yet. A handler must not answer for this object before
+// that is excluded.
+func (o object) tooYoung(now time.Time) bool {
+	return o.ours && now.Before(o.createdAt.Add(lateAge)) && o.late()
 }
 
-// Key identifies one occurrence of an alert: the CloudEvent's source and id,
-// the alert's identity within it, and its start as the sender wrote it, because
-// some senders can only send one constant id. It is 16 hex digits.
+// Key identifies one occurrence of an alert: by the CloudEvent's source and id, the
+// alert's identity, and its start as the sender wrote it, because some senders only use
+// one constant id. A key has 16 hex digits.
 func Key(source, id, alert, startsAt string) string {
 	return digest(fmt.Sprintf("%q %q %q %q", source, id, alert, startsAt))[:16]
 }
 
-// label is the value of [fingerprintLabel]: enough to tell fingerprints apart
-// nearly always, and short where a List asks for hundreds.
+// label is the value of [fingerprintLabel]. It is long enough to tell almost all
+// fingerprints apart, and short because a List can ask for hundreds.
 func label(fingerprint string) string { return fingerprint[:min(12, len(fingerprint))] }
 
-// name is the name of the object that follows a predecessor, a UID or empty, and is
-// made on a past that was listed at a time. The span of that time is part of it, so
-// that a name never comes again when its object was deleted: others may still know
-// what belonged to that one. salt is zero unless another fingerprint holds the name.
+// name is the name of the object that follows a predecessor, a UID or empty, in a past
+// that was listed at the given time. The name depends on the span of ten seconds that
+// contains that time, so it is not used again after its object was deleted, when other
+// programs may still know it. salt is zero unless another fingerprint has the name.
 //
-// All who see the same past in the same span choose the same name. Two who see it
-// in different spans can make twins, which their look afterwards heals.
+// Handlers that see the same past in the same span choose the same name. Handlers in
+// different spans can create duplicates, which the List after a create finds.
 func name(fingerprint string, predecessor types.UID, listed time.Time, salt int) string {
 	text := fmt.Sprintf("%s:%s:%d", fingerprint, predecessor, listed.Truncate(nameSpan).Unix())
 	if salt > 0 {
@@ -162,9 +167,10 @@ func name(fingerprint string, predecessor types.UID, listed time.Time, salt int)
 	return "rr-" + label(fingerprint) + "-" + digest(text)[:8]
 }
 
-// last finds the last object of a past in which all is terminal; empty where there
-// is none. The newest by creation time is not always the last one made, because
-// creation times have whole seconds; so the walk goes on to what followed it.
+// last finds the last object of a past in which all objects are terminal; it is empty if
+// there is none. Creation times have a resolution of one second, so the newest object is
+// not always the one that was created last. last therefore goes on from the newest to the
+// objects that follow it.
 func last(past []object) (last object) {
 	if len(past) == 0 {
 		return object{}
@@ -186,8 +192,8 @@ func last(past []object) (last object) {
 	}
 }
 
-// nameAfter is the name of the object to follow a past: the first that no other
-// fingerprint is known to hold.
+// nameAfter is the name of the object that follows a past: the first that no other
+// fingerprint is known to have.
 func nameAfter(last object, fingerprint string, listed time.Time, held map[string]bool) string {
 	next := name(fingerprint, last.uid, listed, 0)
 	for salt := 1; held[next]; salt++ {

@@ -99,12 +99,12 @@ func TestNamesFollowFromThePast(t *testing.T) {
 }
 
 func TestTheRecordIsBounded(t *testing.T) {
-	o := object{count: 1, maker: "made", events: map[string]mark{"made": markAt(1, epoch)}, createdAt: epoch}
+	o := object{count: 1, createdFor: "made", events: map[string]recordEntry{"made": entryAt(1, epoch)}, createdAt: epoch}
 	for i := range 3 * MaxEvents {
 		key := fmt.Sprint("k", i)
 		at := epoch.Add(time.Duration(i) * time.Second)
 		made, changed := o.withKeys([]string{key}, nil, at)
-		require.Equal(t, markAt(o.count+1, at), made[key])
+		require.Equal(t, entryAt(o.count+1, at), made[key])
 		o = changed
 		require.LessOrEqual(t, len(o.events), MaxEvents+1, "the newest, and the one that made it, which stands elsewhere too")
 		require.Contains(t, o.events, key, "the newest stays")
@@ -113,7 +113,7 @@ func TestTheRecordIsBounded(t *testing.T) {
 
 // In a storm the record follows it, and shrinks again when it is over.
 func TestTheRecordFollowsAStorm(t *testing.T) {
-	o := object{count: 1, events: map[string]mark{}, createdAt: epoch}
+	o := object{count: 1, events: map[string]recordEntry{}, createdAt: epoch}
 	add := func(prefix string, n int) {
 		keys := make([]string, n)
 		for i := range keys {
@@ -132,8 +132,8 @@ func TestTheRecordFollowsAStorm(t *testing.T) {
 		add(fmt.Sprint("calm", want, len(o.events)), 1)
 		require.Len(t, o.events, want)
 	}
-	add("most", maxSharedKeys)
-	add("more", maxSharedKeys)
+	add("most", maxBatchKeys)
+	add("more", maxBatchKeys)
 	require.LessOrEqual(t, len(o.events), maxRecord)
 }
 
@@ -156,11 +156,11 @@ func TestNothingIsSeenBeforeItsObjectWasMade(t *testing.T) {
 	made, changed := lone().withKeys([]string{"k"}, saying("b"), epoch.Add(-time.Second))
 	require.Equal(t, epoch, changed.lastSeen)
 	require.Equal(t, epoch, changed.others[0].firstSeen)
-	require.Equal(t, markAt(2, epoch), made["k"])
+	require.Equal(t, entryAt(2, epoch), made["k"])
 }
 
 func TestCountsSaturate(t *testing.T) {
-	o := object{count: 1<<31 - 1, events: map[string]mark{}}
+	o := object{count: 1<<31 - 1, events: map[string]recordEntry{}}
 	made, _ := o.withKeys([]string{"a", "b"}, nil, epoch)
-	require.Equal(t, map[string]mark{"a": markAt(1<<31-1, epoch), "b": markAt(1<<31-1, epoch)}, made)
+	require.Equal(t, map[string]recordEntry{"a": entryAt(1<<31-1, epoch), "b": entryAt(1<<31-1, epoch)}, made)
 }

@@ -13,96 +13,96 @@ import (
 // LongPast says that a fingerprint has more objects than a List keeps.
 type LongPast struct {
 	Namespace, Fingerprint string
-	// Objects is how many there are.
+	// Objects is how many objects the fingerprint has.
 	Objects int
-	// Paged tells that they were more than one answer may hold.
+	// Paged tells that the List took several pages.
 	Paged bool
 }
 
-// list reads the answer in one piece, as nearly every answer is small. An answer that
-// is too large is given up, and then read in pages.
+// list first asks for the whole answer, because nearly every answer is small. An answer
+// that is too large is abandoned and then read in pages.
 //
-// It does not begin with pages: before Kubernetes 1.34 an API server reads each page
-// from etcd, all of the namespace again and again, and only a List without a limit
-// from its cache.
+// list does not begin with pages because before Kubernetes 1.34 an API server reads each
+// page from etcd, and the whole namespace each time. Only a List without a limit is
+// served from its cache.
 //
-// Pages are as good as one answer. All of them show the state of the first one, which
-// is read as any List without a resourceVersion is: what was written before the call
-// is in it. When the API server has forgotten that state it says 410, and the reading
-// begins again with a new one. So now, too, is the time of the first page.
+// Pages are as good as one answer. All pages show the state of the first one, which
+// contains everything that was written before the call, as in any List without a
+// resourceVersion. When the API server has forgotten that state it answers 410, and the
+// paging begins anew. now is the time of the first page.
 func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.active = s.active && !k.noPhases.Load(); s.active {
-		objects, now, err := k.listed(ctx, namespace, s)
+		objects, now, err := k.listReserved(ctx, namespace, s)
 		if !apierrors.IsBadRequest(err) {
 			return objects, now, err
 		}
-		// Kubernaut's CRD does not let the phase be selected by.
+		// Kubernaut's CRD has no field selector for the phase.
 		k.noPhases.Store(true)
 		s.active = false
 	}
-	return k.listed(ctx, namespace, s)
+	return k.listReserved(ctx, namespace, s)
 }
 
-// listed makes a List, for which it waits until there is memory.
-func (k *kube) listed(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
+// listReserved makes a List within the memory budget. It waits until the List can begin.
+func (k *kube) listReserved(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.urgent {
-		return k.within(ctx, namespace, s, &held{reading: k.reading, spare: listMemory})
+		return k.listWithin(ctx, namespace, s, &reservation{memoryBudget: k.budget, spare: listMemory})
 	}
-	share, err := k.reading.begin(ctx, listMemory)
+	reserved, err := k.budget.reserve(ctx, listMemory)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	objects, now, err := k.within(ctx, namespace, s, share)
-	share.end()
+	objects, now, err := k.listWithin(ctx, namespace, s, reserved)
+	reserved.release()
 	if !errors.Is(err, errBusy) {
 		return objects, now, err
 	}
-	// It holds nothing now, so it may wait for more.
-	if share, err = k.reading.begin(ctx, longMemory); err != nil {
+	// This List holds no memory now, so it may wait for more.
+	if reserved, err = k.budget.reserve(ctx, longMemory); err != nil {
 		return nil, time.Time{}, err
 	}
-	defer share.end()
-	return k.within(ctx, namespace, s, share)
+	defer reserved.release()
+	return k.listWithin(ctx, namespace, s, reserved)
 }
 
-// within makes a List in a share of the memory.
-func (k *kube) within(ctx context.Context, namespace string, s selector, share *held) ([]object, time.Time, error) {
+// listWithin makes a List within a reservation.
+func (k *kube) listWithin(ctx context.Context, namespace string, s selector, reserved *reservation) ([]object, time.Time, error) {
 	about := subject{namespace, s.fingerprint}
 	limit := int64(maxList)
 	if s.fingerprint == "" {
-		limit = maxSharedList
+		limit = maxBatchList
 	}
-	kept := newKeeper(s.keys, share.more)
+	kept := newPastReducer(s.keys, reserved.grow)
 	var now time.Time
 	err := errTooLarge
 	if s.active || !k.long.Contains(about) {
-		now, _, err = k.page(ctx, about, s, nil, limit, kept, share)
+		now, _, err = k.page(ctx, about, s, nil, limit, kept, reserved)
 	}
 	paged := errors.Is(err, errTooLarge) && s.fingerprint != ""
 	if paged {
-		share.spare = share.bytes // What was kept until now is dropped.
-		kept, now, err = k.pages(ctx, about, s, share)
+		reserved.spare = reserved.bytes // The objects that were read until now are dropped.
+		kept, now, err = k.pages(ctx, about, s, reserved)
 	}
 	if err != nil {
 		return nil, now, err
 	}
 	for fingerprint, p := range kept.pasts {
 		if p.long {
-			k.told(LongPast{namespace, fingerprint, p.all, paged})
+			k.onLongPast(LongPast{namespace, fingerprint, p.count, paged})
 		}
 	}
 	return kept.objects(), now, nil
 }
 
 // pages reads all pages of a fingerprint's objects.
-func (k *kube) pages(ctx context.Context, about subject, s selector, share *held) (kept *keeper, now time.Time, err error) {
+func (k *kube) pages(ctx context.Context, about subject, s selector, reserved *reservation) (kept *pastReducer, now time.Time, err error) {
 	for try := 1; ; try++ {
-		kept = newKeeper(s.keys, share.more)
+		kept = newPastReducer(s.keys, reserved.grow)
 		next, pages := "", 0
 		for now = (time.Time{}); pages == 0 || err == nil && next != ""; pages++ {
 			var at time.Time
 			query := map[string]string{"limit": strconv.Itoa(pageSize), "continue": next}
-			if at, next, err = k.page(ctx, about, s, query, maxPage, kept, share); pages == 0 {
+			if at, next, err = k.page(ctx, about, s, query, maxPage, kept, reserved); pages == 0 {
 				now = at
 			}
 		}
@@ -113,18 +113,18 @@ func (k *kube) pages(ctx context.Context, about subject, s selector, share *held
 		case err == nil:
 			k.long.Remove(about)
 		case apierrors.IsResourceExpired(err) && try < maxPagings:
-			share.spare = share.bytes
+			reserved.spare = reserved.bytes
 			continue
 		}
 		return kept, now, err
 	}
 }
 
-// page makes one call of a List. Its objects go to what keeps them.
+// page makes one call of a List and passes each object to the reducer.
 func (k *kube) page(
-	ctx context.Context, about subject, s selector, query map[string]string, limit int64, kept *keeper, share *held,
+	ctx context.Context, about subject, s selector, query map[string]string, limit int64, kept *pastReducer, reserved *reservation,
 ) (now time.Time, next string, err error) {
-	// Our own clock, should a proxy on the way take the Date header off.
+	// Our own clock stands in if a proxy removes the Date header.
 	now = time.Now()
 	ctx = context.WithValue(ctx, dateKey{}, &now)
 	// Without a resourceVersion the answer is the most recent state.
@@ -136,10 +136,10 @@ func (k *kube) page(
 	}
 	call := k.do
 	if s.urgent {
-		call = k.now
+		call = k.doUnlimited
 	}
 	err = call(ctx, r, func(answer io.Reader) error {
-		next, err = readList(&bounded{answer, limit}, share.more, kept.add)
+		next, err = readList(&boundedReader{answer, limit}, reserved.grow, kept.add)
 		return err
 	})
 	return now, next, err

@@ -85,7 +85,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		_, err := fmt.Fprintf(w, `{"metadata":{"name":"rr-%05d","uid":"u%d","resourceVersion":"1","creationTimestamp":%q,"labels":{%q:%q},"annotations":{%q:"key%d"}},
 			"spec":{"signalFingerprint":%q,"signalLabels":{"alertname":"A"},"originalPayload":"`,
-			i, i, stamp(epoch.Add(time.Duration(i)*time.Minute)), managedByLabel, managedBy, eventAnnotation, i, fingerprint)
+			i, i, formatTime(epoch.Add(time.Duration(i)*time.Minute)), managedByLabel, managedBy, eventAnnotation, i, fingerprint)
 		if err != nil {
 			return
 		}
@@ -120,7 +120,7 @@ func TestAPastThatIsLargerThanAnAnswerIsReadInPages(t *testing.T) {
 	s := newServer(t, 1100, 60_000)
 	k := s.connect(t)
 	var told []LongPast
-	k.told = func(p LongPast) { told = append(told, p) }
+	k.onLongPast = func(p LongPast) { told = append(told, p) }
 	require.NoError(t, s.check(t.Context(), k, digest("a")))
 	require.Equal(t, []string{"", "500", "500", "500"}, s.asked)
 	require.Equal(t, []LongPast{{"ns", digest("a"), 1101, true}}, told)
@@ -141,7 +141,7 @@ func TestPagesThatAreForgottenAreReadAgain(t *testing.T) {
 	k := s.connect(t)
 	s.expire.Store(maxPagings - 1)
 	var told []LongPast
-	k.told = func(p LongPast) { told = append(told, p) }
+	k.onLongPast = func(p LongPast) { told = append(told, p) }
 	require.NoError(t, s.check(t.Context(), k, digest("a")))
 	require.Equal(t, 1101, told[0].Objects, "no object is counted twice")
 	s.expire.Store(maxPagings)
@@ -152,7 +152,7 @@ func TestALongPastOfOneAnswerIsTold(t *testing.T) {
 	s := newServer(t, maxPast, 10)
 	k := s.connect(t)
 	var told []LongPast
-	k.told = func(p LongPast) { told = append(told, p) }
+	k.onLongPast = func(p LongPast) { told = append(told, p) }
 	require.NoError(t, s.check(t.Context(), k, digest("a")))
 	require.Equal(t, []LongPast{{"ns", digest("a"), maxPast + 1, false}}, told)
 	s.objects--
@@ -226,20 +226,20 @@ func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 	}
 	t.Logf("at most %d KiB more than before in %d measurements, of %d MiB read", most>>10, measured, maxCalls*s.objects*s.payload>>20)
 	require.Greater(t, measured, 2)
-	require.Less(t, most, int64(maxReading))
-	require.True(t, k.reading.left.TryAcquire(maxReading), "all memory was given back")
+	require.Less(t, most, int64(maxListMemory))
+	require.True(t, k.budget.free.TryAcquire(maxListMemory), "all memory was given back")
 }
 
 func TestListsWaitForMemory(t *testing.T) {
 	s := newServer(t, 3, 10)
 	k := s.connect(t)
-	require.True(t, k.reading.left.TryAcquire(maxReading))
+	require.True(t, k.budget.free.TryAcquire(maxListMemory))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, s.check(ctx, k, digest("a")), context.DeadlineExceeded)
 	_, _, err := k.list(t.Context(), "ns", selector{fingerprint: digest("a"), urgent: true})
 	require.NoError(t, err, "a probe does not wait")
-	k.reading.left.Release(maxReading)
+	k.budget.free.Release(maxListMemory)
 	require.NoError(t, s.check(t.Context(), k, digest("a")))
 }
 

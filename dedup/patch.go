@@ -10,22 +10,22 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A change of an object is a JSON merge patch of its status that carries the
-// resourceVersion it was made for: the API server refuses it with a conflict when
-// anything about the object has changed since. That also keeps safe what others
-// have in the list of conditions, which a merge patch can only write as a whole.
+// A change of an object is a JSON merge patch of its status with the resourceVersion of
+// the object that was read. If anything about the object has changed since, the API
+// server refuses the patch with a conflict. This also protects the conditions of other
+// programs, because a merge patch replaces the whole list of conditions.
 
-// patchTo makes changed of an object; nil when that is what it is.
+// patchTo returns the patch that turns o into changed, or nil if they are equal.
 func patchTo(o, changed object) map[string]any {
 	d, status := map[string]any{}, map[string]any{}
 	if changed.count != o.count {
 		d["occurrenceCount"] = changed.count
 	}
 	if !changed.lastSeen.Equal(o.lastSeen) {
-		d["lastSeenAt"] = stamp(changed.lastSeen)
+		d["lastSeenAt"] = formatTime(changed.lastSeen)
 	}
 	if !changed.firstSeen.Equal(o.firstSeen) {
-		d["firstSeenAt"] = stamp(changed.firstSeen)
+		d["firstSeenAt"] = formatTime(changed.firstSeen)
 	}
 	if o.old || !slices.Equal(changed.record(), o.record()) || !changed.lastResolved.Equal(o.lastResolved) {
 		status["conditions"] = changed.conditions()
@@ -45,16 +45,16 @@ func patchTo(o, changed object) map[string]any {
 	}
 }
 
-// withKeys is an object with keys added, and what their events say of alerts, and
-// what each key did.
-func (o object) withKeys(keys []string, said []statement, now time.Time) (made map[string]mark, changed object) {
-	made, changed = make(map[string]mark, len(keys)), o
-	// The List can be from the second before the one in which the object was made.
+// withKeys returns the object with keys counted and their alerts folded, and the entry of
+// each key.
+func (o object) withKeys(keys []string, said []statement, now time.Time) (made map[string]recordEntry, changed object) {
+	made, changed = make(map[string]recordEntry, len(keys)), o
+	// The List can be from the second before the one in which the object was created.
 	now = later(o.createdAt, now)
 	changed.lastSeen = later(o.lastSeen, now)
 	for _, key := range keys {
 		changed.count = plus(changed.count, 1)
-		made[key] = markAt(changed.count, changed.lastSeen)
+		made[key] = entryAt(changed.count, changed.lastSeen)
 	}
 	if o.firstSeen.IsZero() {
 		changed.firstSeen = o.createdAt
@@ -63,44 +63,45 @@ func (o object) withKeys(keys []string, said []statement, now time.Time) (made m
 	for i := range said {
 		said[i].firstSeen = now.UTC().Truncate(time.Second)
 	}
-	changed.folds = o.fold(o.self(), said...)
+	changed.folds = o.fold(o.ownAlert(), said...)
 	changed.events = o.kept(made, patchesKept*len(made))
 	changed.old = false
 	return made, changed
 }
 
-// withTwin is an object with a twin's record added: the same where it has all of it
-// already. Keys keep the counts that they were answered with, but for one that
-// nobody was told of: the key that made the twin. Who saw that saw the older object
-// too. One of others can have come later, so there it is only a handler's own, fresh
-// twin that nobody was told of.
-func (o object) withTwin(twin object, own types.UID) object {
+// withDuplicate returns the object with a duplicate's record added. It changes nothing
+// that was already added before. Keys keep the counts that their events were answered
+// with. The exception is the key that the duplicate was created for, because its event
+// was not answered yet: a handler that lists the duplicate sees the older object too. An
+// object of another program can be newer than the duplicate, so there the exception is
+// only for the handler's own object.
+func (o object) withDuplicate(duplicate object, own types.UID) object {
 	changed := o
-	changed.folds = o.absorb(twin)
-	if o.absorbed[string(twin.uid)] >= twin.count {
-		// The twin may have been told since that an alert ended, which counts nothing.
+	changed.folds = o.absorb(duplicate)
+	if o.absorbed[string(duplicate.uid)] >= duplicate.count {
+		// The duplicate can have noted an end since. An end counts nothing.
 		return changed
 	}
-	fresh := map[string]mark{}
-	for key, m := range twin.events {
+	fresh := map[string]recordEntry{}
+	for key, m := range duplicate.events {
 		if _, ok := o.events[key]; !ok {
 			fresh[key] = m
 		}
 	}
-	gain := gained(o, twin, len(fresh))
+	gain := gained(o, duplicate, len(fresh))
 	if gain == 0 && len(fresh) == 0 {
 		return changed
 	}
 	changed.count = plus(o.count, gain)
-	changed.lastSeen = later(later(o.lastSeen, o.createdAt), later(twin.lastSeen, twin.createdAt))
+	changed.lastSeen = later(later(o.lastSeen, o.createdAt), later(duplicate.lastSeen, duplicate.createdAt))
 	for i, key := range newestFirst(fresh) {
-		if fresh[key].count == 1 && (twin.uid == own || o.ours) {
-			fresh[key] = markAt(plus(o.count, int32(len(fresh)-i)), changed.lastSeen)
+		if fresh[key].count == 1 && (duplicate.uid == own || o.ours) {
+			fresh[key] = entryAt(plus(o.count, int32(len(fresh)-i)), changed.lastSeen)
 		}
 	}
 	changed.events = o.kept(fresh, len(fresh))
-	changed.absorbed = map[string]int32{string(twin.uid): twin.count}
-	for _, from := range []object{o, twin} {
+	changed.absorbed = map[string]int32{string(duplicate.uid): duplicate.count}
+	for _, from := range []object{o, duplicate} {
 		for uid, n := range from.absorbed {
 			changed.absorbed[uid] = max(n, changed.absorbed[uid])
 		}
@@ -111,18 +112,18 @@ func (o object) withTwin(twin object, own types.UID) object {
 	return changed
 }
 
-// gained is how many occurrences a twin adds to its survivor; fresh is how many
-// keys only the twin has. A key that both have is one occurrence. While every
-// occurrence has its key on record, fresh is the answer. Beyond that, absorbed
-// says how much was taken over before, so that a healer that comes after a
-// crash adds only the rest.
-func gained(survivor, twin object, fresh int) int32 {
-	if int(twin.count) <= len(twin.events) && len(survivor.events)+fresh <= MaxEvents {
+// gained is how many occurrences a duplicate adds to its survivor. fresh is how many keys
+// only the duplicate has. A key that both have is one occurrence. As long as every
+// occurrence has its key on record, the answer is fresh. Otherwise absorbed tells how
+// much was taken over before, so a merge that is repeated after a crash adds only the
+// rest.
+func gained(survivor, duplicate object, fresh int) int32 {
+	if int(duplicate.count) <= len(duplicate.events) && len(survivor.events)+fresh <= MaxEvents {
 		return int32(fresh)
 	}
-	taken := survivor.absorbed[string(twin.uid)]
-	gain := twin.count - taken
-	for key, m := range twin.events {
+	taken := survivor.absorbed[string(duplicate.uid)]
+	gain := duplicate.count - taken
+	for key, m := range duplicate.events {
 		if _, both := survivor.events[key]; both && m.count > taken {
 			gain--
 		}
@@ -130,12 +131,12 @@ func gained(survivor, twin object, fresh int) int32 {
 	return max(gain, 0)
 }
 
-// withEnds is an object that knows what events say of ends, and which of them were
-// news to it.
+// withEnds returns the object with the ends that events reported. noted tells, for each
+// of them, whether it was new.
 func (o object) withEnds(said []statement) (changed object, noted []bool) {
-	own := o.self()
+	own := o.ownAlert()
 	changed = o
-	news, noted := o.news(own, said)
+	news, noted := o.unrecordedEnds(own, said)
 	if len(news) > 0 {
 		changed.folds = o.fold(own, news...)
 		changed.old = false
@@ -143,30 +144,30 @@ func (o object) withEnds(said []statement) (changed object, noted []bool) {
 	return changed, noted
 }
 
-// kept is an object's record of keys with more of them, and without the oldest,
-// those that made the lowest counts, beyond [MaxEvents] or how many to keep, if
-// that is more. What a storm left goes by and by. The key that made the object
-// stays: it stands elsewhere too.
-func (o object) kept(added map[string]mark, keep int) map[string]mark {
+// kept returns the object's keys together with the added ones. It drops the keys with the
+// lowest counts beyond [MaxEvents], or beyond keep if that is more. After a storm the
+// surplus is removed gradually, an eighth with each patch. The key that the object was
+// created for always stays, because it is also in an annotation.
+func (o object) kept(added map[string]recordEntry, keep int) map[string]recordEntry {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
 	limit := min(max(MaxEvents, keep, len(o.events)*7/8), maxRecord)
 	for i, key := range newestFirst(all) {
-		if i >= limit && key != o.maker {
+		if i >= limit && key != o.createdFor {
 			delete(all, key)
 		}
 	}
 	return all
 }
 
-// newestFirst orders keys by the counts that they made, the highest first.
-func newestFirst(events map[string]mark) []string {
+// newestFirst orders keys by their counts, the highest first.
+func newestFirst(events map[string]recordEntry) []string {
 	return slices.SortedFunc(maps.Keys(events), func(a, b string) int {
 		return cmp.Or(cmp.Compare(events[b].count, events[a].count), cmp.Compare(a, b))
 	})
 }
 
-// plus saturates: the contract's count is an int32.
+// plus adds without overflow: the contract's count is an int32.
 func plus(count, n int32) int32 {
 	if n > math.MaxInt32-count {
 		return math.MaxInt32
@@ -181,5 +182,5 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// stamp is the form of all times in a Kubernetes object.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// formatTime writes a time in the format of Kubernetes objects.
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -36,7 +36,7 @@ func (s *store) countOn(t *testing.T, name, prefix string, n int) {
 func (s *store) merge(t *testing.T) bool {
 	t.Helper()
 	o := s.seen["a"].object
-	patch := patchTo(o, o.withTwin(s.seen["b"].object, ""))
+	patch := patchTo(o, o.withDuplicate(s.seen["b"].object, ""))
 	if patch == nil {
 		return false
 	}
@@ -47,11 +47,11 @@ func (s *store) merge(t *testing.T) bool {
 
 func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 	for reason, row := range map[string]struct {
-		before, between int // counts on the twin, before the first merge and after it
+		before, between int // counts on the duplicate, before the first merge and after it
 		shared          int // of those before, how many the survivor has too
 	}{
-		"a twin of one":                              {0, 0, 0},
-		"a twin with a few":                          {5, 0, 0},
+		"a duplicate of one":                         {0, 0, 0},
+		"a duplicate with a few":                     {5, 0, 0},
 		"keys that both have are one":                {5, 0, 3},
 		"more counts than keys":                      {MaxEvents + 50, 0, 0},
 		"a healer that crashed before the delete":    {5, 4, 0},
@@ -71,7 +71,7 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 			require.Equal(t, row.between > 0, s.merge(t))
 			require.EqualValues(t, want+row.between, s.seen["a"].count)
 			if want+row.between <= MaxEvents {
-				require.EqualValues(t, 2+row.shared, s.seen["a"].events["b"].count, "who made a twin comes after what was counted")
+				require.EqualValues(t, 2+row.shared, s.seen["a"].events["b"].count, "who made a duplicate comes after what was counted")
 			}
 			require.LessOrEqual(t, len(s.seen["a"].events), MaxEvents+2, "with those that made the two")
 		})
@@ -86,17 +86,17 @@ func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 	s.objects["a"].SetAnnotations(nil)
 	s.countOn(t, "b", "x", 2)
 	a := s.seen["a"].object
-	_, err := s.patchStatus(t.Context(), "", "a", patchTo(a, a.withTwin(s.seen["b"].object, s.seen["b"].uid)))
+	_, err := s.patchStatus(t.Context(), "", "a", patchTo(a, a.withDuplicate(s.seen["b"].object, s.seen["b"].uid)))
 	require.NoError(t, err)
 	a = s.seen["a"].object
 	require.EqualValues(t, 4, a.count)
-	require.Equal(t, map[string]mark{"b": markAt(2, epoch), "x0": markAt(2, epoch), "x1": markAt(3, epoch)}, a.events)
+	require.Equal(t, map[string]recordEntry{"b": entryAt(2, epoch), "x0": entryAt(2, epoch), "x1": entryAt(3, epoch)}, a.events)
 }
 
-func TestAMergeCarriesWhatATwinHadAbsorbed(t *testing.T) {
+func TestAMergeCarriesWhatADuplicateHadAbsorbed(t *testing.T) {
 	s := twinStore(t)
 	b := s.seen["b"].object
-	_, err := s.patchStatus(context.Background(), "", "b", patchTo(b, b.withTwin(object{uid: "third", count: 200, events: map[string]mark{}}, "")))
+	_, err := s.patchStatus(context.Background(), "", "b", patchTo(b, b.withDuplicate(object{uid: "third", count: 200, events: map[string]recordEntry{}}, "")))
 	require.NoError(t, err)
 	require.True(t, s.merge(t))
 	require.EqualValues(t, 200, s.seen["a"].absorbed["third"])

@@ -13,16 +13,16 @@ import (
 	"onefire/mapping"
 )
 
-// ErrContended means that other writers won every round. A redelivery can win.
+// ErrContended means that other writers were first in every round. A redelivery can
+// succeed.
 var ErrContended = errors.New("other writers changed the object in every round")
 
-// Deduplicator settles alerts on RemediationRequests. What it remembers is only
-// to save calls. It may be used by any number of goroutines.
+// Deduplicator settles alerts on RemediationRequests. It is safe for concurrent use.
 type Deduplicator struct {
 	core
-	*sharing
-	// ends shares the calls of Resolve.
-	ends    *sharing
+	*settleBatcher
+	// ends batches the calls of Resolve.
+	ends    *settleBatcher
 	history *history
 }
 
@@ -30,58 +30,57 @@ type Deduplicator struct {
 type core struct {
 	api        api
 	lists      lister
-	memory     memory
+	cache      cache
 	signalType string
-	pause      func(ctx context.Context, losses int) error
-	settles    func(ctx context.Context, after time.Duration) error
+	backOff    func(ctx context.Context, losses int) error
+	sleep      func(ctx context.Context, after time.Duration) error
 	clock      func() time.Time
-	// shorten is told of each past that an object was just made on.
+	// shorten is called with each past in which an object was just created.
 	shorten func(ctx context.Context, namespace string, past []object, now time.Time)
-	// apart says whether a look after a create leaves out so many ended objects.
-	apart func(namespace string, ended int) bool
-	// brake is what creates ask; it may be nil.
+	// activeOnly tells whether the List after a create leaves out so many ended objects.
+	activeOnly func(namespace string, ended int) bool
+	// brake is asked before creates; it may be nil.
 	brake *brake
 }
 
-// Options are what a Deduplicator does.
+// Options configure a Deduplicator.
 type Options struct {
-	// SignalType goes into the objects that it makes.
+	// SignalType is the spec.signalType of new objects.
 	SignalType string
-	// HistoryLimit is how many ended objects of a fingerprint are kept when another
-	// one was made; 0 keeps all.
+	// HistoryLimit is how many ended objects of a fingerprint are kept; 0 keeps all.
 	HistoryLimit int
-	// Deleted is told of each object that was deleted because of the limit; it may
+	// Deleted is called with each object that was deleted because of HistoryLimit; it may
 	// be nil.
 	Deleted func(namespace, name string)
-	// LongPast is called with each List of a fingerprint that has more objects than
-	// are kept of it; it may be nil.
+	// LongPast is called with each List of a fingerprint that has more objects than a
+	// List keeps; it may be nil.
 	LongPast func(LongPast)
-	// Altered is called with each object that was created, and has not the labels and
-	// annotations that it was created with: an admission policy or webhook changes
-	// them. It may be nil.
+	// Altered is called with each new object that does not have the labels and
+	// annotations that it was created with, because an admission policy or webhook
+	// changes them. It may be nil.
 	Altered func(namespace, name string, changed []string)
-	// Brake is the ConfigMap that pauses the making of objects while it exists; without a
-	// name there is none.
+	// Brake is the name of the ConfigMap that stops creates while it exists. Without a
+	// name there is no brake.
 	Brake types.NamespacedName
-	// BrakeUnread is called with each Get of the brake that failed: what was known before
-	// holds. It may be nil.
+	// BrakeUnread is called with each Get of the brake that failed; the last answer stays
+	// valid. It may be nil.
 	BrakeUnread func(error)
 
 	brake *brake
 }
 
-// New makes a Deduplicator of a client configuration, which it copies. It opens
-// no connection.
+// New makes a Deduplicator from a client configuration, which it copies. It opens no
+// connection.
 func New(config *rest.Config, o Options) (*Deduplicator, error) {
 	k, err := connect(config)
 	if err != nil {
 		return nil, err
 	}
 	if o.LongPast != nil {
-		k.told = o.LongPast
+		k.onLongPast = o.LongPast
 	}
 	if o.Altered != nil {
-		k.altered = o.Altered
+		k.onAltered = o.Altered
 	}
 	if o.Brake.Name != "" {
 		if o.brake, err = openBrake(config, o.Brake, o.BrakeUnread); err != nil {
@@ -92,93 +91,92 @@ func New(config *rest.Config, o Options) (*Deduplicator, error) {
 	return newDeduplicator(k, o)
 }
 
-// Close ends what goes on behind the calls. Call it when none is under way any more.
+// Close ends the work in the background. No call may be running or follow.
 func (d *Deduplicator) Close() {
 	d.history.close()
 	d.brake.close()
 }
 
-// Paused returns why nothing new is made; nil where it is. It asks the API server where
-// that was not done within the last second, and when the context ends first it says what
-// was known.
+// Paused returns the brake if it is on, and nil otherwise. It asks the API server if the
+// last answer is older than a second. If the context ends first, it returns the last
+// answer.
 func (d *Deduplicator) Paused(ctx context.Context) *Pause { return d.brake.pause(ctx) }
 
 func newDeduplicator(a api, o Options) (*Deduplicator, error) {
-	m, err := newRecent()
+	m, err := newCache()
 	if err != nil {
 		return nil, err
 	}
 	past := newHistory(a, o.HistoryLimit, o.Deleted)
-	lists := newGatherer(a)
+	lists := newListBatcher(a)
 	c := core{
-		api: a, lists: lists, memory: m, signalType: o.SignalType,
-		pause: pause, settles: sleep, clock: time.Now, shorten: past.shorten, apart: lists.apart, brake: o.brake,
+		api: a, lists: lists, cache: m, signalType: o.SignalType,
+		backOff: backOff, sleep: sleep, clock: time.Now, shorten: past.shorten, activeOnly: lists.activeOnly, brake: o.brake,
 	}
-	return &Deduplicator{core: c, sharing: newSharing(c.settle), ends: newSharing(c.resolveAll), history: past}, nil
+	return &Deduplicator{core: c, settleBatcher: newSettleBatcher(c.settle), ends: newSettleBatcher(c.resolveAll), history: past}, nil
 }
 
 // Outcome is what became of one key.
 type Outcome struct {
 	Reason mapping.Reason
-	// Name is the RemediationRequest's name.
+	// Name is the name of the RemediationRequest.
 	Name string
 	// Count is its occurrence count with this key.
 	Count int32
-	// UID is its UID; empty where nothing was counted.
+	// UID is its UID; empty if nothing was counted.
 	UID types.UID
-	// At is when the key was counted, by the API server's clock, in whole seconds:
-	// the same for each replay, and never earlier than that of a lower count.
-	// Zero where nothing was counted.
+	// At is when the key was counted, by the API server's clock, in whole seconds. It is
+	// the same for each replay, and never earlier than that of a lower count. It is zero
+	// if nothing was counted.
 	At time.Time
-	// Rejected says why the key is on no RemediationRequest and never will be, unless
-	// another alert makes one; nil otherwise. The outcome has nothing else then.
+	// Rejected is set if the key is on no RemediationRequest and never will be, unless
+	// another alert makes one. All other fields are empty then.
 	Rejected *RejectedError
-	// Paused says why nothing was made, where the reason is [mapping.BrakeOn], and Capped
-	// where it is [mapping.QuotaExceeded]; nil otherwise. Such a key is on no
-	// RemediationRequest, and settling it again tries again.
+	// Paused is set if the reason is [mapping.BrakeOn], and Capped if it is
+	// [mapping.QuotaExceeded]. Such a key is on no RemediationRequest, and settling it
+	// again tries again.
 	Paused *Pause
 	Capped *QuotaError
 }
 
-// Settle makes sure that each key is counted on a RemediationRequest of the
-// signal's fingerprint, and makes one if none is active. It returns one outcome
-// per key, in their order. keys are distinct and at least one; signals holds the
-// signals, of the same fingerprint and namespace, of those that are not an
-// occurrence of s itself. When it returns
-// an error nothing is lost: calling again with the same keys, here or elsewhere,
-// finishes the work. Calls for the same fingerprint that wait for each other share
-// their API calls.
+// Settle makes sure that each key is counted on a RemediationRequest of the signal's
+// fingerprint, and creates one if none is active. It returns one outcome per key, in
+// their order. There must be at least one key, and no key twice. signals holds the
+// signals of those keys that are not an occurrence of s itself; they have the same
+// fingerprint and namespace. After an error nothing is lost: another call with the same
+// keys, in any replica, finishes the work. Concurrent calls for the same fingerprint
+// share their API calls.
 func (d *Deduplicator) Settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
-	return d.sharing.Settle(ctx, s, keys, signals)
+	return d.settleBatcher.Settle(ctx, s, keys, signals)
 }
 
 func (c core) handler(s mapping.Signal) handler {
 	return handler{
 		core: c, signal: s, subject: subject{s.Namespace, s.Fingerprint},
-		done: map[string]Outcome{}, held: map[string]bool{}, sure: map[types.UID]bool{},
+		done: map[string]Outcome{}, takenNames: map[string]bool{}, waitedFor: map[types.UID]bool{},
 		rejected: map[string]*RejectedError{}, reasons: map[string]mapping.Reason{},
 	}
 }
 
-// settle settles keys by themselves.
+// settle settles keys without sharing its calls.
 func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 	h := c.handler(s)
 	h.signals, h.keys = signals, keys
-	var before []object // what there was before this handler made an object
+	var before []object // the past before this handler created an object
 	for range maxRounds {
 		open := h.open(keys)
 		if len(open) == 0 {
-			if h.fresh != "" {
+			if h.created != "" {
 				c.shorten(ctx, s.Namespace, before, h.now)
 			}
 			return h.outcomes(keys), nil
 		}
-		if err := h.look(ctx); err != nil {
+		if err := h.readPast(ctx); err != nil {
 			return nil, err
 		}
-		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, fresh: h.fresh, held: h.held, sure: h.sure, now: h.now})
-		if h.hinted && v.reason != mapping.Active {
-			h.giveUp() // Only a count on our active object is verified by its write.
+		v := decide(s.Fingerprint, past{objects: h.objects, keys: open, created: h.created, takenNames: h.takenNames, waitedFor: h.waitedFor, now: h.now})
+		if h.fromCache && v.reason != mapping.Active {
+			h.discardCached() // Only a count on our active object is verified by its write.
 			continue
 		}
 		if v.action == create {
@@ -191,11 +189,12 @@ func (c core) settle(ctx context.Context, s mapping.Signal, keys []string, signa
 	return nil, fmt.Errorf("settling %s: %w (%d rounds)", s.Fingerprint, ErrContended, maxRounds)
 }
 
-// Ready tells whether the protocol could run now: it asks for the objects of a
-// fingerprint that no alert has, which fails without a connection, permission,
-// the CRD or its selectable field.
+// Ready tells whether the protocol could run now. It lists a fingerprint that no alert
+// has. That List fails without a connection, the permission, the CRD or its selectable
+// field.
 func (c core) Ready(ctx context.Context, namespace string) error {
-	// The first event finds the brake known. The Get uses the List's connection.
+	// The brake is then known when the first event comes. The Get reuses the List's
+	// connection.
 	defer c.brake.begin(ctx)
 	if _, _, err := c.api.list(ctx, namespace, selector{fingerprint: fmt.Sprintf("%064d", 0), urgent: true}); err != nil {
 		return fmt.Errorf("listing %s in namespace %s: %w", Resource.Resource, namespace, err)
@@ -203,10 +202,10 @@ func (c core) Ready(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// pause waits after a lost round, longer and with more jitter the more rounds
-// were lost, so that writers of one object do not march in step.
-func pause(ctx context.Context, losses int) error {
-	return sleep(ctx, rand.N(min(maxPause, minPause<<min(losses, 10))))
+// backOff waits after a lost round. The wait and its jitter grow with the number of lost
+// rounds, so that the writers of one object do not stay in step.
+func backOff(ctx context.Context, losses int) error {
+	return sleep(ctx, rand.N(min(maxBackOff, minBackOff<<min(losses, 10))))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -55,8 +55,8 @@ func drawn(t *rapid.T, setup string) scenario {
 		Events:    strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "a,b", "b,c", "a2", "b2", "-a", "-b", "-a2", "-a,-b", "-d,-a"}), 2, 6).Draw(t, "events"), " "),
 		Setup:     rapid.SampledFrom([]string{setup, "finalizers " + setup, "pruning " + setup}).Draw(t, "setup"),
 		PerSecond: 1 + upTo(2, "perSecond"),
-		// Who changes a label hides the object from gathered Lists: a limit of the promise.
-		means: means{Gathered: rapid.Bool().Draw(t, "gathered") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful"), History: upTo(2, "history")},
+		// Who changes a label hides the object from batched Lists: a limit of the promise.
+		means: means{Batched: rapid.Bool().Draw(t, "batched") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful"), History: upTo(2, "history")},
 		Budget: budget{
 			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),
 			Complete: upTo(2, "complete"), Review: upTo(2, "review"), Retain: upTo(2, "retain"), UserDelete: upTo(2, "userDelete"),
@@ -91,7 +91,7 @@ func TestRandomSchedules(t *testing.T) {
 }
 
 // twinsSchedule is one in which retention comes between two Lists: two objects
-// are made, and one is healed away.
+// are made, and one is merged away.
 const twinsSchedule = `{"events":"a b","setup":"terminal","budget":{"retain":1},"choices":[0,2,1,0,1]}`
 
 var replayed = flag.String("schedule", twinsSchedule, "the schedule that TestReplay replays, as a failure prints it")

@@ -7,12 +7,12 @@ import (
 	"onefire/mapping"
 )
 
-// Recall says what became of occurrences that are too old to make anything new. It
-// returns one outcome per key, in their order: where the key is on record, what a
-// replay of [Deduplicator.Settle] says; otherwise the reason [mapping.TooOld]. It only
-// reads. The List is needed: an event whose object was made, and whose audit event was
-// not taken for as long as the sink was away, is redelivered after that, and its audit
-// event must still follow.
+// Recall returns the outcomes of occurrences that are too old to make a new object, one
+// per key, in their order. A key on record has the outcome of a replay of
+// [Deduplicator.Settle]; any other has the reason [mapping.TooOld]. Recall only reads. It
+// does need the List: the object of an event can exist although its audit event was not
+// accepted, for as long as the audit sink was away. The redelivery of that event must
+// still send the audit event.
 func (d *Deduplicator) Recall(ctx context.Context, s mapping.Signal, keys []string) ([]Outcome, error) {
 	objects, _, err := d.lists.list(ctx, s.Namespace, s.Fingerprint, keys)
 	if err != nil {
@@ -22,15 +22,15 @@ func (d *Deduplicator) Recall(ctx context.Context, s mapping.Signal, keys []stri
 	for i, key := range keys {
 		outcomes[i] = Outcome{Reason: mapping.TooOld}
 		if o, m, ok := recorded(objects, key); ok {
-			outcomes[i] = outcome(again(m.count), o, m)
+			outcomes[i] = outcome(replayReason(m.count), o, m)
 		}
 	}
 	return outcomes, nil
 }
 
-// again is the reason for a key that was on record before, with that count: 1 means
-// that it made the object.
-func again(count int32) mapping.Reason {
+// replayReason is the reason for a key that was already on record with that count. Count
+// 1 means that the object was created for it.
+func replayReason(count int32) mapping.Reason {
 	if count == 1 {
 		return mapping.ReplayedNew
 	}

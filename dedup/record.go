@@ -12,44 +12,43 @@ import (
 	"time"
 )
 
-// The record of an object is what makes counting idempotent, and what is known of
-// the alerts that were counted. It is the message of a status condition, because
-// that is what other controllers leave alone: who writes a whole status of a type
-// of its own drops the fields that this type does not have, and a CRD that is not
-// ours prunes them.
+// The record of an object makes counting idempotent: it holds the keys that were counted,
+// and the state of their alerts. It is the message of a status condition, because other
+// controllers keep conditions. A controller that writes the whole status from its own Go
+// type drops the fields that this type does not have, and a CRD that is not ours prunes
+// them.
 //
-// The message is lines of text. Each says one thing, so a record that is too long
-// for one condition goes on in another:
+// Each line of the message stands for itself. A record that is too long for one condition
+// continues in another one.
 //
-//	2@1768651200 KEY KEY …   the keys that made counts 2, 3, …, and when they did
-//	absorbed UID 3           the count that was taken over from a twin
-//	alert {…}                an alert beside the object's own
-//	state ID {…}             what events said of an alert
-//	omitted                  there were more alerts than are named
+//	2@1768651200 KEY KEY …   the keys with the counts 2, 3, …, and when they were counted
+//	absorbed UID 3           the count that was taken over from a duplicate
+//	alert {…}                a folded alert
+//	state ID {…}             whether an alert fires
+//	omitted                  more alerts were folded than are named
 
 const (
-	// recordType is the type of the first condition; the others end in -2, -3 ….
+	// recordType is the type of the first condition; those that continue it end in -2,
+	// -3, and so on.
 	recordType = "onefire/Record"
-	// counted and resolved are the condition's reasons, for people to read.
+	// counted and resolved are the condition's reasons, for people.
 	counted  = "Counted"
 	resolved = "Resolved"
 )
 
-// KeepsNoRecord tells that one of the warnings of an answer, the values of its header
-// Warning, says that the CRD drops the record of what was just counted. A redelivery
-// counts again then.
+// KeepsNoRecord tells that the CRD drops the record, so that a redelivery counts again.
+// The warnings are the values of an answer's Warning header.
 func KeepsNoRecord(warnings []string) bool {
 	return slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "status.conditions") })
 }
 
-// mark is what a key on record stands for: the count that it made, and when that
-// was, in seconds since 1970.
-type mark struct {
+// recordEntry is the count that a key made, and when that was, in seconds since 1970.
+type recordEntry struct {
 	count int32
 	at    int64
 }
 
-// condition is a status condition as Kubernetes has them.
+// condition is a status condition as Kubernetes defines it.
 type condition struct {
 	Type               string `json:"type"`
 	Status             string `json:"status"`
@@ -58,7 +57,7 @@ type condition struct {
 	LastTransitionTime string `json:"lastTransitionTime"`
 }
 
-// record is an object's record as lines.
+// record returns an object's record as lines.
 func (o object) record() []string {
 	lines := o.counts()
 	for _, uid := range slices.Sorted(maps.Keys(o.absorbed)) {
@@ -76,15 +75,15 @@ func (o object) record() []string {
 	return lines
 }
 
-// counts are the lines of the keys. The key that made the object stands in its
-// annotation.
+// counts returns the lines of the keys. The key that the object was created for is in an
+// annotation instead.
 func (o object) counts() (lines []string) {
 	var line strings.Builder
-	var next mark
+	var next recordEntry
 	keys := newestFirst(o.events)
 	slices.Reverse(keys)
 	for i, in := 0, 0; i < len(keys); i++ {
-		if keys[i] == o.maker {
+		if keys[i] == o.createdFor {
 			continue
 		}
 		m := o.events[keys[i]]
@@ -97,7 +96,7 @@ func (o object) counts() (lines []string) {
 			in = 0
 		}
 		line.WriteString(" " + keys[i])
-		next, in = mark{plus(m.count, 1), m.at}, in+1
+		next, in = recordEntry{plus(m.count, 1), m.at}, in+1
 	}
 	if line.Len() > 0 {
 		lines = append(lines, line.String())
@@ -105,7 +104,7 @@ func (o object) counts() (lines []string) {
 	return lines
 }
 
-// jsonText is the JSON of what always has one.
+// jsonText encodes a value that cannot fail to encode.
 func jsonText(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -114,8 +113,8 @@ func jsonText(v any) string {
 	return string(text)
 }
 
-// conditions are all of an object's conditions: those of others as they were read,
-// and its record.
+// conditions returns the conditions of other programs, unchanged, and the object's
+// record.
 func (o object) conditions() []any {
 	all := make([]any, 0, len(o.foreign)+1)
 	for _, c := range o.foreign {
@@ -130,12 +129,12 @@ func (o object) conditions() []any {
 		if i > 0 {
 			name = fmt.Sprintf("%s-%d", recordType, i+1)
 		}
-		all = append(all, condition{name, "True", reason, message, stamp(since)})
+		all = append(all, condition{name, "True", reason, message, formatTime(since)})
 	}
 	return all
 }
 
-// pack joins lines to texts of at most limit bytes each. There is one at least.
+// pack joins lines to texts of at most limit bytes each. It returns at least one text.
 func pack(lines []string, limit int) []string {
 	texts := []string{""}
 	for _, line := range lines {
@@ -152,12 +151,12 @@ func pack(lines []string, limit int) []string {
 	return texts
 }
 
-// readConditions reads an object's record, and keeps the conditions of others. It
-// tells whether there was a record.
+// readConditions reads an object's record and keeps the conditions of other programs. It
+// returns whether there was a record.
 func (o *object) readConditions(all []rawText) (found bool) {
 	for _, text := range all {
 		var c condition
-		// Few conditions are read to their end: a List is full of those of others.
+		// Only few conditions are decoded, because most of them belong to other programs.
 		if !bytes.Contains([]byte(text), []byte(recordType)) || json.Unmarshal([]byte(text), &c) != nil ||
 			c.Type != recordType && !strings.HasPrefix(c.Type, recordType+"-") {
 			o.foreign = append(o.foreign, text)
@@ -165,7 +164,7 @@ func (o *object) readConditions(all []rawText) (found bool) {
 		}
 		found = true
 		if c.Reason == resolved {
-			o.lastResolved = instant(c.LastTransitionTime)
+			o.lastResolved = parseTime(c.LastTransitionTime)
 		}
 		for line := range strings.Lines(c.Message) {
 			o.readLine(strings.TrimSuffix(line, "\n"))
@@ -174,7 +173,7 @@ func (o *object) readConditions(all []rawText) (found bool) {
 	return found
 }
 
-// readLine reads one line of a record. What makes no sense says nothing.
+// readLine reads one line of a record. It ignores lines that it does not understand.
 func (o *object) readLine(line string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	switch kind {
@@ -186,13 +185,13 @@ func (o *object) readLine(line string) {
 	case "alert":
 		var a wireAlert
 		if json.Unmarshal([]byte(rest), &a) == nil {
-			o.names(a)
+			o.addNamed(a)
 		}
 	case "state":
 		id, text, _ := strings.Cut(rest, " ")
 		var s wireState
 		if json.Unmarshal([]byte(text), &s) == nil {
-			o.join(id, s)
+			o.mergeState(id, s)
 		}
 	case "omitted":
 		o.omitted = true
@@ -203,7 +202,7 @@ func (o *object) readLine(line string) {
 		if !ok || cmp.Or(err1, err2) != nil || count <= 0 {
 			return
 		}
-		m := mark{int32(count), seconds}
+		m := recordEntry{int32(count), seconds}
 		for _, key := range strings.Fields(rest) {
 			o.events[key] = m
 			m.count = plus(m.count, 1)
@@ -211,23 +210,21 @@ func (o *object) readLine(line string) {
 	}
 }
 
-// names puts an alert on the list. One without an identity is the object's own if it
-// is called the same.
-func (o *object) names(a wireAlert) {
+// addNamed adds an alert to the list. An alert without an id, but with the name and
+// severity of the object's own alert, is that alert.
+func (o *object) addNamed(a wireAlert) {
 	if other := (alert{a.ID, a.Alertname, a.Severity}); other != o.alert {
-		o.add(folded{other, a.Labels, instant(a.FirstSeenAt)})
+		o.add(folded{other, a.Labels, parseTime(a.FirstSeenAt)})
 	}
 }
 
-func (o *object) join(id string, s wireState) {
+func (o *object) mergeState(id string, s wireState) {
 	if o.states == nil {
 		o.states = map[string]state{}
 	}
-	o.states[id] = o.states[id].join(state{firing: instant(s.FiringSeenAt), resolved: instant(s.ResolvedSeenAt), ended: instant(s.EndsAt)})
+	o.states[id] = o.states[id].merge(state{firing: parseTime(s.FiringSeenAt), resolved: parseTime(s.ResolvedSeenAt), ended: parseTime(s.EndsAt)})
 }
 
-// markAt is the mark of a count that was made at a time.
-func markAt(count int32, at time.Time) mark { return mark{count, at.Unix()} }
+func entryAt(count int32, at time.Time) recordEntry { return recordEntry{count, at.Unix()} }
 
-// time is when the count was made.
-func (m mark) time() time.Time { return time.Unix(m.at, 0).UTC() }
+func (m recordEntry) time() time.Time { return time.Unix(m.at, 0).UTC() }

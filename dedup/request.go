@@ -8,8 +8,8 @@ import (
 	"onefire/mapping"
 )
 
-// newRequest is a RemediationRequest as it is created, after another one or none.
-// Its status is for the CRD's defaults and for later.
+// newRequest returns the RemediationRequest to create after a predecessor; follows is
+// that one's UID, or empty. A create ignores status, so the CRD's defaults fill it.
 func newRequest(name string, follows types.UID, s mapping.Signal, signalType, key string, now time.Time) map[string]any {
 	target := map[string]string{"kind": s.Target.Kind, "name": s.Target.Name}
 	for field, value := range map[string]string{"namespace": s.Target.Namespace, "apiVersion": s.Target.APIVersion} {
@@ -25,8 +25,8 @@ func newRequest(name string, follows types.UID, s mapping.Signal, signalType, ke
 		"signalSource":      "prometheus",
 		"targetType":        "kubernetes",
 		"targetResource":    target,
-		"firingTime":        stamp(s.FiringAt),
-		"receivedTime":      stamp(now),
+		"firingTime":        formatTime(s.FiringAt),
+		"receivedTime":      formatTime(now),
 		"signalLabels":      s.Labels,
 		"signalAnnotations": s.Annotations,
 		"originalPayload":   string(s.Payload),

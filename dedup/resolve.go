@@ -9,12 +9,12 @@ import (
 	"onefire/mapping"
 )
 
-// Resolve notes on the active RemediationRequest of the signals' fingerprint which
-// of the alerts that it counts have ended. When none of them fires any more, it is
-// marked as resolved; when one fires again, the count of that takes the mark back.
-// The signals are of one fingerprint and namespace, and at least one. Resolve
-// returns one outcome per signal, in their order, and never makes an object. Calls
-// for the same fingerprint that wait for each other share their API calls.
+// Resolve notes on the active RemediationRequest of the signals' fingerprint which of the
+// alerts that it counts have ended. The request is marked as resolved when none of them
+// fires any more. The next count of an alert that fires again removes the mark. The
+// signals have one fingerprint and namespace, and there is at least one. Resolve returns
+// one outcome per signal, in their order. It never creates an object. Concurrent calls
+// for the same fingerprint share their API calls.
 func (d *Deduplicator) Resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
 	keys, ends := make([]string, len(signals)), make(map[string]mapping.Signal, len(signals))
 	for i, s := range signals {
@@ -24,7 +24,8 @@ func (d *Deduplicator) Resolve(ctx context.Context, signals []mapping.Signal) ([
 	return d.ends.Settle(ctx, signals[0], keys, ends)
 }
 
-// resolveAll is the settler of ends: each key stands for what an event says of one.
+// resolveAll is the settler of [Deduplicator.Resolve]. A key stands for what one event
+// says of one alert.
 func (c core) resolveAll(ctx context.Context, _ mapping.Signal, keys []string, ends map[string]mapping.Signal) ([]Outcome, error) {
 	signals := make([]mapping.Signal, len(keys))
 	for i, key := range keys {
@@ -33,17 +34,17 @@ func (c core) resolveAll(ctx context.Context, _ mapping.Signal, keys []string, e
 	return c.resolve(ctx, signals)
 }
 
-// resolve settles ends by themselves.
+// resolve notes ends without sharing its calls.
 func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome, error) {
 	h := c.handler(signals[0])
 	e := newEnds(signals)
 	for range maxRounds {
-		if err := h.look(ctx); err != nil {
+		if err := h.readPast(ctx); err != nil {
 			return nil, err
 		}
 		v := decide(h.signal.Fingerprint, past{objects: h.objects, now: h.now})
-		if v.action == heal {
-			if err := h.heal(ctx, v); err != nil {
+		if v.action == merge {
+			if err := h.merge(ctx, v); err != nil {
 				return nil, err
 			}
 			continue
@@ -52,13 +53,13 @@ func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome,
 		slices.SortFunc(active, byAge)
 		patch, noted, changed := e.patch(active)
 		if patch == nil {
-			if h.hinted {
-				h.giveUp() // What is remembered does not prove that there is nothing to note.
+			if h.fromCache {
+				h.discardCached() // A cached past does not prove that there is nothing to note.
 				continue
 			}
-			return e.nothing(active), nil
+			return e.finish(active), nil
 		}
-		past, hinted := h.objects, h.hinted
+		past, hinted := h.objects, h.fromCache
 		revision, ok, err := h.patch(ctx, changed, patch)
 		if err != nil {
 			return nil, err
@@ -67,30 +68,30 @@ func (c core) resolve(ctx context.Context, signals []mapping.Signal) ([]Outcome,
 			continue
 		}
 		changed.resourceVersion = revision
-		h.remember(past, changed)
-		if e.note(noted, changed); e.settled() || len(active) == 1 && !hinted {
-			return e.nothing(active), nil
+		h.cachePast(past, changed)
+		if e.record(noted, changed); e.settled() || len(active) == 1 && !hinted {
+			return e.finish(active), nil
 		}
 	}
 	return nil, fmt.Errorf("resolving %s: %w (%d rounds)", h.signal.Fingerprint, ErrContended, maxRounds)
 }
 
-// ends are what events say of alerts that have ended, and what became of that.
+// ends are what events say of alerts that have ended, and the outcomes.
 type ends struct {
 	said     []statement
-	outcomes []Outcome // without a reason while they are open
+	outcomes []Outcome // without a reason while an end is open
 }
 
 func newEnds(signals []mapping.Signal) *ends {
 	e := &ends{make([]statement, len(signals)), make([]Outcome, len(signals))}
 	for i, s := range signals {
-		e.said[i] = says(s)
+		e.said[i] = statementOf(s)
 	}
 	return e
 }
 
-// patch is for the first of the active objects that an open end is news for, and
-// nil when there is none.
+// patch returns the patch for the first active object to which an open end is new. It
+// returns nil if there is no such object.
 func (e *ends) patch(active []object) (patch map[string]any, noted []int, changed object) {
 	var open []int
 	var said []statement
@@ -114,8 +115,8 @@ func (e *ends) patch(active []object) (patch map[string]any, noted []int, change
 	return nil, nil, object{}
 }
 
-// note says of ends that an object knows them now.
-func (e *ends) note(noted []int, o object) {
+// record stores the outcome of ends that an object has noted now.
+func (e *ends) record(noted []int, o object) {
 	reason := mapping.ResolvedActive
 	if o.lastResolved.IsZero() {
 		reason = mapping.ResolvedPartly
@@ -129,9 +130,9 @@ func (e *ends) settled() bool {
 	return !slices.ContainsFunc(e.outcomes, func(o Outcome) bool { return o.Reason == 0 })
 }
 
-// nothing says of the open ends that there is no more to note, and returns all
+// finish gives the open ends the outcome that there was nothing to note, and returns all
 // outcomes.
-func (e *ends) nothing(active []object) []Outcome {
+func (e *ends) finish(active []object) []Outcome {
 	for i := range e.outcomes {
 		if e.outcomes[i].Reason != 0 {
 			continue

@@ -145,15 +145,15 @@ func TestAnObjectKnowsItsOwnAlert(t *testing.T) {
 				require.NoError(t, err)
 			}
 			o := s.all()[0]
-			require.Equal(t, signal.AlertID, o.self().id)
-			require.Equal(t, signal.Labels, o.self().labels)
+			require.Equal(t, signal.AlertID, o.ownAlert().id)
+			require.Equal(t, signal.Labels, o.ownAlert().labels)
 			require.Empty(t, o.others, "its own alert is no other")
 			require.Equal(t, map[string]state{signal.AlertID: {firing: epoch}}, o.states)
 		})
 	}
 }
 
-func TestAnEndOfARememberedObjectIsOneCall(t *testing.T) {
+func TestAnEndOfACachedObjectIsOneCall(t *testing.T) {
 	s := newStore()
 	counted := &counting{api: s, calls: map[string]int{}}
 	d, err := newDeduplicator(counted, Options{SignalType: "alert"})
@@ -174,18 +174,18 @@ func TestAnEndOfARememberedObjectIsOneCall(t *testing.T) {
 	}
 }
 
-// A memo that would take much memory is not kept.
-func TestAnObjectWithLongTextsIsNotRemembered(t *testing.T) {
+// A cache entry that would take much memory is not kept.
+func TestAnObjectWithLongTextsIsNotCached(t *testing.T) {
 	o := lone()
-	require.Less(t, o.texts(), 100)
+	require.Less(t, o.textSize(), 100)
 	for range MaxAlerts {
 		o.others = append(o.others, folded{labels: map[string]string{"pod": strings.Repeat("x", maxDifferingValue)}})
 	}
-	require.Less(t, o.texts(), maxMemoText, "a full list with one long label each is remembered")
+	require.Less(t, o.textSize(), maxCachedText, "a full list with one long label each is remembered")
 	for i := range o.others {
 		o.others[i].labels["volume"] = strings.Repeat("x", maxDifferingValue)
 	}
-	require.Greater(t, o.texts(), maxMemoText)
+	require.Greater(t, o.textSize(), maxCachedText)
 }
 
 // Deliveries that say of one object's alerts that they have ended share their calls

@@ -30,10 +30,10 @@ func TestTheObjectThatAControllerWorksOnStays(t *testing.T) {
 			older := object{name: "b", uid: "old", ours: true, phase: row.phases[0], createdAt: now.Add(-row.age - time.Minute)}
 			younger := object{name: "a", uid: "young", ours: true, phase: row.phases[1], createdAt: now.Add(-row.age)}
 			for _, active := range [][]object{{older, younger}, {younger, older}} {
-				v := decide("f", past{objects: active, keys: []string{"k"}, fresh: row.fresh, now: now})
-				require.Equal(t, heal, v.action)
+				v := decide("f", past{objects: active, keys: []string{"k"}, created: row.fresh, now: now})
+				require.Equal(t, merge, v.action)
 				require.Equal(t, row.stays, v.object.uid)
-				require.NotEqual(t, row.stays, v.twin.uid)
+				require.NotEqual(t, row.stays, v.duplicate.uid)
 			}
 		})
 	}
@@ -41,7 +41,7 @@ func TestTheObjectThatAControllerWorksOnStays(t *testing.T) {
 
 // After a restore of etcd nothing that is remembered holds any more: an object that
 // ended since is active again.
-func TestNothingIsRememberedAcrossARestore(t *testing.T) {
+func TestNothingIsCachedAcrossARestore(t *testing.T) {
 	s := newStore()
 	s.perSecond = 1
 	ended := old(s, 1)[0]
@@ -63,20 +63,20 @@ func TestNothingIsRememberedAcrossARestore(t *testing.T) {
 	settle("d")
 	require.Equal(t, map[string]int{"patch": 1}, counted.calls, "the past is remembered")
 	other := subject{"ns", "another"}
-	d.memory.keep(other, memo{})
+	d.cache.put(other, cacheEntry{})
 
 	*s = *before
 	require.Equal(t, ended, settle("e").Name)
 	require.NotZero(t, counted.calls["list"])
 	require.Len(t, s.all(), 1, "the one that came after it is merged")
-	_, ok := d.memory.recall(other)
+	_, ok := d.cache.lookup(other)
 	require.False(t, ok, "other pasts are given up too")
 }
 
 func TestRevisionsAreComparedAsNumbers(t *testing.T) {
-	require.True(t, earlier("9", "10"))
-	require.False(t, earlier("10", "9"))
-	require.False(t, earlier("9", "9"))
-	require.False(t, earlier("", "9"))
-	require.False(t, earlier("x", "9"))
+	require.True(t, olderRevision("9", "10"))
+	require.False(t, olderRevision("10", "9"))
+	require.False(t, olderRevision("9", "9"))
+	require.False(t, olderRevision("", "9"))
+	require.False(t, olderRevision("x", "9"))
 }

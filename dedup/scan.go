@@ -8,38 +8,38 @@ import (
 	"strings"
 )
 
-// A scanner reads JSON from a stream through a small window. It copies the parts
-// that the protocol reads and skips the rest, so an alert's payload, which is most of
-// an object, is never held. What it copied is JSON again and goes to encoding/json:
-// the meaning of fields stays in one place.
+// scanner reads JSON from a stream through a small buffer. It copies the fields that the
+// protocol reads and skips the rest, so it never holds an alert's payload, which is most
+// of an object. The copy is JSON and is decoded with encoding/json, so the meaning of
+// fields stays in one place.
 type scanner struct {
 	from     io.Reader
-	window   []byte
+	buffer   []byte
 	pos, end int
-	err      error // of from, once it has given all that it has
-	// kept is what was copied so far, name the last field's name as it was sent.
-	kept    []byte
-	keeping bool
+	err      error // of from, once it has returned all of its bytes
+	// copied is the copy so far. name is the last field's name, as it was sent.
+	copied  []byte
+	copying bool
 	name    []byte
-	// more is asked for so many bytes before kept grows beyond room.
+	// grow is asked for more bytes before copied grows beyond room.
 	room int
-	more func(bytes int) error
+	grow func(bytes int) error
 }
 
 var errSyntax = errors.New("the answer is not JSON")
 
 func newScanner(from io.Reader, more func(bytes int) error) *scanner {
-	return &scanner{from: from, window: make([]byte, scanWindow), more: more}
+	return &scanner{from: from, buffer: make([]byte, scanBuffer), grow: more}
 }
 
-// fill reads on when the window is used up.
+// fill reads on when the buffer is used up.
 func (s *scanner) fill() error {
 	for s.pos == s.end {
 		if s.err != nil {
 			return s.err
 		}
 		s.pos, s.end = 0, 0
-		s.end, s.err = s.from.Read(s.window)
+		s.end, s.err = s.from.Read(s.buffer)
 		if errors.Is(s.err, io.EOF) {
 			s.err = io.ErrUnexpectedEOF
 		}
@@ -47,28 +47,28 @@ func (s *scanner) fill() error {
 	return nil
 }
 
-// take goes on by n bytes of the window.
+// take advances by n bytes of the buffer.
 func (s *scanner) take(n int) error {
-	if s.keeping {
-		for len(s.kept)+n > s.room {
-			if err := s.more(scanWindow); err != nil {
+	if s.copying {
+		for len(s.copied)+n > s.room {
+			if err := s.grow(scanBuffer); err != nil {
 				return err
 			}
-			s.room += scanWindow
+			s.room += scanBuffer
 		}
-		s.kept = append(s.kept, s.window[s.pos:s.pos+n]...)
+		s.copied = append(s.copied, s.buffer[s.pos:s.pos+n]...)
 	}
 	s.pos += n
 	return nil
 }
 
-// next is the next byte that is no white space. It is not taken yet.
+// next returns the next byte that is not white space, without taking it.
 func (s *scanner) next() (byte, error) {
 	for {
 		if err := s.fill(); err != nil {
 			return 0, err
 		}
-		switch c := s.window[s.pos]; c {
+		switch c := s.buffer[s.pos]; c {
 		case ' ', '\t', '\r', '\n':
 			if err := s.take(1); err != nil {
 				return 0, err
@@ -79,7 +79,7 @@ func (s *scanner) next() (byte, error) {
 	}
 }
 
-// expect takes the next byte, which must be that one.
+// expect takes the next byte, which must be want.
 func (s *scanner) expect(want byte) error {
 	c, err := s.next()
 	if err != nil {
@@ -91,8 +91,8 @@ func (s *scanner) expect(want byte) error {
 	return s.take(1)
 }
 
-// value takes a value, whatever it is. Only what is kept must be valid JSON:
-// encoding/json says so later.
+// value takes any value. Only a value that is copied must be valid JSON, which
+// encoding/json checks later.
 func (s *scanner) value() error {
 	for depth := 0; ; {
 		c, err := s.next()
@@ -128,7 +128,7 @@ func (s *scanner) text() error {
 		if err := s.fill(); err != nil {
 			return err
 		}
-		window := s.window[s.pos:s.end]
+		window := s.buffer[s.pos:s.end]
 		for i, c := range window {
 			switch {
 			case escaped:
@@ -149,11 +149,11 @@ func (s *scanner) text() error {
 func (s *scanner) literal() error {
 	for n := 0; ; n++ {
 		if err := s.fill(); errors.Is(err, io.ErrUnexpectedEOF) && n > 0 {
-			return nil // It was all of the answer.
+			return nil // The answer ends here.
 		} else if err != nil {
 			return err
 		}
-		if strings.IndexByte(" \t\r\n,:{}[]\"", s.window[s.pos]) >= 0 {
+		if strings.IndexByte(" \t\r\n,:{}[]\"", s.buffer[s.pos]) >= 0 {
 			if n == 0 {
 				return errSyntax
 			}
@@ -165,25 +165,25 @@ func (s *scanner) literal() error {
 	}
 }
 
-// label takes a field's name.
-func (s *scanner) label() error {
+// fieldName takes a field's name and the colon.
+func (s *scanner) fieldName() error {
 	if c, err := s.next(); err != nil || c != '"' {
 		return errors.Join(err, errSyntax)
 	}
-	kept := s.kept
-	s.kept, s.keeping = s.name[:0], true
+	kept := s.copied
+	s.copied, s.copying = s.name[:0], true
 	err := s.text()
-	s.name, s.kept, s.keeping = s.kept, kept, false
+	s.name, s.copied, s.copying = s.copied, kept, false
 	if err != nil {
 		return err
 	}
 	return s.expect(':')
 }
 
-// fields has each field of an object taken by what is called with its name.
+// fields calls each with the name of every field of an object. each must take the value.
 func (s *scanner) fields(each func(name string) error) error {
 	return s.list('{', '}', func() error {
-		if err := s.label(); err != nil {
+		if err := s.fieldName(); err != nil {
 			return err
 		}
 		name := string(s.name[1 : len(s.name)-1])
@@ -196,7 +196,7 @@ func (s *scanner) fields(each func(name string) error) error {
 	})
 }
 
-// list has each of the things between two brackets taken.
+// list calls each for every element between two brackets. each must take the element.
 func (s *scanner) list(open, end byte, each func() error) error {
 	if err := s.expect(open); err != nil {
 		return err
@@ -224,9 +224,9 @@ func (s *scanner) list(open, end byte, each func() error) error {
 	}
 }
 
-// over tells that nothing but white space is left. It also reads it, so that the
-// connection can be used again.
-func (s *scanner) over() error {
+// atEnd checks that only white space is left. It reads to the end, so that the connection
+// can be reused.
+func (s *scanner) atEnd() error {
 	_, err := s.next()
 	switch {
 	case err == nil:
@@ -237,25 +237,25 @@ func (s *scanner) over() error {
 	return err
 }
 
-// part says which parts of a value are kept; nil keeps all of it.
-type part struct {
-	fields map[string]*part
+// fieldMask says which fields of a value are kept; nil keeps the whole value.
+type fieldMask struct {
+	fields map[string]*fieldMask
 	// prefix keeps all fields whose names begin with it.
 	prefix string
 }
 
-// all keeps all of each of the fields.
-func all(names ...string) *part {
-	p := &part{fields: map[string]*part{}}
+// wholeFields is a mask that keeps the whole value of each named field.
+func wholeFields(names ...string) *fieldMask {
+	p := &fieldMask{fields: map[string]*fieldMask{}}
 	for _, name := range names {
 		p.fields[name] = nil
 	}
 	return p
 }
 
-// find tells whether a field is kept, and what of it. encoding/json takes a field
-// in any case of letters for one.
-func (p *part) find(name string) (of *part, ok bool) {
+// find tells whether a field is kept, and which part of it. Like encoding/json it ignores
+// the case of letters.
+func (p *fieldMask) find(name string) (of *fieldMask, ok bool) {
 	if of, ok = p.fields[name]; ok {
 		return of, true
 	}
@@ -270,19 +270,19 @@ func (p *part) find(name string) (of *part, ok bool) {
 	return nil, false
 }
 
-// copy keeps the parts of a value.
-func (s *scanner) copy(p *part) error {
+// copy copies the fields of a value that the mask keeps.
+func (s *scanner) copy(p *fieldMask) error {
 	c, err := s.next()
 	if err != nil {
 		return err
 	}
 	if p == nil || c != '{' {
-		s.keeping = true
+		s.copying = true
 		err := s.value()
-		s.keeping = false
+		s.copying = false
 		return err
 	}
-	s.kept = append(s.kept, '{')
+	s.copied = append(s.copied, '{')
 	first := true
 	err = s.fields(func(name string) error {
 		of, ok := p.find(name)
@@ -290,21 +290,21 @@ func (s *scanner) copy(p *part) error {
 			return s.value()
 		}
 		if !first {
-			s.kept = append(s.kept, ',')
+			s.copied = append(s.copied, ',')
 		}
 		first = false
-		s.kept = append(append(s.kept, s.name...), ':')
+		s.copied = append(append(s.copied, s.name...), ':')
 		return s.copy(of)
 	})
-	s.kept = append(s.kept, '}')
+	s.copied = append(s.copied, '}')
 	return err
 }
 
-// one copies the parts of a value and decodes them.
-func (s *scanner) one(p *part, into any) error {
-	s.kept = s.kept[:0]
+// decode copies the fields of a value that the mask keeps, and decodes the copy.
+func (s *scanner) decode(p *fieldMask, into any) error {
+	s.copied = s.copied[:0]
 	if err := s.copy(p); err != nil {
 		return fmt.Errorf("reading the API server's answer: %w", err)
 	}
-	return decode(s.kept, into)
+	return decode(s.copied, into)
 }

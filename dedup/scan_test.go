@@ -79,8 +79,8 @@ func TestWhatIsCutOffIsNoObject(t *testing.T) {
 // Each field of the decoded object is among the parts that are kept, so none can be
 // forgotten there.
 func TestAllThatIsDecodedIsKept(t *testing.T) {
-	var check func(*part, reflect.Type, string)
-	check = func(p *part, of reflect.Type, path string) {
+	var check func(*fieldMask, reflect.Type, string)
+	check = func(p *fieldMask, of reflect.Type, path string) {
 		if p == nil || of.Kind() != reflect.Struct {
 			return
 		}
@@ -91,7 +91,7 @@ func TestAllThatIsDecodedIsKept(t *testing.T) {
 			check(sub, of.Field(i).Type, path+"."+name)
 		}
 	}
-	check(needed, reflect.TypeFor[wireObject](), "")
+	check(neededFields, reflect.TypeFor[wireObject](), "")
 }
 
 func TestAListIsReadItemByItem(t *testing.T) {
@@ -136,7 +136,7 @@ func TestWhatIsSkippedTakesNoMemory(t *testing.T) {
 	asked := 0
 	_, err = readList(strings.NewReader(large), func(n int) error { asked += n; return nil }, func(object) error { return nil })
 	require.NoError(t, err)
-	require.Equal(t, scanWindow, asked)
+	require.Equal(t, scanBuffer, asked)
 }
 
 func FuzzReadObject(f *testing.F) {

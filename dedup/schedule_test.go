@@ -134,7 +134,7 @@ func (r *run) state() [sha256.Size]byte {
 		b.WriteString(name)
 		b.WriteString(strconv.Itoa(r.made[name]))
 	}
-	fmt.Fprint(&b, r.created, r.raced, r.now.Unix(), r.left, r.memos, r.braked, r.quota)
+	fmt.Fprint(&b, r.created, r.raced, r.now.Unix(), r.left, r.entries, r.braked, r.quota)
 	deliveries := slices.Clone(r.deliveries)
 	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
@@ -266,7 +266,7 @@ func (r *run) proceed(i int, a answer) {
 func (r *run) advance(d delivery, a answer) *progress {
 	next := r.handlers.proceed(d.progress, r.means, a)
 	if next.remembers != nil && r.Replicas > 0 {
-		r.memos[d.replica] = *next.remembers
+		r.entries[d.replica] = *next.remembers
 	}
 	return next.progress
 }

@@ -8,15 +8,12 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-
-	"onefire/mapping"
 )
 
 // epoch is when every simulated run begins.
@@ -27,9 +24,6 @@ var epoch = time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
 func pass(d time.Duration) {
 	time.Sleep(d) // In a bubble of synctest this only moves its clock on; nothing waits.
 }
-
-// signal is what the first of all simulated alerts says.
-var signal = signalOf("a")
 
 var resource = Resource.GroupResource()
 
@@ -68,9 +62,9 @@ type store struct {
 	quota  int
 	// long, if it is not zero, is from how many objects on a past is not kept whole.
 	long int
-	// memos are what replicas remember; at is the one whose handler is next.
-	memos map[int]memo
-	at    int
+	// cache entries are what replicas remember; at is the one whose handler is next.
+	entries map[int]cacheEntry
+	at      int
 }
 
 // seen is a revision as the protocol reads it, and that as a text.
@@ -96,14 +90,14 @@ func wire(u *unstructured.Unstructured) object {
 func newStore() *store {
 	return &store{
 		objects: map[string]*unstructured.Unstructured{}, seen: map[string]seen{},
-		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, memos: map[int]memo{},
+		made: map[string]int{}, writes: map[string]int{}, named: map[string]time.Time{}, perSecond: 3, now: epoch, entries: map[int]cacheEntry{},
 	}
 }
 
 func (s *store) clone() *store {
 	c := *s
 	c.objects, c.seen = maps.Clone(s.objects), maps.Clone(s.seen)
-	c.made, c.writes, c.memos = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.memos)
+	c.made, c.writes, c.entries = maps.Clone(s.made), maps.Clone(s.writes), maps.Clone(s.entries)
 	c.named, c.deleted = maps.Clone(s.named), slices.Clip(s.deleted)
 	return &c
 }
@@ -125,9 +119,9 @@ func (s *store) drop(name string) {
 }
 
 func (s *store) list(_ context.Context, _ string, by selector) ([]object, time.Time, error) {
-	out := newKeeper(by.keys, func(int) error { return nil })
+	out := newPastReducer(by.keys, func(int) error { return nil })
 	if s.long > 0 {
-		out.most, out.newest = s.long, s.perSecond
+		out.maxWhole, out.keepEnded = s.long, s.perSecond
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		o := s.seen[name]
@@ -220,40 +214,12 @@ func (s *store) patchStatus(_ context.Context, _, name string, patch map[string]
 func (s *store) setStatus(name string, patch map[string]any) {
 	s.put(s.objects[name], func(o *unstructured.Unstructured) {
 		status, _ := o.Object["status"].(map[string]any)
-		o.Object["status"] = merge(status, patch)
+		o.Object["status"] = mergePatch(status, patch)
 		if s.prunes {
 			pruneStatus(o)
 		}
 		if s.forgetful {
 			unstructured.RemoveNestedField(o.Object, "status", "conditions")
-		}
-	})
-}
-
-// pruneStatus takes out of status.deduplication what the type of other controllers
-// does not have.
-func pruneStatus(o *unstructured.Unstructured) {
-	for _, field := range []string{"events", "absorbed", "alerts", "alertsOmitted", "alertStates", "lastResolvedAt"} {
-		unstructured.RemoveNestedField(o.Object, "status", "deduplication", field)
-	}
-}
-
-// rewrite has a controller write the whole status in a type of its own, with a
-// condition of its own, as one does at each change of a phase.
-func (s *store) rewrite(name string) {
-	s.put(s.objects[name], func(o *unstructured.Unstructured) {
-		pruneStatus(o)
-		conditions, _, err := unstructured.NestedSlice(o.Object, "status", "conditions")
-		if err != nil {
-			panic(err)
-		}
-		own := map[string]any{"type": "Ready", "status": "False", "reason": "Processing", "message": "", "lastTransitionTime": stamp(s.now)}
-		conditions = slices.DeleteFunc(conditions, func(c any) bool { return c.(map[string]any)["type"] == "Ready" })
-		if err := unstructured.SetNestedSlice(o.Object, append([]any{own}, conditions...), "status", "conditions"); err != nil {
-			panic(err)
-		}
-		if err := unstructured.SetNestedField(o.Object, "Processing", "status", "overallPhase"); err != nil {
-			panic(err)
 		}
 	})
 }
@@ -282,8 +248,8 @@ func (s *store) end(name string) {
 	}
 }
 
-// merge is RFC 7396.
-func merge(into, patch map[string]any) map[string]any {
+// mergePatch is RFC 7396.
+func mergePatch(into, patch map[string]any) map[string]any {
 	out := maps.Clone(into)
 	if out == nil {
 		out = map[string]any{}
@@ -294,79 +260,12 @@ func merge(into, patch map[string]any) map[string]any {
 			delete(out, k)
 		case map[string]any:
 			old, _ := out[k].(map[string]any)
-			out[k] = merge(old, v)
+			out[k] = mergePatch(old, v)
 		default:
 			out[k] = v
 		}
 	}
 	return out
-}
-
-// The rest are the deeds of others: controllers, retention, people.
-
-// completed is the terminal phase of all runs.
-const completed = "Completed"
-
-func (s *store) complete(name string) {
-	s.setStatus(name, map[string]any{"overallPhase": completed})
-}
-
-// review completes an object that a person must look at before another is made.
-func (s *store) review(name string) {
-	s.setStatus(name, map[string]any{"overallPhase": completed, "outcome": "ManualReviewRequired"})
-}
-
-// backOff completes an object that allows no other within a minute.
-func (s *store) backOff(name string) {
-	s.setStatus(name, map[string]any{"overallPhase": completed, "nextAllowedExecution": stamp(s.now.Add(time.Minute))})
-}
-
-// remove deletes an object, as retention or a user does.
-func (s *store) remove(name string) {
-	s.deleted = append(s.deleted, s.seen[name])
-	s.end(name)
-}
-
-// relabel has somebody change an object's label, or take it off.
-func (s *store) relabel(name, label string) {
-	s.put(s.objects[name], func(o *unstructured.Unstructured) {
-		labels := o.GetLabels()
-		if labels[fingerprintLabel] = label; label == "" {
-			delete(labels, fingerprintLabel)
-		}
-		o.SetLabels(labels)
-	})
-}
-
-// earlier puts an object's record into the form of an earlier version, which kept it
-// in fields of status.deduplication and said no times of counts. A CRD that is not
-// ours kept none of that.
-func (s *store) earlier(name string) {
-	if s.prunes {
-		return
-	}
-	s.put(s.objects[name], func(o *unstructured.Unstructured) {
-		see := s.seen[name].object
-		events, states := map[string]any{}, map[string]any{}
-		for key, m := range see.events {
-			if key != see.maker {
-				events[key] = int64(m.count)
-			}
-		}
-		for id, st := range see.states {
-			states[id] = map[string]any{"firingSeenAt": st.firing.Format(time.RFC3339Nano)}
-		}
-		d := o.Object["status"].(map[string]any)["deduplication"].(map[string]any)
-		d["events"], d["alertStates"] = events, states
-		unstructured.RemoveNestedField(o.Object, "status", "conditions")
-	})
-}
-
-func (s *store) addForeign(fingerprint, name string) {
-	body := map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{"signalFingerprint": fingerprint}}
-	if _, err := s.create(context.Background(), "", body); err != nil {
-		panic(err)
-	}
 }
 
 // all returns every object, oldest first.
@@ -377,99 +276,4 @@ func (s *store) all() []object {
 	}
 	slices.SortFunc(out, byAge)
 	return out
-}
-
-// nextEvent comes after a crash, when all is quiet; an end may too.
-const nextEvent = "next"
-
-// isEnd tells whether an event says that alerts have ended. Such an event is the
-// keys of events that say that they fire, each after a hyphen.
-func isEnd(event string) bool { return strings.HasPrefix(event, "-") }
-
-// labelsOf are the labels of the alert that a key is an occurrence of, or the end of
-// one. Some differ in their names, some in their severities, one in neither; and
-// some are alike. A 2 at the end is the same alert, later.
-func labelsOf(key string) map[string]string {
-	switch key = strings.TrimPrefix(key, "-"); {
-	case strings.HasPrefix(key, "crowd"):
-		return map[string]string{"alertname": key, "severity": "high"}
-	case key == "b", key == "b2":
-		return map[string]string{"alertname": "B", "severity": "high"}
-	case key == "c":
-		return map[string]string{"alertname": "A", "severity": "critical"}
-	case key == "d":
-		return map[string]string{"alertname": "A", "severity": "high", "container": "d"}
-	case key == nextEvent:
-		return map[string]string{"alertname": "B", "severity": "unknown"}
-	}
-	return map[string]string{"alertname": "A", "severity": "high"}
-}
-
-func alertOf(key string) alert {
-	labels := labelsOf(key)
-	return alert{mapping.LabelsID(labels), labels["alertname"], mapping.Severity(labels["severity"])}
-}
-
-// keysOf are the keys of an event, and the ends of one that names many.
-func keysOf(event string) []string {
-	if event != "-crowd" {
-		return strings.Split(event, ",")
-	}
-	var ends []string
-	for i := range MaxAlerts + 1 {
-		ends = append(ends, fmt.Sprint("-crowd", i))
-	}
-	return ends
-}
-
-// saidAt is the time of an event. What comes first was not always said first.
-func saidAt(key string) time.Time {
-	switch key {
-	case nextEvent:
-		return epoch.Add(10 * time.Minute)
-	case "a2", "b2":
-		return epoch.Add(2 * time.Minute)
-	case "-a2", "-b2":
-		return epoch.Add(3 * time.Minute)
-	}
-	if isEnd(key) {
-		return epoch.Add(time.Minute)
-	}
-	return epoch
-}
-
-// endedAt is when the alert of an end did end.
-func endedAt(key string) time.Time { return saidAt(key).Add(-30 * time.Second) }
-
-func signalOf(key string) mapping.Signal {
-	a := alertOf(key)
-	s := mapping.Signal{
-		Fingerprint: digest("fingerprint"), Namespace: "ns", Name: a.name, Severity: a.severity, AlertID: a.id,
-		Labels: labelsOf(key), FiringAt: epoch, SaidAt: saidAt(key),
-	}
-	if isEnd(key) {
-		s.EndedAt = endedAt(key)
-	}
-	return s
-}
-
-func signalsOf(keys []string) map[string]mapping.Signal {
-	all := map[string]mapping.Signal{}
-	for _, key := range keys {
-		all[key] = signalOf(key)
-	}
-	return all
-}
-
-// made makes an object of ours, or counts on the active one.
-func made(s *store, keys ...string) (name string) {
-	d, err := newDeduplicator(s, Options{SignalType: "alert"})
-	if err != nil {
-		panic(err)
-	}
-	o, err := d.Settle(context.Background(), signalOf(keys[0]), keys, signalsOf(keys))
-	if err != nil {
-		panic(err)
-	}
-	return o[0].Name
 }

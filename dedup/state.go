@@ -7,26 +7,26 @@ import (
 	"onefire/mapping"
 )
 
-// state is what events have said of whether an alert fires. Each of its times only
-// ever becomes later, so it is the same in whatever order, and however often, the
-// events come, and in whichever of two twins they were noted.
+// state is what events have said about whether an alert fires. Each of its times only
+// becomes later. So the result does not depend on the order or number of the events, or
+// on which of two duplicates noted them.
 //
-// The times of firing and resolved are those of the events, not of their handling:
-// a redelivery says what the first delivery said.
+// firing and resolved are times of events, not of their handling: a redelivery has the
+// time of its first delivery.
 type state struct {
-	// firing is when an event last said that the alert fires, and resolved when
-	// one last said that it has ended; zero where none did.
+	// firing is when an event last said that the alert fires, resolved when one last said
+	// that it has ended; zero if none did.
 	firing, resolved time.Time
-	// ended is when it ended, in whole seconds.
+	// ended is when the alert ended, in whole seconds.
 	ended time.Time
 }
 
-func (s state) join(t state) state {
+func (s state) merge(t state) state {
 	return state{later(s.firing, t.firing), later(s.resolved, t.resolved), later(s.ended, t.ended)}
 }
 
-// over tells whether the alert has ended, as far as anybody said.
-func (s state) over() bool { return !s.resolved.IsZero() && !s.firing.After(s.resolved) }
+// hasEnded tells whether the alert has ended, as far as events said.
+func (s state) hasEnded() bool { return !s.resolved.IsZero() && !s.firing.After(s.resolved) }
 
 // statement is what an event says of an alert, with all of its labels.
 type statement struct {
@@ -34,8 +34,8 @@ type statement struct {
 	state
 }
 
-// says is what a signal's event says of its alert.
-func says(s mapping.Signal) statement {
+// statementOf returns what a signal's event says of its alert.
+func statementOf(s mapping.Signal) statement {
 	said := statement{folded: folded{alert: alert{s.AlertID, s.Name, s.Severity}, labels: s.Labels}}
 	at := s.SaidAt.Round(0).UTC()
 	if s.EndedAt.IsZero() {
@@ -46,26 +46,25 @@ func says(s mapping.Signal) statement {
 	return said
 }
 
-// self tells an object's own alert.
-func (o object) self() self {
+// ownAlert returns the alert that made the object.
+func (o object) ownAlert() ownAlert {
 	var labels map[string]string
-	_ = json.Unmarshal([]byte(o.labels), &labels) // What is no text in it is no label.
-	return self{alert{mapping.LabelsID(labels), o.alert.name, o.alert.severity}, labels}
+	_ = json.Unmarshal([]byte(o.labels), &labels) // A value that is not a string is not a label.
+	return ownAlert{alert{mapping.LabelsID(labels), o.alert.name, o.alert.severity}, labels}
 }
 
-// over is when the last of an object's alerts ended; zero while one of them fires,
-// and where nobody can know because there were more than are named. Who made a
-// foreign object may never say that its alert ended: that alert is asked for only
-// if an event spoke of it.
-func (f folds) over(own string, ours bool) time.Time {
+// resolvedAt is when the last of an object's alerts ended. It is zero while one of them
+// fires, and if the object counts more alerts than it names. A foreign object's own alert
+// counts only if an event has mentioned it, because its maker may never report an end.
+func (f folds) resolvedAt(own string, ours bool) time.Time {
 	s, known := f.states[own]
-	if f.omitted || (ours || known) && !s.over() {
+	if f.omitted || (ours || known) && !s.hasEnded() {
 		return time.Time{}
 	}
 	last := s.ended
 	for _, a := range f.others {
 		s := f.states[a.id]
-		if a.id == "" || !s.over() {
+		if a.id == "" || !s.hasEnded() {
 			return time.Time{}
 		}
 		last = later(last, s.ended)
@@ -73,9 +72,9 @@ func (f folds) over(own string, ours bool) time.Time {
 	return last
 }
 
-// news are those of the statements that an object counts the alert of, and whose
-// end it does not know yet.
-func (o object) news(own self, said []statement) (news []statement, noted []bool) {
+// unrecordedEnds returns the statements that end an alert which the object counts, and
+// whose end it does not have on record. noted tells the same for each statement.
+func (o object) unrecordedEnds(own ownAlert, said []statement) (news []statement, noted []bool) {
 	noted = make([]bool, len(said))
 	for i, s := range said {
 		if s.id == own.id || o.named(s.id) {
@@ -83,7 +82,7 @@ func (o object) news(own self, said []statement) (news []statement, noted []bool
 			if s.id == own.id {
 				known.firing = later(known.firing, o.firing)
 			}
-			if after := known.join(s.state); after.over() && after != known {
+			if after := known.merge(s.state); after.hasEnded() && after != known {
 				news, noted[i] = append(news, s), true
 			}
 		}
@@ -100,7 +99,7 @@ func (o object) named(id string) bool {
 	return false
 }
 
-// wire is a state as it stands on record.
+// wire is a state in the form of the record.
 func (s state) wire() wireState {
 	text := func(at time.Time) string {
 		if at.IsZero() {

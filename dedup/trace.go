@@ -7,9 +7,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// joined says on the span of who waited, if it is recorded, that what it waited
-// for was done under another's: the context that it was done with.
-func joined(ctx, by context.Context, what string) {
+// linkTo links the span of a caller to the span of the call that did its work, if that is
+// another one. by is the context of that call.
+func linkTo(ctx, by context.Context, what string) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return

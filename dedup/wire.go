@@ -13,8 +13,8 @@ import (
 	"onefire/mapping"
 )
 
-// wireObject is the part of a RemediationRequest that the protocol reads; the
-// rest is skipped when it is decoded.
+// wireObject is the part of a RemediationRequest that the protocol reads. Decoding skips
+// the rest.
 type wireObject struct {
 	Metadata struct {
 		Name              string            `json:"name"`
@@ -49,10 +49,10 @@ type wireObject struct {
 			LastSeenAt      string `json:"lastSeenAt"`
 			LastResolvedAt  string `json:"lastResolvedAt"`
 			OccurrenceCount int64  `json:"occurrenceCount"`
-			// What people read of the record.
+			// People read these; the record has the same alerts.
 			Alerts        []wireAlert `json:"alerts"`
 			AlertsOmitted bool        `json:"alertsOmitted"`
-			// Where earlier versions kept the rest of it.
+			// Earlier versions kept the rest of the record here.
 			Events      map[string]int32     `json:"events"`
 			Absorbed    map[string]int32     `json:"absorbed"`
 			AlertStates map[string]wireState `json:"alertStates"`
@@ -74,8 +74,7 @@ type wireState struct {
 	EndsAt         string `json:"endsAt,omitempty"`
 }
 
-// rawText is JSON that is decoded only where it is needed, so that a List costs
-// no more for it.
+// rawText is JSON that is decoded only where it is needed, which keeps Lists cheap.
 type rawText string
 
 func (r *rawText) UnmarshalJSON(b []byte) error {
@@ -83,8 +82,8 @@ func (r *rawText) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// decode reads JSON as the API server gave it. What is of an unexpected type is
-// read as empty: foreign CRDs differ.
+// decode reads JSON from the API server. A value of an unexpected type is read as empty,
+// because foreign CRDs differ.
 func decode(body []byte, into any) error {
 	var wrongType *json.UnmarshalTypeError
 	if err := json.Unmarshal(body, into); err != nil && !errors.As(err, &wrongType) {
@@ -93,34 +92,34 @@ func decode(body []byte, into any) error {
 	return nil
 }
 
-// observe reads an object as the API server gave it.
+// observe reads an object from the API server's JSON.
 func (w *wireObject) observe() object {
 	m, s, d := &w.Metadata, &w.Status, &w.Status.Deduplication
 	o := object{
 		name:            m.Name,
 		uid:             m.UID,
 		resourceVersion: m.ResourceVersion,
-		createdAt:       instant(m.CreationTimestamp),
+		createdAt:       parseTime(m.CreationTimestamp),
 		ours:            m.Labels[managedByLabel] == managedBy,
 		deleting:        m.DeletionTimestamp != "",
 		fingerprint:     w.Spec.SignalFingerprint,
 		phase:           s.OverallPhase,
-		firstSeen:       instant(d.FirstSeenAt),
-		lastSeen:        instant(d.LastSeenAt),
+		firstSeen:       parseTime(d.FirstSeenAt),
+		lastSeen:        parseTime(d.LastSeenAt),
 		manualReview:    s.Outcome == manualReview || s.CompletionStatus.Outcome == manualReview,
-		nextAllowed:     later(instant(s.NextAllowedExecution), instant(s.RoutingStatus.NextAllowedExecution)),
-		// An object is one occurrence, also where a CRD does not say so.
-		count:    int32(min(max(d.OccurrenceCount, 1), math.MaxInt32)),
-		events:   map[string]mark{},
-		absorbed: map[string]int32{},
-		alert:    alert{name: w.Spec.SignalName, severity: w.Spec.Severity},
-		labels:   string(w.Spec.SignalLabels),
-		firing:   w.firing(),
-		follows:  types.UID(m.Annotations[followsAnnotation]),
-		maker:    m.Annotations[eventAnnotation],
-		old:      len(d.Events)+len(d.Absorbed)+len(d.AlertStates) > 0,
+		nextAllowed:     later(parseTime(s.NextAllowedExecution), parseTime(s.RoutingStatus.NextAllowedExecution)),
+		// An object is one occurrence, even if its CRD does not set the count.
+		count:      int32(min(max(d.OccurrenceCount, 1), math.MaxInt32)),
+		events:     map[string]recordEntry{},
+		absorbed:   map[string]int32{},
+		alert:      alert{name: w.Spec.SignalName, severity: w.Spec.Severity},
+		labels:     string(w.Spec.SignalLabels),
+		firing:     w.firing(),
+		follows:    types.UID(m.Annotations[followsAnnotation]),
+		createdFor: m.Annotations[eventAnnotation],
+		old:        len(d.Events)+len(d.Absorbed)+len(d.AlertStates) > 0,
 	}
-	seen := folds{omitted: d.AlertsOmitted, lastResolved: instant(d.LastResolvedAt)}
+	seen := folds{omitted: d.AlertsOmitted, lastResolved: parseTime(d.LastResolvedAt)}
 	found := o.readConditions(s.Conditions)
 	if !found {
 		o.lastResolved = seen.lastResolved
@@ -128,22 +127,21 @@ func (w *wireObject) observe() object {
 	if o.old || !found {
 		w.readOld(&o)
 	}
-	if o.maker != "" {
-		o.events[o.maker] = markAt(1, o.createdAt)
+	if o.createdFor != "" {
+		o.events[o.createdFor] = entryAt(1, o.createdAt)
 	}
-	o.hidden = o.omitted != seen.omitted || !o.lastResolved.Equal(seen.lastResolved) ||
+	o.displayStale = o.omitted != seen.omitted || !o.lastResolved.Equal(seen.lastResolved) ||
 		!slices.EqualFunc(o.others, d.Alerts, func(a folded, b wireAlert) bool { return a.id == b.ID && a.severity == b.Severity })
 	return o
 }
 
-// readOld adds what an earlier version kept elsewhere. It did not say when it
-// counted: that is taken for when the object was made, which is the same for all
-// who read it.
+// readOld adds what an earlier version kept elsewhere. It did not store when it counted.
+// The creation time of the object stands in, because it is the same for every reader.
 func (w *wireObject) readOld(o *object) {
 	d := &w.Status.Deduplication
 	for key, n := range d.Events {
 		if _, known := o.events[key]; n > 0 && !known {
-			o.events[key] = markAt(n, o.createdAt)
+			o.events[key] = entryAt(n, o.createdAt)
 		}
 	}
 	for uid, n := range d.Absorbed {
@@ -152,28 +150,28 @@ func (w *wireObject) readOld(o *object) {
 		}
 	}
 	for _, a := range d.Alerts {
-		o.names(a)
+		o.addNamed(a)
 	}
 	for id, s := range d.AlertStates {
-		o.join(id, s)
+		o.mergeState(id, s)
 	}
 	o.omitted = o.omitted || d.AlertsOmitted
 }
 
-// firing is when the event that made the object said that its alert fires. Where
-// that is not known, the start of the alert is the earliest that it can be.
+// firing is when the event that the object was created for said that its alert fires. If
+// that is unknown, it is the start of the alert, the earliest possible time.
 func (w *wireObject) firing() time.Time {
-	if at := instant(w.Metadata.Annotations[timeAnnotation]); !at.IsZero() {
+	if at := parseTime(w.Metadata.Annotations[timeAnnotation]); !at.IsZero() {
 		return at
 	}
-	began, received := instant(w.Spec.FiringTime), instant(w.Spec.ReceivedTime)
+	began, received := parseTime(w.Spec.FiringTime), parseTime(w.Spec.ReceivedTime)
 	if began.IsZero() || !received.IsZero() && received.Before(began) {
 		return received
 	}
 	return began
 }
 
-func instant(s string) time.Time {
+func parseTime(s string) time.Time {
 	if s == "" {
 		return time.Time{}
 	}

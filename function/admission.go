@@ -17,13 +17,14 @@ type senders interface {
 	Check(ctx context.Context, h http.Header) (user string, err error)
 }
 
-// admission says who may send, before a request takes any room.
+// admission decides who may send, before a request uses any resources.
 type admission struct {
-	senders  senders // Nil where everybody may send.
+	senders  senders // nil if everybody may send
 	observer *observer
 }
 
-// newAdmission makes what the configuration asks for. It opens no connection.
+// newAdmission makes the admission that the configuration asks for. It opens no
+// connection.
 func newAdmission(client *rest.Config, c config.Config, o *observer) (admission, error) {
 	if c.OIDCAudience == "" {
 		return admission{observer: o}, nil
@@ -32,7 +33,7 @@ func newAdmission(client *rest.Config, c config.Config, o *observer) (admission,
 	return admission{senders: v, observer: o}, err
 }
 
-// admit answers who may not send; nil lets a request in.
+// admit returns nil for a sender that may send, and otherwise the answer to its request.
 func (a *admission) admit(ctx context.Context, w http.ResponseWriter, r *http.Request) *receive.Answer {
 	if a.senders == nil {
 		return nil
@@ -41,7 +42,7 @@ func (a *admission) admit(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if err == nil {
 		return nil
 	}
-	refusal := receive.Refuse(http.StatusServiceUnavailable, "cannot tell who sends: %v", err)
+	refusal := receive.Refuse(http.StatusServiceUnavailable, "cannot check the sender: %v", err)
 	switch {
 	case errors.Is(err, kube.ErrUnknownSender):
 		w.Header().Set("WWW-Authenticate", "Bearer")

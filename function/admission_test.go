@@ -52,7 +52,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 			require.Equal(t, row.challenge, w.Header().Get("WWW-Authenticate"))
 			require.Equal(t, row.retry, w.Header().Get("Retry-After") != "")
 			require.Contains(t, w.Body.String(), row.err.Error())
-			require.Contains(t, f.log.String(), `"msg":"not let in"`)
+			require.Contains(t, f.log.String(), `"msg":"sender not admitted"`)
 			require.Empty(t, f.sink.ids())
 		})
 	}
@@ -81,7 +81,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	now := noon
 	f.clock(func() time.Time { return now })
 	f.service.admission.senders = fakeSenders(func(http.Header) (string, error) { return "", kube.ErrUnknownSender })
-	lines := func() int { return strings.Count(f.log.String(), "not let in") }
+	lines := func() int { return strings.Count(f.log.String(), "sender not admitted") }
 	for range 100 {
 		requireStatus(t, http.StatusUnauthorized, f.serve(binary("1", "")))
 	}

@@ -13,8 +13,8 @@ import (
 	"onefire/mapping"
 )
 
-// answer makes the answer of what became of the alerts: 200 when each is settled, else
-// 503, and the redelivery finishes it.
+// answer makes the answer to an event: 200 if each alert is settled, and 503 otherwise,
+// so that a redelivery finishes the event.
 func answer(results []result) receive.Answer {
 	var first error
 	unsettled := 0
@@ -36,8 +36,8 @@ func answer(results []result) receive.Answer {
 	return receive.OK()
 }
 
-// pointToSource makes the answer to what is no CloudEvent. If it holds alerts, the
-// answer says where an Alertmanager is to send them.
+// pointToSource makes the answer to a body that is not a CloudEvent. If the body holds
+// alerts, the answer says where Alertmanager must send them.
 func pointToSource(refusal receive.Answer, body []byte, now time.Time) receive.Answer {
 	if refusal.Status != http.StatusUnsupportedMediaType {
 		return refusal
@@ -48,22 +48,22 @@ func pointToSource(refusal receive.Answer, body []byte, now time.Time) receive.A
 	return receive.Refuse(refusal.Status, "%s. These are alerts: point Alertmanager's webhook at /alertmanager of onefire-source, which sends them here as CloudEvents", refusal.Reason)
 }
 
-// SummaryType is the type of the reply event that REPLY=summary asks for. Its
-// data is a [Summary].
+// SummaryType is the type of the reply event with REPLY=summary. Its data is a [Summary].
 const SummaryType = "onefire.summary.v1"
 
-// Summary says what became of each alert of an event. It is the same for every
-// delivery of the event while the objects that the event touched are there.
+// Summary tells the outcome of each alert of an event. As long as the objects of these
+// alerts exist, it is the same for every delivery of the event.
 type Summary struct {
 	Alerts []AlertSummary `json:"alerts"`
 }
 
-// AlertSummary says what became of one alert.
+// AlertSummary tells the outcome of one alert.
 type AlertSummary struct {
 	Alertname   string           `json:"alertname"`
 	Fingerprint string           `json:"fingerprint,omitempty"`
 	Decision    mapping.Decision `json:"decision"`
-	// Reason is why; only a dry run has it, because a replay has another one.
+	// Reason is the reason of the decision. Only a dry run has it, because a replay has
+	// another reason than the first delivery.
 	Reason string `json:"reason,omitempty"`
 	// Object is the RemediationRequest, "namespace/name", of a new alert or a
 	// duplicate, and Count its occurrence count with this alert.
@@ -93,7 +93,7 @@ func summary(e event.Event, results []result, reasons bool) *event.Event {
 	reply.SetID(audit.EventID(e.Source(), e.ID(), "", SummaryType))
 	reply.SetSource("onefire")
 	reply.SetType(SummaryType)
-	// Marshalling texts and numbers cannot fail.
+	// Texts and numbers can always be encoded.
 	body, _ := json.Marshal(s)
 	_ = reply.SetData(event.ApplicationJSON, body)
 	return &reply

@@ -17,23 +17,23 @@ import (
 	"onefire/function/telemetry"
 )
 
-// apiCalls observes the calls of the Kubernetes API: how long each takes until its
-// answer begins and, under a span, which it was. A call without one, like a
-// probe, makes no trace of its own. Where nobody looks it does nothing, but for
-// what the API server warns of.
+// apiCalls observes the calls of the Kubernetes API. It measures the time until an answer
+// begins. A call under a span gets a span of its own; a call without one, such as a
+// probe, does not begin a trace. Without metrics and traces, apiCalls only logs the API
+// server's warnings.
 type apiCalls struct {
 	log *slog.Logger
-	// warned keeps the log from saying the same of each patch.
+	// warned keeps the log from repeating a warning for each patch.
 	warned sync.Once
-	// tracer is nil when nothing is traced, metrics nil before the start.
+	// tracer is nil if nothing is traced, metrics is nil before the start.
 	tracer  trace.Tracer
 	metrics *metrics
-	// tries are the calls that client-go will try again, by what ends them, and
-	// how often they were tried.
+	// tries counts the attempts of each call that client-go may retry, by the Done
+	// channel of its context.
 	tries sync.Map // <-chan struct{} to int
 }
 
-// wrap puts the observation around a transport.
+// wrap returns a transport that observes the calls of next.
 func (c *apiCalls) wrap(next http.RoundTripper) http.RoundTripper { return observedCall{next, c} }
 
 type observedCall struct {
@@ -41,17 +41,17 @@ type observedCall struct {
 	calls *apiCalls
 }
 
-// WrappedRoundTripper lets client-go find the transport that can cancel calls.
+// WrappedRoundTripper lets client-go find the transport that can cancel requests.
 func (o observedCall) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
 
-// RoundTrip makes one try of a call.
+// RoundTrip makes one attempt of a call.
 func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := o.calls
 	traced := c.tracer != nil && trace.SpanContextFromContext(r.Context()).IsValid()
 	counted := c.metrics != nil && c.metrics.calls.Enabled(r.Context())
 	if !traced && !counted {
 		resp, err := o.RoundTripper.RoundTrip(r)
-		c.heed(r.Context(), resp)
+		c.logWarnings(r.Context(), resp)
 		return resp, err
 	}
 	what, span := apiCallOf(r), telemetry.NoSpan
@@ -61,7 +61,7 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	begun := time.Now()
 	resp, err := o.RoundTripper.RoundTrip(r)
-	c.heed(r.Context(), resp)
+	c.logWarnings(r.Context(), resp)
 	code := "none"
 	if err == nil {
 		code = strconv.Itoa(resp.StatusCode)
@@ -77,7 +77,7 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	span.SetAttributes(attribute.Int(telemetry.AttrStatus, resp.StatusCode))
-	// That somebody was first, or that nothing is there, is part of the protocol.
+	// 409 and 404 are part of the protocol.
 	if resp.StatusCode >= http.StatusBadRequest && resp.StatusCode != http.StatusConflict && resp.StatusCode != http.StatusNotFound {
 		telemetry.Fail(span, code, http.StatusText(resp.StatusCode))
 	}
@@ -87,8 +87,8 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// heed says what an answer warns of. An answer can be nil.
-func (c *apiCalls) heed(ctx context.Context, resp *http.Response) {
+// logWarnings logs the warnings of an answer, which can be nil.
+func (c *apiCalls) logWarnings(ctx context.Context, resp *http.Response) {
 	if resp == nil || !dedup.KeepsNoRecord(resp.Header.Values("Warning")) {
 		return
 	}
@@ -100,7 +100,8 @@ func (c *apiCalls) heed(ctx context.Context, resp *http.Response) {
 	})
 }
 
-// begin starts the span of a call and passes it on: the API server may trace too.
+// begin starts the span of a call and sends its trace context along, because the API
+// server may trace too.
 func (c *apiCalls) begin(r *http.Request, what apiCall) (*http.Request, trace.Span) {
 	attributes := telemetry.Texts(telemetry.AttrVerb, what.verb, telemetry.AttrResource, what.resource, telemetry.AttrMethod, r.Method, telemetry.AttrServer, r.URL.Hostname())
 	if what.namespace != "" {
@@ -117,13 +118,13 @@ func (c *apiCalls) begin(r *http.Request, what apiCall) (*http.Request, trace.Sp
 		return r, span
 	}
 	r = r.WithContext(ctx)
-	r.Header = maps.Clone(r.Header) // client-go uses the same for each try.
+	r.Header = maps.Clone(r.Header) // client-go shares the headers among its attempts.
 	r.Header.Set("Traceparent", telemetry.FormatTraceparent(span.SpanContext()))
 	return r, span
 }
 
-// again notes that a call may be tried again. Each has a context of its own, with
-// a deadline, and what is noted goes with that.
+// again counts an attempt that client-go may retry. Each call has its own context with a
+// deadline, and the count is dropped when that context ends.
 func (c *apiCalls) again(ctx context.Context) {
 	done := ctx.Done()
 	if n, before := c.tries.Load(done); before {
@@ -137,10 +138,10 @@ func (c *apiCalls) again(ctx context.Context) {
 	context.AfterFunc(ctx, func() { c.tries.Delete(done) })
 }
 
-// apiCall is what a request of the Kubernetes API asks for.
+// apiCall is what a request asks of the Kubernetes API.
 type apiCall struct{ verb, resource, namespace string }
 
-// resources are those that are asked for; there is no other but by mistake.
+// resources are all resources that Onefire asks for.
 var resources = []string{"remediationrequests", "events", "tokenreviews", "pods", "replicasets", "deployments", "statefulsets", "daemonsets", "jobs", "cronjobs", "namespaces", "nodes", "persistentvolumes"}
 
 // apiCallOf reads a request's path:

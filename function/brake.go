@@ -17,22 +17,23 @@ import (
 	"onefire/function/receive"
 )
 
-// This file is what the function says of alerts for which nothing was made, because the
-// brake is on or a quota is used up. Package dedup decides it.
+// This file reports the alerts for which no object was made, because the brake is on or a
+// quota is used up. Package dedup makes that decision.
 
-// The reasons of their Kubernetes Events.
+// The reasons of the Kubernetes Events about them.
 const (
-	// ReasonPaused: the brake is on, and kept an alert from becoming a RemediationRequest.
+	// ReasonPaused: the brake is on, so an alert did not become a RemediationRequest.
 	ReasonPaused = "RemediationPaused"
-	// ReasonCapped: a ResourceQuota did.
+	// ReasonCapped: a ResourceQuota is used up, so an alert did not become a
+	// RemediationRequest.
 	ReasonCapped = "RemediationCapped"
 )
 
 // cappedCode is the audit contract's error code of an alert that a quota refused.
 const cappedCode = "ERR_K8S_QUOTA_EXCEEDED"
 
-// brakeOf is the ConfigMap that is the brake: it is beside the function. Without a name
-// there is none.
+// brakeOf returns the name of the brake's ConfigMap, which is in the function's
+// namespace. The name is empty if the configuration turns the brake off.
 func brakeOf(c config.Config, fallback func() (string, error)) (at types.NamespacedName, err error) {
 	if c.Brake == config.NoBrake {
 		return at, nil
@@ -44,8 +45,8 @@ func brakeOf(c config.Config, fallback func() (string, error)) (at types.Namespa
 	return at, nil
 }
 
-// ownNamespace is the namespace that the function runs in: its pod's or, where that is not
-// told, the one of its Kubernetes client.
+// ownNamespace is the namespace that the function runs in: that of its pod, or else that
+// of its Kubernetes client.
 func ownNamespace(c config.Config, fallback func() (string, error)) (string, error) {
 	if c.PodNamespace != "" {
 		return c.PodNamespace, nil
@@ -53,8 +54,8 @@ func ownNamespace(c config.Config, fallback func() (string, error)) (string, err
 	return fallback()
 }
 
-// keptKey is the context's key of a request whose sender keeps its event until it is
-// settled: see [receive.KeptHeader].
+// keptKey is the context's key of a request whose sender keeps its event until the event
+// is settled, see [receive.KeptHeader].
 type keptKey struct{}
 
 func withKept(ctx context.Context, h http.Header) context.Context {
@@ -64,9 +65,10 @@ func withKept(ctx context.Context, h http.Header) context.Context {
 	return context.WithValue(ctx, keptKey{}, true)
 }
 
-// held notes why nothing was made for an alert. If the sender keeps the event, the alert is
-// not settled: it would be gone otherwise, and need not fire any more.
-func (r *result) held(ctx context.Context, o dedup.Outcome) {
+// withhold notes why no object was made for an alert. If the sender keeps the event, the
+// alert counts as not settled. Otherwise the sender would delete the event, although the
+// alert may not fire again.
+func (r *result) withhold(ctx context.Context, o dedup.Outcome) {
 	r.pause, r.capped = o.Paused, o.Capped
 	if o.Capped != nil {
 		r.err, r.code = o.Capped, cappedCode
@@ -78,7 +80,7 @@ func (r *result) held(ctx context.Context, o dedup.Outcome) {
 	}
 }
 
-// paused says that the brake is on, and since when, and why.
+// paused describes a brake that is on: since when, and why.
 func paused(p *dedup.Pause) string {
 	text := "the brake is on since " + p.Since.Format(time.RFC3339)
 	if p.Reason != "" {
@@ -87,7 +89,7 @@ func paused(p *dedup.Pause) string {
 	return text
 }
 
-// pausedAttributes say so in the log.
+// pausedAttributes are the same as attributes of a log line.
 func (r *result) pausedAttributes() []slog.Attr {
 	if r.pause == nil {
 		return nil
@@ -95,15 +97,16 @@ func (r *result) pausedAttributes() []slog.Attr {
 	return []slog.Attr{slog.Time("paused_since", r.pause.Since), slog.String("paused_because", r.pause.Reason)}
 }
 
-// brakeUnread is told of each Get of the brake that failed. The log has a line in
-// [brakePause].
+// brakeUnread is called with each Get of the brake that failed. It logs at most one line
+// in [brakePause].
 func (o *observer) brakeUnread(err error) {
 	if n, ok := o.unread.Next(o.now(), brakePause); ok {
-		o.log.Warn("the brake cannot be read, so what was known of it holds, and if nothing was it is off", "error", err, "unlogged", n)
+		o.log.Warn("the brake cannot be read: its last known state stays valid, and it is off if none is known", "error", err, "unlogged", n)
 	}
 }
 
-// recordHeld records why nothing was made for an alert: on the brake, or on the quota.
+// recordHeld records a Kubernetes Event for an alert without an object, on the brake or
+// on the quota.
 func (o *observer) recordHeld(r *result) {
 	e := kube.Event{Type: kube.Warning, Action: "Create", At: o.now()}
 	switch {
@@ -121,14 +124,16 @@ func (o *observer) recordHeld(r *result) {
 	}
 }
 
-// reminders are the objects that an Event was recorded on, and when. The API server keeps
-// it for an hour, so more would only crowd out other Events.
+// reminders remembers on which objects a Kubernetes Event was recorded, and when. The API
+// server keeps such an event for an hour, so a second one within that hour would only
+// displace others.
 type reminders struct {
 	mu   sync.Mutex
 	last map[kube.Object]time.Time
 }
 
-// due tells whether an Event is to be recorded, and takes it for recorded then.
+// due tells whether a Kubernetes Event must be recorded on an object, and notes it as
+// recorded.
 func (r *reminders) due(on kube.Object, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +141,7 @@ func (r *reminders) due(on kube.Object, now time.Time) bool {
 		return false
 	}
 	if r.last == nil || len(r.last) >= maxReminders {
-		r.last = map[kube.Object]time.Time{} // The API server then is told of some twice.
+		r.last = map[kube.Object]time.Time{} // Some are then recorded twice.
 	}
 	r.last[on] = now
 	return true

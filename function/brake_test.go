@@ -56,7 +56,7 @@ func TestAnAlertThatNothingIsMadeForIsSettled(t *testing.T) {
 			`"decision":"paused","reason":"brake_on"`, nil,
 			"v1 ConfigMap onefire brake uid-1", ReasonPaused, "No new RemediationRequests are made: the brake is on since 2026-01-17T11:00:00Z: ask Jane",
 			"1 of 1 alerts are not settled: the brake is on since 2026-01-17T11:00:00Z: ask Jane"},
-		"paused, and nobody said why": {dedup.Outcome{Reason: mapping.BrakeOn, Paused: &dedup.Pause{Namespace: "onefire", Name: "brake", UID: "uid-2", Since: noon}},
+		"paused, and no reason given": {dedup.Outcome{Reason: mapping.BrakeOn, Paused: &dedup.Pause{Namespace: "onefire", Name: "brake", UID: "uid-2", Since: noon}},
 			`"paused_since":"2026-01-17T12:00:00Z","paused_because":""`, nil,
 			"v1 ConfigMap onefire brake uid-2", ReasonPaused, "No new RemediationRequests are made: the brake is on since 2026-01-17T12:00:00Z",
 			"1 of 1 alerts are not settled: the brake is on since 2026-01-17T12:00:00Z"},

@@ -11,10 +11,9 @@ import (
 	"onefire/mapping"
 )
 
-// dryRun says what would become of an event: the answer is its [Summary], with
-// reasons. It takes the way of the event up to the groups, makes Lists, and neither
-// writes anything nor sends audit events. Each alert is looked at by itself, as if the
-// others had not come.
+// dryRun answers what would become of an event: its [Summary], with reasons. The event
+// takes the usual steps up to its groups. dryRun makes Lists, but writes nothing and
+// sends no audit events. It judges each alert as if it came alone.
 func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
 	var e event.Event
 	if err := json.Unmarshal(body, &e); err != nil {
@@ -31,7 +30,7 @@ func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
 	}
 	for i := range results {
 		if r := &results[i]; r.reason == mapping.Unavailable {
-			return receive.Refuse(http.StatusServiceUnavailable, "nobody can say what would become of %s: %v", r.signal.Name, r.err)
+			return receive.Refuse(http.StatusServiceUnavailable, "the outcome of %s cannot be forecast now: %v", r.signal.Name, r.err)
 		}
 	}
 	p.observer.dryRun(e, results)
@@ -40,7 +39,7 @@ func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
 	return a
 }
 
-// forecast notes what would become of the alerts of one fingerprint.
+// forecast notes the outcome that the alerts of one fingerprint would have.
 func (p *pipeline) forecast(ctx context.Context, g *group) {
 	defer p.observer.recoverPanic(g.all()...)
 	if len(g.old) > 0 {
@@ -53,7 +52,7 @@ func (p *pipeline) forecast(ctx context.Context, g *group) {
 				r.unavailable(err)
 				continue
 			}
-			r.take(o)
+			r.apply(o)
 		}
 	}
 }

@@ -18,28 +18,28 @@ import (
 	"onefire/mapping"
 )
 
-// This file is the way of an event, from its request to its answer:
+// This file shows the steps of an event, from its request to its answer:
 //
 //	receive → parse → map → resolve the target → group → settle → report → answer
 //
-// A step decides the results that the steps before it left open. The observer is told
-// what came of them, and makes every span, metric, log line and Kubernetes Event.
+// Each step decides results that the earlier steps left open. The observer gets the
+// results of every step, and makes all spans, metrics, log lines and Kubernetes Events.
 
-// pipeline is what the steps need.
+// pipeline has what the steps need.
 type pipeline struct {
 	rules    mapping.Rules // map
 	targets  targets       // resolve the target
 	requests requests      // settle
 	audit    reporter      // report
-	// reply tells that the answer has a [Summary].
+	// reply tells that the answer contains a [Summary].
 	reply    bool
 	observer *observer
 	now      func() time.Time
-	// slots bounds the goroutines that settle alerts of large events.
+	// slots limits the goroutines that settle alerts of large events.
 	slots *semaphore.Weighted
 }
 
-// ServeHTTP answers one request. Of whom it answers, see [admission].
+// ServeHTTP answers one request. [admission] decides whose requests are accepted.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := f.service.Load()
 	if s == nil {
@@ -52,7 +52,7 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// receive reads what a request brings: one event, a batch of them, or a dry run.
+// receive reads the body of a request: one event, a batch of events, or a dry run.
 func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) receive.Answer {
 	if r.Header.Get("Content-Type") == receive.DryRunType {
 		return p.dryRun(ctx, body)
@@ -68,11 +68,11 @@ func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) re
 	return p.handle(ctx, *e)
 }
 
-// handle takes one event all the way.
+// handle takes one event through all steps.
 func (p *pipeline) handle(ctx context.Context, e event.Event) receive.Answer {
 	now := p.now()
 	ctx, observed := p.observer.event(ctx, e, now)
-	defer observed.span.End() // A panic ends it here.
+	defer observed.span.End() // for a panic
 
 	in, refusal := parse(e, now)
 	if refusal != nil {
@@ -91,8 +91,8 @@ func (p *pipeline) handle(ctx context.Context, e event.Event) receive.Answer {
 	return a
 }
 
-// handleBatch handles every event of a batch; one that is wrong does not keep
-// the others from being settled. The worst answer is the batch's.
+// handleBatch handles every event of a batch. An invalid event does not keep the others
+// from being settled. The worst answer becomes the answer to the batch.
 func (p *pipeline) handleBatch(ctx context.Context, body []byte) receive.Answer {
 	raws, err := mapping.Elements(body, maxBatch)
 	switch {
@@ -118,7 +118,7 @@ func (p *pipeline) handleBatch(ctx context.Context, body []byte) receive.Answer 
 	return worst
 }
 
-// parse reads the alerts of an event. refusal is the answer to one that has none.
+// parse reads the alerts of an event. refusal is the answer to an event without alerts.
 func parse(e event.Event, now time.Time) (in *incoming, refusal *receive.Answer) {
 	refuse := func(status int, err error) *receive.Answer {
 		a := receive.Refuse(status, "%v", err)
@@ -142,7 +142,7 @@ func parse(e event.Event, now time.Time) (in *incoming, refusal *receive.Answer)
 	}, nil
 }
 
-// validate tells whether an event is a CloudEvent that can be passed on.
+// validate checks that an event is a CloudEvent that can be passed on in headers.
 func validate(e event.Event) error {
 	if err := receive.Validate(e); err != nil {
 		return err
@@ -153,7 +153,7 @@ func validate(e event.Event) error {
 	return nil
 }
 
-// traceparent is the event's trace context, if it has a proper one.
+// traceparent is the event's trace context, or empty if it has no valid one.
 func traceparent(e event.Event) string {
 	s, _ := e.Extensions()["traceparent"].(string)
 	if !telemetry.ParseTraceparent(s).IsValid() {
@@ -162,7 +162,8 @@ func traceparent(e event.Event) string {
 	return s
 }
 
-// mapAlerts maps each alert to a signal. What is malformed or ignored is decided by that.
+// mapAlerts maps each alert to a signal. It already decides the alerts that are malformed
+// or ignored.
 func (p *pipeline) mapAlerts(in *incoming) []result {
 	results := make([]result, len(in.alerts))
 	for i := range in.alerts {
@@ -194,7 +195,7 @@ func (p *pipeline) mapAlert(in *incoming, r *result) {
 	r.old = p.rules.TooOld(a, in.sent, in.now)
 }
 
-// groupByFingerprint puts the open results into groups.
+// groupByFingerprint groups the open results.
 func groupByFingerprint(results []result) []*group {
 	type subject struct{ namespace, fingerprint string }
 	bySubject := map[subject]*group{}
@@ -223,9 +224,9 @@ func groupByFingerprint(results []result) []*group {
 	return groups
 }
 
-// inParallel calls do for 0 to n-1, up to maxParallel at once and maxSlots over all
-// events, and waits for all. When the context ends before there is a slot, what
-// is left is done here, one by one: with that context it fails at once.
+// inParallel calls do for 0 to n-1 and waits for all of them. At most maxParallel calls
+// run at once, and at most maxSlots over all events. If the context ends before there is
+// a slot, inParallel makes the remaining calls itself, one by one, and they fail at once.
 func (p *pipeline) inParallel(ctx context.Context, n int, do func(i int)) {
 	var working errgroup.Group
 	working.SetLimit(maxParallel)
@@ -240,6 +241,6 @@ func (p *pipeline) inParallel(ctx context.Context, n int, do func(i int)) {
 			return nil
 		})
 	}
-	// What goes wrong is in the results: one must not hide the others.
+	// Errors are in the results: one error must not hide the others.
 	_ = working.Wait()
 }

@@ -1,15 +1,14 @@
-// Package function is Onefire as a function: it takes CloudEvents over HTTP,
-// settles their alerts and answers. event.go is the way of an event.
+// Package function is the Onefire function: it receives CloudEvents over HTTP, settles
+// their alerts, and answers. event.go shows the steps of an event.
 //
-// An event is answered 2xx only when all of its effects are in place: the
-// objects, their counts and the audit events. Anything less is a 503, and the
-// event's redelivery finishes the work. Each request is handled in its own
-// goroutine and its event is finished even when the client hangs up, within a
-// deadline. Nothing is acknowledged that is not done. One thing may outlive the
-// deadline: a post of audit events that is under way ([audit.Sink]).
+// An event is answered 2xx only when all of its effects are in place: the objects, their
+// counts and the audit events. Otherwise it is answered 503, and its redelivery finishes
+// the work. Each request is handled in its own goroutine. Its event is finished within a
+// deadline, even if the client hangs up. Only one thing can outlive the deadline: a
+// running post of audit events ([audit.Sink]).
 //
-// The same [Function] serves under Knative's func middleware and under the
-// Functions Framework.
+// The same [Function] runs under Knative's func middleware and under the Functions
+// Framework.
 package function
 
 import (
@@ -35,16 +34,15 @@ type Function struct {
 	ready    probe
 }
 
-// service is a started function: who may send, what becomes of an event, and what of
-// it is seen.
+// service is a started function: who may send, the steps of an event, and the telemetry.
 type service struct {
 	admission admission
 	pipeline  *pipeline
 	observer  *observer
 	telemetry *telemetry.Telemetry
-	// namespace is the one that REMEDIATION_NAMESPACE configures.
+	// namespace is the value of REMEDIATION_NAMESPACE.
 	namespace string
-	// cool ends the warming up; nil when there is none.
+	// cool ends the warm-up; it is nil if there is none.
 	cool func()
 }
 
@@ -62,8 +60,8 @@ func New() *Function {
 	return f
 }
 
-// Start configures the function from an environment. It returns at once; its
-// error names every variable that is wrong.
+// Start configures the function from an environment and returns at once. Its error names
+// every variable that is wrong.
 func (f *Function) Start(ctx context.Context, environment map[string]string) error {
 	c, err := config.Load(environment)
 	if err != nil {
@@ -83,7 +81,7 @@ func (f *Function) StartWith(ctx context.Context, c config.Config) error {
 	s.cool = f.warm(ctx, s)
 	f.service.Store(s)
 	if s.pipeline.audit.sink == nil {
-		log.Info("no decision is audited: AUDIT_SINK is " + config.NoAudit)
+		log.Info("decisions are not audited: AUDIT_SINK is " + config.NoAudit)
 	}
 	log.Info("started", "version", telemetry.Version(), "placement", c.Placement, "namespace", c.Namespace, "fingerprint", c.Fingerprint, "target", c.Target, "targets_version", mapping.TargetsVersion,
 		"scope", c.Scope.String(), "severity", c.Severity, "severity_map", c.Severities.String(), "max_event_age", c.MaxEventAge.String(), "brake", c.Brake, "audit_schema", c.AuditSchema, "audit_mode", c.AuditMode, "reply", c.Reply)
@@ -94,9 +92,10 @@ func logger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// Stop waits until every request under way is answered and every audit event that
-// no answer waited for is delivered or lost, or the context ends, and then, for ten
-// seconds at most, for posts of audit events; it lets go of connections. Requests that come later are answered 503.
+// Stop rejects new requests with 503. It waits until every running request is answered,
+// and until every audit event in the background is delivered or lost, or the context
+// ends. It then waits at most ten seconds for running posts of audit events, and closes
+// all connections.
 func (f *Function) Stop(ctx context.Context) error {
 	err := f.receiver.Close(ctx)
 	if s := f.service.Load(); s != nil {
@@ -114,14 +113,14 @@ func (s *service) stop(ctx context.Context) error {
 	s.observer.events.Close(ctx)
 	err = errors.Join(err, s.telemetry.Stop(ctx))
 	if s.pipeline.audit.sink != nil {
-		s.pipeline.audit.sink.Close() // It ends what is late even then.
+		s.pipeline.audit.sink.Close() // This also ends the deliveries in the background.
 	}
 	s.observer.log.Info("stopped")
 	return err
 }
 
-// Ready tells whether the API server and, if it is required, the audit sink can be reached. Why not
-// is in the log.
+// Ready tells whether the API server can be reached, and the audit sink if it is
+// required. The log says why not.
 func (f *Function) Ready(ctx context.Context) (bool, error) {
 	s := f.service.Load()
 	if s == nil {
@@ -135,5 +134,5 @@ func (f *Function) Alive(context.Context) (bool, error) {
 	return f.receiver.Oldest() < stuckAfter, nil
 }
 
-// Handle is the function's signature under func.
+// Handle is ServeHTTP under the name that func's middleware calls.
 func (f *Function) Handle(w http.ResponseWriter, r *http.Request) { f.ServeHTTP(w, r) }

@@ -14,25 +14,27 @@ import (
 
 // The reasons of Kubernetes Events, for people and for field selectors.
 const (
-	// ReasonRequested: a RemediationRequest was made, which it is on.
+	// ReasonRequested: a RemediationRequest was made. The Kubernetes Event is on that
+	// request.
 	ReasonRequested = "RemediationRequested"
-	// ReasonCut: what the RemediationRequest says of its alert is not all.
+	// ReasonCut: the RemediationRequest does not contain the whole alert.
 	ReasonCut = "AlertCut"
 	// ReasonInvalid: an alert can never become a RemediationRequest.
 	ReasonInvalid = "AlertInvalid"
-	// ReasonTruncated: Alertmanager left out alerts.
+	// ReasonTruncated: Alertmanager left alerts out of a notification.
 	ReasonTruncated = "AlertsTruncated"
 )
 
-// kubernetesEvents records what happened, each once and not at each repeat: the names
-// of the Events see to that.
+// kubernetesEvents records what happened, once and not with each repeat: the name of a
+// Kubernetes Event identifies what it reports.
 func (o *observer) kubernetesEvents(e event.Event, results []result, truncated uint64) {
 	if o.events == nil {
 		return
 	}
 	now := o.now()
-	// A redelivery tells what the first delivery may have had no time for. Later
-	// than that the API server has forgotten, and it would be told as news.
+	// A redelivery records what the first delivery may have had no time for. After an
+	// hour the API server has deleted the first Kubernetes Event, and a redelivery would
+	// report old news.
 	old := now.Sub(e.Time()) > kube.EventTTL && !e.Time().IsZero()
 	for i := range results {
 		switch r := &results[i]; {
@@ -47,7 +49,8 @@ func (o *observer) kubernetesEvents(e event.Event, results []result, truncated u
 		}
 	}
 	if truncated > 0 {
-		// One for each receiver: it is what must be mended.
+		// There is one for each receiver, because the receiver's configuration must be
+		// corrected.
 		o.recordOnSelf(kube.Event{Reason: ReasonTruncated, Action: "Receive", Key: e.Source(),
 			Note: fmt.Sprintf("Alertmanager left out %d alerts of a notification from %.*s: raise the receiver's max_alerts or group by more labels",
 				truncated, maxNoteSource, e.Source())})
@@ -72,8 +75,8 @@ func (o *observer) recordRequested(e event.Event, r *result) {
 	}
 }
 
-// recordOnSelf records what has no object on the function itself, where that is
-// known. The log has it in any case.
+// recordOnSelf records a Kubernetes Event on the function itself, if its object is known.
+// The log has the same in any case.
 func (o *observer) recordOnSelf(e kube.Event) {
 	if o.self.Name == "" {
 		return
@@ -82,7 +85,7 @@ func (o *observer) recordOnSelf(e kube.Event) {
 	o.events.Record(e)
 }
 
-// described is an alert in a few words.
+// described is a short description of an alert.
 func described(s mapping.Signal, source string) string {
 	name, about := s.Name, ""
 	if name == "" {
@@ -97,8 +100,8 @@ func described(s mapping.Signal, source string) string {
 	return fmt.Sprintf("%s (%s)%s from %.*s", name, s.Severity, about, maxNoteSource, source)
 }
 
-// self is the Knative Service that the function runs as, in its pod's namespace or,
-// where that is not told, in the one of its Kubernetes client.
+// self is the Knative Service that the function runs as, in the namespace of its pod, or
+// else of its Kubernetes client.
 func self(c config.Config, fallback func() (string, error)) kube.Object {
 	if c.Service == "" {
 		return kube.Object{}
@@ -110,7 +113,7 @@ func self(c config.Config, fallback func() (string, error)) kube.Object {
 	return kube.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: namespace, Name: c.Service}
 }
 
-// instance is this process's name among others of the function: its pod's.
+// instance identifies this process among those of the function: it is the pod's name.
 func instance() string {
 	if name, err := os.Hostname(); err == nil && name != "" {
 		return name

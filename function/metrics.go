@@ -15,12 +15,12 @@ import (
 	"onefire/mapping"
 )
 
-// buckets are the upper bounds of durations, in seconds: from an API server that
-// answers at once to [eventTimeout], where every event ends.
+// buckets are the upper bounds of durations, in seconds: from a fast API server to
+// [eventTimeout], which no event exceeds.
 var buckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25}
 
-// metrics counts what is decided. Its attributes have few values: names,
-// namespaces and fingerprints of alerts are for the log.
+// metrics counts decisions. Its attributes have few values, so names, namespaces and
+// fingerprints of alerts are only in the log.
 type metrics struct {
 	requests, alerts, audits, truncated, targets, unrecorded, outdated, longPasts, kubernetesEvents metric.Int64Counter
 	durations, calls, deliveries                                                                    metric.Float64Histogram
@@ -35,12 +35,12 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		{&m.requests, "onefire.requests", "Requests by the status that they were answered with."},
 		{&m.alerts, "onefire.alerts", "Alerts by decision and reason, each time that their event is delivered."},
 		{&m.targets, "onefire.targets", "With TARGET=owner, targets by how they were found, each time that their alert's event is delivered."},
-		{&m.audits, "onefire.audit.events", "Audit events by what became of them: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
+		{&m.audits, "onefire.audit.events", "Audit events by outcome: stored, set_aside (refused for good, and in the log), unavailable (the alert's event comes again), or lost (AUDIT_MODE is best-effort)."},
 		{&m.truncated, "onefire.truncated", "Alerts that Alertmanager left out, as each event says. They never arrive."},
 		{&m.outdated, "onefire.history.deleted", "Ended RemediationRequests that were deleted because HISTORY_LIMIT newer ones of their fingerprint are there."},
 		{&m.unrecorded, "onefire.unrecorded", "Patches of which the API server said that the CRD keeps no record: a redelivery counts again."},
 		{&m.longPasts, "onefire.history.long", "Lists of a fingerprint that has so many RemediationRequests that only the newest ended ones are kept of it."},
-		{&m.kubernetesEvents, "onefire.kubernetes.events", "Kubernetes Events by what became of them: written, known (the API server had it already), or left_out (too many, or it took none)."},
+		{&m.kubernetesEvents, "onefire.kubernetes.events", "Kubernetes Events by outcome: written, known (the API server had it already), or left_out (too many, or it took none)."},
 	} {
 		var err error
 		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {
@@ -101,8 +101,8 @@ func (m *metrics) target(ctx context.Context, how string) {
 	m.targets.Add(ctx, 1, metric.WithAttributes(attribute.String("result", how)))
 }
 
-// measurePause adds the metric that says since when the brake is on, which is read when it
-// is asked for.
+// measurePause adds the metric with the time since when the brake is on. The brake is
+// read when the metric is collected.
 func measurePause(meter metric.Meter, paused func(context.Context) *dedup.Pause) error {
 	_, err := meter.Int64ObservableGauge("onefire.paused.timestamp", metric.WithUnit("s"),
 		metric.WithDescription("Since when the brake is on, as Unix time; 0 while it is off."),

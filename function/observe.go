@@ -22,49 +22,49 @@ import (
 	"onefire/mapping"
 )
 
-// observer is told the results of the steps, and tells them: as spans (spans.go),
-// metrics (metrics.go), lines of the log and Kubernetes Events (kubeevents.go). It
-// decides nothing. Any number of goroutines may use it.
+// observer gets the results of the steps and reports them as spans (spans.go), metrics
+// (metrics.go), log lines and Kubernetes Events (kubeevents.go). It decides nothing. It
+// is safe for concurrent use.
 type observer struct {
 	log     *slog.Logger
 	now     func() time.Time
 	metrics *metrics
-	// tracer is nil when nothing is traced.
+	// tracer is nil if nothing is traced.
 	tracer trace.Tracer
-	// events is nil where there are none; self is what those without an object
-	// of their own are on, empty where it is not known.
+	// events is nil if Kubernetes Events are turned off. self is the object for those
+	// that have no object of their own; it is empty if unknown.
 	events *kube.Recorder
 	self   kube.Object
-	// refusals are of those who may not send, faults of those who cannot be
-	// told; losses are of audit events that were lost.
+	// refusals limits the log lines about senders that may not send, faults those about
+	// senders that cannot be checked, and losses those about lost audit events.
 	refusals, faults, losses receive.LogLimit
 	longPasts                longPasts
-	// unread are of a brake that could not be read; heldBy are the brakes and quotas that
-	// an Event was recorded on.
+	// unread limits the log lines about a brake that cannot be read. heldBy has the
+	// brakes and quotas on which a Kubernetes Event was recorded.
 	unread receive.LogLimit
 	heldBy reminders
-	// warned is done once the log has said that admission changes what is created.
+	// warned is done once the log has said that admission changes new objects.
 	warned sync.Once
 }
 
-// request is told of each answer.
+// request is called with each answer.
 func (o *observer) request(ctx context.Context, status int, took time.Duration) {
 	o.metrics.request(ctx, status, took)
 }
 
-// notAdmitted is told of each sender that is not let in. The log has a line in
+// notAdmitted is called for each sender that is not admitted. It logs at most one line in
 // [refusalPause].
 func (o *observer) notAdmitted(a receive.Answer, user string) {
 	lines := &o.refusals
 	if a.Status == http.StatusServiceUnavailable {
-		lines = &o.faults // It is ours to mend: strangers must not hide it.
+		lines = &o.faults // This fault is ours, so strangers must not hide it.
 	}
 	if n, ok := lines.Next(o.now(), refusalPause); ok {
-		o.log.Warn("not let in", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
+		o.log.Warn("sender not admitted", "status", a.Status, "user", user, "error", a.Reason, "unlogged", n)
 	}
 }
 
-// observedEvent is one event on its way.
+// observedEvent is one event that is being handled.
 type observedEvent struct {
 	*observer
 	event event.Event
@@ -73,7 +73,7 @@ type observedEvent struct {
 	log   *slog.Logger
 }
 
-// event begins to observe an event. The context that it returns is that of its steps.
+// event begins to observe an event. The steps use the context that it returns.
 func (o *observer) event(ctx context.Context, e event.Event, now time.Time) (context.Context, observedEvent) {
 	ctx, span := o.startEvent(ctx, e)
 	log := o.log.With("event_id", e.ID(), "event_source", e.Source())
@@ -83,7 +83,7 @@ func (o *observer) event(ctx context.Context, e event.Event, now time.Time) (con
 	return ctx, observedEvent{o, e, now, span, log}
 }
 
-// answered is told the answer to the event, and what became of its alerts.
+// answered is called with the answer to an event and the results of its alerts.
 func (o observedEvent) answered(ctx context.Context, a receive.Answer, results []result, truncated uint64) {
 	endEvent(o.span, a, results, truncated)
 	for i := range results {
@@ -131,7 +131,7 @@ func (r *result) log(ctx context.Context, log *slog.Logger) {
 	log.LogAttrs(ctx, level, "alert", attributes...)
 }
 
-// decisions counts the decisions, for the log: "new=2 duplicate=1".
+// decisions counts the decisions for the log: "new=2 duplicate=1".
 func decisions(results []result) string {
 	counts := map[mapping.Decision]int{}
 	for i := range results {
@@ -149,12 +149,12 @@ func decisions(results []result) string {
 	return s[1:]
 }
 
-// dryRun is told what would become of an event.
+// dryRun is called with the results of a dry run.
 func (o *observer) dryRun(e event.Event, results []result) {
 	o.log.Info("dry run", "event_id", e.ID(), "event_source", e.Source(), "decisions", decisions(results))
 }
 
-// targets is told how the targets of an event's alerts were found.
+// targets is called with the results of the search for targets.
 func (o *observer) targets(ctx context.Context, results []result) {
 	for i := range results {
 		switch r := &results[i]; {
@@ -166,14 +166,15 @@ func (o *observer) targets(ctx context.Context, results []result) {
 	}
 }
 
-// audited is told what became of an audit event. One that is set aside is in the log
-// whole; of those that are lost it has one line in [lossPause].
+// audited is called with the outcome of an audit event. The log has the whole audit event
+// if the sink rejected it, and at most one line in [lossPause] about those that were
+// lost.
 func (o *observer) audited(ctx context.Context, a *auditEvent, what delivered, err error, took time.Duration) {
 	switch what {
 	case setAside:
 		var refused *audit.RefusedError
-		_ = errors.As(err, &refused) // That is what set aside means.
-		o.log.Error("audit event set aside", "error", err, "cloudevent", refused.Event)
+		_ = errors.As(err, &refused) // A rejected audit event has this error.
+		o.log.Error("audit event rejected by the audit sink", "error", err, "cloudevent", refused.Event)
 	case lost:
 		if n, ok := o.losses.Next(o.now(), lossPause); ok {
 			o.log.Warn("audit event lost: AUDIT_MODE is best-effort", "error", err, "type", a.kind, "correlation_id", a.correlation, "unlogged", n)
@@ -187,8 +188,8 @@ func (o *observer) audited(ctx context.Context, a *auditEvent, what delivered, e
 // errPanic marks an alert whose handling panicked.
 var errPanic = errors.New("panic")
 
-// recoverPanic keeps a panic in the handling of alerts from ending the process; they are not
-// settled then. It has to be deferred itself.
+// recoverPanic keeps a panic in the handling of alerts from ending the process. The
+// alerts are then not settled. It must be deferred directly.
 func (o *observer) recoverPanic(alerts ...*result) {
 	cause := recover()
 	if cause == nil {
@@ -200,13 +201,13 @@ func (o *observer) recoverPanic(alerts ...*result) {
 	}
 }
 
-// deleted is told of each object that was deleted because of HISTORY_LIMIT.
+// deleted is called with each object that was deleted because of HISTORY_LIMIT.
 func (o *observer) deleted(namespace, name string) {
-	o.log.Info("deleted an ended object: HISTORY_LIMIT newer ones are there", "object", namespace+"/"+name)
+	o.log.Info("deleted an ended object: HISTORY_LIMIT newer ones exist", "object", namespace+"/"+name)
 	o.metrics.outdated.Add(context.Background(), 1)
 }
 
-// altered is told of each object that admission changed. The log says it once.
+// altered is called with each object that admission has changed. It logs that once.
 func (o *observer) altered(namespace, name string, changed []string) {
 	o.warned.Do(func() {
 		o.log.Warn("an admission policy or webhook changes the RemediationRequests that are created: exempt them, or some guarantees do not hold",
@@ -214,7 +215,7 @@ func (o *observer) altered(namespace, name string, changed []string) {
 	})
 }
 
-// longPast is told of each List of a fingerprint whose past is long.
+// longPast is called with each List of a fingerprint whose past is long.
 func (o *observer) longPast(past dedup.LongPast) {
 	o.metrics.longPasts.Add(context.Background(), 1)
 	if o.longPasts.due(past, o.now()) {
@@ -223,13 +224,13 @@ func (o *observer) longPast(past dedup.LongPast) {
 	}
 }
 
-// longPasts are the fingerprints that the log has a line about, once an hour each.
+// longPasts limits the log lines about long pasts to one an hour for each fingerprint.
 type longPasts struct {
 	mu     sync.Mutex
 	logged map[dedup.LongPast]time.Time
 }
 
-// due tells whether the log shall have a line, and takes it for written then.
+// due tells whether the log should have a line now, and notes it as written.
 func (l *longPasts) due(past dedup.LongPast, now time.Time) bool {
 	who := dedup.LongPast{Namespace: past.Namespace, Fingerprint: past.Fingerprint}
 	l.mu.Lock()

@@ -9,8 +9,7 @@ import (
 	"onefire/config"
 )
 
-// reachable asks the API server and, if alerts wait for it, the audit sink, both at
-// once.
+// reachable asks the API server and, if alerts wait for it, the audit sink, both at once.
 func (s *service) reachable(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -28,12 +27,11 @@ func (s *service) reachable(ctx context.Context) bool {
 	return err == nil
 }
 
-// warm opens the connections that the first event needs while the host gets
-// ready to serve: it is a readiness probe that nobody has to wait for, and the
-// answer to those that come meanwhile. cool gives up and returns when nothing
-// of it is left.
+// warm opens the connections that the first event needs, while the host gets ready to
+// serve. It is a readiness probe that nobody waits for, and its result also answers the
+// probes that come meanwhile. cool ends it and waits until it has ended.
 func (f *Function) warm(ctx context.Context, s *service) (cool func()) {
-	// A host may end the context of its start as soon as that is done.
+	// A host may end the context of its start as soon as the start is done.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -46,8 +44,7 @@ func (f *Function) warm(ctx context.Context, s *service) (cool func()) {
 	}
 }
 
-// probe keeps the result of a check for [readyAge], so that probes from many
-// sides cost one.
+// probe keeps the result of a check for [readyAge], so that many probes cost one check.
 type probe struct {
 	mu    sync.Mutex
 	ok    bool

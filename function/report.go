@@ -23,14 +23,14 @@ type sink interface {
 
 // reporter delivers audit events.
 type reporter struct {
-	sink sink // Nil with AUDIT_SINK=none.
+	sink sink // nil with AUDIT_SINK=none
 	mode config.AuditMode
-	// late bounds the deliveries that no answer waits for.
+	// late limits the deliveries in the background.
 	late     *semaphore.Weighted
 	observer *observer
 }
 
-// newReporter opens no connection.
+// newReporter makes the reporter that the configuration asks for. It opens no connection.
 func newReporter(c config.Config, o *observer) (reporter, error) {
 	r := reporter{mode: c.AuditMode, late: semaphore.NewWeighted(maxLate), observer: o}
 	if c.AuditSink == config.NoAudit {
@@ -55,12 +55,12 @@ func newReporter(c config.Config, o *observer) (reporter, error) {
 type auditEvent struct {
 	of    *result
 	event audit.Event
-	// kind and correlation are the event's type and correlation id.
+	// kind and correlation are the audit event's type and correlation id.
 	kind, correlation string
 	span              trace.Span
 }
 
-// delivered is what became of an audit event.
+// delivered is the outcome of an audit event.
 type delivered string
 
 const (
@@ -70,9 +70,10 @@ const (
 	unavailable delivered = "unavailable"
 )
 
-// report sends the audit events of all decisions at once: a sink that hangs keeps no
-// object from being made. When the sink is not available for an event its alert is not
-// settled. With best effort nothing waits for the sink.
+// report sends the audit events of all decisions at once. It comes after the objects were
+// made, so a sink that hangs delays no object. If the sink is not available for an audit
+// event, its alert is not settled. With AUDIT_MODE=best-effort no answer waits for the
+// sink.
 func (p *pipeline) report(ctx context.Context, in *incoming, results []result) {
 	if p.audit.sink == nil {
 		return
@@ -82,8 +83,8 @@ func (p *pipeline) report(ctx context.Context, in *incoming, results []result) {
 	}
 }
 
-// auditEvents are those of the results. Each result has its events, but a
-// body that repeats an alert says one thing.
+// auditEvents returns the audit events of the results. An alert that a body repeats has
+// them once.
 func (p *pipeline) auditEvents(ctx context.Context, in *incoming, results []result) []auditEvent {
 	var all []auditEvent
 	reported := map[string]bool{}
@@ -135,15 +136,15 @@ func (r *result) audited() bool {
 	return false
 }
 
-// failed tells whether the audit event of a decision is that of a failure.
+// failed tells whether the audit event of a decision reports a failure.
 func (r *result) failed() bool {
 	return r.reason.Decision() == mapping.Invalid || r.reason.Decision() == mapping.Capped
 }
 
-// decided is the time of a decision, the same for each delivery of its event where
-// it can be, and whether its audit events may have been sent before, since when. A
-// failure leaves nothing behind that could tell, so one with a time to look for is
-// looked for.
+// decided is the time of a decision, if possible the same for each delivery of its event.
+// again tells whether the audit events may have been sent before, and since when. A
+// failure leaves no object that could tell, so its audit event is looked for in
+// DataStorage if its time is known.
 func (r *result) decided(in *incoming, now time.Time) (at, since time.Time, again bool) {
 	switch {
 	case !r.failed():
@@ -158,7 +159,8 @@ func (r *result) decided(in *incoming, now time.Time) (at, since time.Time, agai
 	return in.at, time.Time{}, true
 }
 
-// deliver delivers audit events of one event, and with best effort returns before it has.
+// deliver delivers the audit events of one event. With AUDIT_MODE=best-effort it returns
+// before that is done.
 func (r *reporter) deliver(ctx context.Context, events []auditEvent) {
 	out, of := make([]audit.Event, len(events)), make([]*result, len(events))
 	for i := range events {
@@ -173,28 +175,29 @@ func (r *reporter) deliver(ctx context.Context, events []auditEvent) {
 	errs := r.sink.Deliver(ctx, out)
 	took := time.Since(begun)
 	for i := range events {
-		if r.conclude(ctx, &events[i], errs[i], took) == unavailable {
+		if r.recordOutcome(ctx, &events[i], errs[i], took) == unavailable {
 			events[i].of.unavailable(errs[i])
 		}
 	}
 }
 
-// errManyLate is why an audit event is not even queued.
-var errManyLate = errors.New("too many audit events wait for the audit sink already")
+// errManyLate means that an audit event was not even queued.
+var errManyLate = errors.New("too many audit events are waiting for the audit sink")
 
-// deliverLate delivers audit events that no answer waits for. They are in the sink's
-// queue when it returns, in the order of the decisions; a goroutine then notes what
-// became of them. There are at most [maxLate] of these, and finish waits for them.
+// deliverLate queues audit events in the sink, in the order of the decisions, and
+// returns. A goroutine then notes their outcomes. There are at most [maxLate] such
+// goroutines, and finish waits for them.
 func (r *reporter) deliverLate(ctx context.Context, events []auditEvent, out []audit.Event) {
 	ctx = context.WithoutCancel(ctx)
 	if !r.late.TryAcquire(1) {
 		for i := range events {
-			r.conclude(ctx, &events[i], errManyLate, 0)
+			r.recordOutcome(ctx, &events[i], errManyLate, 0)
 		}
 		return
 	}
 	for i := range events {
-		// The queue has what it needs, and bounds it; the alert needs nothing more.
+		// The sink's queue now has the audit event, within its own bounds; the result no
+		// longer needs it.
 		events[i].event, events[i].of = audit.Event{}, nil
 	}
 	begun := time.Now()
@@ -207,12 +210,12 @@ func (r *reporter) deliverLate(ctx context.Context, events []auditEvent, out []a
 		errs := wait()
 		took := time.Since(begun)
 		for i := range events {
-			r.conclude(ctx, &events[i], errs[i], took)
+			r.recordOutcome(ctx, &events[i], errs[i], took)
 		}
 	}()
 }
 
-// finish waits until no audit event is on its way any more, or the context ends.
+// finish waits until no audit event is being delivered, or the context ends.
 func (r *reporter) finish(ctx context.Context) error {
 	if err := r.late.Acquire(ctx, maxLate); err != nil {
 		return err
@@ -221,16 +224,16 @@ func (r *reporter) finish(ctx context.Context) error {
 	return nil
 }
 
-// conclude says what became of an audit event.
-func (r *reporter) conclude(ctx context.Context, a *auditEvent, err error, took time.Duration) delivered {
-	what := r.became(err)
+// recordOutcome notes the outcome of an audit event.
+func (r *reporter) recordOutcome(ctx context.Context, a *auditEvent, err error, took time.Duration) delivered {
+	what := r.outcomeOf(err)
 	r.observer.audited(ctx, a, what, err, took)
 	return what
 }
 
-// became says what an error of the sink means. What the sink refuses for good is set
-// aside: no redelivery would change its mind.
-func (r *reporter) became(err error) delivered {
+// outcomeOf returns the outcome that an error of the sink means. An audit event that the
+// sink rejects is given up, because a redelivery would be rejected too.
+func (r *reporter) outcomeOf(err error) delivered {
 	var refused *audit.RefusedError
 	switch {
 	case err == nil:

@@ -17,8 +17,8 @@ type requests interface {
 	Close()
 }
 
-// settle settles the groups of an event on the API server. What happens to one
-// fingerprint does not touch another.
+// settle settles the groups of an event on the API server. A failure of one fingerprint
+// does not affect another.
 func (p *pipeline) settle(ctx context.Context, groups []*group) {
 	p.inParallel(ctx, len(groups), func(i int) {
 		g := groups[i]
@@ -37,12 +37,12 @@ func (p *pipeline) settle(ctx context.Context, groups []*group) {
 	})
 }
 
-// count settles the firing alerts of one fingerprint. namespace is the one that
-// REMEDIATION_NAMESPACE configures.
+// count settles the firing alerts of one fingerprint. namespace is the value of
+// REMEDIATION_NAMESPACE.
 func count(ctx context.Context, all requests, namespace string, firing []*result) {
 	index := map[string]int{}
 	var keys []string
-	var signals map[string]mapping.Signal // One alert needs none.
+	var signals map[string]mapping.Signal // not needed for one alert
 	if len(firing) > 1 {
 		signals = make(map[string]mapping.Signal, len(firing))
 	}
@@ -63,8 +63,8 @@ func count(ctx context.Context, all requests, namespace string, firing []*result
 			continue
 		}
 		o := outcomes[index[r.key]]
-		r.take(o)
-		r.held(ctx, o)
+		r.apply(o)
+		r.withhold(ctx, o)
 		if o.Rejected != nil {
 			r.reject(o.Rejected, namespace)
 		}
@@ -87,8 +87,8 @@ func resolve(ctx context.Context, all requests, resolved []*result) {
 	}
 }
 
-// recall settles the alerts of one fingerprint that are too old: those that were
-// counted before have the outcome that they had.
+// recall settles the alerts of one fingerprint that are too old. An alert that was
+// counted before has the same outcome as then.
 func recall(ctx context.Context, all requests, old []*result) {
 	keys := make([]string, len(old))
 	for i, r := range old {
@@ -100,6 +100,6 @@ func recall(ctx context.Context, all requests, old []*result) {
 			r.unavailable(err)
 			continue
 		}
-		r.take(outcomes[i])
+		r.apply(outcomes[i])
 	}
 }

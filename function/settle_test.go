@@ -190,7 +190,7 @@ func TestAuditModes(t *testing.T) {
 	}{
 		"required waits for the sink":              {config.AuditRequired, unavailable, http.StatusServiceUnavailable, `"decision":"unsettled"`},
 		"best effort does not":                     {config.AuditBestEffort, unavailable, http.StatusOK, "audit event lost"},
-		"what is refused for good is set aside":    {config.AuditRequired, refused, http.StatusOK, `"audit event set aside"`},
+		"what is refused for good is set aside":    {config.AuditRequired, refused, http.StatusOK, `"audit event rejected by the audit sink"`},
 		"set aside means the whole event is there": {config.AuditRequired, refused, http.StatusOK, `"cloudevent":{"id":"1"}`},
 	}
 	for name, row := range cases {

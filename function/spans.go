@@ -15,10 +15,10 @@ import (
 	"onefire/mapping"
 )
 
-// hopKey is the context's key of the trace context that a request's header has.
+// hopKey is the context's key of the trace context in a request's header.
 type hopKey struct{}
 
-// withHop keeps the trace context of a request's header beside its events.
+// withHop keeps the trace context of a request's header.
 func (o *observer) withHop(ctx context.Context, header http.Header) context.Context {
 	if o.tracer == nil {
 		return ctx
@@ -26,10 +26,10 @@ func (o *observer) withHop(ctx context.Context, header http.Header) context.Cont
 	return context.WithValue(ctx, hopKey{}, telemetry.ParseTraceparent(header.Get("Traceparent")))
 }
 
-// startEvent starts the span of an event. Its parent is the event's own trace
-// context, which is that of whoever made the event: the header's changes with
-// each hop, and with each try of a Broker, and is linked to. An event that has
-// none belongs to the hop.
+// startEvent starts the span of an event. Its parent is the event's own trace context,
+// which the maker of the event set. The header's trace context changes with each hop and
+// with each attempt of a Broker, so the span only links to it. It is the parent of an
+// event without its own trace context.
 func (o *observer) startEvent(ctx context.Context, e event.Event) (context.Context, trace.Span) {
 	if o.tracer == nil {
 		return ctx, telemetry.NoSpan
@@ -47,8 +47,8 @@ func (o *observer) startEvent(ctx context.Context, e event.Event) (context.Conte
 	return o.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, parent), about.Name(), options...)
 }
 
-// endEvent ends the span of an event. Alerts that needed no settling have no
-// span of their own, and the first of them are told there.
+// endEvent ends the span of an event. Alerts that did not have to be settled have no span
+// of their own; the event's span describes the first of them.
 func endEvent(span trace.Span, a receive.Answer, results []result, truncated uint64) {
 	defer span.End()
 	if !span.IsRecording() {
@@ -70,7 +70,7 @@ func endEvent(span trace.Span, a receive.Answer, results []result, truncated uin
 	}
 }
 
-// attributes are those of the alert's decision.
+// attributes describe the decision on an alert.
 func (r *result) attributes() []attribute.KeyValue {
 	all := telemetry.Texts(telemetry.AttrAlert, telemetry.Cut(r.signal.Name), telemetry.AttrFingerprint, r.signal.Fingerprint,
 		telemetry.AttrDecision, string(r.reason.Decision()), telemetry.AttrReason, r.reason.String())
@@ -88,8 +88,8 @@ func (o *observer) startGroup(ctx context.Context) (context.Context, trace.Span)
 	return o.tracer.Start(ctx, "settle")
 }
 
-// endSpan ends that span. Its attributes are those of the first alert; where
-// there are more, the first of them are an event each.
+// endSpan ends that span. Its attributes are those of the first alert. If there are more
+// alerts, the span has a span event for each of the first of them.
 func (g *group) endSpan(span trace.Span) {
 	defer span.End()
 	if !span.IsRecording() {
@@ -112,8 +112,8 @@ func (g *group) endSpan(span trace.Span) {
 	}
 }
 
-// startAudit starts the span of an audit event, which is what the event then names as
-// its cause.
+// startAudit starts the span of an audit event. The audit event carries the span's trace
+// context.
 func (o *observer) startAudit(ctx context.Context, a *auditEvent) {
 	a.span = telemetry.NoSpan
 	if o.tracer == nil {

@@ -15,8 +15,8 @@ import (
 	"onefire/function/telemetry"
 )
 
-// newService makes what the configuration asks for, and starts its telemetry. It opens
-// no connection.
+// newService makes what the configuration asks for, and starts the telemetry. It opens no
+// connection.
 func newService(ctx context.Context, c config.Config, log *slog.Logger) (*service, error) {
 	server, namespace, err := client.LoadWithNamespace(c.Kubeconfig)
 	if err != nil {
@@ -54,7 +54,7 @@ func newService(ctx context.Context, c config.Config, log *slog.Logger) (*servic
 	if err != nil {
 		return nil, err
 	}
-	// What follows needs an end: nothing may fail after it.
+	// A started telemetry must be stopped, so nothing may fail after this call.
 	t, err := telemetry.Start(ctx, telemetry.Options{
 		Service: "onefire", Namespace: c.PodNamespace, Address: c.MetricsAddress, OTel: c.OTel, Log: log,
 	})

@@ -20,7 +20,7 @@ type scopes interface {
 	Scope(ctx context.Context, s mapping.Signal) (kube.Scoped, error)
 }
 
-// targets say what alerts are about, beyond their labels.
+// targets find out what alerts are about, beyond their labels.
 type targets struct {
 	// owners is nil unless TARGET=owner.
 	owners owners
@@ -46,11 +46,12 @@ func newTargets(client *rest.Config, c config.Config) (t targets, err error) {
 	return t, nil
 }
 
-// resolveTargets gives the open results the top-level controllers of their objects as
-// targets, or the nodes that node-exporter reports on; resolved alerts too: what ends
-// must meet what began. Alerts whose targets are not in the scope are then filtered.
-// What cannot be told now is not settled: on another target it would make a
-// second object, and outside of the scope it would be lost.
+// resolveTargets sets the target of each open result to the top-level controller of its
+// object, or to the node that node-exporter reports on. It does so for resolved alerts
+// too, because an end must find the request of its alert. Alerts whose targets are not in
+// the scope are then filtered. An alert whose target or scope cannot be read now is not
+// settled: with another target it would make a second object, and as filtered it would be
+// lost.
 func (p *pipeline) resolveTargets(ctx context.Context, results []result) {
 	if p.targets.owners == nil && p.targets.scopes == nil {
 		return
@@ -70,7 +71,7 @@ func (p *pipeline) resolveTargets(ctx context.Context, results []result) {
 	p.observer.targets(ctx, results)
 }
 
-// findOwner gives one signal its target.
+// findOwner sets the target of one signal.
 func findOwner(ctx context.Context, all owners, rules mapping.Rules, r *result) {
 	found, err := all.Find(ctx, r.signal)
 	if err != nil {
@@ -83,7 +84,7 @@ func findOwner(ctx context.Context, all owners, rules mapping.Rules, r *result) 
 	}
 }
 
-// checkScope filters one signal that is not in the scope.
+// checkScope filters one signal if it is not in the scope.
 func checkScope(ctx context.Context, all scopes, r *result) {
 	scoped, err := all.Scope(ctx, r.signal)
 	r.unread = scoped.Unread

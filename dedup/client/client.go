@@ -1,5 +1,5 @@
-// Package client makes plain clients of the Kubernetes API: JSON, no discovery,
-// no types. What is asked for, how often and for how long is for who asks.
+// Package client makes simple clients of the Kubernetes API: JSON, no discovery, no
+// types. Callers decide which calls they make, how many and with which timeout.
 package client
 
 import (
@@ -12,18 +12,17 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// New makes a client for the resources of a group's version, under the name by
-// which the API server knows who calls. It has no limits of its own: each call
-// needs a context with a deadline, and callers bound how many are under way. It
-// opens no connection, and shares those of other clients of the same
-// configuration, which is copied.
+// New makes a client for the resources of an API group and version. name is the client's
+// user agent. The client has no limits of its own: each call needs a context with a
+// deadline, and callers limit how many calls run at once. New copies the configuration
+// and opens no connection. Clients of the same configuration share their connections.
 func New(config *rest.Config, name string, version schema.GroupVersion) (rest.Interface, error) {
 	known := runtime.NewScheme()
 	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
 	own := rest.CopyConfig(config)
 	own.QPS = -1
 	own.Timeout = 0
-	// A CRD that prunes our record would bring a line of text with each patch.
+	// A CRD that prunes the record would otherwise log a line with each patch.
 	own.WarningHandler = rest.NoWarnings{}
 	own.UserAgent = name
 	own.APIPath = "/apis"

@@ -11,11 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// A code alone does not say that an object is broken. Admission policies and webhooks
-// deny with 422 and 413 too: because a rule says so, cannot be evaluated, or lacks its
-// parameter. An administrator can put that right. Of a message only the beginning is
-// the API server's own, because the rest can repeat any text of the object. Package
-// test/admission records what a real API server answers.
+// A status code alone does not tell that an object is invalid. Admission policies and
+// webhooks deny with 422 and 413 too, because a rule says so, because it cannot be
+// evaluated, or because its parameter is missing. An administrator can correct that. Only
+// the beginning of a message is the API server's own text, because the rest can repeat
+// any text of the object. Package test/admission records what a real API server answers.
 
 // Invalid tells whether the API server refuses a write because the object breaks its
 // schema. No retry with the same object can succeed.
@@ -36,7 +36,7 @@ func TooLarge(err error) bool {
 	if !ok || s.Code != http.StatusRequestEntityTooLarge || strings.HasPrefix(s.Message, "admission webhook ") {
 		return false
 	}
-	// A policy's answer names the object. The API server has read no object.
+	// A policy's answer names the object; the API server itself has not read an object.
 	return s.Details == nil || s.Details.Name == "" || !strings.Contains(s.Message, `" is forbidden: `)
 }
 
@@ -47,8 +47,8 @@ func Terminating(err error) bool {
 }
 
 // OverQuota tells whether the API server refuses a create because a ResourceQuota allows
-// no more objects, and that one's name. A quota whose use is not known yet, or that
-// others change at the same time, is none of it: a retry can succeed at once.
+// no more objects, and returns the quota's name. It is false for a quota whose use is not
+// known yet or that changes at the same time, because a retry can succeed at once.
 func OverQuota(err error) (quota string, ok bool) {
 	s, ok := status(err)
 	if !ok || s.Reason != metav1.StatusReasonForbidden || s.Details == nil {

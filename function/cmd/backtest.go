@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// backtest is what the flags say of a history to look at.
+// backtest is what the flags say about the history to examine.
 type backtest struct {
 	url, tokenFile, caFile string
 	header                 http.Header
@@ -69,7 +69,7 @@ func backtestFlags(f *flag.FlagSet) *backtest {
 	return b
 }
 
-// problem says what is wrong with the arguments; nothing if they are right.
+// problem describes what is wrong with the arguments; it is empty if they are right.
 func (b *backtest) problem(f *flag.FlagSet) (problem string) {
 	if b.url == "" {
 		f.Visit(func(one *flag.Flag) {
@@ -97,12 +97,12 @@ func (b *backtest) problem(f *flag.FlagSet) (problem string) {
 
 var days = regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,5})d)?`)
 
-// parseSpan reads a time as Go writes it, with w for weeks and d for days before.
+// parseSpan reads a duration in Go's form, which may begin with weeks (w) and days (d).
 func parseSpan(text string) (time.Duration, error) {
 	m := days.FindStringSubmatch(text)
 	var all time.Duration
 	for i, unit := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour} {
-		n, _ := strconv.Atoi(m[i+1]) // No digits are none.
+		n, _ := strconv.Atoi(m[i+1]) // zero without digits
 		all += time.Duration(n) * unit
 	}
 	if rest := text[len(m[0]):]; rest != "" || m[0] == "" {
@@ -118,7 +118,7 @@ func parseSpan(text string) (time.Duration, error) {
 	return all, nil
 }
 
-// span writes a time as [parseSpan] reads it.
+// span writes a duration in the form that [parseSpan] reads.
 func span(d time.Duration) string {
 	if n := d / (24 * time.Hour); n > 0 && d%(24*time.Hour) == 0 {
 		return fmt.Sprintf("%dd", n)
@@ -133,14 +133,15 @@ func span(d time.Duration) string {
 	return s
 }
 
-// read asks Prometheus for the history. What the server warns of is said once.
+// read asks Prometheus for the history. It prints each warning of the server once.
 func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to time.Time, err error) {
 	p, err := newPrometheus(b.url, b.tokenFile, b.caFile, b.header, b.step)
 	if err != nil {
 		return nil, from, to, err
 	}
 	defer p.client.CloseIdleConnections()
-	// Multiples of the step: servers that round the times of a query change nothing.
+	// Some servers round the times of a query to multiples of the step, so these are
+	// multiples.
 	to = time.Now().Truncate(b.step)
 	from = to.Add(-b.since).Truncate(b.step)
 	h = newHistory(b.step, b.externalLabels, b.dropLabels)
@@ -159,7 +160,7 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 					fmt.Fprintf(w, "onefire: the server warns: %s\n", printable(warning))
 				}
 			}
-			return h.take(a.Data.Result)
+			return h.addSeries(a.Data.Result)
 		},
 	}
 	err = r.read(ctx, from, to)
@@ -173,7 +174,7 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 	return h, from, to, err
 }
 
-// byLast puts label sets in order, those that fired last first.
+// byLast sorts label sets, those that fired last first.
 func byLast(all []*mapped) []*mapped {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b *mapped) int { return cmp.Compare(b.last(), a.last()) })

@@ -16,11 +16,11 @@ import (
 	"onefire/mapping"
 )
 
-// errFindings means that there is something to look at, and that the caller
-// wants to know by the exit status.
+// errFindings means that there are findings, and that the caller asked for an exit status
+// that tells.
 var errFindings = errors.New("there is something to look at")
 
-// run reads the history, simulates what Onefire would have done, and prints it.
+// run reads the history, simulates what Onefire would have done, and prints the result.
 func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, o *output, s Streams) error {
 	var client *rest.Config
 	if kubeconfig != "" {
@@ -35,11 +35,11 @@ func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, 
 	if err != nil {
 		return err
 	}
-	all, err := place(ctx, c, client, h.sorted(), s.Err)
+	all, err := mapAll(ctx, c, client, h.sorted(), s.Err)
 	if err != nil {
 		return err
 	}
-	r := judge(all, b.repeat)
+	r := evaluate(all, b.repeat)
 	r.From, r.To, r.FirstSample = from.UTC(), to.UTC(), time.UnixMilli(int64(h.first)).UTC()
 	r.Step, r.Gap, r.RepeatInterval = span(b.step), span(time.Duration(h.gap)*time.Millisecond), span(b.repeat)
 	if client != nil {
@@ -65,16 +65,16 @@ func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, 
 	return nil
 }
 
-// judge simulates, and says what it came to and what to look at.
-func judge(all []*mapped, repeat time.Duration) report {
+// evaluate runs the simulation, and returns its result and the findings.
+func evaluate(all []*mapped, repeat time.Duration) report {
 	objects := simulate(all, repeat)
-	r := report{Findings: []finding{}} // A script gets a list, if an empty one.
+	r := report{Findings: []finding{}} // an empty list in JSON, not null
 	r.Findings = append(append(r.Findings, aboutNames(all)...), aboutFolds(objects)...)
 	r.Rules, r.Total = summarise(all)
 	return r
 }
 
-// sortFindings puts findings in an order that is the same each time.
+// sortFindings sorts findings in a fixed order.
 func sortFindings(all []finding) {
 	order := []string{findingNoObject, findingBadName, findingFolds, findingMissing}
 	slices.SortFunc(all, func(a, b finding) int {
@@ -82,9 +82,9 @@ func sortFindings(all []finding) {
 	})
 }
 
-// place finds where the function puts each label set. With a cluster, TARGET=owner and
-// SCOPE are asked for those that fired last.
-func place(ctx context.Context, c config.Config, client *rest.Config, sets []*labelSet, w io.Writer) ([]*mapped, error) {
+// mapAll finds the target and fingerprint of each label set. With a cluster, it looks up
+// the owners and scope of those that fired last.
+func mapAll(ctx context.Context, c config.Config, client *rest.Config, sets []*labelSet, w io.Writer) ([]*mapped, error) {
 	all := make([]*mapped, len(sets))
 	rules := c.Rules()
 	for i, set := range sets {
@@ -116,19 +116,19 @@ func place(ctx context.Context, c config.Config, client *rest.Config, sets []*la
 	return all, working.Wait()
 }
 
-// alert is an alert of the label set, as Alertmanager would send the first one.
+// alert is the label set as the first alert that Alertmanager would send.
 func (s *labelSet) alert() mapping.Alert {
 	start := time.UnixMilli(s.fires[0].start).UTC()
 	return mapping.Alert{Labels: s.labels, StartsAt: start, Start: start.Format(time.RFC3339)}
 }
 
-// lookFor finds the targets that do not exist now, of those that fired last.
+// lookFor finds the targets that do not exist now, among those that fired last.
 func lookFor(ctx context.Context, c config.Config, client *rest.Config, all []*mapped, w io.Writer) ([]finding, error) {
 	look, err := newLookup(client)
 	if err != nil {
 		return nil, err
 	}
-	// The label sets of each target, by rule; targets that burned last first.
+	// The label sets of each target, by rule. Targets that burned last come first.
 	last := map[mapping.Target]map[string]int64{}
 	var targets []mapping.Target
 	skipped, elsewhere := 0, 0

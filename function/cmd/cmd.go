@@ -1,15 +1,14 @@
-// Package cmd is what the function's binary does for people: it lists what goes on,
-// explains what would become of alerts, prints the configuration, and deletes what is
-// old. Nothing of it runs when the binary serves. The folders below are the three
-// programs.
+// Package cmd has the commands of the function's binary: it lists requests, explains what
+// would become of alerts, prints the configuration, and deletes what is old. None of this
+// runs while the binary serves. The folders below are the three programs.
 //
 // A prune deletes RemediationRequests that ended, and dead letters that nobody replayed.
-// It is safe beside running functions, replays and other runs of itself. Each
-// delete names the revision that was read, so whatever changed meanwhile stays.
-// dedup decides which requests may go, and why no handler minds: see dedup.Past.
-// It reads in pages and holds one at a time. Its calls are bounded in rate, each
-// has a deadline, and the whole run has one. A run that ends early harms nothing:
-// the next one goes on.
+// It is safe beside running functions, replays and other prunes. Each delete names the
+// revision that was read, so an object that has changed since stays. Package dedup
+// decides which requests may be deleted, and why that disturbs no handler: see
+// dedup.Past. A prune reads in pages and holds one at a time. Its calls are limited in
+// rate, each call has a deadline, and the whole run has one. A run that ends early does
+// no harm, and the next one goes on.
 package cmd
 
 import (
@@ -27,16 +26,16 @@ import (
 	"onefire/function/telemetry"
 )
 
-const usage = `usage: onefire                                 serve, as the environment says
+const usage = `usage: onefire                                 serve; the environment configures it
        onefire list [-n NAMESPACE|-A] [flags]  list the requests that are open, the newest first (-h lists the flags)
-       onefire explain [flags] FILE|-          say what would become of the alerts in a webhook or CloudEvent
-       onefire explain -prometheus URL [flags] say what would have become of the alerts that fired there (-h lists the flags)
-       onefire config [-o json]                print the configuration that the environment makes
+       onefire explain [flags] FILE|-          print what would become of the alerts in a webhook or CloudEvent
+       onefire explain -prometheus URL [flags] print what would have become of the alerts that fired there (-h lists the flags)
+       onefire config [-o json]                print the effective configuration
        onefire prune [-dry-run]                delete ended requests and dead letters that are old
-       onefire version                         say what this binary was built of
+       onefire version                         print the version of this binary
 `
 
-// errUsage means that the arguments were wrong; what is wrong has been said.
+// errUsage means that the arguments were wrong, and that a message has said so.
 var errUsage = errors.New("usage")
 
 // Streams are a command's standard input, output and error.
@@ -45,9 +44,8 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Main runs a command with its arguments, and returns the exit code: 0; 1 when
-// something is wrong with what was given; 2 for wrong arguments; 3 when -fail was
-// given and there is something to look at.
+// Main runs a command and returns its exit code: 0 for success; 1 if something is wrong
+// with the input; 2 for wrong arguments; 3 if -fail was given and there are findings.
 func Main(ctx context.Context, args []string, environment map[string]string, s Streams) int {
 	commands := map[string]func(context.Context, []string, map[string]string, Streams) error{
 		"explain": explain,
@@ -73,11 +71,11 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 	return 0
 }
 
-// output is how results are printed: as text for people or as JSON.
+// output prints results, as text for people or as JSON.
 type output struct{ format string }
 
-// flags are a command's flags, with -o among them. more are formats beside text and
-// JSON that the command has.
+// flags makes a command's flags, including -o. more are the command's formats beside text
+// and JSON.
 func flags(command string, s Streams, more ...string) (*flag.FlagSet, *output) {
 	o := &output{format: "text"}
 	f := flag.NewFlagSet("onefire "+command, flag.ContinueOnError)
@@ -123,7 +121,7 @@ func settings(_ context.Context, args []string, environment map[string]string, s
 	return errors.Join(err, problem)
 }
 
-// version says what the binary was built of.
+// version prints the binary's version.
 func version(_ context.Context, args []string, _ map[string]string, s Streams) error {
 	if len(args) > 0 {
 		fmt.Fprint(s.Err, usage)
@@ -133,7 +131,7 @@ func version(_ context.Context, args []string, _ map[string]string, s Streams) e
 	return err
 }
 
-// pruned deletes what is old, or says what that would be.
+// pruned deletes what is old, or prints what it would delete.
 func pruned(ctx context.Context, args []string, environment map[string]string, s Streams) error {
 	f := flag.NewFlagSet("onefire prune", flag.ContinueOnError)
 	f.SetOutput(s.Err)

@@ -19,11 +19,11 @@ import (
 	"onefire/mapping"
 )
 
-// forecaster says what one more alert would come to.
+// forecaster tells the outcome that one more alert would have.
 type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error)
 
-// targetResolver gives a signal the target that the function would give it. The reason is not
-// zero where that target is not in the scope.
+// targetResolver sets the target of a signal as the function would. The reason is not
+// zero if that target is not in the scope.
 type targetResolver func(ctx context.Context, a mapping.Alert, s mapping.Signal) (aimed mapping.Signal, how kube.OwnerResult, reason mapping.Reason, err error)
 
 func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
@@ -82,13 +82,13 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 	})
 }
 
-// warnOfOwners says that without a cluster nothing can be said of owners and scopes.
+// warnOfOwners warns that owners and scopes are unknown without a cluster.
 func warnOfOwners(c config.Config, w io.Writer) {
 	if c.Scope.Selector != nil {
-		fmt.Fprintln(w, "onefire: every alert is taken to be in the scope; SCOPE asks the API server for labels: name it with -kubeconfig")
+		fmt.Fprintln(w, "onefire: without -kubeconfig every alert counts as in the scope: SCOPE needs labels from the API server")
 	}
 	if c.Target == config.TargetOwner {
-		fmt.Fprintln(w, "onefire: the targets are those of the labels; TARGET=owner asks the API server for their controllers: name it with -kubeconfig")
+		fmt.Fprintln(w, "onefire: without -kubeconfig the targets are those of the labels: TARGET=owner needs the API server")
 	}
 }
 
@@ -106,20 +106,20 @@ func input(name string, in io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("reading the alerts: %w", err)
 	}
 	if len(data) > maxInput {
-		return nil, fmt.Errorf("more than %d bytes: the function would not take it", maxInput)
+		return nil, fmt.Errorf("more than %d bytes: the function would reject it", maxInput)
 	}
 	return data, nil
 }
 
-// delivery is a notification, and the event that brought it: sent is its
-// [mapping.Sent]. Without an event all of that is empty.
+// delivery is a notification and the event that contained it. sent is the event's
+// [mapping.Sent]. The fields of the event are empty if there is none.
 type delivery struct {
 	source, id string
 	sent       time.Time
 	mapping.Notification
 }
 
-// parse reads a CloudEvent in JSON, a batch of them, or what may be in one.
+// parse reads a CloudEvent in JSON, a batch of them, or the data of one.
 func parse(data []byte, now time.Time) ([]delivery, error) {
 	var one event.Event
 	var batch []event.Event
@@ -152,8 +152,8 @@ func connect(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// cluster looks at the objects that are there, with TARGET=owner at what controls
-// targets, and with SCOPE at their labels.
+// cluster makes a forecaster that lists the objects of a cluster, and a targetResolver
+// that reads owners with TARGET=owner, and labels with SCOPE.
 func cluster(kubeconfig string, c config.Config) (forecaster, targetResolver, error) {
 	client, err := connect(kubeconfig)
 	if err != nil {
@@ -174,8 +174,8 @@ func cluster(kubeconfig string, c config.Config) (forecaster, targetResolver, er
 	}, resolve, nil
 }
 
-// owners finds the owners of targets with TARGET=owner, and with SCOPE whether they are
-// in it. It is nil without both.
+// owners finds the owners of targets with TARGET=owner, and whether targets are in the
+// scope with SCOPE. It is nil without both.
 func owners(client *rest.Config, c config.Config) (targetResolver, error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return nil, nil

@@ -12,25 +12,25 @@ import (
 	"onefire/mapping"
 )
 
-// explanation is what would become of one alert.
+// explanation tells what would become of one alert.
 type explanation struct {
 	Alertname     string           `json:"alertname"`
 	Status        string           `json:"status"`
 	Severity      mapping.Severity `json:"severity"`
 	SeverityLabel string           `json:"severityLabel,omitempty"`
 	Target        target           `json:"target"`
-	// ChosenBy names the rule that chose the target; empty where the labels name
-	// no Kubernetes object.
+	// ChosenBy names the rule that chose the target; it is empty if the labels name no
+	// Kubernetes object.
 	ChosenBy string `json:"chosenBy,omitempty"`
-	// Owner says how the target was found, with TARGET=owner.
+	// Owner tells how the target was found with TARGET=owner.
 	Owner       kube.OwnerResult `json:"owner,omitempty"`
 	Fingerprint string           `json:"fingerprint"`
 	Decision    mapping.Decision `json:"decision"`
 	Reason      string           `json:"reason"`
-	// Object is "namespace/name"; empty where there would be none.
+	// Object is "namespace/name"; it is empty if there would be no object.
 	Object string `json:"object,omitempty"`
 	Count  int32  `json:"count,omitempty"`
-	// FoldsWith are the other names and severities that would be counted on the
+	// FoldsWith are the names and severities of other alerts that would be counted on the
 	// same object.
 	FoldsWith []named `json:"foldsWith,omitempty"`
 	Error     string  `json:"error,omitempty"`
@@ -52,7 +52,7 @@ func (t target) String() string {
 	return s
 }
 
-// named is what people call an alert by.
+// named is the name and severity of an alert.
 type named struct {
 	Alertname string           `json:"alertname"`
 	Severity  mapping.Severity `json:"severity"`
@@ -60,8 +60,8 @@ type named struct {
 
 func (n named) String() string { return fmt.Sprintf("%s (%s)", dash(n.Alertname), n.Severity) }
 
-// fold notes which alerts of different names or severities would be counted on
-// one object, and says so of each such object.
+// fold notes which alerts with different names or severities would be counted on one
+// object, and returns a line for each such object.
 func fold(all []explanation) (lines []string) {
 	alerts := map[string][]named{}
 	var objects []string
@@ -114,7 +114,7 @@ func table(w io.Writer, all []explanation) {
 	}
 }
 
-// printable keeps what an alert says from steering a terminal or the table.
+// printable removes characters that would control a terminal or break the table.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -12,36 +12,36 @@ import (
 
 // The kinds of findings.
 const (
-	// findingNoObject: the labels name no Kubernetes object.
+	// findingNoObject: the labels do not name a Kubernetes object.
 	findingNoObject = "noObject"
 	// findingFolds: different label sets were counted on one object.
 	findingFolds = "folds"
-	// findingBadName: a label names what no Kubernetes object can be called.
+	// findingBadName: a label has a value that cannot be the name of a Kubernetes object.
 	findingBadName = "badName"
 	// findingMissing: the target does not exist now.
 	findingMissing = "missing"
 )
 
-// finding is what a person should look at, of one rule.
+// finding is something that a person should check, for one rule.
 type finding struct {
 	Alertname string `json:"alertname"`
 	Finding   string `json:"finding"`
-	// LabelSets is how many label sets of the rule it is about.
+	// LabelSets is how many label sets of the rule the finding is about.
 	LabelSets int `json:"labelSets"`
-	// Labels are the names of the labels that differ, or name="value" of those
-	// that have a bad value.
+	// Labels are the names of the labels that differ, or name="value" for labels with a
+	// bad value.
 	Labels []string `json:"labels,omitempty"`
-	// FoldsWith are the other rules that were counted on the same objects.
+	// FoldsWith are the other rules whose alerts were counted on the same objects.
 	FoldsWith []string `json:"foldsWith,omitempty"`
-	// Targets are the first few that it is about, and OtherTargets how many more
+	// Targets are the first targets of the finding, and OtherTargets is how many more
 	// there are.
 	Targets      []target `json:"targets,omitempty"`
 	OtherTargets int      `json:"otherTargets,omitempty"`
 	Text         string   `json:"text"`
 }
 
-// aboutNames finds the rules without an object, and the labels that would name
-// one if Kubernetes could have given their values.
+// aboutNames finds the rules without an object, and the labels whose value cannot be the
+// name of one.
 func aboutNames(all []*mapped) (findings []finding) {
 	for name, sets := range byRule(all) {
 		var without []*mapped
@@ -74,7 +74,7 @@ func aboutNames(all []*mapped) (findings []finding) {
 	return findings
 }
 
-// folded is what one rule folded.
+// folded describes how the alerts of one rule were counted together.
 type folded struct {
 	sets    map[*mapped]bool
 	differ  map[string]bool
@@ -83,8 +83,8 @@ type folded struct {
 	objects int
 }
 
-// aboutFolds finds the rules whose different label sets were counted on one
-// object, with each other's or with those of other rules.
+// aboutFolds finds the rules with different label sets that were counted on one object,
+// with each other or with those of other rules.
 func aboutFolds(objects []*object) (findings []finding) {
 	rules := map[string]*folded{}
 	for _, o := range objects {
@@ -128,7 +128,7 @@ func aboutFolds(objects []*object) (findings []finding) {
 	return findings
 }
 
-// differing are the names of labels that are not the same in all label sets.
+// differing returns the names of the labels that are not the same in all label sets.
 func differing(sets []*mapped) (names []string) {
 	seen := map[string]bool{}
 	for _, p := range sets {
@@ -145,14 +145,14 @@ func differing(sets []*mapped) (names []string) {
 	return names
 }
 
-// gone is a target that does not exist now, and when an alert on it burned last.
+// gone is a target that does not exist now, and when an alert on it last fired.
 type gone struct {
 	target
 	last int64
 }
 
-// aboutMissing finds the rules whose targets do not exist now. looked is how many
-// targets of each rule were looked for.
+// aboutMissing finds the rules whose targets do not exist now. looked is how many targets
+// of each rule were looked up.
 func aboutMissing(missing map[string][]gone, looked map[string]int) (findings []finding) {
 	for name, some := range missing {
 		f := finding{Alertname: name, Finding: findingMissing, LabelSets: len(some)}
@@ -169,14 +169,14 @@ func aboutMissing(missing map[string][]gone, looked map[string]int) (findings []
 	return findings
 }
 
-// about names the targets that a finding is about.
+// about sets the targets of a finding.
 func (f *finding) about(targets []target) {
 	slices.SortFunc(targets, func(a, b target) int { return strings.Compare(a.String(), b.String()) })
 	f.Targets = first(targets, maxTargets)
 	f.OtherTargets = len(targets) - len(f.Targets)
 }
 
-// named are the targets of a finding in a sentence.
+// named lists the targets of a finding in a sentence.
 func (f *finding) named() string {
 	all := make([]string, 0, len(f.Targets)+f.OtherTargets)
 	for _, t := range f.Targets {
@@ -185,7 +185,7 @@ func (f *finding) named() string {
 	return list(append(all, make([]string, f.OtherTargets)...))
 }
 
-// byRule divides label sets by their alertname. What was left out is in none.
+// byRule groups label sets by their alertname. Filtered label sets are left out.
 func byRule(all []*mapped) map[string][]*mapped {
 	rules := map[string][]*mapped{}
 	for _, p := range all {

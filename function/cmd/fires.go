@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// fire is one alert that burned without a long pause: its first and its last
+// fire is a time in which one alert fired without a long pause: its first and its last
 // sample, in Unix milliseconds.
 type fire struct{ start, end int64 }
 
@@ -19,30 +19,30 @@ type labelSet struct {
 	fires  []fire
 }
 
-// history is what fired: the label sets with their fires.
+// history is the label sets that fired, with their fires.
 type history struct {
 	// gap is the longest pause between two samples of one fire, in milliseconds.
 	gap int64
-	// add are labels that an alert gets where it has none of that name, as
-	// Prometheus adds its external labels; drop are names of labels that it loses.
+	// add are labels that an alert gets if it lacks them, as Prometheus adds its external
+	// labels. drop are the names of labels that are removed.
 	add  map[string]string
 	drop []string
 
 	sets  map[string]*labelSet
 	fires int
-	// first is the earliest sample; zero where there is none.
+	// first is the earliest sample; it is zero if there is none.
 	first moment
 }
 
-// newHistory makes one for samples that are a step apart.
+// newHistory makes a history of samples that are a step apart.
 func newHistory(step time.Duration, add map[string]string, drop []string) *history {
-	// Two steps: one sample may be missing.
+	// With two steps, one sample may be missing.
 	return &history{gap: max(minGap, 2*step).Milliseconds(), add: add, drop: drop, sets: map[string]*labelSet{}}
 }
 
-// take adds the samples of some series. Series may come in several parts, in any
-// order and with overlaps, and several may be of one label set.
-func (h *history) take(some []series) error {
+// addSeries adds the samples of some series. A series may come in several parts, in any order
+// and with overlaps. Several series may have the same label set.
+func (h *history) addSeries(some []series) error {
 	for _, s := range some {
 		if len(s.Values) == 0 {
 			continue
@@ -69,8 +69,8 @@ func (h *history) take(some []series) error {
 	return nil
 }
 
-// labels are those of the alert, as Alertmanager got them: ALERTS has its own
-// name and the alert's state beside them.
+// labels are the alert's labels as Alertmanager got them, without those that ALERTS adds:
+// its own name and the alert's state.
 func (h *history) labels(metric map[string]string) map[string]string {
 	labels := maps.Clone(metric)
 	delete(labels, "__name__")
@@ -86,7 +86,7 @@ func (h *history) labels(metric map[string]string) map[string]string {
 	return labels
 }
 
-// sorted are the label sets in an order that is the same each time.
+// sorted returns the label sets in a fixed order.
 func (h *history) sorted() []*labelSet {
 	all := make([]*labelSet, 0, len(h.sets))
 	for _, key := range slices.Sorted(maps.Keys(h.sets)) {
@@ -95,7 +95,7 @@ func (h *history) sorted() []*labelSet {
 	return all
 }
 
-// id is a label set in one text.
+// id is a label set as a single text.
 func id(labels map[string]string) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -104,7 +104,7 @@ func id(labels map[string]string) string {
 	return b.String()
 }
 
-// runs are the fires that samples in the order of time make.
+// runs returns the fires of samples that are sorted by time.
 func runs(samples []moment, gap int64) []fire {
 	var all []fire
 	for _, m := range samples {
@@ -118,8 +118,7 @@ func runs(samples []moment, gap int64) []fire {
 	return all
 }
 
-// merge puts fires in the order of time, and makes one of those that have no
-// long pause between them.
+// merge sorts fires by time and joins those without a long pause between them.
 func merge(fires []fire, gap int64) []fire {
 	slices.SortFunc(fires, func(a, b fire) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end)) })
 	all := fires[:0]

@@ -79,7 +79,7 @@ func TestSamplesBecomeFires(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			h := newHistory(max(row.step, time.Minute), row.add, row.drop)
 			for _, a := range row.answers {
-				require.NoError(t, h.take(a))
+				require.NoError(t, h.addSeries(a))
 			}
 			got := map[string][]string{}
 			fires := 0
@@ -95,7 +95,7 @@ func TestSamplesBecomeFires(t *testing.T) {
 
 func TestTheFirstSampleIsKnown(t *testing.T) {
 	h := newHistory(time.Minute, nil, nil)
-	require.NoError(t, h.take([]series{{map[string]string{"a": "1"}, minutes(7, 8)}, {map[string]string{"a": "2"}, minutes(5)}}))
+	require.NoError(t, h.addSeries([]series{{map[string]string{"a": "1"}, minutes(7, 8)}, {map[string]string{"a": "2"}, minutes(5)}}))
 	require.Equal(t, minutes(5)[0], h.first)
 }
 
@@ -105,7 +105,7 @@ func TestTheFiresDoNotDependOnTheAnswers(t *testing.T) {
 		samples := rapid.SliceOfNDistinct(rapid.IntRange(0, 200), 1, 60, rapid.ID[int]).Draw(t, "minutes")
 		slices.Sort(samples)
 		whole := newHistory(time.Minute, nil, nil)
-		require.NoError(t, whole.take([]series{{nil, minutes(samples...)}}))
+		require.NoError(t, whole.addSeries([]series{{nil, minutes(samples...)}}))
 		parts := newHistory(time.Minute, nil, nil)
 		var cuts [][]int
 		for rest := samples; len(rest) > 0; {
@@ -113,7 +113,7 @@ func TestTheFiresDoNotDependOnTheAnswers(t *testing.T) {
 			cuts, rest = append(cuts, rest[:n]), rest[n:]
 		}
 		for _, part := range rapid.Permutation(cuts).Draw(t, "order") {
-			require.NoError(t, parts.take([]series{{nil, minutes(part...)}}))
+			require.NoError(t, parts.addSeries([]series{{nil, minutes(part...)}}))
 		}
 		require.Equal(t, whole.sorted()[0].fires, parts.sorted()[0].fires)
 		require.Equal(t, whole.fires, parts.fires)

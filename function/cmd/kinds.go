@@ -17,15 +17,14 @@ import (
 	"onefire/mapping"
 )
 
-// kind is a kind of objects that alerts are about, and where the API server keeps
-// them.
+// kind is a kind of objects that alerts can be about, with the API that serves it.
 type kind struct {
 	kind, apiVersion, path, resource string
 	namespaced                       bool
 }
 
-// kinds are those that every Kubernetes has: no discovery is needed to ask for
-// them. Targets of other kinds are not looked for.
+// kinds are kinds that every cluster has, so they need no discovery. Targets of other
+// kinds are not looked up.
 var kinds = [...]kind{
 	{"Pod", "v1", "/api/v1", "pods", true},
 	{"Service", "v1", "/api/v1", "services", true},
@@ -45,7 +44,7 @@ var kinds = [...]kind{
 	{"Ingress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1", "ingresses", true},
 }
 
-// path is where the API server keeps a target; empty for what is not looked for.
+// path is the URL path of a target; it is empty if the target is not looked up.
 func path(t mapping.Target) string {
 	if len(validation.IsDNS1123Subdomain(t.Name)) > 0 {
 		return ""
@@ -62,7 +61,7 @@ func path(t mapping.Target) string {
 	return ""
 }
 
-// lookup asks an API server whether targets exist.
+// lookup asks an API server which targets exist.
 type lookup struct{ client rest.Interface }
 
 func newLookup(config *rest.Config) (lookup, error) {
@@ -70,7 +69,7 @@ func newLookup(config *rest.Config) (lookup, error) {
 	return lookup{c}, err
 }
 
-// found says what the API server said of a target.
+// found is the API server's answer for a target.
 type found int
 
 const (
@@ -82,13 +81,13 @@ const (
 // metadataOnly asks for an object without spec and status.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-// look asks for one target, which has a [path].
-func (l lookup) look(ctx context.Context, t mapping.Target) (found, error) {
+// get asks for one target, which must have a [path].
+func (l lookup) get(ctx context.Context, t mapping.Target) (found, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	stream, err := l.client.Get().AbsPath(path(t)).SetHeader("Accept", metadataOnly).Stream(ctx)
 	if err == nil {
-		stream.Close() // That it answers is enough.
+		stream.Close() // The status is enough.
 		return exists, nil
 	}
 	var status apierrors.APIStatus
@@ -104,7 +103,7 @@ func (l lookup) look(ctx context.Context, t mapping.Target) (found, error) {
 	return 0, fmt.Errorf("looking for %s: %w", target(t), err)
 }
 
-// all asks for targets, a few at a time, and returns what was said of each.
+// all looks up targets, a few at a time, and returns the answer for each.
 func (l lookup) all(ctx context.Context, targets []mapping.Target) (map[mapping.Target]found, error) {
 	said := make(map[mapping.Target]found, len(targets))
 	var mu sync.Mutex
@@ -112,7 +111,7 @@ func (l lookup) all(ctx context.Context, targets []mapping.Target) (map[mapping.
 	working.SetLimit(maxCalls)
 	for _, t := range targets {
 		working.Go(func() error {
-			f, err := l.look(ctx, t)
+			f, err := l.get(ctx, t)
 			mu.Lock()
 			defer mu.Unlock()
 			said[t] = f

@@ -19,7 +19,7 @@ import (
 	"onefire/mapping"
 )
 
-// listed says what goes on: it lists the requests that are open, the newest first.
+// listed prints the open requests, the newest first.
 func listed(ctx context.Context, args []string, environment map[string]string, s Streams) error {
 	f, o := flags("list", s, "wide")
 	kubeconfig := f.String("kubeconfig", "", "list the requests of the cluster that this `file` names (default: KUBECONFIG, else as kubectl finds it)")
@@ -51,7 +51,7 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 		l.namespace = ""
 	}
 	if p := paused(ctx, kube, c, l.namespace); p != nil {
-		fmt.Fprintf(s.Err, "onefire: the brake is on since %s, so no new requests are made: %s\n", p.Since.Format(time.RFC3339), printable(cmp.Or(p.Reason, "nobody said why")))
+		fmt.Fprintf(s.Err, "onefire: the brake is on since %s, so no new requests are made: %s\n", p.Since.Format(time.RFC3339), printable(cmp.Or(p.Reason, "no reason given")))
 	}
 	if *watch {
 		return l.watch(ctx)
@@ -63,9 +63,9 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 	return l.show(found)
 }
 
-// paused looks for the brake, which is where the function runs: in POD_NAMESPACE, in the
-// namespace that is listed, or where Onefire is deployed as a rule. Who may not read it
-// is told nothing.
+// paused reads the brake, which is in the function's namespace: POD_NAMESPACE, the
+// namespace that is listed, or the usual namespace of Onefire. It returns nil if the user
+// may not read the brake.
 func paused(ctx context.Context, kube *rest.Config, c config.Config, namespace string) *dedup.Pause {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -86,23 +86,22 @@ func paused(ctx context.Context, kube *rest.Config, c config.Config, namespace s
 // lister lists requests.
 type lister struct {
 	page func(ctx context.Context, namespace string, size int, next string) (dedup.RequestPage, error)
-	// namespace is empty for all of them.
+	// namespace is empty for all namespaces.
 	namespace string
 	ended     bool
 	out       output
 	streams   Streams
-	// pause waits, or fails when the context ends.
+	// pause waits. It fails when the context ends.
 	pause func(context.Context, time.Duration) error
 }
 
-// listing is what a lister found, and when on the API server's clock.
+// listing is the result of a lister, and when it was read by the API server's clock.
 type listing struct {
 	requests []dedup.Request
 	now      time.Time
 }
 
-// read reads all pages. Where the API server has forgotten the state that they are of,
-// it begins again.
+// read reads all pages. If the API server has forgotten their state, it begins anew.
 func (l *lister) read(ctx context.Context) (found listing, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -117,11 +116,11 @@ func (l *lister) read(ctx context.Context) (found listing, err error) {
 			next, found.requests = "", nil
 			continue
 		case err != nil:
-			return listing{}, fmt.Errorf("listing RemediationRequests in %s: %w", l.place(), err)
+			return listing{}, fmt.Errorf("listing RemediationRequests in %s: %w", l.location(), err)
 		}
 		found.requests, found.now = append(found.requests, p.Requests...), p.Now
 		if len(found.requests) > maxRequests {
-			return listing{}, fmt.Errorf("there are more than %d RemediationRequests in %s: `onefire prune` deletes old ones, and -n lists one namespace", maxRequests, l.place())
+			return listing{}, fmt.Errorf("there are more than %d RemediationRequests in %s: `onefire prune` deletes old ones, and -n lists one namespace", maxRequests, l.location())
 		}
 		if next = p.Next; next == "" {
 			found.requests = chosen(found.requests, l.ended)
@@ -130,15 +129,15 @@ func (l *lister) read(ctx context.Context) (found listing, err error) {
 	}
 }
 
-// place says where a lister looks.
-func (l *lister) place() string {
+// location describes where a lister looks.
+func (l *lister) location() string {
 	if l.namespace == "" {
 		return "all namespaces"
 	}
 	return "namespace " + l.namespace
 }
 
-// chosen are the requests to show, the newest first: those that are open, or all. One
+// chosen returns the requests to show, the newest first: the open ones, or all. A request
 // that asks for quiet is open only if it is the last of its fingerprint.
 func chosen(all []dedup.Request, ended bool) []dedup.Request {
 	slices.SortFunc(all, func(a, b dedup.Request) int {
@@ -170,7 +169,7 @@ func (l *lister) show(found listing) error {
 		if l.namespace == "" {
 			hint = ""
 		}
-		fmt.Fprintf(l.streams.Err, "onefire: there is no %s in %s%s\n", what, l.place(), hint)
+		fmt.Fprintf(l.streams.Err, "onefire: there is no %s in %s%s\n", what, l.location(), hint)
 		return nil
 	}
 	return l.print(l.streams.Out, found)

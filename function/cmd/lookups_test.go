@@ -108,7 +108,7 @@ func TestOwnersAreTheTargetsOfABacktest(t *testing.T) {
 
 	code, _, problems = quick(t, s.URL, environment, "-since", "1h")
 	require.Zero(t, code)
-	require.Contains(t, problems, "TARGET=owner asks the API server", "it would ask")
+	require.Contains(t, problems, "TARGET=owner needs the API server", "it would ask")
 }
 
 func TestTheScopeIsAskedOfTheCluster(t *testing.T) {
@@ -122,7 +122,7 @@ func TestTheScopeIsAskedOfTheCluster(t *testing.T) {
 	code, out, problems = run(t, in, environment, "explain", "-")
 	require.Zero(t, code)
 	require.Contains(t, out, "new (first_seen)")
-	require.Contains(t, problems, "every alert is taken to be in the scope; SCOPE asks the API server for labels")
+	require.Contains(t, problems, "without -kubeconfig every alert counts as in the scope: SCOPE needs labels from the API server")
 
 	down := kubeconfigOf(t, map[string]int{"/api/v1/namespaces/shop": http.StatusUnauthorized})
 	code, _, problems = run(t, in, environment, "explain", "-kubeconfig", down, "-")

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// statusLine is one line on a terminal that is written over again and again.
+// statusLine is a line on a terminal that is overwritten again and again.
 type statusLine struct {
 	w io.Writer
-	// line is set where there is no terminal: each text would be a line of its own.
+	// line is set if there is no terminal: each text is then a line of its own.
 	line bool
 	now  func() time.Time
 	said time.Time
@@ -27,7 +27,7 @@ func newStatusLine(w io.Writer) statusLine {
 	return s
 }
 
-// due tells whether nothing was said for so long, and takes it for said now.
+// due tells whether the last text is older than every, and notes the time.
 func (s *statusLine) due(every time.Duration) bool {
 	now := s.now()
 	if now.Sub(s.said) < every {
@@ -37,7 +37,7 @@ func (s *statusLine) due(every time.Duration) bool {
 	return true
 }
 
-func (s *statusLine) say(text string) {
+func (s *statusLine) print(text string) {
 	if s.line {
 		fmt.Fprintln(s.w, text)
 		return
@@ -54,7 +54,7 @@ func (s *statusLine) end() {
 	}
 }
 
-// progress says how much of a history was read.
+// progress shows how much of a history was read.
 type progress struct {
 	statusLine
 	from, to time.Time
@@ -66,7 +66,7 @@ func newProgress(w io.Writer, from, to time.Time) *progress {
 	return p
 }
 
-// done says it, if it has not done so just now.
+// done shows the progress, unless it was shown just now.
 func (p *progress) done(upTo time.Time, labelSets int) {
 	every := progressEvery
 	if p.line {
@@ -79,10 +79,10 @@ func (p *progress) done(upTo time.Time, labelSets int) {
 	if all := p.to.Sub(p.from); all > 0 {
 		percent = int(100 * float64(upTo.Sub(p.from)) / float64(all))
 	}
-	p.say(fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set")))
+	p.print(fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set")))
 }
 
-// pruneProgress says on a terminal how far a prune is.
+// pruneProgress shows the progress of a prune on a terminal.
 type pruneProgress struct{ statusLine }
 
 func newPruneProgress(w io.Writer) *pruneProgress { return &pruneProgress{newStatusLine(w)} }
@@ -95,5 +95,5 @@ func (p *pruneProgress) report(name string, did pruneCounts, dry bool) {
 	if dry {
 		verb = "would be deleted"
 	}
-	p.say(fmt.Sprintf("onefire: %s: %d read, %d %s", strings.ReplaceAll(name, "_", " "), did.read, did.deleted, verb))
+	p.print(fmt.Sprintf("onefire: %s: %d read, %d %s", strings.ReplaceAll(name, "_", " "), did.read, did.deleted, verb))
 }

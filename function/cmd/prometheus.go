@@ -20,29 +20,30 @@ import (
 	"onefire/audit"
 )
 
-// query asks for what fired. Prometheus, Thanos, Mimir and VictoriaMetrics all
-// know this much of PromQL.
+// query selects the alerts that fired. Prometheus, Thanos, Mimir and VictoriaMetrics all
+// understand this much PromQL.
 const query = `ALERTS{alertstate="firing"}`
 
-// firstPauseOf and maxAnswerOf are [firstQueryPause] and [maxAnswer], but for tests.
+// firstPauseOf and maxAnswerOf are [firstQueryPause] and [maxAnswer]; tests change them.
 var (
 	firstPauseOf = firstQueryPause
 	maxAnswerOf  = maxAnswer
 )
 
-// prometheus asks a server that has Prometheus' HTTP API for ranges of samples.
+// prometheus asks a server with Prometheus' HTTP API for ranges of samples.
 type prometheus struct {
 	// url is that of /api/v1/query_range, without user and password.
 	url    *url.URL
 	user   *url.Userinfo
 	client *http.Client
-	// tokenFile holds a bearer token; empty for none.
+	// tokenFile holds a bearer token; it may be empty.
 	tokenFile string
 	header    http.Header
 	step      time.Duration
 }
 
-// newPrometheus makes one of the URL that its users open. It opens no connection.
+// newPrometheus makes a prometheus from the URL that its users open. It opens no
+// connection.
 func newPrometheus(at, tokenFile, caFile string, header http.Header, step time.Duration) (*prometheus, error) {
 	u, err := url.Parse(at)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
@@ -52,7 +53,7 @@ func newPrometheus(at, tokenFile, caFile string, header http.Header, step time.D
 		return nil, errors.New("-token-file: the URL of -prometheus has a user already; give one of the two")
 	}
 	p := &prometheus{user: u.User, tokenFile: tokenFile, header: header, step: step}
-	var roots *x509.CertPool // Nil means the system's.
+	var roots *x509.CertPool // nil means the system's
 	if caFile != "" {
 		pem, err := os.ReadFile(caFile)
 		if err != nil {
@@ -82,7 +83,7 @@ type series struct {
 	Values []moment          `json:"values"`
 }
 
-// moment is when a sample was taken, in Unix milliseconds. Its value is always 1.
+// moment is the time of a sample, in Unix milliseconds. The sample's value is always 1.
 type moment int64
 
 // UnmarshalJSON reads a pair of a time in seconds and a value.
@@ -96,13 +97,13 @@ func (m *moment) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// answer is what query_range answers.
+// answer is an answer of query_range.
 type answer struct {
 	Status    string   `json:"status"`
 	ErrorType string   `json:"errorType"`
 	Error     string   `json:"error"`
 	Warnings  []string `json:"warnings"`
-	// IsPartial is VictoriaMetrics' own: some of its storage did not answer.
+	// VictoriaMetrics sets IsPartial if some of its storage did not answer.
 	IsPartial bool `json:"isPartial"`
 	Data      struct {
 		ResultType string   `json:"resultType"`
@@ -110,24 +111,24 @@ type answer struct {
 	} `json:"data"`
 }
 
-// tooMuchError means that a query for less time can succeed.
+// tooMuchError means that a query for a shorter time span can succeed.
 type tooMuchError struct {
 	reason string
-	// late is set where the query took too long.
+	// late is set if the query took too long.
 	late bool
 }
 
 func (e *tooMuchError) Error() string { return e.reason }
 
-// ask asks for one range, both ends included, and tries again where the server
-// cannot answer now. A [tooMuchError] asks for less.
+// ask asks for one range, both ends included, and tries again if the server is
+// unavailable. After a [tooMuchError] the caller must ask for less.
 func (p *prometheus) ask(ctx context.Context, from, to time.Time) (answer, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = firstPauseOf, maxQueryPause
 	a, err := backoff.Retry(ctx, func() (answer, error) { return p.try(ctx, from, to) },
 		backoff.WithBackOff(pauses), backoff.WithMaxTries(maxQueryTries), backoff.WithMaxElapsedTime(0))
 	if ctx.Err() != nil {
-		return answer{}, errors.New("interrupted: nothing is known of the rest of the history")
+		return answer{}, errors.New("interrupted: the rest of the history was not read")
 	}
 	if err != nil {
 		return answer{}, fmt.Errorf("asking %s for what fired from %s to %s: %w", p.url.Host, clock(from), clock(to), err)
@@ -178,7 +179,7 @@ func (p *prometheus) try(ctx context.Context, from, to time.Time) (answer, error
 	return decode(body)
 }
 
-// late makes an error of a query that took too long one that asks for less.
+// late turns the error of a query that took too long into a [tooMuchError].
 func late(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return backoff.Permanent(&tooMuchError{reason: fmt.Sprintf("no answer within %s", queryTimeout), late: true})
@@ -199,7 +200,7 @@ func decode(body []byte) (answer, error) {
 	return a, nil
 }
 
-// refusal makes an error of an answer that is not 200, which says what to do.
+// refusal makes an error from an answer other than 200. The error says what to do.
 func refusal(status int, body []byte) error {
 	var a answer
 	what := fmt.Sprintf("%d %s", status, http.StatusText(status))
@@ -225,5 +226,5 @@ func refusal(status int, body []byte) error {
 	return backoff.Permanent(errors.New(what))
 }
 
-// clock is a time as people and scripts read it.
+// clock formats a time for people and scripts.
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -119,8 +119,8 @@ func TestWhatAServerRefusesIsSaidWithWhatToDo(t *testing.T) {
 		"a sample that is none":          {fail(200, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[["x","1"]]}]}}`), 1, "not a sample"},
 		"a server that is down for good": {fail(502, "no"), maxQueryTries, "502 Bad Gateway"},
 		"a server with too much to do":   {fail(429, "no"), maxQueryTries, "429 Too Many Requests"},
-		"too many samples for it":        {fail(422, `{"status":"error","errorType":"execution","error":"too many samples"}`), 6, "too many samples, and no better when asked for less"},
-		"a server that is late":          {fail(503, `{"status":"error","errorType":"timeout","error":"query timed out"}`), maxTimeouts, "query timed out, and no better"},
+		"too many samples for it":        {fail(422, `{"status":"error","errorType":"execution","error":"too many samples"}`), 6, "too many samples, also for a shorter time"},
+		"a server that is late":          {fail(503, `{"status":"error","errorType":"timeout","error":"query timed out"}`), maxTimeouts, "query timed out, also for a shorter time"},
 		"an answer without end": {func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 			fmt.Fprint(w, strings.Repeat(" ", smallAnswer+1))
 			return true
@@ -235,7 +235,7 @@ func FuzzAnswers(f *testing.F) {
 			return
 		}
 		h := newHistory(time.Minute, nil, nil)
-		require.NoError(t, h.take(a.Data.Result))
+		require.NoError(t, h.addSeries(a.Data.Result))
 		for _, s := range h.sorted() {
 			for i, one := range s.fires {
 				require.LessOrEqual(t, one.start, one.end)

@@ -20,18 +20,18 @@ import (
 	"onefire/mapping"
 )
 
-// PruneOptions are what a run is asked for beside its configuration.
+// PruneOptions are the options of a run beside its configuration.
 type PruneOptions struct {
-	// DryRun says what would be deleted, and deletes nothing.
+	// DryRun prints what would be deleted, and deletes nothing.
 	DryRun bool
-	// Log takes one line of JSON for each object, and one at the end.
+	// Log receives one line of JSON for each object, and one at the end.
 	Log io.Writer
-	// Notes is for people: it says how far the run is, if it is a terminal.
+	// Notes receives the progress for people, if it is a terminal.
 	Notes io.Writer
 }
 
-// Prune deletes what is old, once. It fails if it could not read all of it, or could
-// not delete some.
+// Prune deletes what is old, once. It fails if it could not read everything or could not
+// delete some objects.
 func Prune(ctx context.Context, c config.Prune, o PruneOptions) error {
 	kube, err := client.Load(c.Kubeconfig)
 	if err != nil {
@@ -55,7 +55,7 @@ func (r *pruner) run(ctx context.Context, kube *rest.Config, c config.Prune) err
 	ctx, cancel := context.WithTimeout(ctx, pruneTimeout)
 	defer cancel()
 	began := time.Now()
-	// Dead letters first: there are few, and they must not wait behind a million
+	// Dead letters come first: there are few, and they must not wait for a million
 	// requests.
 	var problems []error
 	late, failed := false, 0
@@ -89,8 +89,8 @@ func (r *pruner) run(ctx context.Context, kube *rest.Config, c config.Prune) err
 	return err
 }
 
-// openCollections finds where requests and dead letters are. What is kept for ever is not
-// looked at: its collection has no pages.
+// openCollections finds the requests and the dead letters. A collection that is kept
+// forever has no pages, so it is not read.
 func openCollections(kube *rest.Config, c config.Prune) (requests, letters collection, err error) {
 	requests.name, letters.name = "requests", "dead_letters"
 	if c.TTL > 0 {
@@ -100,7 +100,7 @@ func openCollections(kube *rest.Config, c config.Prune) (requests, letters colle
 		}
 		namespace := c.Namespace
 		if c.Placement == mapping.PlacementSignal {
-			namespace = "" // All of them.
+			namespace = "" // all namespaces
 		}
 		requests.page = pagesOfRequests(past, namespace, c.TTL)
 	}
@@ -161,13 +161,13 @@ func ageAttr(now, from time.Time) slog.Attr {
 	return slog.String("age", now.Sub(from).Round(time.Second).String())
 }
 
-// serverClock is the API server's, as its last answer told it.
+// serverClock is the API server's clock, by its last answer.
 type serverClock struct{ ahead atomic.Int64 }
 
-// now is our own clock until an answer says more.
+// Until the first answer, now is our own clock.
 func (c *serverClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// dated notes the Date of each answer.
+// dated stores the Date of each answer.
 type dated struct {
 	http.RoundTripper
 	clock *serverClock
@@ -184,5 +184,5 @@ func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// WrappedRoundTripper lets client-go find the transport that can cancel calls.
+// WrappedRoundTripper lets client-go find the transport that can cancel requests.
 func (d dated) WrappedRoundTripper() http.RoundTripper { return d.RoundTripper }

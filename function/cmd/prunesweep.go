@@ -14,40 +14,41 @@ import (
 	"onefire/dedup"
 )
 
-// collection is where things of one kind get old. name is theirs in the log.
+// collection is objects of one kind that are deleted when they are old. name is its name
+// in the log.
 type collection struct {
 	name string
 	page pages
 }
 
-// pages reads one page of a collection: at most size objects, from where next says.
+// pages reads one page of a collection: at most size objects, from the token next on.
 type pages func(ctx context.Context, size int, next string) (page, error)
 
-// page is what was read: how many objects, which of them are old, and what asks
-// for the next page; that is empty after the last one.
+// page has how many objects were read, which of them are old, and the token for the next
+// page, which is empty after the last page.
 type page struct {
 	read int
 	old  []expiredObject
 	next string
 }
 
-// expiredObject is one object that may go.
+// expiredObject is one object that may be deleted.
 type expiredObject struct {
-	// key is its place in the order of the pages: namespace/name.
+	// key is its position in the order of the pages: namespace/name.
 	key string
-	// what it is, and what the log says of it, at a level.
+	// what is the object in the log, with attributes and the level of the line.
 	what  string
 	is    []slog.Attr
 	level slog.Level
-	// delete deletes it as it was read.
+	// delete deletes the object in the revision that was read.
 	delete func(context.Context) error
 }
 
-// pruneCounts are what a run did on one collection.
+// pruneCounts are the results of a run for one collection.
 type pruneCounts struct {
 	read, deleted int
-	// gone were deleted by somebody else meanwhile, and changed were written by
-	// somebody: the next run looks at them again.
+	// gone were deleted by another program meanwhile. changed were written meanwhile; the
+	// next run checks them again.
 	gone, changed, failed int
 }
 
@@ -65,18 +66,18 @@ type pruner struct {
 	dry   bool
 	shown *pruneProgress
 	rate  *rate.Limiter
-	// pause waits, or fails when the context ends.
+	// pause waits. It fails when the context ends.
 	pause func(context.Context, time.Duration) error
 }
 
-// errLate means that the run's time is over. The next run goes on.
+// errLate means that the run has used up its time. The next run goes on.
 var errLate = errors.New("out of time")
 
 // errKept means that an object could not be deleted; the log says why.
 var errKept = errors.New("an object could not be deleted")
 
-// sweep reads all of a collection and deletes what is old. It goes on where an object
-// cannot be deleted, unless that happens again and again.
+// sweep reads a whole collection and deletes what is old. It goes on after an object that
+// could not be deleted, unless that happens again and again.
 func (r *pruner) sweep(ctx context.Context, s collection) (did pruneCounts, err error) {
 	size, next, last, restarts, failures := prunePage, "", "", 0, 0
 	for {
@@ -86,8 +87,8 @@ func (r *pruner) sweep(ctx context.Context, s collection) (did pruneCounts, err 
 			size /= 2
 			continue
 		case expired(err) && next != "" && restarts < maxPruneRestarts:
-			// Deleting takes longer than the API server keeps the state that the pages
-			// are of. Begin again with the state of now; what is up to last was done.
+			// Deleting takes longer than the API server keeps the state of the pages.
+			// Begin anew with the current state; everything up to last is done.
 			restarts++
 			next, did.read = "", 0
 			continue
@@ -120,8 +121,8 @@ func (r *pruner) sweep(ctx context.Context, s collection) (did pruneCounts, err 
 	}
 }
 
-// one deletes one object, counts it and says so. It fails with [errKept] where
-// that failed, and with another error where the run has to stop.
+// one deletes one object, counts it and logs it. It fails with [errKept] if the object
+// could not be deleted, and with another error if the run must stop.
 func (r *pruner) one(ctx context.Context, o expiredObject, did *pruneCounts) error {
 	if r.dry {
 		did.deleted++
@@ -131,7 +132,7 @@ func (r *pruner) one(ctx context.Context, o expiredObject, did *pruneCounts) err
 	_, tries, err := try(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, o.delete(ctx) })
 	switch {
 	case err == nil, apierrors.IsNotFound(err) && tries > 1:
-		// Where a first try had no answer, the object is gone because of it.
+		// If a first attempt got no answer, that attempt has deleted the object.
 		did.deleted++
 		r.report(ctx, o.level, o, o.what+" deleted")
 	case apierrors.IsNotFound(err):
@@ -155,8 +156,8 @@ func (r *pruner) report(ctx context.Context, level slog.Level, o expiredObject, 
 	r.log.LogAttrs(ctx, level, message, append(o.is, more...)...)
 }
 
-// try makes a call until the API server has answered for good, and says how often
-// it did.
+// try makes a call until the API server has given a final answer, and returns how many
+// attempts that took.
 func try[T any](ctx context.Context, r *pruner, call func(context.Context) (T, error)) (answer T, tries int, err error) {
 	for wait := firstPrunePause; ; wait *= 2 {
 		if r.rate.Wait(ctx) != nil {
@@ -185,8 +186,8 @@ func tryOnce[T any](ctx context.Context, call func(context.Context) (T, error)) 
 	return call(ctx)
 }
 
-// stopped is why a run goes no further: somebody ended it, or its time is over.
-// The limiter gives up a moment before the deadline.
+// stopped returns why a run must stop: it was cancelled, or has used up its time. The
+// rate limiter gives up a moment before the deadline.
 func stopped(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
@@ -194,8 +195,8 @@ func stopped(ctx context.Context) error {
 	return errLate
 }
 
-// passes tells whether an error may go away by itself: no answer came, or the API
-// server said that it cannot answer now.
+// passes tells whether an error can be temporary: there was no answer, or the API server
+// was unavailable.
 func passes(err error) bool {
 	if errors.Is(err, dedup.ErrTooLarge) {
 		return false
@@ -208,10 +209,9 @@ func passes(err error) bool {
 	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
 }
 
-// expired tells whether the API server no longer has the state that a page is of.
+// expired tells whether the API server no longer has the state of a page.
 func expired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }
 
-// wait waits.
 func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

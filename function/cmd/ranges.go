@@ -7,20 +7,19 @@ import (
 	"time"
 )
 
-// reader reads a history in ranges that its server can answer.
+// reader reads a history in ranges that the server can answer.
 type reader struct {
 	step time.Duration
 	// ask asks for one range, both ends included.
 	ask func(ctx context.Context, from, to time.Time) (answer, error)
-	// take takes an answer, and done how much of the history was read.
+	// take takes an answer, and done shows how much of the history was read.
 	take func(answer) error
 	done func(upTo time.Time)
 }
 
-// read reads all samples from one time to another, one range after the other.
-// The first sample of a range is one step after the last one of the range
-// before. Where the server says that a range is too much, the reader asks for
-// half of it, and for more again when answers fit.
+// read reads all samples between two times, one range after the other. A range begins one
+// step after the end of the one before. If the server rejects a range as too large, the
+// reader halves it, and enlarges it again when answers fit.
 func (r reader) read(ctx context.Context, from, to time.Time) error {
 	most := max(1, min(maxPoints, int64(maxSpan/r.step)))
 	points, fitted, late := most, 0, 0
@@ -40,7 +39,7 @@ func (r reader) read(ctx context.Context, from, to time.Time) error {
 				late++
 			}
 			if points = min(points, int64(end.Sub(from)/r.step)+1) / 2; points == 0 || late == maxTimeouts {
-				return fmt.Errorf("%w, and no better when asked for less: give larger steps with -step, or a server with fewer series", err)
+				return fmt.Errorf("%w, also for a shorter time: use larger steps with -step, or a server with fewer series", err)
 			}
 			fitted = 0
 			continue

@@ -27,8 +27,8 @@ func TestAHistoryIsReadInRangesThatFit(t *testing.T) {
 		"one sample":                                  {since: 0, step: time.Minute, most: 1, queries: 1},
 		"steps of a day":                              {since: 30 * 24 * time.Hour, step: 24 * time.Hour, most: 1, queries: 31},
 		"half of it where an answer is too large":     {since: 24 * time.Hour, step: time.Minute, most: 500, queries: 7},
-		"a single sample is too large":                {since: 24 * time.Hour, step: time.Minute, most: 0, queries: 11, problem: "no better when asked for less: give larger steps with -step"},
-		"a server that is late is not asked for ever": {since: 24 * time.Hour, step: time.Minute, most: 0, late: true, queries: 4, problem: "no better when asked for less"},
+		"a single sample is too large":                {since: 24 * time.Hour, step: time.Minute, most: 0, queries: 11, problem: "also for a shorter time: use larger steps with -step"},
+		"a server that is late is not asked for ever": {since: 24 * time.Hour, step: time.Minute, most: 0, late: true, queries: 4, problem: "also for a shorter time"},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			var all []asked

@@ -10,12 +10,12 @@ import (
 	"onefire/mapping"
 )
 
-// report is what a backtest found.
+// report is the result of a backtest.
 type report struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// FirstSample is the earliest sample: what Prometheus no longer has, and
-	// what never fired, look the same.
+	// FirstSample is the earliest sample. Older samples that Prometheus has deleted
+	// cannot be told from alerts that never fired.
 	FirstSample time.Time `json:"firstSample"`
 	Step        string    `json:"step"`
 	// Gap is the longest pause between two samples of one fire.
@@ -26,15 +26,15 @@ type report struct {
 	Findings       []finding `json:"findings"`
 }
 
-// counts are what a rule, a target or all of the history come to.
+// counts are the totals of a rule, a target or the whole history.
 type counts struct {
 	LabelSets int `json:"labelSets"`
 	Fires     int `json:"fires"`
-	// Objects are the RemediationRequests that would have been made, and Repeats
-	// the notifications that would have been counted on one that was there.
+	// Objects are the RemediationRequests that would have been made. Repeats are the
+	// notifications that would have been counted on an existing one.
 	Objects int `json:"objects"`
 	Repeats int `json:"repeats"`
-	// Filtered is how many of the fires configuration leaves out.
+	// Filtered is how many of the fires the configuration filters.
 	Filtered int `json:"filtered"`
 }
 
@@ -48,18 +48,19 @@ func (c *counts) add(p *mapped) {
 	}
 }
 
-// rule is what became of the alerts of one name.
+// rule is the result for the alerts with one name.
 type rule struct {
 	Alertname string `json:"alertname"`
 	counts
-	// Reasons are why fires were left out.
+	// Reasons are why fires were filtered.
 	Reasons []string `json:"reasons,omitempty"`
-	// Targets are those with most fires, and OtherTargets how many more there are.
+	// Targets are the targets with the most fires, and OtherTargets is how many more
+	// there are.
 	Targets      []aimed `json:"targets,omitempty"`
 	OtherTargets int     `json:"otherTargets,omitempty"`
 }
 
-// aimed is a target that alerts of one rule had.
+// aimed is a target of the alerts of one rule.
 type aimed struct {
 	target
 	// Cluster is the alerts' own cluster label.
@@ -69,15 +70,15 @@ type aimed struct {
 	counts
 }
 
-// where is what the targets of a rule are told apart by.
+// where distinguishes the targets of a rule.
 type where struct {
 	target
 	cluster, chosenBy string
 	owner             kube.OwnerResult
 }
 
-// whereOf is where a label set aims. All that name no Kubernetes object are one:
-// the name of such a target is a hash of the label set.
+// whereOf is the target of a label set. All label sets that name no Kubernetes object
+// count as one target, because the name of such a target is a hash of the label set.
 func whereOf(p *mapped) where {
 	t := target(p.signal.Target)
 	if t.Kind == mapping.KindUnknown {
@@ -86,7 +87,7 @@ func whereOf(p *mapped) where {
 	return where{t, p.signal.Cluster, p.signal.Chosen, p.how}
 }
 
-// summarise counts what a simulation noted on label sets.
+// summarise adds up what a simulation noted on label sets.
 func summarise(all []*mapped) (rules []rule, total counts) {
 	byName := map[string][]*mapped{}
 	for _, p := range all {

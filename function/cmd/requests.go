@@ -14,8 +14,8 @@ import (
 	"onefire/mapping"
 )
 
-// requestRow is a request as programs read it: flat, and with the same keys each time. A
-// time that there is none of is null.
+// requestRow is a request for programs: flat, with the same keys each time. A time that
+// does not exist is null.
 type requestRow struct {
 	Namespace   string           `json:"namespace"`
 	Name        string           `json:"name"`
@@ -34,7 +34,8 @@ type requestRow struct {
 	Phase   string `json:"phase"`
 	Outcome string `json:"outcome"`
 	Count   int32  `json:"count"`
-	// Folded is how many other alerts are named, and FoldedMore that there were more.
+	// Folded is how many other alerts the request names. FoldedMore tells that it counts
+	// more than it names.
 	Folded     int  `json:"folded"`
 	FoldedMore bool `json:"foldedMore"`
 	Foreign    bool `json:"foreign"`
@@ -47,7 +48,7 @@ type requestRow struct {
 }
 
 func requestRows(requests []dedup.Request) []requestRow {
-	all := make([]requestRow, len(requests)) // A script gets a list, if an empty one.
+	all := make([]requestRow, len(requests)) // an empty list in JSON, not null
 	at := func(t time.Time) *time.Time {
 		if t.IsZero() {
 			return nil
@@ -67,8 +68,8 @@ func requestRows(requests []dedup.Request) []requestRow {
 	return all
 }
 
-// requestTable writes requests for people. wide adds when a request was resolved,
-// where it is and what it is called, and cuts nothing.
+// requestTable prints requests for people. With wide it adds when a request was resolved,
+// its namespace and its name, and cuts nothing.
 func requestTable(w io.Writer, found listing, wide bool) {
 	cells := [][]string{{"FINGERPRINT", "STATE", "SEVERITY", "ALERT", "ALSO", "TARGET", "PHASE", "COUNT", "SEEN", "AGE"}}
 	if wide {
@@ -95,7 +96,7 @@ func requestTable(w io.Writer, found listing, wide bool) {
 	}
 }
 
-// also says how many other alerts are counted on a request.
+// also is how many other alerts are counted on a request.
 func also(r dedup.Request) string {
 	switch {
 	case r.FoldedMore:
@@ -106,8 +107,8 @@ func also(r dedup.Request) string {
 	return ""
 }
 
-// targetOf is namespace/kind/name. The name of an unknown target is a hash, which
-// says nothing to people.
+// targetOf is namespace/kind/name. The name of an unknown target is left out, because it
+// is a hash.
 func targetOf(r dedup.Request) string {
 	t := r.Target
 	switch t.Kind {
@@ -126,7 +127,7 @@ func targetOf(r dedup.Request) string {
 	return text
 }
 
-// age is how long ago a time was, as kubectl writes it.
+// age is how long ago a time was, in kubectl's form.
 func age(now, at time.Time) string {
 	if at.IsZero() {
 		return ""
@@ -134,8 +135,8 @@ func age(now, at time.Time) string {
 	return duration.HumanDuration(max(0, now.Sub(at)))
 }
 
-// narrowing says which columns are cut, and to how many characters, while a table is
-// wider than tableWidth: those that people can do without first.
+// narrowing tells which columns are cut, and to how many characters, while a table is
+// wider than tableWidth. The least important columns come first.
 var narrowing = []struct{ column, width int }{{6, 12}, {5, 28}, {3, 20}, {2, 8}, {5, 20}, {3, 12}}
 
 // fit cuts the cells of a table until it is narrow enough.

@@ -11,27 +11,27 @@ import (
 	"onefire/mapping"
 )
 
-// sequence says what the alerts of one file come to, one after the other: each
-// starts from what the cluster has, and from what the alerts before it would have
-// made. No controller acts in between, so an object that is active stays active.
+// sequence tells the outcomes of the alerts of one file, one after the other. Each alert
+// finds the objects of the cluster, and those that the alerts before it would have made.
+// No controller is simulated, so an active object stays active.
 type sequence struct {
 	rules mapping.Rules
-	// look asks what the cluster has, and resolve for the owner of a target and whether it
-	// is in the scope; resolve is nil where nothing of that is asked.
+	// look forecasts on the objects of the cluster. resolve finds the owner of a target
+	// and whether it is in the scope; it is nil if neither is configured.
 	look    forecaster
 	resolve targetResolver
-	// latest is what the last firing alert of a subject came to.
+	// latest is the outcome of the last firing alert of a subject.
 	latest map[subject]dedup.Outcome
-	// settled is what each occurrence came to, by its key.
+	// settled is the outcome of each occurrence, by its key.
 	settled map[string]dedup.Outcome
 }
 
-// subject is what objects are deduplicated by.
+// subject identifies the alerts that are counted together.
 type subject struct{ namespace, fingerprint string }
 
 func subjectOf(s mapping.Signal) subject { return subject{s.Namespace, s.Fingerprint} }
 
-// newSequence makes a sequence that begins with no objects at all.
+// newSequence makes a sequence that begins without objects.
 func newSequence(rules mapping.Rules) *sequence {
 	return &sequence{
 		rules: rules,
@@ -43,8 +43,8 @@ func newSequence(rules mapping.Rules) *sequence {
 	}
 }
 
-// explain explains the alerts of one delivery, in their order. Like the function
-// it settles the resolved ones of them last.
+// explain explains the alerts of one delivery, in their order. Like the function, it
+// settles the resolved ones last.
 func (q *sequence) explain(ctx context.Context, d delivery) ([]explanation, error) {
 	all := make([]explanation, len(d.Alerts))
 	signals := make([]mapping.Signal, len(d.Alerts))
@@ -56,7 +56,7 @@ func (q *sequence) explain(ctx context.Context, d delivery) ([]explanation, erro
 			return nil, err
 		}
 		if all[i].Reason == "" && q.rules.TooOld(a, d.sent, now) {
-			all[i].decide(mapping.TooOld) // Whether it was counted before is not asked.
+			all[i].decide(mapping.TooOld) // It is not known whether it was counted before.
 		}
 	}
 	for _, resolved := range []bool{false, true} {
@@ -81,8 +81,7 @@ func (e *explanation) decide(reason mapping.Reason) {
 	e.Decision, e.Reason = reason.Decision(), reason.String()
 }
 
-// mapAlert maps one alert. Its explanation has a reason where nothing is to be
-// settled.
+// mapAlert maps one alert. Its explanation has a reason if the alert is not settled.
 func (q *sequence) mapAlert(ctx context.Context, a mapping.Alert) (explanation, mapping.Signal, error) {
 	signal, how, reason, problem, err := mapAlert(ctx, q.rules, a, q.resolve)
 	if err != nil {
@@ -104,8 +103,8 @@ func (q *sequence) mapAlert(ctx context.Context, a mapping.Alert) (explanation, 
 	return e, signal, nil
 }
 
-// mapAlert maps one alert as the function does. The reason is zero where the alert
-// is to be settled; problem says why an alert can never be.
+// mapAlert maps one alert as the function does. The reason is zero if the alert is to be
+// settled. problem is why an alert can never be settled.
 func mapAlert(ctx context.Context, rules mapping.Rules, a mapping.Alert, resolve targetResolver) (
 	signal mapping.Signal, how kube.OwnerResult, reason mapping.Reason, problem, err error,
 ) {
@@ -123,8 +122,8 @@ func mapAlert(ctx context.Context, rules mapping.Rules, a mapping.Alert, resolve
 	return signal, how, reason, nil, err
 }
 
-// settle says what one alert comes to, and keeps it for those that follow. fresh
-// holds the keys of the delivery: a body that repeats an alert says one thing.
+// settle returns the outcome of one alert and stores it for the following ones. fresh has
+// the keys of the delivery: an alert that a body repeats is settled once.
 func (q *sequence) settle(ctx context.Context, d delivery, a mapping.Alert, s mapping.Signal, fresh map[string]bool) (dedup.Outcome, error) {
 	last, known := q.latest[subjectOf(s)]
 	if a.Resolved {
@@ -154,13 +153,13 @@ func (q *sequence) settle(ctx context.Context, d delivery, a mapping.Alert, s ma
 func (q *sequence) ask(ctx context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
 	o, err := q.look(ctx, s, resolved)
 	if err != nil {
-		return o, fmt.Errorf("looking for what %s would come to: %w", s.Name, err)
+		return o, fmt.Errorf("forecasting the outcome of %s: %w", s.Name, err)
 	}
 	return o, nil
 }
 
-// another is what one more occurrence comes to after the last one of its
-// fingerprint: a count on the same object.
+// another is the outcome of one more occurrence after the last one of its fingerprint: a
+// count on the same object.
 func another(last dedup.Outcome) dedup.Outcome {
 	if last.Reason.Decision() == mapping.New {
 		last.Reason = mapping.Active
@@ -171,8 +170,8 @@ func another(last dedup.Outcome) dedup.Outcome {
 	return last
 }
 
-// resolve is what the end of an alert comes to after the last firing one of its
-// fingerprint. An object that is terminal and asks for quiet is not marked.
+// resolve is the outcome of the end of an alert after the last firing one of its
+// fingerprint. A terminal object that asks for quiet is not marked as resolved.
 func resolve(last dedup.Outcome) dedup.Outcome {
 	if last.Reason == mapping.ManualReview || last.Reason == mapping.BackOff {
 		return dedup.Outcome{Reason: mapping.ResolvedNothing}
@@ -181,7 +180,7 @@ func resolve(last dedup.Outcome) dedup.Outcome {
 	return last
 }
 
-// replayed is the reason for an occurrence that an earlier event brought.
+// replayed is the reason for an occurrence that an earlier event contained.
 func replayed(o dedup.Outcome) mapping.Reason {
 	if o.Reason.Decision() == mapping.New {
 		return mapping.ReplayedNew

@@ -9,18 +9,19 @@ import (
 	"onefire/mapping"
 )
 
-// mapped is a label set, and where the function puts its alerts.
+// mapped is a label set with its target and fingerprint.
 type mapped struct {
 	*labelSet
 	signal mapping.Signal
-	// how says how the target was found, with TARGET=owner.
+	// how tells how the target was found with TARGET=owner.
 	how kube.OwnerResult
-	// bad are the labels that name what no Kubernetes object can be called.
+	// bad are the labels whose value cannot be the name of a Kubernetes object.
 	bad []string
-	// reason is why no alert of the label set makes an object; zero if they do.
+	// reason is why no alert of the label set makes an object; it is zero if they make
+	// one.
 	reason mapping.Reason
-	// made and repeated are the objects that its alerts made, and how many more
-	// of its notifications were counted.
+	// made is how many objects its alerts made, and repeated how many of its other
+	// notifications were counted.
 	made, repeated int
 }
 
@@ -31,18 +32,18 @@ func (p *mapped) last() int64 { return p.fires[len(p.fires)-1].end }
 type object struct {
 	// end is when the last of its alerts ended, in Unix milliseconds.
 	end int64
-	// sets are the label sets that were counted on it, the one that made it first.
+	// sets are the label sets that were counted on it; the first one made it.
 	sets []*mapped
 }
 
-// simulate says what objects the fires of all label sets would have made, and
-// notes on each label set what it made and how often it was counted.
+// simulate returns the objects that the fires of all label sets would have made. On each
+// label set it notes what the label set made and how often it was counted.
 //
-// A fire is one notification when it begins, and one after each repeat interval
-// for as long as it burns. A notification makes an object where its subject has
-// no active one, and is counted on the active one otherwise. An object is active
-// for as long as one of the alerts that were counted on it burns: no controller
-// is simulated, which could end it earlier or later.
+// A fire is a notification when it begins, and another one after each repeat interval
+// while it lasts. A notification makes an object if its subject has no active one, and is
+// counted on the active one otherwise. An object is active while one of the alerts that
+// were counted on it fires. No controller is simulated, which could end the object
+// earlier or later.
 func simulate(all []*mapped, repeat time.Duration) []*object {
 	type burning struct {
 		fire

@@ -92,7 +92,7 @@ func aMonth() []*mapped {
 }
 
 func TestAReportForPeople(t *testing.T) {
-	r := judge(aMonth(), 4*time.Hour)
+	r := evaluate(aMonth(), 4*time.Hour)
 	r.Findings = append(r.Findings, aboutMissing(
 		map[string][]gone{"KubePodCrashLooping": {{target(pod("api-2")), 3010 * 60_000}, {target(pod("api-1")), 60_000}}}, map[string]int{"KubePodCrashLooping": 4})...)
 	sortFindings(r.Findings)
@@ -112,7 +112,7 @@ func TestAReportForPeople(t *testing.T) {
 }
 
 func TestAReportWithNothingToLookAtSaysSo(t *testing.T) {
-	r := judge([]*mapped{set("A", pod("p"), "label pod", "0-10")}, time.Hour)
+	r := evaluate([]*mapped{set("A", pod("p"), "label pod", "0-10")}, time.Hour)
 	require.Empty(t, r.Findings)
 	var b bytes.Buffer
 	r.advise(&b)

@@ -15,7 +15,7 @@ import (
 // maxShown is how much of a label set a finding shows, in characters.
 const maxShown = 120
 
-// print writes a report for people.
+// print prints a report for people.
 func (r report) print(w io.Writer) {
 	fmt.Fprintln(w, "ALERT / TARGET\tLABEL SETS\tFIRES\tOBJECTS\tREPEATS\tCHOSEN BY")
 	for _, rule := range r.Rules {
@@ -35,7 +35,7 @@ func row(w io.Writer, name string, c counts, last string) {
 	fmt.Fprintln(w)
 }
 
-// sum says in a few words where a rule's alerts go.
+// sum is a short description of the targets of a rule's alerts.
 func (r rule) sum() string {
 	targets := r.OtherTargets
 	for _, t := range r.Targets {
@@ -75,13 +75,13 @@ func (a aimed) how() string {
 	return dash(a.ChosenBy)
 }
 
-// head says what was asked, and what is counted as what.
+// head prints the query and the configuration.
 func (r report) head(w io.Writer) {
 	fmt.Fprintf(w, "What fired from %s to %s, a sample each %s; the first sample is from %s.\n", clock(r.From), clock(r.To), r.Step, clock(r.FirstSample))
 	fmt.Fprintf(w, "A pause of more than %s ends a fire. A fire is one notification, and one more each %s. An object ends with the last of its alerts.\n\n", r.Gap, r.RepeatInterval)
 }
 
-// advise writes what to look at.
+// advise prints the findings.
 func (r report) advise(w io.Writer) {
 	if len(r.Findings) == 0 {
 		fmt.Fprintln(w, "\nNothing to look at.")
@@ -93,10 +93,10 @@ func (r report) advise(w io.Writer) {
 	}
 }
 
-// first are the first few of a list.
+// first returns the first n elements of a list.
 func first[T any](all []T, n int) []T { return all[:min(n, len(all))] }
 
-// many is a number of things.
+// many is a number with its unit in singular or plural.
 func many(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -104,7 +104,7 @@ func many(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// list names the first few of some texts, and counts the others.
+// list names the first few of some texts, and the number of the others.
 func list(all []string) string {
 	some := first(all, maxExamples)
 	if others := len(all) - len(some); others > 0 {
@@ -113,7 +113,7 @@ func list(all []string) string {
 	return strings.Join(some, ", ")
 }
 
-// shown is a label set as PromQL writes it, without its alertname, and cut.
+// shown is a label set in PromQL's form, without its alertname, and shortened.
 func shown(labels map[string]string) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -128,7 +128,7 @@ func shown(labels map[string]string) string {
 	return s
 }
 
-// cut bounds a text to some characters.
+// cut shortens a text to limit characters.
 func cut(s string, limit int) string {
 	if utf8.RuneCountInString(s) <= limit {
 		return s

@@ -14,16 +14,16 @@ import (
 	"onefire/dedup"
 )
 
-// watch lists again and again until the context ends. On a terminal the table is
-// drawn anew each time, so that ages are those of now. Elsewhere, and as JSON, a
-// listing is written if something other than an age has changed.
+// watch lists again and again until the context ends. On a terminal it draws the table
+// anew each time, so that ages are current. Elsewhere, and as JSON, it prints a listing
+// only if something other than an age has changed.
 //
-// It reads all pages each time, where a watch would get changes alone. That is plain:
-// a watch would have to begin anew with a List whenever its connection or its revision
-// is lost. A large listing is read less often, so that this is no load.
+// It reads all pages each time, although a Kubernetes watch would get only the changes.
+// That is simpler: a Kubernetes watch must begin anew with a List whenever its connection
+// or its revision is lost. A large listing is read less often, which limits the load.
 //
-// It fails if the first listing cannot be read. Later it says so and tries again:
-// an API server that restarts is what somebody may be watching for.
+// It fails if the first listing cannot be read. After that it prints the error and tries
+// again, because somebody may be waiting for an API server that restarts.
 func (l *lister) watch(ctx context.Context) error {
 	var shown []dedup.Request
 	said := ""
@@ -31,7 +31,7 @@ func (l *lister) watch(ctx context.Context) error {
 		began, lines := time.Now(), height(l.streams.Out)
 		found, err := l.read(ctx)
 		switch {
-		case err != nil && ctx.Err() != nil: // It was told to end.
+		case err != nil && ctx.Err() != nil: // It was cancelled.
 		case err != nil && first:
 			return err
 		case err != nil && err.Error() != said:
@@ -44,29 +44,29 @@ func (l *lister) watch(ctx context.Context) error {
 			}
 			shown, said, first = found.requests, "", false
 		}
-		_ = l.pause(ctx, pauseAfter(time.Since(began))) // The loop asks the context.
+		_ = l.pause(ctx, pauseAfter(time.Since(began))) // The loop checks the context.
 	}
 	return nil
 }
 
-// pauseAfter is the pause after a listing that took a while.
+// pauseAfter is the pause after a listing that took this long.
 func pauseAfter(took time.Duration) time.Duration { return max(watchEvery, watchShare*took) }
 
-// draw writes one listing of several: on a terminal, which has some lines, in place of
-// the last one, and as many of its requests as fit. Without one, lines is 0.
+// draw prints one of several listings. On a terminal with so many lines it replaces the
+// last one, and shows as many requests as fit. Without a terminal, lines is 0.
 func (l *lister) draw(found listing, lines int, first bool) error {
 	if l.out.format == "json" {
 		return l.print(l.streams.Out, found)
 	}
-	var text bytes.Buffer // At once, so that a terminal does not flicker.
+	var text bytes.Buffer // one write, so that a terminal does not flicker
 	if lines > 0 {
 		text.WriteString("\x1b[H\x1b[2J")
 	} else if !first {
 		text.WriteString("\n")
 	}
 	all := found.requests
-	fmt.Fprintf(&text, "%s, %s: %s", clock(found.now), l.place(), many(len(all), "request"))
-	// Beside them there are this line, the table's head, and where the cursor stands.
+	fmt.Fprintf(&text, "%s, %s: %s", clock(found.now), l.location(), many(len(all), "request"))
+	// Three lines are needed for this note, the table's head, and the cursor.
 	if fit := max(1, lines-3); lines > 0 && len(all) > fit {
 		fmt.Fprintf(&text, ", of which %d fit", fit)
 		found.requests = all[:fit]
@@ -81,7 +81,8 @@ func (l *lister) draw(found listing, lines int, first bool) error {
 	return err
 }
 
-// height is how many lines a terminal has; 0 if it is none, or does not say.
+// height is how many lines a terminal has; 0 if w is not a terminal or its height is
+// unknown.
 func height(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -15,8 +15,8 @@ import (
 	"onefire/dedup/client"
 )
 
-// configMap is a ConfigMap of the Kubernetes API. The type of that name there
-// brings its whole package with it.
+// configMap is a ConfigMap of the Kubernetes API. The official type would add its whole
+// package to the binary.
 type configMap struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -26,22 +26,22 @@ type configMap struct {
 	BinaryData map[string][]byte `json:"binaryData,omitempty"`
 }
 
-// api is the ConfigMaps of one namespace. Errors are those of apimachinery's
-// api/errors.
+// api is access to the ConfigMaps of one namespace. Its errors are those of
+// apimachinery's api/errors.
 type api struct {
 	client    rest.Interface
 	namespace string
 }
 
-// connect makes an [api] of a client configuration, which is copied. It opens
-// no connection.
+// connect makes an [api] from a client configuration, which it copies. It opens no
+// connection.
 func connect(config *rest.Config, namespace string) (*api, error) {
 	c, err := client.New(config, managedBy, schema.GroupVersion{Version: "v1"})
 	return &api{client: c, namespace: namespace}, err
 }
 
-// do makes one call and reads its answer into an object. client-go keeps to the
-// Retry-After of an answer and tries again, within the timeout.
+// do makes one call and decodes its answer into an object. client-go waits for an
+// answer's Retry-After and tries again, within the timeout.
 func (a *api) do(ctx context.Context, r *rest.Request, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -63,7 +63,7 @@ func (a *api) do(ctx context.Context, r *rest.Request, into any) error {
 	return nil
 }
 
-// Answers without what is not asked for, which a List of large events needs.
+// Answers with metadata only, which keeps a List of large events small.
 const (
 	metadataOnly     = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 	listMetadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -83,9 +83,8 @@ func (a *api) get(ctx context.Context, name string) (*configMap, error) {
 	return &c, a.do(ctx, a.client.Get().Name(name), &c)
 }
 
-// list returns the metadata of all dead letters. The number of those that
-// remain after a first page would be cheaper, but an API server does not say it
-// when there is a selector.
+// list returns the metadata of all dead letters. The API server's count of the remaining
+// objects would be cheaper, but it is missing when there is a selector.
 func (a *api) list(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
 	var all []metav1.PartialObjectMetadata
 	var next string

@@ -18,8 +18,8 @@ import (
 	"onefire/config"
 )
 
-// List writes one line for each dead letter, the oldest first, and says which
-// are foreign: ConfigMaps with their label that this store did not make.
+// List writes one line for each dead letter, the oldest first. It marks those that are
+// foreign: ConfigMaps with the dead letter's label that this store did not make.
 func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	a, err := open(c)
 	if err != nil {
@@ -38,19 +38,19 @@ func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	for i := range all {
 		m := &all[i]
 		if err := a.check(ctx, m.Name); errors.Is(err, errForeign) {
-			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(err.Error()))
+			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), sanitize(err.Error()))
 			continue
 		} else if err != nil {
 			return fmt.Errorf("reading %s: %w", m.Name, err)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), plain(cmp.Or(m.Annotations[timeAnnotation], "-")),
-			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), plain(m.Annotations[errorAnnotation]))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), sanitize(cmp.Or(m.Annotations[timeAnnotation], "-")),
+			cmp.Or(m.Labels[eventTypeLabel], "-"), cmp.Or(m.Labels[alertnameLabel], "-"), sanitize(m.Annotations[errorAnnotation]))
 	}
 	return table.Flush()
 }
 
-// Show writes the event of a dead letter as structured JSON, and on notes why
-// it is one.
+// Show writes the event of a dead letter to out, as structured JSON, and the reason why
+// it is one to notes.
 func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.Writer) error {
 	a, err := open(c)
 	if err != nil {
@@ -65,10 +65,10 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	if _, err := read(letter); err != nil {
-		fmt.Fprintln(notes, plain(err.Error()))
+		fmt.Fprintln(notes, sanitize(err.Error()))
 	}
 	for _, key := range slices.Sorted(maps.Keys(letter.Annotations)) {
-		fmt.Fprintf(notes, "%s: %s\n", key, plain(letter.Annotations[key]))
+		fmt.Fprintf(notes, "%s: %s\n", key, sanitize(letter.Annotations[key]))
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, text, "", "  "); err != nil {
@@ -78,9 +78,9 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 	return nil
 }
 
-// Replay posts dead letters to the function and deletes what it takes: those of
-// these names, or all, the oldest first. What became of each goes to the writer.
-// It fails when any is left.
+// Replay posts dead letters to the function, either those with the given names or all,
+// the oldest first. It deletes those that the function accepts, and writes the outcome of
+// each to out. It fails when any dead letter is left.
 func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
 	p, names, err := replaying(ctx, c, names, out)
 	if err != nil {
@@ -89,9 +89,9 @@ func Replay(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 	return p.replay(ctx, names)
 }
 
-// DryRun asks the function what a [Replay] of these names would make of them, and
-// writes it. Nothing is posted to be settled, and nothing is deleted. It fails when the
-// function did not say it of any.
+// DryRun asks the function what a [Replay] of these dead letters would do, and writes the
+// answers. Nothing is settled and nothing is deleted. It fails when the function did not
+// answer for one of them.
 func DryRun(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) error {
 	p, names, err := replaying(ctx, c, names, out)
 	if err != nil {
@@ -100,7 +100,8 @@ func DryRun(ctx context.Context, c config.DeadLetters, names []string, out io.Wr
 	return p.dryRun(ctx, names)
 }
 
-// replaying makes what a replay needs, and names all dead letters where it is for all.
+// replaying makes what a replay needs, and returns the names of all dead letters if none
+// are given.
 func replaying(ctx context.Context, c config.DeadLetters, names []string, out io.Writer) (*replayer, []string, error) {
 	a, err := open(c)
 	if err != nil {
@@ -125,8 +126,7 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 	return p, names, nil
 }
 
-// oldestFirst lists in the order in which events came, as far as a clock of
-// whole seconds shows it.
+// oldestFirst lists dead letters in the order in which they were kept, to the second.
 func (a *api) oldestFirst(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
 	all, err := a.list(ctx)
 	slices.SortFunc(all, func(x, y metav1.PartialObjectMetadata) int {
@@ -137,18 +137,18 @@ func (a *api) oldestFirst(ctx context.Context) ([]metav1.PartialObjectMetadata, 
 
 // Usage says how the command is called.
 const Usage = `usage: onefire-deadletters                    keep dead letters until SIGTERM
-       onefire-deadletters list               one line for each, the oldest first
-       onefire-deadletters show NAME          the event, and why it is a dead letter
-       onefire-deadletters replay NAME…|all   give events to the function again; delete what it takes
-       onefire-deadletters replay -dry-run NAME…|all   say what it would make of them; do nothing
-       onefire-deadletters version            say what this binary was built of
+       onefire-deadletters list               print one line for each, the oldest first
+       onefire-deadletters show NAME          print the event, and why it is a dead letter
+       onefire-deadletters replay NAME…|all   post events to the function; delete those that it accepts
+       onefire-deadletters replay -dry-run NAME…|all   print what the function would do; change nothing
+       onefire-deadletters version            print the version of this binary
 `
 
 // ErrUsage means that the arguments are wrong.
 var ErrUsage = errors.New("wrong arguments")
 
-// Run does what the arguments say. Its error is [ErrUsage] when they say
-// nothing that can be done.
+// Run runs the command that the arguments name. Its error is [ErrUsage] if they name
+// none.
 func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io.Writer) error {
 	replay := Replay
 	if len(args) > 1 && args[0] == "replay" && args[1] == "-dry-run" {

@@ -72,12 +72,12 @@ func TestListShowReplay(t *testing.T) {
 	require.Error(t, Run(t.Context(), c, []string{"show", "missing"}, io.Discard, io.Discard))
 
 	out, _ = run("replay", name)
-	require.Contains(t, out.String(), name+"\ttaken\n")
+	require.Contains(t, out.String(), name+"\taccepted\n")
 	out, _ = run("replay", "all")
-	require.Contains(t, out.String(), "1 of 1 dead letters taken\n")
+	require.Contains(t, out.String(), "1 of 1 dead letters accepted\n")
 	require.Empty(t, f.kube.all())
 	out, _ = run("replay", "all")
-	require.Equal(t, "0 of 0 dead letters taken\n", out.String(), "a Job that finds nothing has done all there was")
+	require.Equal(t, "0 of 0 dead letters accepted\n", out.String(), "a Job that finds nothing has done all there was")
 }
 
 func TestCommandsSayWhenTheAPIServerDoesNotAnswer(t *testing.T) {
@@ -89,7 +89,7 @@ func TestCommandsSayWhenTheAPIServerDoesNotAnswer(t *testing.T) {
 	c := f.configuration(t, "")
 	require.NoError(t, os.WriteFile(c.Kubeconfig, []byte("no kubeconfig"), 0o600))
 	for _, args := range [][]string{{"list"}, {"show", "x"}, {"replay", "all"}, {}} {
-		require.ErrorContains(t, Run(t.Context(), c, args, io.Discard, io.Discard), "no way to a Kubernetes API server")
+		require.ErrorContains(t, Run(t.Context(), c, args, io.Discard, io.Discard), "cannot find a Kubernetes API server")
 	}
 }
 

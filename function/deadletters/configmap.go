@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// managedBy marks the objects of this store, and its calls.
+	// managedBy marks the ConfigMaps of this store, and is the user agent of its calls.
 	managedBy      = "onefire-deadletters"
 	managedByLabel = "app.kubernetes.io/managed-by"
 	// deadLetterLabel selects the dead letters among a namespace's ConfigMaps.
@@ -43,19 +43,19 @@ const (
 	bytesAnnotation       = "onefire/bytes"
 )
 
-// What Knative says of a delivery that failed, in extensions of the event.
+// Extensions in which Knative describes a delivery that failed.
 const (
-	errorExtensions      = "knativeerror" // What all of them begin with.
+	errorExtensions      = "knativeerror" // the common beginning of their names
 	errorCodeExtension   = errorExtensions + "code"
 	errorDataExtension   = errorExtensions + "data"
 	destinationExtension = errorExtensions + "dest"
 )
 
-// errTooLarge means that no ConfigMap can hold the event.
+// errTooLarge means that the event does not fit into a ConfigMap.
 var errTooLarge = errors.New("the event is too large to be kept")
 
-// configMapOf makes the ConfigMap of an event, which came at a time, and says how
-// many bytes the event takes in it.
+// configMapOf makes the ConfigMap of an event, and returns how many bytes the event takes
+// in it.
 func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err error) {
 	text, err := encode(e)
 	if err != nil {
@@ -64,7 +64,7 @@ func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err er
 	c = &configMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: name(e)},
-		// What was sent cannot be changed, only deleted.
+		// A dead letter is never changed, only deleted.
 		Immutable: true,
 	}
 	n, err := pack(text, c)
@@ -77,8 +77,8 @@ func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err er
 	code, reason := why(e)
 	c.Labels = map[string]string{managedByLabel: managedBy, deadLetterLabel: "true", errorCodeLabel: code, eventTypeLabel: labelValue(e.Type())}
 	c.Annotations = map[string]string{
-		sourceAnnotation: plain(e.Source()), idAnnotation: plain(e.ID()),
-		receivedAnnotation: now.UTC().Format(time.RFC3339), bytesAnnotation: strconv.Itoa(n), errorAnnotation: plain(code + ": " + reason),
+		sourceAnnotation: sanitize(e.Source()), idAnnotation: sanitize(e.ID()),
+		receivedAnnotation: now.UTC().Format(time.RFC3339), bytesAnnotation: strconv.Itoa(n), errorAnnotation: sanitize(code + ": " + reason),
 	}
 	for label, from := range map[string]string{alertnameLabel: "alertname", severityLabel: "severity"} {
 		if value := labelValue(extension(e, from)); value != "" {
@@ -86,7 +86,7 @@ func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err er
 		}
 	}
 	if destination := extension(e, destinationExtension); destination != "" {
-		c.Annotations[destinationAnnotation] = plain(destination)
+		c.Annotations[destinationAnnotation] = sanitize(destination)
 	}
 	if !e.Time().IsZero() {
 		c.Annotations[timeAnnotation] = types.FormatTime(e.Time())
@@ -94,11 +94,10 @@ func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err er
 	return c, int64(n), nil
 }
 
-// name follows from what an event is, so that it is the same at each delivery.
-// Its source and id alone should do; but some senders have only one id, and
-// what differs in its data must not be taken for the same. White space in JSON,
-// which a change between binary and structured mode may change, is no
-// difference.
+// name is the name of an event's ConfigMap. It follows from the event's content, so it is
+// the same for each delivery. Source and id should suffice, but some senders use only one
+// id, so events with different data must have different names. White space in JSON does
+// not count, because a change between binary and structured mode may change it.
 func name(e event.Event) string {
 	data := e.Data()
 	var compact bytes.Buffer
@@ -115,18 +114,18 @@ func name(e event.Event) string {
 	return namePrefix + hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// why reads what the Broker says of the failure: the status that the function
-// answered with, and its reason.
+// why reads the reason of the failure from the Broker's extensions: the function's status
+// and its text.
 func why(e event.Event) (code, reason string) {
 	code = extension(e, errorCodeExtension)
-	// Where there was no answer, the code is negative or missing.
+	// Without an answer the code is negative or missing.
 	if n, err := strconv.Atoi(code); err != nil || n < 100 || n > 999 {
 		code = "none"
 	}
 	reason = extension(e, errorDataExtension)
-	// It may be cut, and other Brokers may send it as it is.
-	if decoded, err := base64.StdEncoding.DecodeString(reason[:len(reason)/4*4]); err == nil && utf8.Valid(whole(decoded)) {
-		reason = string(whole(decoded))
+	// The text may be cut off, and other Brokers may send it unencoded.
+	if decoded, err := base64.StdEncoding.DecodeString(reason[:len(reason)/4*4]); err == nil && utf8.Valid(trimIncomplete(decoded)) {
+		reason = string(trimIncomplete(decoded))
 	}
 	if reason = strings.TrimSpace(reason); reason == "" {
 		reason = "no reason was given"
@@ -134,8 +133,8 @@ func why(e event.Event) (code, reason string) {
 	return code, reason
 }
 
-// whole drops a last character that is cut.
-func whole(text []byte) []byte {
+// trimIncomplete removes an incomplete character at the end.
+func trimIncomplete(text []byte) []byte {
 	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
 		if tail := text[len(text)-i:]; utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
 			return text[:len(text)-i]
@@ -144,7 +143,7 @@ func whole(text []byte) []byte {
 	return text
 }
 
-// extension is an extension's value as text; empty when there is none.
+// extension is an extension's value as text; empty if it is missing.
 func extension(e event.Event, name string) string {
 	value, ok := e.Extensions()[name]
 	if !ok {
@@ -157,9 +156,9 @@ func extension(e event.Event, name string) string {
 	return text
 }
 
-// plain makes a text safe to keep and to show on a terminal: cut, valid and
-// without control characters.
-func plain(s string) string {
+// sanitize makes a text safe to keep and to show on a terminal: short, valid UTF-8, without
+// control characters.
+func sanitize(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText] + "…"
 	}
@@ -176,7 +175,7 @@ func plain(s string) string {
 	}, s)
 }
 
-// labelValue makes a legal label of a text. One that has to be changed gets a
+// labelValue makes a valid label value of a text. A text that has to be changed gets a
 // hash at its end, so that different texts stay different.
 func labelValue(s string) string {
 	if len(validation.IsValidLabelValue(s)) == 0 {

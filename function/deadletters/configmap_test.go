@@ -81,11 +81,11 @@ func TestLabelValuesAreLegal(t *testing.T) {
 
 func TestTextsAreBoundedAndHarmless(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := plain(string(rapid.SliceOfN(rapid.Byte(), 0, 3000).Draw(t, "bytes")))
+		s := sanitize(string(rapid.SliceOfN(rapid.Byte(), 0, 3000).Draw(t, "bytes")))
 		require.True(t, utf8.ValidString(s))
 		require.LessOrEqual(t, len(s), 3*(maxText+3))
 	})
-	require.Equal(t, "a[2Jb c", plain("a\x1b[2Jb\nc"), "no terminal is told what to do")
+	require.Equal(t, "a[2Jb c", sanitize("a\x1b[2Jb\nc"), "no terminal is told what to do")
 }
 
 // isURI leaves out what no CloudEvent can have as its source, as urn://:a.

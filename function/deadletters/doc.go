@@ -1,11 +1,11 @@
-// Package deadletters keeps the events that the function did not take, and
-// gives them to it again.
+// Package deadletters keeps the events that the function did not accept, and replays them
+// to the function.
 //
-// Each dead letter is one ConfigMap: etcd holds it, so there is nothing to
-// install and nothing to lose with a pod. An event is answered 2xx only when
-// its ConfigMap exists. Its name follows from the event, so the same event
-// delivered again finds it there and changes nothing. How many there are is
-// bounded; when there is no room the answer says so, and what is kept stays. A
-// dead letter goes only when the function has taken it, by an operator's hand, or
-// when it has become old (`onefire prune`), which the log says.
+// Each dead letter is one ConfigMap. etcd stores it, so there is nothing to install, and
+// a lost pod loses nothing. An event is answered 2xx only when its ConfigMap exists. The
+// ConfigMap's name follows from the event, so a redelivery of the event finds it and
+// changes nothing. The number of dead letters is bounded. At the bound new ones are
+// rejected, and those that are kept stay. A dead letter is deleted only when the function
+// has accepted it, by an operator, or when it is old (`onefire prune`), which the log
+// says.
 package deadletters

@@ -16,16 +16,16 @@ import (
 	"onefire/function/receive"
 )
 
-// errUnsaid means that the function did not say what would become of some dead letters.
+// errUnsaid means that the function did not answer a dry run of some dead letters.
 var errUnsaid = errors.New("not all dead letters could be looked at")
 
-// refusedError means that the function would refuse an event for good.
+// refusedError means that the function would reject an event for good.
 type refusedError struct{ reason string }
 
 func (e *refusedError) Error() string { return e.reason }
 
-// dryRun asks the function what would become of the dead letters of these names, and
-// says so: one line for each alert. Nothing is written, here or there.
+// dryRun asks the function what would become of dead letters, and prints one line for
+// each alert. It changes nothing, neither here nor in the function.
 func (p *replayer) dryRun(ctx context.Context, names []string) error {
 	defer p.client.Close()
 	unsaid := 0
@@ -35,10 +35,10 @@ func (p *replayer) dryRun(ctx context.Context, names []string) error {
 			return fmt.Errorf("stopped: %w", ctx.Err())
 		}
 		if p.all && errors.Is(err, errForeign) {
-			lines = []string{"skipped: " + plain(err.Error())}
+			lines = []string{"skipped: " + sanitize(err.Error())}
 		} else if err != nil {
 			unsaid++
-			lines = []string{"not known: " + plain(reason(err))}
+			lines = []string{"not known: " + sanitize(reason(err))}
 		}
 		for _, line := range lines {
 			fmt.Fprintf(p.out, "%s\t%s\n", name, line)
@@ -60,11 +60,11 @@ func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error)
 	var no *refusedError
 	switch {
 	case errors.As(err, &no):
-		return []string{"would be kept: " + plain(no.Error())}, nil
+		return []string{"would be kept: " + sanitize(no.Error())}, nil
 	case err != nil:
 		return nil, err
 	}
-	// It is the function's Summary, of which this takes what it prints.
+	// This is the part of the function's Summary that is printed.
 	var summary struct {
 		Alerts []struct{ Alertname, Decision, Reason, Object string }
 	}
@@ -81,7 +81,7 @@ func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error)
 		if a.Object != "" {
 			line += "  " + a.Object
 		}
-		lines = append(lines, plain(line))
+		lines = append(lines, sanitize(line))
 	}
 	return lines, nil
 }

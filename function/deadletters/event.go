@@ -16,31 +16,31 @@ import (
 	"onefire/function/receive"
 )
 
-// The keys of a ConfigMap that an event is kept under.
+// The keys of a ConfigMap that hold an event.
 const (
 	plainKey      = "event.json"
 	compressedKey = "event.json.gz"
 )
 
-// encode writes an event as structured JSON that gives the same event when it
-// is read. Its data is written as JSON where that is what it is, without the
-// white space around it, and in base64 otherwise: what does not parse often is
-// the reason why a letter is dead. What [unpack] would not take is an error.
+// encode writes an event as structured JSON that decodes to the same event. Its data is
+// written as JSON if it is valid JSON, without the white space around it, and in base64
+// otherwise: often an event is a dead letter because its data is invalid. encode fails if
+// [unpack] could not read the result.
 func encode(e event.Event) ([]byte, error) {
 	plain := e.Clone()
 	if kind := e.DataMediaType(); (kind == "" || strings.HasSuffix(kind, "json")) && json.Valid(e.Data()) {
 		plain.DataEncoded = bytes.TrimSpace(plain.DataEncoded)
 	}
 	asBase64 := e.Clone()
-	asBase64.Context = asBase64.Context.AsV1() // Version 0.3 says it in another way.
+	asBase64.Context = asBase64.Context.AsV1() // Version 0.3 marks base64 differently.
 	asBase64.DataBase64 = true
 	var problems []error
 	for _, form := range []event.Event{plain, asBase64} {
 		text, err := form.MarshalJSON()
 		if err == nil && !form.DataBase64 && !utf8.Valid(form.Data()) {
-			err = errors.New("the data is no text")
+			err = errors.New("the data is not text")
 		}
-		if err == nil && len(text) > maxEvent { // Escapes make up to six bytes of one.
+		if err == nil && len(text) > maxEvent { // Escapes can make six bytes of one.
 			err = fmt.Errorf("%w: %d bytes of at most %d", errTooLarge, len(text), maxEvent)
 		}
 		var back event.Event
@@ -61,12 +61,12 @@ func encode(e event.Event) ([]byte, error) {
 // decode reads structured JSON.
 func decode(text []byte) (event.Event, error) {
 	if !json.Valid(text) {
-		return event.Event{}, errors.New("no JSON")
+		return event.Event{}, errors.New("it is not JSON")
 	}
 	return receive.Unmarshal(text)
 }
 
-// differ says what two events do not have in common.
+// differ describes how two events differ.
 func differ(a, b event.Event) error {
 	attributes := func(e event.Event) map[string]string {
 		all := map[string]string{
@@ -89,14 +89,14 @@ func differ(a, b event.Event) error {
 		}
 	}
 	if len(ours) != len(theirs) || !bytes.Equal(a.Data(), b.Data()) {
-		return errors.New("its data or its extensions are not read as they are")
+		return errors.New("its data or its extensions change when it is read")
 	}
 	return nil
 }
 
-// pack puts an event into a ConfigMap and returns its size there: readable
-// where it is small, compressed where it is large. What is no UTF-8 would be
-// changed on the way to the API server, unless it is compressed.
+// pack puts an event into a ConfigMap and returns its size there. A small event is
+// readable, a large one is compressed. An event that is not valid UTF-8 is compressed
+// too, because the API server would change it.
 func pack(text []byte, into *configMap) (size int, err error) {
 	if len(text) <= maxPlain && utf8.Valid(text) {
 		into.Data = map[string]string{plainKey: string(text)}
@@ -117,14 +117,14 @@ func pack(text []byte, into *configMap) (size int, err error) {
 	return small.Len(), nil
 }
 
-// unpack gives the structured JSON of the event in a ConfigMap.
+// unpack returns the structured JSON of the event in a ConfigMap.
 func unpack(c *configMap) ([]byte, error) {
 	if text, ok := c.Data[plainKey]; ok {
 		return []byte(text), nil
 	}
 	small, ok := c.BinaryData[compressedKey]
 	if !ok {
-		return nil, fmt.Errorf("there is neither %s nor %s in it", plainKey, compressedKey)
+		return nil, fmt.Errorf("it has neither %s nor %s", plainKey, compressedKey)
 	}
 	r, err := gzip.NewReader(bytes.NewReader(small))
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// errForeign means that a ConfigMap is not one that this store made: anybody can
-// put a label on one. It is never replayed, and never deleted.
-var errForeign = errors.New("foreign, no dead letter")
+// errForeign means that this store did not make a ConfigMap that has its label, which
+// anybody can set. Such a ConfigMap is never replayed and never deleted.
+var errForeign = errors.New("foreign, not a dead letter")
 
-// labelled tells by its labels whether a ConfigMap can be one of this store.
+// labelled checks by the labels whether this store can have made a ConfigMap.
 func labelled(m *metav1.ObjectMeta) error {
 	switch {
 	case m.Labels[deadLetterLabel] != "true":
@@ -24,8 +24,8 @@ func labelled(m *metav1.ObjectMeta) error {
 	return nil
 }
 
-// read gives the event of a dead letter, or [errForeign]: its name must be the
-// one that follows from the event.
+// read returns the event of a dead letter. It returns [errForeign] if the name does not
+// follow from the event.
 func read(c *configMap) (event.Event, error) {
 	if err := labelled(&c.ObjectMeta); err != nil {
 		return event.Event{}, err
@@ -39,12 +39,12 @@ func read(c *configMap) (event.Event, error) {
 		return event.Event{}, fmt.Errorf("%w: %w", errForeign, err)
 	}
 	if own := name(e); own != c.Name {
-		return event.Event{}, fmt.Errorf("%w: its event's is %s", errForeign, own)
+		return event.Event{}, fmt.Errorf("%w: the name that follows from its event is %s", errForeign, own)
 	}
 	return e, nil
 }
 
-// check tells whether the ConfigMap of a name is a dead letter of this store.
+// check returns nil if the ConfigMap with that name is a dead letter of this store.
 func (a *api) check(ctx context.Context, name string) error {
 	c, err := a.get(ctx, name)
 	if err != nil {

@@ -44,27 +44,27 @@ func TestWhatOthersMadeIsListedAndSkipped(t *testing.T) {
 			}
 			out, err := run("list")
 			require.NoError(t, err)
-			require.Regexp(t, `(?m)^`+c.Name+` +\S+ +- +- +- +foreign, no dead letter: `, out)
+			require.Regexp(t, `(?m)^`+c.Name+` +\S+ +- +- +- +foreign, not a dead letter: `, out)
 			require.Regexp(t, `(?m)^`+own+` +\S+ +\S+ +io\.prometheus\.alert\.v1 `, out)
 
 			out, err = run("replay", c.Name)
 			require.ErrorIs(t, err, errNotTaken)
-			require.Contains(t, out, c.Name+"\tkept: foreign, no dead letter: ")
+			require.Contains(t, out, c.Name+"\tkept: foreign, not a dead letter: ")
 			require.Empty(t, target.seen())
 
 			out, _ = run("replay", "-dry-run", "all")
-			require.Contains(t, out, c.Name+"\tskipped: foreign, no dead letter: ")
+			require.Contains(t, out, c.Name+"\tskipped: foreign, not a dead letter: ")
 			require.Len(t, target.seen(), 1, "it is not asked about")
 
 			out, err = run("replay", "all")
 			require.NoError(t, err)
-			require.Contains(t, out, c.Name+"\tskipped: foreign, no dead letter: ")
-			require.Contains(t, out, "1 of 1 dead letters taken\n")
+			require.Contains(t, out, c.Name+"\tskipped: foreign, not a dead letter: ")
+			require.Contains(t, out, "1 of 1 dead letters accepted\n")
 			require.Len(t, target.seen(), 2)
 			require.Equal(t, []string{c.Name}, f.names(t), "it stays")
 
 			out, _ = run("show", c.Name)
-			require.Contains(t, out, "foreign, no dead letter: ")
+			require.Contains(t, out, "foreign, not a dead letter: ")
 		})
 	}
 }
@@ -81,7 +81,7 @@ func TestAnothersObjectUnderOurNameIsNotTheLetter(t *testing.T) {
 			f.kube.put(&c)
 			w := f.send(nil, `{"alerts":[]}`)
 			require.Equal(t, http.StatusServiceUnavailable, w.Code)
-			require.Contains(t, w.Body.String(), "is no dead letter: delete it")
+			require.Contains(t, w.Body.String(), "is not a dead letter: delete it")
 		})
 	}
 }

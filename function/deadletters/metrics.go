@@ -9,13 +9,13 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// metrics counts what comes, and tells what is there.
+// metrics counts the events that arrive, and reports the dead letters that are kept.
 type metrics struct {
 	requests, letters metric.Int64Counter
 }
 
-// newMetrics makes the instruments. waiting is asked at each scrape, and may
-// fail: then there is no value.
+// newMetrics makes the instruments. Each scrape calls waiting; if that fails there is no
+// value.
 func newMetrics(meter metric.Meter, waiting func(context.Context) (usage, error)) (*metrics, error) {
 	m := &metrics{}
 	var err error
@@ -24,7 +24,7 @@ func newMetrics(meter metric.Meter, waiting func(context.Context) (usage, error)
 		return nil, fmt.Errorf("making metrics: %w", err)
 	}
 	if m.letters, err = meter.Int64Counter("onefire.deadletters.received",
-		metric.WithDescription("Dead letters by what became of them: kept, kept_already (delivered again), refused (for good, and in the log), full (no room), or unavailable (no API server).")); err != nil {
+		metric.WithDescription("Dead letters by outcome: kept, kept_already (delivered again), refused (for good, and in the log), full (no room), or unavailable (no API server).")); err != nil {
 		return nil, fmt.Errorf("making metrics: %w", err)
 	}
 	count, err := meter.Int64ObservableGauge("onefire.deadletters.waiting",
@@ -40,7 +40,7 @@ func newMetrics(meter metric.Meter, waiting func(context.Context) (usage, error)
 	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 		defer cancel()
-		// An error would hold back all other metrics that are sent by OTLP.
+		// An error would hold back all other metrics of an OTLP export.
 		if s, err := waiting(ctx); err == nil {
 			o.ObserveInt64(count, int64(s.letters))
 			o.ObserveInt64(size, s.bytes)

@@ -17,16 +17,16 @@ type usage struct {
 	bytes   int64
 }
 
-// quota bounds the usage. What it knows is what was last counted and what was
-// taken since, and it counts again when that is too old: the bound holds for one
-// process, and several may go over it by what they take meanwhile.
+// quota bounds the usage of one namespace. It knows the last count and what this process
+// has added since, and counts again when the last count is too old. So the bound is exact
+// for one process; several processes may exceed it by what they add between two counts.
 type quota struct {
 	most  usage
 	count func(context.Context) (usage, error)
 	now   func() time.Time
 
-	// turn is held by whoever looks at what follows; it is a channel because a
-	// count takes a while, and who waits has a deadline.
+	// turn guards the fields that follow. It is a channel because a count takes a while,
+	// and the callers that wait have a deadline.
 	turn    chan struct{}
 	known   usage
 	counted time.Time
@@ -36,20 +36,20 @@ func newQuota(most usage, count func(context.Context) (usage, error)) *quota {
 	return &quota{most: most, count: count, now: time.Now, turn: make(chan struct{}, 1)}
 }
 
-// take takes room for one dead letter of a size, or fails with [errFull]. It is
-// given back when it turns out that no room was needed; where that cannot be
-// told, the next count does it.
-func (r *quota) take(ctx context.Context, size int64) (giveBack func(context.Context), err error) {
-	leave, err := r.enter(ctx)
+// reserve reserves room for one dead letter of a size, or fails with [errFull]. giveBack
+// releases the room if it was not needed; if the caller cannot tell, the next count does
+// so.
+func (r *quota) reserve(ctx context.Context, size int64) (giveBack func(context.Context), err error) {
+	unlock, err := r.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer unlock()
 	if err := r.refresh(ctx, usageAge); err != nil {
 		return nil, err
 	}
 	if !r.fits(size) {
-		// Perhaps there is room again.
+		// There may be room again.
 		if err := r.refresh(ctx, fullAge); err != nil {
 			return nil, err
 		}
@@ -61,25 +61,25 @@ func (r *quota) take(ctx context.Context, size int64) (giveBack func(context.Con
 	r.known.bytes += size
 	counted := r.counted
 	return func(ctx context.Context) {
-		leave, err := r.enter(ctx)
+		unlock, err := r.lock(ctx)
 		if err != nil {
 			return
 		}
-		defer leave()
-		if r.counted.Equal(counted) { // Else it is not in the count.
+		defer unlock()
+		if r.counted.Equal(counted) { // Otherwise the count does not include it.
 			r.known.letters--
 			r.known.bytes -= size
 		}
 	}, nil
 }
 
-// waiting is how many dead letters there are.
+// waiting returns how many dead letters there are.
 func (r *quota) waiting(ctx context.Context) (usage, error) {
-	leave, err := r.enter(ctx)
+	unlock, err := r.lock(ctx)
 	if err != nil {
 		return usage{}, err
 	}
-	defer leave()
+	defer unlock()
 	err = r.refresh(ctx, usageAge)
 	return r.known, err
 }
@@ -88,7 +88,7 @@ func (r *quota) fits(size int64) bool {
 	return r.known.letters < r.most.letters && r.known.bytes+size <= r.most.bytes
 }
 
-// refresh counts unless the last count is young enough.
+// refresh counts again, unless the last count is recent enough.
 func (r *quota) refresh(ctx context.Context, age time.Duration) error {
 	now := r.now()
 	if !r.counted.IsZero() && now.Sub(r.counted) < age {
@@ -102,7 +102,7 @@ func (r *quota) refresh(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-func (r *quota) enter(ctx context.Context) (leave func(), err error) {
+func (r *quota) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case r.turn <- struct{}{}:
 		return func() { <-r.turn }, nil
@@ -111,8 +111,8 @@ func (r *quota) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// count counts the dead letters of a namespace. One that does not say its size
-// was not made here, and is taken for the largest.
+// count counts the dead letters of a namespace. A ConfigMap without a size was not made
+// here, and counts with the largest size.
 func (a *api) count(ctx context.Context) (usage, error) {
 	all, err := a.list(ctx)
 	if err != nil {

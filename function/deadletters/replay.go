@@ -21,34 +21,33 @@ import (
 )
 
 // errNotTaken means that some dead letters are still there after a replay.
-var errNotTaken = errors.New("not all dead letters were taken")
+var errNotTaken = errors.New("not all dead letters were accepted")
 
-// replayer gives dead letters to the function again, one after the other.
+// replayer posts dead letters to the function, one after the other.
 type replayer struct {
 	api    *api
 	url    string
 	client *audit.Client
 	out    io.Writer
-	// all means that nobody named the dead letters: what is foreign among them is
-	// skipped.
+	// all tells that no names were given; foreign ConfigMaps are then skipped.
 	all bool
-	// firstPause is the constant of that name, but for tests.
+	// firstPause is the constant of that name; tests change it.
 	firstPause time.Duration
 }
 
-// newReplayer makes a replayer; tokenFile holds a bearer token for the function, and is
-// empty for none.
+// newReplayer makes a replayer. tokenFile holds a bearer token for the function, and may
+// be empty.
 func newReplayer(a *api, url, tokenFile string, out io.Writer) (*replayer, error) {
 	client, err := audit.NewClient(audit.ClientOptions{
 		Name: "the function", TokenFile: tokenFile, MaxShown: maxText, ConnectTimeout: connectTimeout,
-		// These are what a Broker would try again.
+		// A Broker retries these too.
 		Retried: []int{http.StatusNotFound, http.StatusConflict},
 	})
 	return &replayer{api: a, url: url, client: client, out: out, firstPause: firstPause}, err
 }
 
-// replay posts the dead letters of these names and deletes what was taken. It
-// says on its writer what became of each, and fails when any is left.
+// replay posts the dead letters with these names and deletes those that the function
+// accepts. It prints the outcome of each, and fails when any is left.
 func (p *replayer) replay(ctx context.Context, names []string) error {
 	defer p.client.Close()
 	taken, failures, foreign := 0, 0, 0
@@ -69,27 +68,28 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 		}
 		switch {
 		case err == nil:
-			fmt.Fprintf(p.out, "%s\ttaken\n", name)
+			fmt.Fprintf(p.out, "%s\taccepted\n", name)
 		case p.all && errors.Is(err, errForeign):
-			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, plain(reason(err)))
+			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, sanitize(reason(err)))
 			foreign++
 		default:
-			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, plain(reason(err)))
+			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, sanitize(reason(err)))
 		}
 		if rest := len(names) - i - 1; failures >= maxUnavailable && rest > 0 {
-			fmt.Fprintf(p.out, "%d more were not tried: %s takes no events now\n", rest, config.Redacted(p.url))
+			fmt.Fprintf(p.out, "%d more were not tried: %s accepts no events now\n", rest, config.Redacted(p.url))
 			break
 		}
 	}
 	letters := len(names) - foreign
-	fmt.Fprintf(p.out, "%d of %d dead letters taken\n", taken, letters)
+	fmt.Fprintf(p.out, "%d of %d dead letters accepted\n", taken, letters)
 	if taken < letters {
 		return fmt.Errorf("%w: %d of %d are kept", errNotTaken, letters-taken, letters)
 	}
 	return nil
 }
 
-// one replays one dead letter. Nil means that it was taken and is gone.
+// one replays one dead letter. It returns nil if the function has accepted it and it is
+// gone.
 func (p *replayer) one(ctx context.Context, name string) error {
 	c, e, err := p.load(ctx, name)
 	if err != nil {
@@ -98,15 +98,16 @@ func (p *replayer) one(ctx context.Context, name string) error {
 	if err := p.deliver(ctx, e); err != nil {
 		return err
 	}
-	// Only what was read and taken may go. If it is gone already, somebody
-	// else replayed it, which does no harm.
+	// Only the revision that was read and accepted may be deleted. If it is gone already,
+	// another replay did that, which does no harm.
 	if err := p.api.delete(ctx, c); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("the function has taken it, but it could not be deleted: %w", err)
 	}
 	return nil
 }
 
-// load reads a dead letter, and its event as it was before it failed.
+// load reads a dead letter, and its event as it was before the Broker's extensions were
+// added.
 func (p *replayer) load(ctx context.Context, name string) (*configMap, event.Event, error) {
 	c, err := p.api.get(ctx, name)
 	if err != nil {
@@ -134,13 +135,14 @@ func (p *replayer) deliver(ctx context.Context, e event.Event) error {
 		if err != nil {
 			return nil, fmt.Errorf("making a request of the event: %w", err)
 		}
-		// The function must not take a letter that the brake or a quota holds back.
+		// The function must not accept an alert for which the brake or a quota allows no
+		// object.
 		req.Header.Set(receive.KeptHeader, "onefire-deadletters")
 		return req, nil
 	}, audit.Retry{Tries: maxTries, FirstPause: p.firstPause, MaxPause: maxPause, Timeout: replayTimeout})
 }
 
-// reason says why an event was not taken. That it was not is said beside it.
+// reason says why an event was not accepted.
 func reason(err error) string {
 	var no *audit.RefusedError
 	var away *audit.UnavailableError
@@ -155,8 +157,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// headersHold tells whether an event can be sent in binary mode as it is: what
-// is not printable ASCII does not get through headers unchanged.
+// headersHold tells whether an event can be sent in binary mode unchanged: headers only
+// carry printable ASCII.
 func headersHold(e event.Event) bool {
 	values := []string{e.ID(), e.Source(), e.Type(), e.Subject(), e.DataContentType(), e.DataSchema()}
 	for _, value := range e.Extensions() {

@@ -114,13 +114,13 @@ func TestWhatTheFunctionTakesIsDeleted(t *testing.T) {
 			require.Equal(t, "onefire-deadletters", target.seen()[0].header.Get(receive.KeptHeader), "what the brake holds back is kept")
 			if row.kept == "" {
 				require.NoError(t, err)
-				require.Equal(t, name+"\ttaken\n1 of 1 dead letters taken\n", out)
+				require.Equal(t, name+"\taccepted\n1 of 1 dead letters accepted\n", out)
 				require.Empty(t, f.kube.all())
 				return
 			}
 			require.ErrorIs(t, err, errNotTaken)
 			require.Contains(t, out, row.kept)
-			require.Contains(t, out, "0 of 1 dead letters taken")
+			require.Contains(t, out, "0 of 1 dead letters accepted")
 			require.Len(t, f.kube.all(), 1)
 		})
 	}
@@ -172,7 +172,7 @@ func TestTheOldestGoesFirst(t *testing.T) {
 	}
 	out, err := f.replay(t.Context(), target.URL, f.names(t)...)
 	require.ErrorContains(t, err, "1 of 3 are kept")
-	require.Contains(t, out, "2 of 3 dead letters taken")
+	require.Contains(t, out, "2 of 3 dead letters accepted")
 	var ids []string
 	for _, r := range target.seen() {
 		ids = append(ids, r.header.Get("Ce-Id"))
@@ -199,7 +199,7 @@ func TestOnlyWhatWasTakenIsDeleted(t *testing.T) {
 		left      int
 		said      string
 	}{
-		"replayed by another": {func(f *fixture, c *configMap) { f.kube.remove(c.Name) }, 0, "\ttaken\n"},
+		"replayed by another": {func(f *fixture, c *configMap) { f.kube.remove(c.Name) }, 0, "\taccepted\n"},
 		"replaced by another": {func(f *fixture, c *configMap) { again := *c; f.kube.put(&again) }, 1, "could not be deleted"},
 		"no rights":           {func(f *fixture, _ *configMap) { f.kube.fail(fault{verb: "delete", status: 403}) }, 1, "could not be deleted"},
 		"deleted, but no answer": {func(f *fixture, _ *configMap) {
@@ -212,7 +212,7 @@ func TestOnlyWhatWasTakenIsDeleted(t *testing.T) {
 			c := f.kube.one(t)
 			target.meet = func() { row.meanwhile(f, c) }
 			out, err := f.replay(t.Context(), target.URL, c.Name)
-			require.Equal(t, row.said != "\ttaken\n", err != nil)
+			require.Equal(t, row.said != "\taccepted\n", err != nil)
 			require.Contains(t, out, row.said)
 			require.Len(t, f.kube.all(), row.left)
 		})
@@ -229,7 +229,7 @@ func TestWhatIsNoDeadLetterIsNotReplayed(t *testing.T) {
 	require.ErrorIs(t, err, errNotTaken)
 	require.Empty(t, target.seen())
 	require.Len(t, f.kube.all(), 3)
-	for _, want := range []string{"another\tkept: foreign, no dead letter: it has no label onefire/dead-letter=true", "empty\tkept: foreign, no dead letter: there is neither", "broken\tkept: foreign, no dead letter: no JSON", "missing\tkept: configmaps missing not found"} {
+	for _, want := range []string{"another\tkept: foreign, not a dead letter: it has no label onefire/dead-letter=true", "empty\tkept: foreign, not a dead letter: it has neither", "broken\tkept: foreign, not a dead letter: it is not JSON", "missing\tkept: configmaps missing not found"} {
 		require.Contains(t, out, want)
 	}
 }

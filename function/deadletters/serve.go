@@ -23,8 +23,8 @@ func open(c config.DeadLetters) (*api, error) {
 	return connect(config, c.Namespace)
 }
 
-// Serve takes dead letters until the context ends; then it answers those under
-// way, and returns. The log is JSON on the writer.
+// Serve keeps dead letters until the context ends. It then answers the running requests
+// and returns. It writes a JSON log to logs.
 func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: c.LogLevel}))
 	a, err := open(c)
@@ -66,7 +66,8 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	return err
 }
 
-// routes are those of a Knative function: its health beside its events.
+// routes are the same as those of a Knative function: events at /, and the health beside
+// it.
 func routes(s *store) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s)

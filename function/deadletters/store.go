@@ -21,13 +21,13 @@ type outcome string
 
 const (
 	kept        outcome = "kept"
-	keptAlready outcome = "kept_already" // Delivered again.
-	refused     outcome = "refused"      // It can never be kept, and is in the log.
+	keptAlready outcome = "kept_already" // delivered again
+	refused     outcome = "refused"      // it can never be kept, and is in the log
 	full        outcome = "full"
 	unavailable outcome = "unavailable"
 )
 
-// store is the dead-letter sink. Any number of goroutines may use it.
+// store is the dead-letter sink. It is safe for concurrent use.
 type store struct {
 	api      *api
 	quota    *quota
@@ -43,7 +43,7 @@ func newStore(a *api, most usage, log *slog.Logger) *store {
 	return s
 }
 
-// ServeHTTP takes one dead letter.
+// ServeHTTP receives one dead letter.
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	came := false
 	a := s.receiver.Serve(w, r, s.log, func(ctx context.Context, body []byte) receive.Answer {
@@ -51,10 +51,10 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return s.receive(ctx, r, body)
 	})
 	if a.Status == http.StatusRequestEntityTooLarge && !came {
-		// In binary mode the headers say which event it is.
-		s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason,
-			"id", plain(r.Header.Get("Ce-Id")), "source", plain(r.Header.Get("Ce-Source")), "type", plain(r.Header.Get("Ce-Type")),
-			"content_type", plain(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
+		// In binary mode the headers identify the event.
+		s.log.Error("dead letter rejected: it is lost", "status", a.Status, "reason", a.Reason,
+			"id", sanitize(r.Header.Get("Ce-Id")), "source", sanitize(r.Header.Get("Ce-Source")), "type", sanitize(r.Header.Get("Ce-Type")),
+			"content_type", sanitize(r.Header.Get("Content-Type")), "content_length", r.ContentLength)
 		s.metrics.letter(r.Context(), refused)
 	}
 }
@@ -72,51 +72,51 @@ func (s *store) receive(ctx context.Context, r *http.Request, body []byte) recei
 	}
 	what, name, err := s.keep(ctx, *e)
 	code, reason := why(*e)
-	log := s.log.With("name", name, "id", plain(e.ID()), "source", plain(e.Source()), "type", plain(e.Type()), "bytes", len(body),
-		"error_code", code, "error", plain(reason))
+	log := s.log.With("name", name, "id", sanitize(e.ID()), "source", sanitize(e.Source()), "type", sanitize(e.Type()), "bytes", len(body),
+		"error_code", code, "error", sanitize(reason))
 	s.metrics.letter(ctx, what)
 	switch what {
 	case kept, keptAlready:
 		log.Info("dead letter kept", "already", what == keptAlready)
 		return receive.OK()
 	case refused:
-		log.Error("dead letter refused: it is lost", "reason", err, "beginning", beginning(body))
+		log.Error("dead letter rejected: it is lost", "reason", err, "beginning", excerpt(body))
 		if errors.Is(err, errTooLarge) {
 			return receive.Refuse(http.StatusRequestEntityTooLarge, "%v", err)
 		}
 		return receive.Refuse(http.StatusBadRequest, "%v", err)
 	case full:
-		log.Error("dead letter not kept: it is lost if there is no room when it comes again", "reason", err)
+		log.Error("dead letter not kept: it is lost if there is still no room at its last redelivery", "reason", err)
 		return receive.Refuse(http.StatusInsufficientStorage, "%v", err)
 	default:
-		log.Warn("dead letter not kept: it has to come again", "reason", err)
+		log.Warn("dead letter not kept: the Broker must send it again", "reason", err)
 		return receive.Refuse(http.StatusServiceUnavailable, "keeping the dead letter: %v", err)
 	}
 }
 
-// lost notes what is no CloudEvent: no Broker sends that.
+// lost logs a body that is not a CloudEvent. No Broker sends such a body.
 func (s *store) lost(ctx context.Context, body []byte, a receive.Answer) receive.Answer {
 	s.metrics.letter(ctx, refused)
-	s.log.Error("dead letter refused: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", beginning(body))
+	s.log.Error("dead letter rejected: it is lost", "status", a.Status, "reason", a.Reason, "bytes", len(body), "beginning", excerpt(body))
 	return a
 }
 
-// beginning is enough of a body to find out where it comes from.
-func beginning(body []byte) string { return plain(string(body[:min(len(body), maxText)])) }
+// excerpt is the first part of a body, which shows where it comes from.
+func excerpt(body []byte) string { return sanitize(string(body[:min(len(body), maxText)])) }
 
-// keep makes the event's ConfigMap, unless it is there.
+// keep creates the event's ConfigMap, unless it exists.
 func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error) {
 	c, size, err := configMapOf(e, s.now())
 	if err != nil {
 		return refused, name(e), err
 	}
-	giveBack, err := s.quota.take(ctx, size)
+	giveBack, err := s.quota.reserve(ctx, size)
 	if err != nil {
 		if !errors.Is(err, errFull) {
 			return unavailable, c.Name, err
 		}
-		// For what is there already no room is needed.
-		if s.there(ctx, c.Name) == nil {
+		// An event that is kept already needs no room.
+		if s.exists(ctx, c.Name) == nil {
 			return keptAlready, c.Name, nil
 		}
 		return full, c.Name, err
@@ -127,22 +127,22 @@ func (s *store) keep(ctx context.Context, e event.Event) (outcome, string, error
 		return kept, c.Name, nil
 	case apierrors.IsAlreadyExists(err):
 		giveBack(ctx)
-		if err := s.there(ctx, c.Name); err != nil {
+		if err := s.exists(ctx, c.Name); err != nil {
 			return unavailable, c.Name, err
 		}
 		return keptAlready, c.Name, nil
 	case client.Invalid(err), client.TooLarge(err):
 		return refused, c.Name, err
 	default:
-		// Missing rights, a missing namespace and a policy that denies too: an
-		// operator can put them right while the Broker tries again.
+		// Missing permissions, a missing namespace or a denying policy: an operator can
+		// correct these while the Broker retries.
 		return unavailable, c.Name, err
 	}
 }
 
-// there tells whether a dead letter is kept under a name, and to stay: not
-// another's ConfigMap, and not one that is being deleted.
-func (s *store) there(ctx context.Context, name string) error {
+// exists returns nil if a dead letter with that name is kept and stays: the ConfigMap is
+// not foreign and is not being deleted.
+func (s *store) exists(ctx context.Context, name string) error {
 	c, err := s.api.get(ctx, name)
 	switch {
 	case err != nil:
@@ -151,12 +151,12 @@ func (s *store) there(ctx context.Context, name string) error {
 		return fmt.Errorf("the ConfigMap %s is being deleted", name)
 	}
 	if _, err := read(c); err != nil {
-		return fmt.Errorf("the ConfigMap %s is no dead letter: delete it: %w", name, err)
+		return fmt.Errorf("the ConfigMap %s is not a dead letter: delete it: %w", name, err)
 	}
 	return nil
 }
 
-// ready tells whether dead letters can be listed. Why not is in the log.
+// ready tells whether dead letters can be listed. The log says why not.
 func (s *store) ready(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

@@ -85,7 +85,7 @@ func TestNothingIsAcknowledgedBeforeItIsKept(t *testing.T) {
 			w := f.send(nil, `{}`)
 			require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
 			require.Equal(t, "5", w.Header().Get("Retry-After"))
-			require.Contains(t, f.logs.String(), "it has to come again")
+			require.Contains(t, f.logs.String(), "the Broker must send it again")
 			require.Eventually(t, func() bool { return f.send(nil, `{}`).Code == http.StatusOK }, 10*time.Second, time.Millisecond)
 			require.NotEmpty(t, f.kube.one(t).Data)
 		})

@@ -13,19 +13,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// controller is who reports, on every Event.
+// controller is the reporting controller of every Kubernetes Event.
 const controller = "onefire"
 
-// Type says whether an Event is good news.
+// Type tells whether a Kubernetes Event is a warning.
 type Type string
 
-// The types that the API takes.
+// The types of the API.
 const (
 	Normal  Type = "Normal"
 	Warning Type = "Warning"
 )
 
-// Object is what an Event is on.
+// Object is what a Kubernetes Event is on.
 type Object struct {
 	APIVersion string    `json:"apiVersion"`
 	Kind       string    `json:"kind"`
@@ -34,29 +34,28 @@ type Object struct {
 	UID        types.UID `json:"uid,omitempty"`
 }
 
-// Event is something that happened.
+// Event is the content of a Kubernetes Event.
 type Event struct {
 	On   Object
 	Type Type
-	// Reason and Action are words in CamelCase: what happened, and what was
-	// being done.
+	// Reason and Action are words in CamelCase: what happened, and during which action.
 	Reason, Action string
-	// Key tells this happening from others of its reason on its object; empty
-	// where there can be only one.
+	// Key distinguishes what happened from other Events with the same reason on the same
+	// object; it is empty if there can be only one.
 	Key string
-	// Note is for people. It is made one line that the API takes.
+	// Note is for people. It is made a single line that the API accepts.
 	Note string
 	// At is when it happened.
 	At time.Time
 }
 
-// name is the same for all who tell the same.
+// name is the same in every process that reports the same.
 func (e Event) name() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", e.On, e.Type, e.Reason, e.Key))
 	return e.On.Name + "." + hex.EncodeToString(sum[:8])
 }
 
-// body is the Event in JSON, as events.k8s.io/v1 has it.
+// body is the Kubernetes Event as JSON, in the form of events.k8s.io/v1.
 func (e Event) body(instance string) ([]byte, error) {
 	body, err := json.Marshal(map[string]any{
 		"apiVersion":          "events.k8s.io/v1",
@@ -72,13 +71,13 @@ func (e Event) body(instance string) ([]byte, error) {
 		"note":                e.Note,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encoding an Event: %w", err)
+		return nil, fmt.Errorf("encoding a Kubernetes Event: %w", err)
 	}
 	return body, nil
 }
 
-// oneLine makes a text one line of at most [maxNote] bytes: alerts can say
-// anything, and a terminal would obey it.
+// oneLine makes a text a single line of at most [maxNote] bytes without control
+// characters, because an alert can contain any text and a terminal would obey it.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

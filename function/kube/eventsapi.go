@@ -16,10 +16,10 @@ import (
 	"onefire/dedup/client"
 )
 
-// NewRecorder makes a Recorder of a client configuration, which it copies with the first
-// Event: until then it costs nothing. instance is the reporter's name among
-// others of its kind, at most 128 bytes. counted is told what became of each
-// Event; it is called from many goroutines and must not block.
+// NewRecorder makes a Recorder from a client configuration. It copies the configuration
+// with the first Kubernetes Event, so an unused Recorder costs nothing. instance is the
+// reporter's name, at most 128 bytes. counted is called with the outcome of each
+// Kubernetes Event, from several goroutines, and must not block.
 func NewRecorder(config *rest.Config, instance string, log *slog.Logger, counted func(EventResult)) *Recorder {
 	connected := sync.OnceValues(func() (rest.Interface, error) { return client.New(config, controller, eventsVersion) })
 	return newRecorder(func(ctx context.Context, e Event) error {
@@ -31,11 +31,11 @@ func NewRecorder(config *rest.Config, instance string, log *slog.Logger, counted
 	}, log, counted)
 }
 
-// eventsVersion is the API that Events are made with.
+// eventsVersion is the API version of the Kubernetes Events.
 var eventsVersion = schema.GroupVersion{Group: "events.k8s.io", Version: "v1"}
 
-// createEvent makes one call, and does not try again: an API server that asks for
-// time gets it by Events that are left out.
+// createEvent makes one call and does not retry. If the API server is busy, Kubernetes
+// Events are left out.
 func createEvent(ctx context.Context, client rest.Interface, e Event, instance string) error {
 	body, err := e.body(instance)
 	if err != nil {
@@ -47,10 +47,10 @@ func createEvent(ctx context.Context, client rest.Interface, e Event, instance s
 		SetHeader("Content-Type", runtime.ContentTypeJSON).SetHeader("Accept", metadataOnly).
 		Param("fieldManager", controller).MaxRetries(0).Body(body).Stream(ctx)
 	if err != nil {
-		return fmt.Errorf("creating an Event: %w", err)
+		return fmt.Errorf("creating a Kubernetes Event: %w", err)
 	}
 	defer stream.Close()
-	// It was made, whatever becomes of the answer.
+	// The Event was created, so errors in the rest of the answer do not matter.
 	_, _ = io.CopyN(io.Discard, stream, maxEventAnswer)
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"onefire/mapping"
 )
 
-// followed are the kinds whose owners are looked for: those that Kubernetes'
-// own controllers make and run. The function's rights are these.
+// followed are the kinds whose owners are looked for: those that Kubernetes' own
+// controllers make and run. The function's permissions are for these.
 var followed = [...]struct{ kind, apiVersion, group, path, resource string }{
 	{"Pod", "v1", "", "/api/v1", "pods"},
 	{"ReplicaSet", "apps/v1", "apps", "/apis/apps/v1", "replicasets"},
@@ -27,7 +27,7 @@ var followed = [...]struct{ kind, apiVersion, group, path, resource string }{
 	{"CronJob", "batch/v1", "batch", "/apis/batch/v1", "cronjobs"},
 }
 
-// Resources are what may be asked for; the right that it takes is get.
+// Resources are the resources that a Resolver reads; it needs the verb get.
 func Resources() []schema.GroupResource {
 	var all []schema.GroupResource
 	for _, f := range followed {
@@ -36,7 +36,7 @@ func Resources() []schema.GroupResource {
 	return all
 }
 
-// path is where the API server keeps an object; empty for what is not followed.
+// path is the URL path of an object; it is empty for a kind that is not followed.
 func path(t mapping.Target) string {
 	if t.Kind == hostKind {
 		t.Kind = "Pod"
@@ -49,7 +49,7 @@ func path(t mapping.Target) string {
 	return ""
 }
 
-// apiVersion is that of a kind that is followed.
+// apiVersion is the API version of a followed kind.
 func apiVersion(kind string) string {
 	for _, f := range followed {
 		if f.kind == kind {
@@ -59,8 +59,8 @@ func apiVersion(kind string) string {
 	return ""
 }
 
-// known gives a reference to a kind that is followed the version that is asked
-// for: a reference keeps the version of the day that it was written.
+// known replaces the API version of a reference to a followed kind by the one that is
+// read, because a reference can have an older version.
 func known(t mapping.Target) mapping.Target {
 	for _, f := range followed {
 		if group, _ := schema.ParseGroupVersion(t.APIVersion); f.kind == t.Kind && f.group == group.Group {
@@ -70,19 +70,19 @@ func known(t mapping.Target) mapping.Target {
 	return t
 }
 
-// metadataOnly asks for an object without spec and status, and for no more of one that
-// was made, which saves encoding them there and reading them here.
+// metadataOnly asks for an object without spec and status. The API server encodes less,
+// and we read less.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-// get reads an object: whether it fits the scope, and its controller or the node of a
-// host, which is zero where the object has none. The error is the API server's answer
-// where it gave one.
+// get reads an object: whether it fits the scope, and its controller or, for a host, its
+// node. The controller is zero if the object has none. The error is that of the API
+// server, if it answered.
 func (r *Resolver) get(ctx context.Context, t mapping.Target) (answer, error) {
 	accept := metadataOnly
 	if t.Kind == hostKind {
-		accept = "application/json" // A pod's metadata does not say its node.
+		accept = "application/json" // The node is not in a pod's metadata.
 	}
-	stream, err := r.client.Get().AbsPath(place(t)).SetHeader("Accept", accept).Timeout(getTimeout).Stream(ctx)
+	stream, err := r.client.Get().AbsPath(scopePath(t)).SetHeader("Accept", accept).Timeout(getTimeout).Stream(ctx)
 	if err != nil {
 		return answer{}, err
 	}
@@ -121,28 +121,30 @@ func (r *Resolver) get(ctx context.Context, t mapping.Target) (answer, error) {
 	}
 	var controller mapping.Target
 	for _, o := range object.Metadata.OwnerReferences {
-		// One at most is the controller. A Node is that of a static pod.
+		// At most one reference is marked as controller. A Node is the controller of a
+		// static pod.
 		if o.Controller && o.Kind != "Node" {
 			controller = known(mapping.Target{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, Namespace: t.Namespace})
 		}
 	}
 	if max(len(controller.APIVersion), len(controller.Kind)) > maxKind || len(validation.IsDNS1123Subdomain(controller.Name)) > 0 {
-		return a, nil // The API server lets anything be written there.
+		return a, nil // A reference can contain any text.
 	}
 	a.controller = controller
 	return a, nil
 }
 
 var (
-	// errOther means that something other than the API server answered.
-	errOther = errors.New("an answer of another name")
-	// errTooLarge means that an object's metadata is beyond all measure. It is no
-	// smaller when it is asked for again.
-	errTooLarge = errors.New("an answer above the bound")
+	// errOther means that the answer is about an object with another name, so it does not
+	// come from the API server.
+	errOther = errors.New("the answer is about another object")
+	// errTooLarge means that the metadata of an object is above the bound. It would be
+	// the same in a retry.
+	errTooLarge = errors.New("the answer is too large")
 )
 
-// final gives what an error means where asking again says nothing new. All other
-// errors may be gone in a moment.
+// final returns the result that an error means, if a retry would give the same error. All
+// other errors can be temporary.
 func final(err error) (OwnerResult, bool) {
 	if errors.Is(err, errTooLarge) {
 		return Refused, true
@@ -157,7 +159,7 @@ func final(err error) (OwnerResult, bool) {
 	case http.StatusForbidden:
 		return Forbidden, true
 	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
-		return "", false // A token, or a moment, that passes.
+		return "", false // a temporary condition
 	default:
 		return Refused, code >= http.StatusBadRequest && code < http.StatusInternalServerError
 	}

@@ -18,84 +18,84 @@ import (
 	"onefire/mapping"
 )
 
-// OwnerResult says how a target was found. There are few, so that they can be counted.
+// OwnerResult tells how a target was found. It has few values, so that it can be a
+// metric's label.
 type OwnerResult string
 
 // The results.
 const (
 	// Resolved: the API server named each owner up to the target.
 	Resolved OwnerResult = "resolved"
-	// Remembered: an object is gone, and its owner known from before.
+	// Remembered: an object is gone, and its owner is known from an earlier answer.
 	Remembered OwnerResult = "remembered"
 	// ByName: an object is gone, and its name led to its owner.
 	ByName OwnerResult = "by_name"
 
-	// Gone: there is no such object. This and what follows end the walk at what
-	// was known by then.
+	// Gone: the object does not exist. With this result and the following ones, the
+	// target is what was known before.
 	Gone OwnerResult = "gone"
-	// Ambiguous: an object is gone, and its name led to several.
+	// Ambiguous: an object is gone, and its name led to several objects.
 	Ambiguous OwnerResult = "ambiguous"
 	// Forbidden: the function may not read the object.
 	Forbidden OwnerResult = "forbidden"
-	// Refused: the API server does not take the question.
+	// Refused: the API server rejects the request.
 	Refused OwnerResult = "refused"
-	// Loop: an object owns itself through others.
+	// Loop: an object owns itself through other objects.
 	Loop OwnerResult = "loop"
-	// TooDeep: more owners than are followed.
+	// TooDeep: there are more owners than maxDepth.
 	TooDeep OwnerResult = "too_deep"
 	// OtherCluster: the alert is about an object of another cluster.
 	OtherCluster OwnerResult = "other_cluster"
-	// Unscheduled: the pod whose node is asked for runs on none.
+	// Unscheduled: the pod whose node is looked for is not on a node.
 	Unscheduled OwnerResult = "unscheduled"
-	// Unnamed: the labels hold no name that an object, or its namespace, can have.
+	// Unnamed: the labels have no valid name of an object or of its namespace.
 	Unnamed OwnerResult = "unnamed"
 )
 
 // Found is the target of an alert.
 type Found struct {
 	Target mapping.Target
-	// Result is empty where the labels name nothing that has an owner to look
-	// for.
+	// Result is empty if the labels name no object that can have an owner.
 	Result OwnerResult
 }
 
-// Resolver finds targets. It may be used by any number of goroutines, and has
-// none of its own.
+// Resolver finds targets. It is safe for concurrent use, and has no goroutines of its
+// own.
 type Resolver struct {
 	client rest.Interface
-	// cluster is the cluster label of alerts on this API server's cluster.
+	// cluster is the cluster label of alerts from this API server's cluster.
 	cluster string
-	// scope is what targets must fit; nil without [ResolverOptions.Scope].
+	// scope is the selector of [ResolverOptions.Scope], or nil.
 	scope labels.Selector
-	// memory holds what was last said of objects, the gone ones too.
+	// memory has the last answer for each object, also for objects that are gone.
 	memory *lru.Cache[mapping.Target, answer]
 	flight singleflight.Group
 	slots  *semaphore.Weighted
 	now    func() time.Time
-	// pause is [ownerRefusalPause].
+	// pause is [ownerRefusalPause]; tests change it.
 	pause time.Duration
 }
 
-// answer is what the API server said of an object.
+// answer is the API server's answer for an object.
 type answer struct {
-	// result is [Resolved] where the object is there.
+	// result is [Resolved] if the object exists.
 	result     OwnerResult
 	controller mapping.Target
-	// fits tells whether its labels fit the scope.
+	// fits tells whether the object's labels match the scope.
 	fits bool
 	at   time.Time
 }
 
-// ResolverOptions are what a [Resolver] needs to know.
+// ResolverOptions configure a [Resolver].
 type ResolverOptions struct {
-	// Cluster is the cluster label of alerts on the API server's own cluster. Those
-	// without the label are of that cluster too.
+	// Cluster is the cluster label of alerts from the API server's own cluster. Alerts
+	// without the label belong to that cluster too.
 	Cluster string
-	// Scope selects the targets that [Resolver.Scope] lets through; nil for all.
+	// Scope selects the targets that [Resolver.Scope] accepts; nil for all.
 	Scope labels.Selector
 }
 
-// NewResolver makes a Resolver of a client configuration, which it copies. It opens no
+// NewResolver makes a Resolver from a client configuration, which it copies. It opens no
 // connection.
 func NewResolver(config *rest.Config, o ResolverOptions) (*Resolver, error) {
 	api, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
@@ -104,15 +104,14 @@ func NewResolver(config *rest.Config, o ResolverOptions) (*Resolver, error) {
 	}
 	memory, err := lru.New[mapping.Target, answer](maxObjects)
 	if err != nil {
-		return nil, fmt.Errorf("making the memory of owners: %w", err)
+		return nil, fmt.Errorf("making the cache of owners: %w", err)
 	}
 	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, slots: semaphore.NewWeighted(maxGets), now: time.Now, pause: ownerRefusalPause}, nil
 }
 
-// Find finds the top-level controller of the object that a signal's labels name,
-// or, where the signal has a host, the node that it runs on.
-// An error means that the API server did not answer in time, or said that it
-// cannot now: finding it again can succeed.
+// Find finds the top-level controller of the object that a signal's labels name, or, if
+// the signal has a host, the node that the host runs on. An error means that the API
+// server could not answer now: a retry can succeed.
 func (r *Resolver) Find(ctx context.Context, s mapping.Signal) (Found, error) {
 	asked := s.Target
 	if s.Host.Name != "" {
@@ -135,7 +134,7 @@ func (r *Resolver) Find(ctx context.Context, s mapping.Signal) (Found, error) {
 func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
 	how := Resolved
 	for passed := []mapping.Target{at}; path(at) != ""; passed = append(passed, at) {
-		a, err := r.look(ctx, at)
+		a, err := r.lookup(ctx, at)
 		if err == nil && a.result == Gone {
 			a, err = r.byName(ctx, at)
 		}
@@ -161,12 +160,12 @@ func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
 	return Found{at, how}, nil
 }
 
-// byName answers for an object that is gone, by its name: with the one object
-// that its name leads to, through a parent that is gone as well where it must.
+// byName answers for an object that is gone: with the one object that its name leads to,
+// if necessary through a parent that is gone as well.
 func (r *Resolver) byName(ctx context.Context, t mapping.Target) (answer, error) {
 	found := answer{result: Gone}
 	for _, parent := range parents(t) {
-		a, err := r.look(ctx, parent)
+		a, err := r.lookup(ctx, parent)
 		if err == nil && a.result == Gone {
 			if a, err = r.byName(ctx, parent); a.result == ByName {
 				parent = a.controller
@@ -185,7 +184,7 @@ func (r *Resolver) byName(ctx context.Context, t mapping.Target) (answer, error)
 	return found, nil
 }
 
-// named is an object as people write it.
+// named is the name of an object as people write it.
 func named(t mapping.Target) string {
 	if t.Namespace == "" {
 		return t.Kind + " " + t.Name
@@ -193,21 +192,20 @@ func named(t mapping.Target) string {
 	return t.Kind + " " + t.Namespace + "/" + t.Name
 }
 
-// look asks what controls an object and whether it fits the scope, unless that is
-// known. Those who ask at the
-// same time share one Get.
-func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
+// lookup returns the controller of an object and whether it fits the scope, from memory or
+// from the API server. Concurrent calls for one object share one Get.
+func (r *Resolver) lookup(ctx context.Context, t mapping.Target) (answer, error) {
 	if err := ctx.Err(); err != nil {
 		return answer{}, fmt.Errorf("reading %s: %w", named(t), err)
 	}
 	if a, ok := r.remembered(t); ok {
 		return a, nil
 	}
-	a, err, _ := r.flight.Do(t.Kind+" "+place(t), func() (any, error) {
-		if a, ok := r.remembered(t); ok { // Another flight has just landed.
+	a, err, _ := r.flight.Do(t.Kind+" "+scopePath(t), func() (any, error) {
+		if a, ok := r.remembered(t); ok { // Another call has just got the answer.
 			return a, nil
 		}
-		// Others wait for this too, so it does not end with who asked first.
+		// Other calls wait for this Get too, so it must not end with the first of them.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), getTimeout)
 		defer cancel()
 		return r.ask(ctx, t)
@@ -218,17 +216,17 @@ func (r *Resolver) look(ctx context.Context, t mapping.Target) (answer, error) {
 	return a.(answer), nil
 }
 
-// remembered is what was said of an object a moment ago.
+// remembered returns the answer that was remembered for an object, if it is recent.
 func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
 	a, ok := r.memory.Get(t)
 	return a, ok && r.now().Sub(a.at) < maxObjectAge
 }
 
-// ask asks the API server, and remembers what it says. That the function may not
-// read a kind is believed when it is said twice, and of that kind for a while.
+// ask asks the API server and remembers the answer. A 403 for a kind is believed when it
+// comes twice, and is then used for this kind for a while.
 func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
-	kind := mapping.Target{Kind: t.Kind} // No object has this key: it has no name.
-	a, err := r.say(ctx, t)
+	kind := mapping.Target{Kind: t.Kind} // No object has this key, because it has no name.
+	a, err := r.fetch(ctx, t)
 	if _, sure := r.remembered(kind); err == nil && a.result == Forbidden && !sure {
 		timer := time.NewTimer(r.pause)
 		defer timer.Stop()
@@ -237,7 +235,7 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 		case <-ctx.Done():
 			return answer{}, fmt.Errorf("waiting to ask again: %w", ctx.Err())
 		}
-		if a, err = r.say(ctx, t); err == nil && a.result == Forbidden {
+		if a, err = r.fetch(ctx, t); err == nil && a.result == Forbidden {
 			r.memory.Add(kind, answer{result: Forbidden, at: r.now()})
 		}
 	}
@@ -246,7 +244,7 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 	}
 	before, ok := r.memory.Peek(t)
 	if ok && a.result == Gone && (before.result == Resolved || before.result == Remembered) {
-		// A name is not used again but for the same owner's next pod.
+		// A name is used again only for another pod of the same owner.
 		a = answer{result: Remembered, controller: before.controller, fits: before.fits}
 	}
 	a.at = r.now()
@@ -254,10 +252,10 @@ func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 	return a, nil
 }
 
-// say is what the API server says now.
-func (r *Resolver) say(ctx context.Context, t mapping.Target) (answer, error) {
+// fetch asks the API server.
+func (r *Resolver) fetch(ctx context.Context, t mapping.Target) (answer, error) {
 	if err := r.slots.Acquire(ctx, 1); err != nil {
-		return answer{}, fmt.Errorf("waiting for a free API call: %w", err)
+		return answer{}, fmt.Errorf("waiting for a slot among the concurrent API calls: %w", err)
 	}
 	defer r.slots.Release(1)
 	a, err := r.get(ctx, t)

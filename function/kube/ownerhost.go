@@ -6,19 +6,19 @@ import (
 	"onefire/mapping"
 )
 
-// hostKind stands for a pod of which the node is asked for, and not the owner.
-// No object has such a kind.
+// hostKind stands for a pod whose node is looked for, and not its owner. No real object
+// has this kind.
 const hostKind = "Pod's node"
 
-// findHost finds the node on which the signal's host, a pod, runs. It is the
-// target even where that pod has an owner: the alert is about the machine, and the
-// pod only reports on it.
+// findHost finds the node on which the signal's host, a pod, runs. The node is the target
+// even if the pod has an owner: the alert is about the machine, and the pod only reports
+// it.
 //
-// A pod that is gone, or not yet on a node, leaves the signal's own target.
+// If the pod is gone or has no node yet, the signal keeps its own target.
 func (r *Resolver) findHost(ctx context.Context, s mapping.Signal) (Found, error) {
 	asked := s.Host
 	asked.Kind = hostKind
-	a, err := r.look(ctx, asked)
+	a, err := r.lookup(ctx, asked)
 	switch {
 	case err != nil:
 		return Found{}, err

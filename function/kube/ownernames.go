@@ -6,32 +6,32 @@ import (
 	"onefire/mapping"
 )
 
-// The letters of names that Kubernetes makes: those of generateName's suffix,
-// and those that decimal digits become in the hash of a pod template.
+// The letters in names that Kubernetes makes: in the suffix of generateName, and those of
+// decimal digits in the hash of a pod template.
 const (
 	digits   = "0123456789"
 	suffixes = "bcdfghjklmnpqrstvwxz2456789"
 	hashes   = "456789bcdf"
 )
 
-// The lengths of what Kubernetes puts at the end of names.
+// The lengths of the endings that Kubernetes adds to names.
 const (
 	sizeSuffix = 5
-	// sizeMinutes is that of a CronJob's scheduled time in minutes since 1970,
-	// from 1989 to 2160.
+	// sizeMinutes is the length of a CronJob's scheduled time in minutes since 1970, for
+	// times from 1989 to 2160.
 	sizeMinutes = 8
-	// maxOrdinal and maxHash are those of the largest numbers of 32 bits. One
-	// hash in four thousand is shorter than minHash, and so are most words that
-	// somebody could have put there.
+	// maxOrdinal and maxHash are the lengths of the largest 32-bit numbers. One hash in
+	// four thousand is shorter than minHash, and most words that people put there are
+	// shorter too.
 	maxOrdinal = 10
 	maxHash    = 10
 	minHash    = 7
-	// maxIndex is that of a Job's index: 100,000 of its pods may run at once.
+	// maxIndex is the length of a Job's index: 100,000 of its pods can run at once.
 	maxIndex = 5
 )
 
-// parents are the objects that may have made one of this name, by the
-// conventions of Kubernetes' own controllers. At most one is right.
+// parents returns the objects that may have made an object with this name, by the
+// conventions of Kubernetes' own controllers. At most one of them is right.
 func parents(t mapping.Target) []mapping.Target {
 	base, end, ok := cutLast(t.Name)
 	if !ok {
@@ -76,12 +76,12 @@ func cutLast(name string) (base, end string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// hasOnly tells whether a text has only these letters, and so many.
+// hasOnly tells whether a text consists of these letters and has such a length.
 func hasOnly(s, letters string, least, most int) bool {
 	return len(s) >= least && len(s) <= most && strings.Trim(s, letters) == ""
 }
 
-// ordinal tells whether a text is a number as a StatefulSet or Job counts.
+// ordinal tells whether a text is a number in the form of a StatefulSet or Job.
 func ordinal(s string) bool {
 	return hasOnly(s, digits, 1, maxOrdinal) && (s == "0" || s[0] != '0')
 }

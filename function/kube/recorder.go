@@ -12,20 +12,20 @@ import (
 	"onefire/dedup/client"
 )
 
-// EventResult is what became of an Event.
+// EventResult is the outcome of a Kubernetes Event.
 type EventResult string
 
 // The results.
 const (
-	// Written: the API server has it now.
+	// Written: the API server has accepted it.
 	Written EventResult = "written"
-	// Known: it had it already.
+	// Known: the API server already had it.
 	Known EventResult = "known"
-	// LeftOut: there were too many, or the API server took none.
+	// LeftOut: there were too many, or the API server did not accept it.
 	LeftOut EventResult = "left_out"
 )
 
-// Recorder records Events. A nil Recorder records nothing.
+// Recorder records Kubernetes Events. A nil Recorder records nothing.
 type Recorder struct {
 	write   func(context.Context, Event) error
 	log     *slog.Logger
@@ -36,9 +36,9 @@ type Recorder struct {
 
 	mu    sync.Mutex
 	queue []Event
-	// busy while a goroutine writes what is in the queue.
+	// busy is set while a goroutine writes the queue.
 	busy bool
-	// closed for good: by [Recorder.Close], or because there is no such API.
+	// closed is set by [Recorder.Close], or because the API does not exist.
 	closed bool
 	// resumes is when the pause after a failure ends.
 	resumes   time.Time
@@ -58,17 +58,17 @@ func newRecorder(write func(context.Context, Event) error, log *slog.Logger, cou
 	}
 }
 
-// Record queues an Event, or leaves it out, and returns at once.
+// Record queues a Kubernetes Event, or leaves it out, and returns at once.
 func (r *Recorder) Record(e Event) {
 	if r == nil {
 		return
 	}
-	e.Note = oneLine(e.Note) // What waits must be small.
+	e.Note = oneLine(e.Note) // The queue must stay small.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.closed || time.Now().Before(r.resumes):
-		r.counted(LeftOut) // The log has said why.
+		r.counted(LeftOut) // The log has already given the reason.
 		return
 	case len(r.queue) >= maxQueue || !r.limits[e.Type].Allow():
 		r.counted(LeftOut)
@@ -107,7 +107,7 @@ func (r *Recorder) next() (Event, bool) {
 	return e, true
 }
 
-// note acts on what became of a write.
+// note handles the outcome of a write.
 func (r *Recorder) note(e Event, err error) {
 	switch {
 	case err == nil:
@@ -122,7 +122,7 @@ func (r *Recorder) note(e Event, err error) {
 	r.counted(LeftOut)
 	switch {
 	case isItsOwn(err):
-		// The next one may well be taken.
+		// The next Event can still be accepted.
 	case apierrors.IsNotFound(err):
 		r.stop()
 		r.log.Warn("Kubernetes Events are off until the next start: the API server has no events.k8s.io/v1", "error", err)
@@ -137,13 +137,14 @@ func (r *Recorder) note(e Event, err error) {
 	})
 }
 
-// isItsOwn tells whether an error is about this Event and says nothing about
-// others: it is invalid, or its namespace is gone or going.
+// isItsOwn tells whether an error concerns only this Kubernetes Event: it is invalid, or
+// its namespace is gone or being deleted.
 func isItsOwn(err error) bool {
 	return client.Invalid(err) || client.Terminating(err) || isMissingNamespace(err)
 }
 
-// pause leaves out what waits, and all that comes for a time. r.mu is held.
+// pause leaves out the queue, and all Kubernetes Events that come within the given time.
+// The caller holds r.mu.
 func (r *Recorder) pause(d time.Duration) {
 	r.resumes = time.Now().Add(d)
 	for range r.queue {
@@ -152,21 +153,21 @@ func (r *Recorder) pause(d time.Duration) {
 	r.queue = nil
 }
 
-// stop is a pause without end. r.mu is held.
+// stop is a pause without an end. The caller holds r.mu.
 func (r *Recorder) stop() {
 	r.pause(0)
 	r.closed = true
 }
 
-// Close writes what waits, until the context ends or [FlushTimeout] has passed,
-// and leaves the rest out. What is recorded later is left out too.
+// Close writes the queue until the context ends or [FlushTimeout] has passed, and leaves
+// out the rest. Kubernetes Events that are recorded later are left out too.
 func (r *Recorder) Close(ctx context.Context) {
 	if r == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, FlushTimeout)
 	defer cancel()
-	// The write that is under way is given up, and with it all that wait.
+	// This ends the running write and leaves out the queue.
 	defer context.AfterFunc(ctx, r.cancel)()
 	r.mu.Lock()
 	r.closed = true

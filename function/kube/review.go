@@ -14,20 +14,20 @@ import (
 	"onefire/dedup/client"
 )
 
-// ReviewResource is the API that is asked: its verb is create.
+// ReviewResource is the API of reviews; its verb is create.
 var ReviewResource = schema.GroupVersionResource{Group: "authentication.k8s.io", Version: "v1", Resource: "tokenreviews"}
 
-// reviewer asks the API server.
+// reviewer asks the API server for TokenReviews.
 type reviewer struct{ client rest.Interface }
 
-// newReviewer makes a client of a configuration. It shares the connections of
-// others that were made of it.
+// newReviewer makes a reviewer from a client configuration. Clients of the same
+// configuration share their connections.
 func newReviewer(config *rest.Config) (*reviewer, error) {
 	c, err := client.New(config, "onefire", ReviewResource.GroupVersion())
 	return &reviewer{c}, err
 }
 
-// review asks whose a token is, and whether it is made out to an audience.
+// review returns whose token this is, if it is valid for the audience.
 func (r *reviewer) review(ctx context.Context, token, audience string) (user string, err error) {
 	body, err := json.Marshal(map[string]any{
 		"apiVersion": ReviewResource.GroupVersion().String(), "kind": "TokenReview",
@@ -45,11 +45,12 @@ func (r *reviewer) review(ctx context.Context, token, audience string) (user str
 	if err != nil {
 		return "", fmt.Errorf("reading the API server's review of the sender's token: %w", err)
 	}
-	return judge(text, audience)
+	return readReview(text, audience)
 }
 
-// judge reads a TokenReview. What is not clearly a yes is a no.
-func judge(text []byte, audience string) (user string, err error) {
+// readReview reads a TokenReview. An answer that does not clearly confirm the token rejects
+// it.
+func readReview(text []byte, audience string) (user string, err error) {
 	var answer struct {
 		Kind   string `json:"kind"`
 		Status struct {
@@ -71,7 +72,7 @@ func judge(text []byte, audience string) (user string, err error) {
 	case !s.Authenticated:
 		return "", refused("the API server does not take the token: %s", short(s.Error))
 	case !slices.Contains(s.Audiences, audience):
-		// An authenticator that knows of no audiences names none.
+		// An authenticator that does not know audiences names none.
 		return "", refused("the API server does not say that the token is for the audience %q", audience)
 	case s.User.Username == "":
 		return "", refused("the API server does not say whose the token is")
@@ -79,7 +80,7 @@ func judge(text []byte, audience string) (user string, err error) {
 	return s.User.Username, nil
 }
 
-// short is the API server's reason as it may stand in a message.
+// short cuts the API server's reason to the length that a message may contain.
 func short(reason string) string {
 	switch {
 	case reason == "":

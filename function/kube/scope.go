@@ -10,16 +10,15 @@ import (
 	"onefire/mapping"
 )
 
-// clusterScoped are the kinds without a namespace that alerts are about. Their own
-// labels are read for the scope; whose owners they are is not asked.
+// clusterScoped are the kinds without a namespace that alerts can be about. The scope
+// needs their labels; their owners are not looked for.
 var clusterScoped = [...]struct{ kind, resource string }{
 	{"Namespace", "namespaces"},
 	{"Node", "nodes"},
 	{"PersistentVolume", "persistentvolumes"},
 }
 
-// ScopeResources are what may be asked for with a scope; the right that it takes is
-// get.
+// ScopeResources are the resources that are read for a scope; this needs the verb get.
 func ScopeResources() []schema.GroupResource {
 	var all []schema.GroupResource
 	for _, c := range clusterScoped {
@@ -28,8 +27,8 @@ func ScopeResources() []schema.GroupResource {
 	return append(all, Resources()...)
 }
 
-// place is where the API server keeps an object; empty for what is never asked for.
-func place(t mapping.Target) string {
+// scopePath is the URL path of an object; it is empty for a kind that is never read.
+func scopePath(t mapping.Target) string {
 	for _, c := range clusterScoped {
 		if c.kind == t.Kind && t.APIVersion == "v1" {
 			return "/api/v1/" + c.resource + "/" + t.Name
@@ -38,30 +37,29 @@ func place(t mapping.Target) string {
 	return path(t)
 }
 
-// fits tells whether an object's labels fit the scope. Without a scope nothing asks.
+// fits tells whether an object's labels match the scope. It is not called without a
+// scope.
 func (r *Resolver) fits(of map[string]string) bool {
 	return r.scope != nil && r.scope.Matches(labels.Set(of))
 }
 
-// Scoped says whether an alert is in the scope.
+// Scoped tells whether an alert is in the scope.
 type Scoped struct {
 	In bool
-	// Unread is [Forbidden] or [Refused] where the API server does not let the
-	// target or its namespace be read; empty otherwise.
+	// Unread is [Forbidden] or [Refused] if the API server does not allow the target or
+	// its namespace to be read; it is empty otherwise.
 	Unread OwnerResult
 }
 
-// Scope tells whether the namespace of a signal's target fits the scope, or else the
-// target itself. An object that is gone fits nothing, unless this process read it
-// before. Of a kind that is not in [ScopeResources] the namespace alone decides.
+// Scope tells whether the labels of the target's namespace, or those of the target, match
+// the scope. An object that is gone does not match, unless this process has read it
+// before. For a kind that is not in [ScopeResources], the namespace alone decides.
 //
-// Where the API server does not let the namespace be read, or a target that has none,
-// nothing says that the alert is outside, and it is in the scope: an alert is never
-// lost for a missing right. A target of another cluster cannot be read here, and is
-// outside.
+// If the API server does not allow the namespace, or a target without a namespace, to be
+// read, the alert is in the scope: an alert is never lost because of a missing
+// permission. A target in another cluster cannot be read, and is outside the scope.
 //
-// An error means that the API server did not answer in time, or said that it cannot
-// now: asking again can succeed.
+// An error means that the API server could not answer now: a retry can succeed.
 func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) {
 	if r.scope == nil {
 		return Scoped{In: true}, nil
@@ -72,7 +70,7 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 	var decisive, unread OwnerResult
 	namespaced := s.Target.Namespace != ""
 	if len(validation.IsDNS1123Label(s.Target.Namespace)) == 0 {
-		a, err := r.look(ctx, mapping.Target{APIVersion: "v1", Kind: "Namespace", Name: s.Target.Namespace})
+		a, err := r.lookup(ctx, mapping.Target{APIVersion: "v1", Kind: "Namespace", Name: s.Target.Namespace})
 		if err != nil || a.fits {
 			return Scoped{In: a.fits}, err
 		}
@@ -80,7 +78,7 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 		unread = decisive
 	}
 	if readable(s.Target) {
-		a, err := r.look(ctx, s.Target)
+		a, err := r.lookup(ctx, s.Target)
 		if err != nil || a.fits {
 			return Scoped{In: a.fits}, err
 		}
@@ -94,16 +92,16 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 	return Scoped{In: decisive != "", Unread: unread}, nil
 }
 
-// readable tells whether a target has a place and a name that an object there can
-// have.
+// readable tells whether a target has a URL path and a valid name.
 func readable(t mapping.Target) bool {
-	if place(t) == "" || len(validation.IsDNS1123Subdomain(t.Name)) > 0 {
+	if scopePath(t) == "" || len(validation.IsDNS1123Subdomain(t.Name)) > 0 {
 		return false
 	}
 	return path(t) == "" || len(validation.IsDNS1123Label(t.Namespace)) == 0
 }
 
-// unread is why an object could not be read; empty where it was, or is not there.
+// unread is why an object could not be read; it is empty if it was read or does not
+// exist.
 func (a answer) unread() OwnerResult {
 	if a.result == Forbidden || a.result == Refused {
 		return a.result

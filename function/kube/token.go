@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// bearer reads the one token that a request's headers show.
+// bearer returns the bearer token in a request's headers, which must have exactly one.
 func bearer(h http.Header) (string, error) {
 	shown := h.Values("Authorization")
 	switch len(shown) {
@@ -30,15 +30,15 @@ func bearer(h http.Header) (string, error) {
 	return token, nil
 }
 
-// claims are what a token says of itself. They are nobody's word until the API
-// server has said that the token is good.
+// claims are the claims in a token. They prove nothing until the API server has confirmed
+// the token.
 type claims struct {
 	Audience audience `json:"aud"`
 	// Expiry is in seconds since 1970.
 	Expiry float64 `json:"exp"`
 }
 
-// until is when the token ends; zero when it does not say.
+// until is when the token expires; it is zero without such a claim.
 func (c claims) until() time.Time {
 	if c.Expiry <= 0 || c.Expiry > 1<<40 {
 		return time.Time{}
@@ -46,7 +46,7 @@ func (c claims) until() time.Time {
 	return time.Unix(int64(c.Expiry), 0)
 }
 
-// audience is one text or a list of them (RFC 7519).
+// audience is one string or a list of strings (RFC 7519).
 type audience []string
 
 func (a *audience) UnmarshalJSON(text []byte) error {
@@ -58,22 +58,22 @@ func (a *audience) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]string)(a))
 }
 
-// read reads the claims of a token that is at all one, and is made out to an
-// audience. What is neither is not worth a call.
+// read reads the claims of a token. It fails if the text is not a token, or is not for
+// the audience, so that such a token costs no call.
 func read(token, audience string) (claims, error) {
 	var c claims
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return c, refused("the token is no JSON Web Token")
+		return c, refused("the token is not a JSON Web Token")
 	}
 	for _, part := range parts {
 		if _, err := base64.RawURLEncoding.DecodeString(part); err != nil || part == "" {
-			return c, refused("the token is no JSON Web Token")
+			return c, refused("the token is not a JSON Web Token")
 		}
 	}
-	payload, _ := base64.RawURLEncoding.DecodeString(parts[1]) // It was decoded above.
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1]) // decoded above
 	if json.Unmarshal(payload, &c) != nil {
-		return c, refused("the token is no JSON Web Token")
+		return c, refused("the token is not a JSON Web Token")
 	}
 	if !slices.Contains(c.Audience, audience) {
 		return c, refused("the token is not for the audience %q", audience)

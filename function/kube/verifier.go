@@ -15,13 +15,13 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// ErrUnknownSender means that the sender did not show a token that is good: 401.
+// ErrUnknownSender means that the sender has shown no valid token: 401.
 var ErrUnknownSender = errors.New("unknown sender")
 
-// ErrNotAllowed means that the sender is known, and may not send: 403.
+// ErrNotAllowed means that the sender is known and may not send: 403.
 var ErrNotAllowed = errors.New("the sender may not send")
 
-var errCrowd = errors.New("too many senders wait until it is known who they are")
+var errCrowd = errors.New("too many requests are waiting for the review of their tokens")
 
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnknownSender, fmt.Sprintf(format, args...))
@@ -29,15 +29,16 @@ func refused(format string, args ...any) error {
 
 // VerifierOptions say who may send.
 type VerifierOptions struct {
-	// Audience is whom tokens must be made out to. It must not be one of the API
-	// server's own, or every pod's token for the API server would do.
+	// Audience is the audience of valid tokens. It must not be one of the API server's
+	// own audiences, because every pod's token for the API server would then be valid.
 	Audience string
 	// Subjects are the user names that may send, such as
-	// system:serviceaccount:NAMESPACE:NAME; empty for everyone with a good token.
+	// system:serviceaccount:NAMESPACE:NAME. If it is empty, everybody with a valid token
+	// may send.
 	Subjects []string
 }
 
-// Verifier tells who sends. Any number of goroutines may use it.
+// Verifier finds out who sends. It is safe for concurrent use.
 type Verifier struct {
 	options VerifierOptions
 	review  func(ctx context.Context, token, audience string) (user string, err error)
@@ -45,19 +46,18 @@ type Verifier struct {
 
 	known  *lru.Cache[[sha256.Size]byte, identity]
 	flight singleflight.Group
-	// unknown bounds the requests whose sender is not known yet, slots the calls
-	// for them.
+	// unknown bounds the requests with unknown tokens, and slots bounds their reviews.
 	unknown, slots *semaphore.Weighted
 }
 
-// identity is what the API server said of a good token.
+// identity is the API server's answer for a valid token.
 type identity struct {
 	user string
-	// until is when it has to be asked again.
+	// until is when the token must be reviewed again.
 	until time.Time
 }
 
-// NewVerifier makes a verifier of a client configuration, which it copies. It opens no
+// NewVerifier makes a Verifier from a client configuration, which it copies. It opens no
 // connection.
 func NewVerifier(config *rest.Config, o VerifierOptions) (*Verifier, error) {
 	r, err := newReviewer(config)
@@ -70,15 +70,15 @@ func NewVerifier(config *rest.Config, o VerifierOptions) (*Verifier, error) {
 func newVerifier(review func(context.Context, string, string) (string, error), o VerifierOptions) (*Verifier, error) {
 	known, err := lru.New[[sha256.Size]byte, identity](maxKnownSenders)
 	if err != nil {
-		return nil, fmt.Errorf("making room for known senders: %w", err)
+		return nil, fmt.Errorf("making the cache of senders: %w", err)
 	}
 	return &Verifier{options: o, review: review, now: time.Now, known: known,
 		unknown: semaphore.NewWeighted(maxUnknown), slots: semaphore.NewWeighted(maxReviews)}, nil
 }
 
-// Check returns the user name of who sends a request with these headers. An
-// error is [ErrUnknownSender], [ErrNotAllowed], or why the API server cannot tell,
-// which a later try may heal. With ErrNotAllowed there is a user, too.
+// Check returns the user name of the sender of a request with these headers. Its error is
+// [ErrUnknownSender], [ErrNotAllowed], or a temporary failure of the API server. With
+// ErrNotAllowed the user name is set, too.
 func (v *Verifier) Check(ctx context.Context, h http.Header) (user string, err error) {
 	token, err := bearer(h)
 	if err != nil {
@@ -92,7 +92,7 @@ func (v *Verifier) Check(ctx context.Context, h http.Header) (user string, err e
 		return "", err
 	}
 	if !v.allowed(user) {
-		return user, fmt.Errorf("%w: %q is none of OIDC_SUBJECTS", ErrNotAllowed, user)
+		return user, fmt.Errorf("%w: %q is not in OIDC_SUBJECTS", ErrNotAllowed, user)
 	}
 	return user, nil
 }
@@ -101,7 +101,7 @@ func (v *Verifier) allowed(user string) bool {
 	return len(v.options.Subjects) == 0 || slices.Contains(v.options.Subjects, user)
 }
 
-// identify returns whose a token is, from memory or from the API server.
+// identify returns whose token this is, from memory or from the API server.
 func (v *Verifier) identify(ctx context.Context, token string, c claims) (string, error) {
 	key := sha256.Sum256([]byte(token))
 	if i, ok := v.known.Get(key); ok && v.now().Before(i.until) {
@@ -113,7 +113,7 @@ func (v *Verifier) identify(ctx context.Context, token string, c claims) (string
 		}
 		defer v.unknown.Release(1)
 	}
-	// Who waits for somebody else's call waits no longer than for an own one.
+	// Concurrent checks of one token share one TokenReview.
 	user, err, _ := v.flight.Do(string(key[:]), func() (any, error) {
 		return v.ask(context.WithoutCancel(ctx), key, token, c)
 	})
@@ -126,7 +126,7 @@ func (v *Verifier) identify(ctx context.Context, token string, c claims) (string
 func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string, c claims) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	// Who was good the last time does not queue among strangers.
+	// A token that was valid before does not queue among unknown ones.
 	if !v.known.Contains(key) {
 		if err := v.slots.Acquire(ctx, 1); err != nil {
 			return "", fmt.Errorf("too many tokens are being reviewed: %w", err)
@@ -142,8 +142,8 @@ func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string,
 		return "", err
 	}
 	if !v.allowed(user) {
-		// Whoever makes pods makes good tokens without end: they must not push
-		// out those of who may send.
+		// Everybody who can create pods can make any number of valid tokens. They must
+		// not displace the tokens of the senders that may send.
 		return user, nil
 	}
 	if end := c.until(); !end.IsZero() && end.Before(until) {

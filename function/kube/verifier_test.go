@@ -27,14 +27,14 @@ func TestWhoIsLetIn(t *testing.T) {
 		"any case of the scheme":              {shown("bEARER  " + good + " "), nil, "", 1},
 		"one audience as a text":              {shown("Bearer " + token(t, "good", map[string]any{"aud": ours})), nil, "", 1},
 		"two audiences":                       {shown("Bearer " + token(t, "two-audiences", map[string]any{"aud": []string{"other", ours}})), nil, "", 1},
-		"somebody else":                       {shown("Bearer " + token(t, "somebody", nil)), ErrNotAllowed, `onefire:somebody" is none of OIDC_SUBJECTS`, 1},
+		"somebody else":                       {shown("Bearer " + token(t, "somebody", nil)), ErrNotAllowed, `onefire:somebody" is not in OIDC_SUBJECTS`, 1},
 		"expired":                             {shown("Bearer " + token(t, "expired", nil)), ErrUnknownSender, "has expired", 1},
 		"an account that is gone":             {shown("Bearer " + token(t, "deleted", nil)), ErrUnknownSender, "not found", 1},
 		"another's signature":                 {shown("Bearer " + token(t, "forged", nil)), ErrUnknownSender, "cryptographic", 1},
 		"another audience, and lies about it": {shown("Bearer " + token(t, "other-audience", nil)), ErrUnknownSender, "invalid for the target audiences", 1},
 		"another audience":                    {shown("Bearer " + token(t, "good", map[string]any{"aud": []string{"other"}})), ErrUnknownSender, "not for the audience", 0},
 		"no audience":                         {shown("Bearer " + token(t, "good", map[string]any{"aud": nil})), ErrUnknownSender, "not for the audience", 0},
-		"an audience that is a number":        {shown("Bearer " + token(t, "good", map[string]any{"aud": 7})), ErrUnknownSender, "no JSON Web Token", 0},
+		"an audience that is a number":        {shown("Bearer " + token(t, "good", map[string]any{"aud": 7})), ErrUnknownSender, "not a JSON Web Token", 0},
 		"an audience that begins like ours":   {shown("Bearer " + token(t, "good", map[string]any{"aud": ours + "x"})), ErrUnknownSender, "not for the audience", 0},
 		"no header":                           {http.Header{}, ErrUnknownSender, "no token", 0},
 		"an empty header":                     {shown(""), ErrUnknownSender, "no bearer token", 0},
@@ -42,11 +42,11 @@ func TestWhoIsLetIn(t *testing.T) {
 		"another scheme":                      {shown("Basic " + good), ErrUnknownSender, "no bearer token", 0},
 		"two headers":                         {shown("Bearer "+good, "Bearer "+good), ErrUnknownSender, "more than one", 0},
 		"a huge token":                        {shown("Bearer " + good + strings.Repeat("A", maxToken)), ErrUnknownSender, "longer than 8192 bytes", 0},
-		"no JSON Web Token":                   {shown("Bearer abc"), ErrUnknownSender, "no JSON Web Token", 0},
-		"four parts":                          {shown("Bearer " + good + ".eHg"), ErrUnknownSender, "no JSON Web Token", 0},
-		"an empty part":                       {shown("Bearer " + good[:strings.LastIndex(good, ".")+1]), ErrUnknownSender, "no JSON Web Token", 0},
-		"a payload that is no JSON":           {shown("Bearer YQ.YQ.YQ"), ErrUnknownSender, "no JSON Web Token", 0},
-		"two tokens in one header":            {shown("Bearer " + good + ", Bearer " + good), ErrUnknownSender, "no JSON Web Token", 0},
+		"not a JSON Web Token":                {shown("Bearer abc"), ErrUnknownSender, "not a JSON Web Token", 0},
+		"four parts":                          {shown("Bearer " + good + ".eHg"), ErrUnknownSender, "not a JSON Web Token", 0},
+		"an empty part":                       {shown("Bearer " + good[:strings.LastIndex(good, ".")+1]), ErrUnknownSender, "not a JSON Web Token", 0},
+		"a payload that is no JSON":           {shown("Bearer YQ.YQ.YQ"), ErrUnknownSender, "not a JSON Web Token", 0},
+		"two tokens in one header":            {shown("Bearer " + good + ", Bearer " + good), ErrUnknownSender, "not a JSON Web Token", 0},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			before := a.calls.Load()
@@ -91,13 +91,13 @@ func TestAnAnswerThatIsNoClearYesIsANo(t *testing.T) {
 		"yes, as a text":                              {head + `{"authenticated":"true","audiences":["` + ours + `"],"user":{"username":"` + trigger + `"}}}`, false},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			user, err := judge([]byte(row.answer), ours)
+			user, err := readReview([]byte(row.answer), ours)
 			require.Empty(t, user)
 			require.Error(t, err)
 			require.Equal(t, row.unknown, errors.Is(err, ErrUnknownSender), "%v", err)
 		})
 	}
-	_, err := judge([]byte(head+`{"error":"`+strings.Repeat("é", maxCause)+`"}}`), ours)
+	_, err := readReview([]byte(head+`{"error":"`+strings.Repeat("é", maxCause)+`"}}`), ours)
 	require.Less(t, len(err.Error()), maxCause+200)
 }
 

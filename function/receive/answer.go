@@ -13,22 +13,23 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 )
 
-// Answer is what a request is answered with: 200 with an empty body or a reply
-// event, or another status with a short reason in plain text. A Broker takes a
-// 2xx with a body that is no CloudEvent for a failure.
+// Answer is the answer to a request: 200 with an empty body or a reply event, or another
+// status with a short reason in plain text. A Broker treats a 2xx whose body is not a
+// CloudEvent as a failure.
 type Answer struct {
 	// Status is the HTTP status.
 	Status int
-	// Reason says why it is not 200.
+	// Reason says why the status is not 200.
 	Reason string
-	// Reply is the event of a 200, if there is one.
+	// Reply is the reply event of a 200, if any.
 	Reply *event.Event
 }
 
-// OK is the answer to what is done.
+// OK is the answer to a request whose work is done.
 func OK() Answer { return Answer{Status: http.StatusOK} }
 
-// Refuse is an answer other than 200. Its reason is cut to what a Broker keeps.
+// Refuse is an answer other than 200. Its reason is cut to the length that a Broker
+// keeps.
 func Refuse(status int, format string, args ...any) Answer {
 	reason := fmt.Sprintf(format, args...)
 	if len(reason) > maxReason {
@@ -37,20 +38,20 @@ func Refuse(status int, format string, args ...any) Answer {
 	return Answer{Status: status, Reason: reason}
 }
 
-// later are the statuses that a sender may try again after a while.
+// later tells whether the status lets a sender try again after a while.
 func (a Answer) later() bool {
 	return a.Status == http.StatusServiceUnavailable || a.Status == http.StatusInsufficientStorage
 }
 
-// Write sends the answer. A failed write has no reader any more, and one that
-// does not read holds nothing up for long. Before an answer to a request whose
-// body was not read there must be a [HangUp].
+// Write sends the answer. If the client has gone, the write fails and that is ignored; a
+// client that does not read delays the write only for a short time. An answer to a
+// request whose body was not read needs a [HangUp] before it.
 func (a Answer) Write(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(AnswerTimeout))
 	defer func() {
-		// The answer must be on its way before the request counts as done, or
-		// a host that stops now would cut it off.
+		// The answer must be sent before the request counts as finished, because a host
+		// that stops would otherwise cut it off.
 		_ = control.Flush()
 		_ = control.SetWriteDeadline(time.Time{})
 	}()
@@ -64,7 +65,7 @@ func (a Answer) Write(w http.ResponseWriter, r *http.Request) {
 		if a.later() {
 			w.Header().Set("Retry-After", retryAfter)
 		}
-		// Headers in full, because the flush comes before the handler's end.
+		// The flush comes before the handler ends, so all headers must be set here.
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.Reason)+1))
 		w.WriteHeader(a.Status)

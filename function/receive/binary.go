@@ -18,7 +18,7 @@ import (
 // headerPrefix begins the headers that hold an event's attributes.
 const headerPrefix = "Ce-"
 
-// versions know the header of each attribute.
+// versions know the header of each attribute, by version.
 var versions = spec.WithPrefixMatchExact(func(attribute string) string {
 	if attribute == "datacontenttype" {
 		return "Content-Type"
@@ -26,17 +26,17 @@ var versions = spec.WithPrefixMatchExact(func(attribute string) string {
 	return textproto.CanonicalMIMEHeaderKey(headerPrefix + attribute)
 }, headerPrefix)
 
-// ordered is a message whose headers are read in one order, the version first.
+// ordered is a message whose headers are read in a fixed order, the version first.
 //
-// The SDK walks the header map and learns the version on the way. What it takes
-// and refuses depends on that, so the same event of version 0.3 was refused by
-// chance, and of several mistakes another one was named each time.
+// The SDK iterates over the header map and learns the version on the way, and its result
+// depends on that. So it refused the same event of version 0.3 only sometimes, and of
+// several mistakes it named another one each time.
 type ordered struct {
 	*cehttp.Message
 	header http.Header
 }
 
-// ReadBinary hands the attributes, the extensions and the data to an encoder.
+// ReadBinary passes the attributes, the extensions and the data to an encoder.
 func (m ordered) ReadBinary(_ context.Context, encoder binding.BinaryWriter) error {
 	version := versions.Version(m.header.Get(versions.PrefixedSpecVersionName()))
 	if version == nil {
@@ -69,7 +69,7 @@ func (m ordered) ReadBinary(_ context.Context, encoder binding.BinaryWriter) err
 
 var errName = errors.New("the name of an attribute has lower-case letters and digits only")
 
-// attributeName is the rule of the CloudEvents specification.
+// attributeName checks a name by the rule of the CloudEvents specification.
 func attributeName(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// ErrBusy is the reason of a 503 that a bound made.
-var ErrBusy = errors.New("too much is under way already")
+// ErrBusy is the reason of a 503 because of a bound.
+var ErrBusy = errors.New("too many requests are running")
 
-// ErrSlow is the reason of a 503 to a sender whose body came slowly while there
-// was no room for others.
-var ErrSlow = errors.New("the body came too slowly, and others needed its room")
+// ErrSlow is the reason of a 503 for a body that came slowly and was cut off for the
+// benefit of others.
+var ErrSlow = errors.New("the body came too slowly while other requests waited")
 
-// Bodies reads the bodies of requests, within bounds over all of them. Where
-// there is no room for another one, those that come slowly make room, so that
-// slow senders shut nobody out, however many there are. Any number of goroutines
-// may use it. Its zero value has no room; see [NewBodies].
+// Bodies reads the bodies of requests and bounds their number and bytes. When a bound is
+// reached, it cuts off bodies that come slowly, so that any number of slow senders cannot
+// shut out others. It is safe for concurrent use. Its zero value accepts no body; see
+// [NewBodies].
 type Bodies struct {
 	most int
 
@@ -29,17 +29,17 @@ type Bodies struct {
 	arriving map[*arrival]struct{}
 }
 
-// NewBodies makes room for so many bodies that arrive at once, and for so many
-// bytes of those that arrive or are held.
+// NewBodies bounds how many bodies arrive at once, and the bytes of all bodies that
+// arrive or are in use.
 func NewBodies(most int, size int64) *Bodies {
 	return &Bodies{most: most, left: size, arriving: map[*arrival]struct{}{}}
 }
 
-// Read reads a request's body of at most so many bytes, within [BodyTimeout]. It
-// never waits for room: [ErrBusy] means that there was none, [ErrSlow] that the
-// body had to make room, [http.MaxBytesError] that it is too large. After an
-// error the connection ends with the request. release gives the room back; it is
-// to be called in any case.
+// Read reads a request's body of at most so many bytes, within [BodyTimeout]. It never
+// waits for other bodies. It fails with [ErrBusy] if a bound was reached, with [ErrSlow]
+// if the body was cut off for others, and with [http.MaxBytesError] if it is too large.
+// After an error the connection ends with the request. The caller must call release in
+// any case.
 func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, most int64) (body []byte, release func(), err error) {
 	defer func() {
 		if err != nil {
@@ -49,16 +49,16 @@ func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, most int64) (body 
 	if r.ContentLength > most {
 		return nil, func() {}, &http.MaxBytesError{Limit: most}
 	}
-	// Hosts that cannot set a deadline have their own.
+	// A host that cannot set a deadline has a deadline of its own.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(BodyTimeout))
-	a := &arrival{of: b, begun: time.Now(), hurry: func() { _ = control.SetReadDeadline(time.Now()) }}
-	if !b.enter(a) {
+	a := &arrival{of: b, begun: time.Now(), cutOff: func() { _ = control.SetReadDeadline(time.Now()) }}
+	if !b.register(a) {
 		return nil, func() {}, ErrBusy
 	}
 	var buffer bytes.Buffer
 	_, err = io.Copy(&buffer, io.TeeReader(http.MaxBytesReader(w, r.Body, most), a))
-	if b.leave(a) {
+	if b.unregister(a) {
 		err = ErrSlow
 	}
 	if err != nil {
@@ -68,15 +68,15 @@ func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, most int64) (body 
 	return buffer.Bytes(), a.release, nil
 }
 
-// Arriving is how many bodies are still to come.
+// Arriving is how many bodies are arriving.
 func (b *Bodies) Arriving() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.arriving)
 }
 
-// enter makes room for one more body that arrives.
-func (b *Bodies) enter(a *arrival) bool {
+// register registers one more body, if the bounds allow it.
+func (b *Bodies) register(a *arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.makeRoom(slowAfter, func() bool { return len(b.arriving) < b.most }, func(*arrival) bool { return true }) {
@@ -86,16 +86,16 @@ func (b *Bodies) enter(a *arrival) bool {
 	return true
 }
 
-// leave ends an arrival, and tells whether it had to make room.
-func (b *Bodies) leave(a *arrival) (late bool) {
+// unregister ends an arrival, and tells whether it was cut off.
+func (b *Bodies) unregister(a *arrival) (late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.arriving, a)
 	return a.late
 }
 
-// makeRoom has those that have come slowly for so long make room, the oldest
-// first, until there is enough, and tells whether there is.
+// makeRoom cuts off bodies that have been slow for the given time, the oldest first,
+// until enough returns true. It returns whether enough did.
 func (b *Bodies) makeRoom(after time.Duration, enough func() bool, helps func(*arrival) bool) bool {
 	now := time.Now()
 	for !enough() {
@@ -112,31 +112,31 @@ func (b *Bodies) makeRoom(after time.Duration, enough func() bool, helps func(*a
 		oldest.late = true
 		b.left += oldest.held
 		oldest.held = 0
-		oldest.hurry()
+		oldest.cutOff()
 	}
 	return true
 }
 
-// arrival is a body that arrives. What has come of it is taken from the room for
-// all bodies, piece by piece, so that a sender holds no more than it has sent.
+// arrival is a body that is arriving. Its bytes count as they come, so a sender holds no
+// more memory than it has sent bytes.
 type arrival struct {
 	of    *Bodies
 	begun time.Time
-	// hurry ends the wait for more. It may be called only until the arrival leaves.
-	hurry func()
-	held  int64
-	// late means that it had to make room.
+	// cutOff ends the read. It must not be called after unregister.
+	cutOff func()
+	held   int64
+	// late tells that the body was cut off.
 	late bool
 }
 
-// slow tells whether a body has had its time, and has come more slowly than
-// anybody's who may go on while others wait.
+// slow tells whether the body is older than the given time and has come below the pace
+// that lets a body go on while others wait.
 func (a *arrival) slow(now time.Time, after time.Duration) bool {
 	age := now.Sub(a.begun)
 	return age >= after && float64(a.held) < age.Seconds()*slowPace
 }
 
-// Write takes room for what has come.
+// Write counts bytes that have come.
 func (a *arrival) Write(piece []byte) (int, error) {
 	b, n := a.of, int64(len(piece))
 	b.mu.Lock()
@@ -160,10 +160,9 @@ func (a *arrival) release() {
 	a.held = 0
 }
 
-// HangUp makes a connection end with the answer to its request, whose body was
-// not read to its end. Otherwise the server reads on in it before it sends the
-// answer, for as long as a slow sender likes. It is to be called before the
-// answer is begun.
+// HangUp makes the connection end with the answer to a request whose body was not read to
+// its end. Otherwise the server would read the rest before it sends the answer, for as
+// long as a slow sender likes. It must be called before the answer is begun.
 func HangUp(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 || r.ProtoMajor != 1 {
 		return // There is nothing to read, or other requests share the connection.

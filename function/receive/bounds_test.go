@@ -200,11 +200,11 @@ func TestAnAnswerIsTold(t *testing.T) {
 func TestTheOldestRequestCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := requests{}
-		first, _ := r.enter()
+		first, _ := r.begin()
 		pass(2 * time.Second)
-		second, _ := r.enter()
+		second, _ := r.begin()
 		pass(time.Second)
-		third, ok := r.enter()
+		third, ok := r.begin()
 		require.True(t, ok)
 		for range 20 { // In whatever order a map has them.
 			require.Equal(t, 3*time.Second, r.oldest())

@@ -1,19 +1,18 @@
-// Package receive takes CloudEvents over HTTP, within bounds, and answers them.
+// Package receive receives CloudEvents over HTTP, within bounds, and answers them.
 //
-// Each request is handled in its own goroutine: nothing is queued and nothing
-// is handed over. That is why the SDK's own HTTP receiver is not used, which
-// passes requests through one shared channel on which they can hang for good. A
-// client that hangs up changes nothing: its event is finished all the same,
-// within a deadline. What goes over a bound is answered 503 at once, never kept
-// waiting.
+// Each request is handled in its own goroutine, and nothing is queued. The SDK's own HTTP
+// receiver is not used, because it passes requests through one shared channel on which
+// they can hang forever. When a client hangs up, its event is still finished, within a
+// deadline. A request above a bound is answered 503 at once and does not wait.
 package receive
 
-// DryRunType is the media type of one CloudEvent in JSON, of which a function says
-// what would become of it, and does nothing. It is none of CloudEvents' own types, so
-// that a function that does not know it answers 415, and no Broker sends or passes it.
+// DryRunType is the media type of one CloudEvent in JSON for a dry run: the function
+// answers what would become of the event, and does nothing. It is not a media type of
+// CloudEvents. So a function that does not know it answers 415, and no Broker sends it or
+// passes it on.
 const DryRunType = "application/vnd.onefire.dry-run+json"
 
-// KeptHeader is on the requests of a sender that keeps its event until that is settled, as
-// a replay of dead letters does. An alert for which nothing is made now, because of the
-// brake or of a quota, is then not settled. Its value is who sends.
+// KeptHeader is a header of requests whose sender keeps its event until the event is
+// settled, as the replay of dead letters does. An alert for which the brake or a quota
+// allows no object is then not settled. The value names the sender.
 const KeptHeader = "Onefire-Kept"

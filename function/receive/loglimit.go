@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// LogLimit bounds how many lines of one kind get into the log, so that strangers do
-// not fill it. Its zero value has seen none. Any number of goroutines may use it.
+// LogLimit bounds how many lines of one kind are logged, so that strangers cannot fill
+// the log. It is safe for concurrent use. Its zero value is ready to use.
 type LogLimit struct {
 	mu    sync.Mutex
 	last  time.Time
 	count int
 }
 
-// Next tells whether the next line is logged: the first one, and then one in each
-// pause. unlogged is how many were left out since the last one that was logged.
+// Next tells whether the next line is logged: the first one is, and then one in each
+// pause. unlogged is how many lines were left out since the last one.
 func (l *LogLimit) Next(now time.Time, pause time.Duration) (unlogged int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

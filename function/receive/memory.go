@@ -7,26 +7,27 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// Memory says what the garbage collector of a process keeps to.
+// Memory configures the garbage collector of a process.
 type Memory struct {
-	// Told is GOMEMLIMIT, which goes before all that follows of the limit.
+	// Told is GOMEMLIMIT, which overrides the limits below.
 	Told string
-	// Otherwise is the limit where no container has one, in bytes; 0 for none.
+	// Otherwise is the limit if no container has one, in bytes; 0 for none.
 	Otherwise int64
-	// GCPercent is GOGC, unless the environment says it; 0 for Go's own.
+	// GCPercent is the GOGC to use if the environment does not set it; 0 for Go's
+	// default.
 	GCPercent int
 }
 
-// Tune tells the garbage collector. The limit is [memoryShare] of what the container
-// has. It needs no upper bound of its own: what is in use is bounded by the limits of
-// the program, and what is garbage by GCPercent of that. Go derives GOMAXPROCS from the
-// container's CPU limit itself.
+// Tune configures the garbage collector. The limit is [memoryShare] of the container's
+// memory. It needs no upper bound, because the program's own bounds limit the memory in
+// use, and GCPercent limits the garbage. Go derives GOMAXPROCS from the container's CPU
+// limit.
 func (m Memory) Tune() { m.tune(memlimit.FromCgroup) }
 
 func (m Memory) tune(container memlimit.Provider) {
 	if m.GCPercent != 0 {
 		if before := debug.SetGCPercent(m.GCPercent); before != defaultGCPercent {
-			debug.SetGCPercent(before) // GOGC has it otherwise.
+			debug.SetGCPercent(before) // GOGC is set.
 		}
 	}
 	if m.Told != "" {
@@ -37,7 +38,7 @@ func (m Memory) tune(container memlimit.Provider) {
 	}
 }
 
-// limit is zero where there is none.
+// limit is zero if there is no limit.
 func (m Memory) limit(container memlimit.Provider) int64 {
 	limit, err := memlimit.ApplyRatio(container, memoryShare)()
 	if err != nil || limit == 0 {

@@ -18,15 +18,15 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Receiver reads requests within its bounds. Any number of goroutines may use
-// it. Its zero value is not usable; see [New].
+// Receiver reads requests within its bounds. It is safe for concurrent use. Its zero
+// value is not usable; see [New].
 type Receiver struct {
-	// Answered is called before each answer is sent, if it is set; it must be
-	// before the first request. It is told how long the request has taken.
+	// Answered is called before each answer is sent, with the time that the request has
+	// taken. It may be nil, and must be set before the first request.
 	Answered func(ctx context.Context, status int, took time.Duration)
-	// Admit is asked before a request takes any room, if it is set; it must be
-	// before the first request. An answer of its own is the request's, and ends it
-	// and its connection: what a stranger still sends is not read.
+	// Admit is called before a request uses any resources. If it returns an answer, that
+	// ends the request and its connection, and the body is not read. It may be nil, and
+	// must be set before the first request.
 	Admit func(ctx context.Context, w http.ResponseWriter, r *http.Request) *Answer
 
 	bounds   Bounds
@@ -40,9 +40,9 @@ func New(b Bounds) *Receiver {
 	return &Receiver{bounds: b, bodies: NewBodies(b.Arriving, b.Bodies), slots: semaphore.NewWeighted(int64(b.Requests))}
 }
 
-// Serve reads one request's body, has it handled and sends the answer, which it
-// also returns. The context that handle gets lives on when the client hangs up,
-// and ends at the bound. A panic of handle is logged and answered 500.
+// Serve reads one request's body, calls handle and sends the answer, which it also
+// returns. The context of handle does not end when the client hangs up, but at
+// Bounds.Timeout. A panic of handle is logged and answered 500.
 func (v *Receiver) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(ctx context.Context, body []byte) Answer) Answer {
 	begun := time.Now()
 	a, leave := v.answer(w, r, log, handle)
@@ -54,8 +54,8 @@ func (v *Receiver) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logge
 	return a
 }
 
-// answer makes the answer. leave gives back what the request holds until its
-// answer is on its way: nothing, if its sender was not let in.
+// answer makes the answer. leave releases the resources of the request when its answer
+// was sent. A request that was not admitted has none.
 func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle func(context.Context, []byte) Answer) (a Answer, leave func()) {
 	leave = func() {}
 	defer func() {
@@ -77,7 +77,7 @@ func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logg
 			return *no, leave
 		}
 	}
-	entered, ok := v.requests.enter()
+	entered, ok := v.requests.begin()
 	if !ok {
 		HangUp(w, r)
 		return Refuse(http.StatusServiceUnavailable, "%v", ErrBusy), leave
@@ -101,15 +101,14 @@ func (v *Receiver) answer(w http.ResponseWriter, r *http.Request, log *slog.Logg
 	return handle(ctx, body), leave
 }
 
-// Close admits no more requests and waits for those under way, until the
-// context ends.
+// Close rejects new requests and waits for the running ones, until the context ends.
 func (v *Receiver) Close(ctx context.Context) error { return v.requests.close(ctx) }
 
-// Oldest is how long the oldest request has been under way.
+// Oldest is how long the oldest request has been running.
 func (v *Receiver) Oldest() time.Duration { return v.requests.oldest() }
 
-// Decode reads one CloudEvent in binary or structured mode. Without an event
-// there is an answer that says why. Whether the event is valid it does not ask.
+// Decode reads one CloudEvent in binary or structured mode. Without an event, the answer
+// says why. Decode does not check whether the event is valid.
 func Decode(r *http.Request, body []byte) (*event.Event, Answer) {
 	message := cehttp.NewMessage(r.Header, io.NopCloser(bytes.NewReader(body)))
 	var e event.Event
@@ -135,12 +134,12 @@ func Decode(r *http.Request, body []byte) (*event.Event, Answer) {
 	return &e, Answer{}
 }
 
-// Arrived is when a Broker took the event, as Knative's Broker notes it in an
-// extension; zero where none says so.
+// Arrived is when a Broker received the event, as Knative's Broker notes it in an
+// extension; zero if it is not known.
 func Arrived(e event.Event) time.Time {
 	arrived, err := types.ToTime(e.Extensions()["knativearrivaltime"])
 	if err != nil {
-		return time.Time{} // What is no time says nothing.
+		return time.Time{} // not a time
 	}
 	return arrived
 }

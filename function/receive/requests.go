@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// requests knows the requests under way: those whose senders were let in. Those
-// that arrive and those that are handled have bounds of their own.
+// requests counts the running requests of admitted senders. Requests that are arriving
+// and requests that are handled have separate bounds.
 type requests struct {
 	mu     sync.Mutex
 	begun  map[*time.Time]struct{}
 	closed bool
-	idle   chan struct{} // closed when the last one leaves after close
+	idle   chan struct{} // closed when the last request leaves after close
 }
 
-// enter admits one more request unless it is too late.
-func (r *requests) enter() (leave func(), ok bool) {
+// begin admits one more request, unless close was called.
+func (r *requests) begin() (leave func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -28,19 +28,19 @@ func (r *requests) enter() (leave func(), ok bool) {
 	}
 	now := time.Now()
 	r.begun[&now] = struct{}{}
-	return func() { r.leave(&now) }, true
+	return func() { r.end(&now) }, true
 }
 
-func (r *requests) leave(begun *time.Time) {
+func (r *requests) end(begun *time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.begun, begun)
 	if r.idle != nil && len(r.begun) == 0 {
-		close(r.idle) // Nobody enters any more, so nobody else is the last one.
+		close(r.idle) // No request enters any more, so no other request is the last one.
 	}
 }
 
-// oldest is how long the oldest request has been under way.
+// oldest is how long the oldest request has been running.
 func (r *requests) oldest() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,7 +51,7 @@ func (r *requests) oldest() time.Duration {
 	return oldest
 }
 
-// close admits no more requests and waits for those under way.
+// close rejects new requests and waits for the running ones.
 func (r *requests) close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
@@ -68,6 +68,6 @@ func (r *requests) close(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("stopping with requests under way: %w", ctx.Err())
+		return fmt.Errorf("stopping while requests are running: %w", ctx.Err())
 	}
 }

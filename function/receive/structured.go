@@ -12,22 +12,20 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 )
 
-// first are the members that the SDK has to know before it reads the others.
-// What it has read before the version it keeps in a map, and walks that: of
-// several mistakes it named another one each time, and of two names that differ
-// only in their case it took either.
+// first are the members that the SDK must know before it reads the others. It collects
+// the members before the version in a map and iterates over that. So it named another one
+// of several mistakes each time, and took either of two names that differ only in case.
 var first = []string{"specversion", "datacontenttype", "datacontentencoding"}
 
-// Unmarshal reads one CloudEvent in structured mode, which is a JSON object.
-// Whether the event is valid [Validate] tells. The same text always gives the
-// same event or the same error.
+// Unmarshal reads one CloudEvent in structured mode, which is a JSON object. The same
+// text always gives the same event or the same error. [Validate] checks the event.
 func Unmarshal(text []byte) (event.Event, error) {
 	e := event.New()
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil {
 		return e, fmt.Errorf("it is not a JSON object: %w", err)
 	}
-	// A member that is null is not there; data may be null.
+	// A member that is null counts as missing, except for data.
 	maps.DeleteFunc(members, func(name string, raw json.RawMessage) bool { return name != "data" && string(raw) == "null" })
 	names := slices.DeleteFunc(slices.Clone(first), func(name string) bool { return members[name] == nil })
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -44,7 +42,7 @@ func Unmarshal(text []byte) (event.Event, error) {
 	var ordered bytes.Buffer
 	ordered.Grow(len(text))
 	for i, name := range names {
-		// The names are letters, digits and underscores: nothing has to be escaped.
+		// The names are letters, digits and underscores, so they need no escapes.
 		fmt.Fprintf(&ordered, "%c%q:", "{,"[min(i, 1)], name)
 		ordered.Write(members[name])
 	}
@@ -58,8 +56,8 @@ func Unmarshal(text []byte) (event.Event, error) {
 	return e, nil
 }
 
-// textual tells whether data in base64 is a text. The SDK takes off its quotes
-// without looking, and panics where there are none.
+// textual checks that data in base64 is a string. The SDK removes the quotes without a
+// check, and panics if there are none.
 func textual(members map[string]json.RawMessage) error {
 	encoded := []string{"data_base64"}
 	if members["datacontentencoding"] != nil {
@@ -73,9 +71,8 @@ func textual(members map[string]json.RawMessage) error {
 	return nil
 }
 
-// Validate tells whether an event is one that the specification knows. Of
-// several mistakes it names all, in one order: the SDK's own text has another
-// one each time.
+// Validate checks an event against the specification. It names all mistakes in a fixed
+// order; the SDK's own text has a random one.
 func Validate(e event.Event) error {
 	err := e.Validate()
 	var several event.ValidationError

@@ -15,7 +15,7 @@ import (
 
 var errCredentials = errors.New("wrong or missing credentials")
 
-// auth knows what a sender must show. Without files it lets everybody in.
+// auth checks a sender's credentials. Without files it accepts everybody.
 type auth struct {
 	token, basic *secret
 }
@@ -31,8 +31,8 @@ func newAuth(tokenFile, basicFile string, now func() time.Time) *auth {
 	return a
 }
 
-// check returns nil, errCredentials, or why it cannot tell, which a later try
-// may heal. With both kinds configured either will do.
+// check returns nil, errCredentials, or why it cannot check now, which can be temporary.
+// If both kinds of credentials are configured, either is enough.
 func (a *auth) check(r *http.Request) error {
 	if a.token == nil && a.basic == nil {
 		return nil
@@ -46,7 +46,7 @@ func (a *auth) check(r *http.Request) error {
 	return errCredentials
 }
 
-// challenge is the WWW-Authenticate header.
+// challenge is the WWW-Authenticate header of a 401.
 func (a *auth) challenge() string {
 	if a.basic != nil {
 		return `Basic realm="onefire-source"`
@@ -54,7 +54,7 @@ func (a *auth) challenge() string {
 	return "Bearer"
 }
 
-// secret is a text in a file that someone else keeps.
+// secret is a text in a file that another program updates.
 type secret struct {
 	file string
 	now  func() time.Time
@@ -64,9 +64,8 @@ type secret struct {
 	since time.Time
 }
 
-// check compares what was shown with the secret, in a time that does not tell
-// how much of it was right. A wrong one makes it look whether the file has a new
-// secret, at most once in [retryRead].
+// check compares a text with the secret, in constant time. After a wrong text it reads
+// the file again, in case the secret has changed, at most once in [retryRead].
 func (s *secret) check(shown string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,8 +77,8 @@ func (s *secret) check(shown string) error {
 	if s.since.IsZero() || age >= retryRead {
 		text, err := s.read()
 		if err != nil {
-			s.since = time.Time{} // What was taken away does not let anybody in.
-			return fmt.Errorf("cannot tell who may send: %w", err)
+			s.since = time.Time{} // A secret that was removed admits nobody.
+			return fmt.Errorf("cannot check the credentials: %w", err)
 		}
 		s.hash, s.since = sha256.Sum256([]byte(text)), s.now()
 	}

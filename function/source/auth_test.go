@@ -116,7 +116,7 @@ func TestASecretThatCannotBeReadIsA503(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 	status, _ := f.show("Bearer t")
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Len(t, f.log.with(t, "no webhook can be let in"), 1)
+	require.Len(t, f.log.with(t, "credentials cannot be checked, so no webhook is accepted"), 1)
 }
 
 func TestASourceWithoutItsSecretDoesNotStart(t *testing.T) {

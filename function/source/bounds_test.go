@@ -31,7 +31,7 @@ func TestWhatWasRefusedIsRememberedWithoutItsContent(t *testing.T) {
 	require.ErrorAs(t, all[0].refused, &refusal)
 	require.Empty(t, refusal.Event, "32,768 events of up to 2 MiB are more than there is memory for")
 	require.Equal(t, http.StatusBadRequest, refusal.Status)
-	require.NotEmpty(t, f.log.with(t, "event set aside")[0]["cloudevent"], "the log has it")
+	require.NotEmpty(t, f.log.with(t, "event rejected by the sink")[0]["cloudevent"], "the log has it")
 }
 
 func TestAnEventThatIsNeverTakenDoesNotSilenceItsNeighboursForEver(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// certificate is a server's certificate whose files someone else keeps. When
-// they change to what is no pair, the last pair stays.
+// certificate is a server's certificate in files that another program updates. While the
+// files do not hold a valid pair, the last pair is used.
 type certificate struct {
 	certFile, keyFile string
 	now               func() time.Time
@@ -24,7 +24,7 @@ type certificate struct {
 	checked time.Time
 }
 
-// newCertificate reads the files; they must hold a pair.
+// newCertificate reads the files. It fails if they do not hold a valid pair.
 func newCertificate(certFile, keyFile string, now func() time.Time, log *slog.Logger) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, now: now, log: log, checked: now()}
 	if err := c.read(); err != nil {
@@ -53,7 +53,7 @@ func (c *certificate) read() error {
 	return nil
 }
 
-// get is for [tls.Config].
+// get implements GetCertificate of [tls.Config].
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,30 +18,30 @@ import (
 	"onefire/function/telemetry"
 )
 
-// delivery is the sending of one webhook.
+// delivery sends the events of one webhook.
 type delivery struct {
 	*Source
 	hook        *webhook
 	source      string
 	traceparent string
 	began       time.Time
-	// occurrences are the events, and drafts make their content.
+	// occurrences are the events, and drafts have their content.
 	occurrences []*occurrence
 	drafts      []draft
 
 	mu     sync.Mutex
 	counts map[result]int
-	// down is the first reason for which an event is unavailable, gone the one
-	// for which nothing can be sent at all; refusal the first for good.
+	// down is the first error because of which an event could not be sent, gone is an
+	// error because of which no event can be sent, and refusal is the first rejection.
 	down, gone, refusal error
 }
 
-// draft is what becomes one event.
+// draft is the content of one event.
 type draft struct {
 	eventType  string
 	at         time.Time
 	data       func() []byte
-	size       int // of the data, in bytes, or a little less.
+	size       int // of the data, in bytes, or a little less
 	extensions map[string]string
 	watchdog   bool
 }
@@ -72,8 +72,8 @@ func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now
 
 func (s *Source) isWatchdog(a alert) bool { return a.name == s.config.Watchdog && a.status == "firing" }
 
-// run sends all events, up to maxParallel at once and maxSlots over all
-// webhooks, and makes the answer.
+// run sends all events and makes the answer. At most maxParallel of them are sent at
+// once, and at most maxSlots over all webhooks.
 func (d *delivery) run(ctx context.Context) answer {
 	log, span := d.log, trace.SpanFromContext(ctx)
 	d.hook.describe(span)
@@ -95,34 +95,35 @@ func (d *delivery) run(ctx context.Context) answer {
 				return nil
 			}
 			defer d.slots.Release(slots)
-			again, err := d.memory.once(ctx, d.occurrences[i], func() error { return d.send(ctx, i) })
+			again, err := d.memory.sendOnce(ctx, d.occurrences[i], func() error { return d.send(ctx, i) })
 			d.note(ctx, i, again, err)
 			return nil
 		})
 	}
-	// What goes wrong is noted: one must not hide the others.
+	// Errors are noted: one error must not hide the others.
 	_ = working.Wait()
 	log.Info("webhook", "receiver", d.hook.receiver, "alerts", len(d.hook.alerts), "truncated", d.hook.truncated,
 		"sent", d.counts[sent], "again", d.counts[again], "set_aside", d.counts[setAside], "unavailable", d.counts[unavailable],
 		"duration_ms", d.now().Sub(d.began).Milliseconds())
-	return d.conclude()
+	return d.makeAnswer()
 }
 
-// conclude makes the answer. One event that is refused for good does not make
-// Alertmanager send the others again; when all are, its log shall say why.
-func (d *delivery) conclude() answer {
+// makeAnswer makes the answer. If the sink rejects only some of the events, Alertmanager
+// must not send the webhook again. If it rejects all of them, the answer is an error, so
+// that Alertmanager logs the reason.
+func (d *delivery) makeAnswer() answer {
 	all := len(d.drafts)
 	switch {
 	case d.counts[unavailable] > 0:
-		return answered(http.StatusServiceUnavailable, "%d of %d events are not sent: %v", d.counts[unavailable], all, d.down)
+		return answered(http.StatusServiceUnavailable, "%d of %d events could not be sent: %v", d.counts[unavailable], all, d.down)
 	case d.counts[setAside] == all:
 		status := http.StatusBadRequest
 		if r := (*audit.RefusedError)(nil); errors.As(d.refusal, &r) && r.Status == http.StatusRequestEntityTooLarge {
 			status = r.Status
 		}
-		return answered(status, "all %d events are refused for good, and in the log of the source: %v", all, d.refusal)
+		return answered(status, "the sink rejected all %d events, which are in the log of the source: %v", all, d.refusal)
 	}
-	return answered(http.StatusOK, "%d events sent, %d sent before, %d refused for good", d.counts[sent], d.counts[again], d.counts[setAside])
+	return answered(http.StatusOK, "%d events accepted, %d already accepted, %d rejected", d.counts[sent], d.counts[again], d.counts[setAside])
 }
 
 // send makes and sends one event.
@@ -158,9 +159,9 @@ func (d *delivery) event(i int, traceparent string) (event.Event, error) {
 	return newEvent(o.id, d.source, p.eventType, p.at, p.extensions, p.data())
 }
 
-// attempts is how often an event is tried: once when another one of the webhook
-// was not taken, because Alertmanager sends it again anyway; not at all when
-// nobody is there.
+// attempts is how often an event is tried. It is only once if another event of the
+// webhook was not accepted, because Alertmanager then sends the webhook again anyway, and
+// never if the sink cannot be reached.
 func (d *delivery) attempts() (uint, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -173,14 +174,14 @@ func (d *delivery) attempts() (uint, error) {
 	return maxAttempts, nil
 }
 
-// note notes what became of an event.
+// note notes the outcome of an event.
 func (d *delivery) note(ctx context.Context, i int, before bool, err error) {
 	r := sent
 	var refusal *audit.RefusedError
 	switch {
 	case errors.As(err, &refusal):
 		if r = setAside; !before {
-			d.log.Error("event set aside", "error", refusal, "cloudevent", refusal.Event)
+			d.log.Error("event rejected by the sink", "error", refusal, "cloudevent", refusal.Event)
 		}
 	case err != nil:
 		r = unavailable

@@ -27,7 +27,7 @@ func TestAnswersOfTheSink(t *testing.T) {
 	}{
 		"202":                     {202, nil, 200, 1, "1 events sent"},
 		"200":                     {200, nil, 200, 1, ""},
-		"503":                     {503, nil, 503, 4, "1 of 1 events are not sent: the sink is not available: 503 because"},
+		"503":                     {503, nil, 503, 4, "1 of 1 events could not be sent: the sink is not available: 503 because"},
 		"503, come soon":          {503, map[string]string{"Retry-After": "0"}, 503, 4, ""},
 		"503, come later":         {503, map[string]string{"Retry-After": "60"}, 503, 1, ""},
 		"429, come next year":     {429, map[string]string{"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}, 503, 1, ""},
@@ -36,7 +36,7 @@ func TestAnswersOfTheSink(t *testing.T) {
 		"no Broker of that name":  {404, nil, 503, 1, "404 because"},
 		"no rights":               {403, nil, 503, 1, ""},
 		"a redirect":              {307, map[string]string{"Location": "/"}, 503, 1, ""},
-		"refused":                 {400, nil, 400, 1, "all 1 events are refused for good, and in the log of the source: the sink refused the event for good: 400 because"},
+		"refused":                 {400, nil, 400, 1, "the sink rejected all 1 events, which are in the log of the source: the sink refused the event for good: 400 because"},
 		"refused as too large":    {413, nil, 413, 1, ""},
 		"refused as not an event": {415, nil, 400, 1, ""},
 	} {
@@ -78,7 +78,7 @@ func TestASinkThatIsNotThereIsA503(t *testing.T) {
 		return tries
 	})
 	answer := f.requireStatus(http.StatusServiceUnavailable, hook(alerts...))
-	require.Contains(t, answer, "100 of 100 events are not sent: the sink is not available: ")
+	require.Contains(t, answer, "100 of 100 events could not be sent: the sink is not available: ")
 	require.LessOrEqual(t, tries.n.Load(), int32(maxParallel*maxAttempts), "not every event finds out for itself")
 }
 
@@ -103,9 +103,9 @@ func TestAnEventThatIsRefusedForGoodIsSetAsideWhole(t *testing.T) {
 	})
 	f := start(t, b)
 	body := hook(firing(0, "alertname=Bad one"), firing(0, "alertname=A"), firing(0, "alertname=B"))
-	require.Equal(t, "2 events sent, 0 sent before, 1 refused for good", f.requireStatus(http.StatusOK, body))
+	require.Equal(t, "2 events accepted, 0 already accepted, 1 rejected", f.requireStatus(http.StatusOK, body))
 	require.Len(t, b.ids(), 2, "its neighbours are not held back")
-	aside := f.log.with(t, "event set aside")
+	aside := f.log.with(t, "event rejected by the sink")
 	require.Len(t, aside, 1)
 	require.Contains(t, aside[0]["error"], "400 no")
 	raw, err := json.Marshal(aside[0]["cloudevent"])
@@ -118,7 +118,7 @@ func TestAnEventThatIsRefusedForGoodIsSetAsideWhole(t *testing.T) {
 
 	f.requireStatus(http.StatusOK, body)
 	require.Equal(t, 3, b.posted(), "a retry does not send it again")
-	require.Len(t, f.log.with(t, "event set aside"), 1)
+	require.Len(t, f.log.with(t, "event rejected by the sink"), 1)
 }
 
 func TestOverridesAndTraceAreOnEveryEvent(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 		transport.RoundTripper = next
 		return transport
 	})
-	require.Equal(t, "1 of 1 events are not sent: internal error: see the log", f.requireStatus(http.StatusServiceUnavailable, simple))
+	require.Equal(t, "1 of 1 events could not be sent: internal error: see the log", f.requireStatus(http.StatusServiceUnavailable, simple))
 	require.Len(t, f.log.with(t, "panic"), 1)
 	transport.over.Store(true)
 	f.requireStatus(http.StatusOK, simple)

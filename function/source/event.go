@@ -11,16 +11,16 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 )
 
-// The types of the events. The number is the version of what their data means;
-// the data is a webhook of Alertmanager, version 4.
+// The types of the events. The number is the version of the meaning of their data, which
+// is an Alertmanager webhook of version 4.
 const (
-	// AlertType is an event with one alert.
+	// AlertType is the type of an event with one alert.
 	AlertType = "io.prometheus.alert.v1"
-	// NotificationType is an event with a webhook whole.
+	// NotificationType is the type of an event with a whole webhook.
 	NotificationType = "io.prometheus.alerts.v1"
 )
 
-// sourceOf is the CloudEvents source of what comes for a receiver.
+// sourceOf is the CloudEvents source for a receiver.
 func sourceOf(receiver string) string {
 	if len(receiver) > maxReceiver {
 		receiver = "sha256:" + digest([]byte(receiver))
@@ -41,8 +41,8 @@ func extensionsOfAll(hook *webhook) map[string]string {
 	return map[string]string{"status": hook.status}
 }
 
-// newEvent makes an event. Its extensions are texts without control characters and
-// those that change the direction of text. Empty ones are left out.
+// newEvent makes an event. It removes control characters, and characters that change the
+// direction of text, from extensions, and leaves out empty extensions.
 func newEvent(id, source, eventType string, at time.Time, extensions map[string]string, data []byte) (event.Event, error) {
 	e := event.New()
 	e.SetID(id)
@@ -63,7 +63,7 @@ func newEvent(id, source, eventType string, at time.Time, extensions map[string]
 	return e, nil
 }
 
-// bounded makes a text a legal CloudEvents string of at most maxExtension bytes.
+// bounded makes a text a valid CloudEvents string of at most maxExtension bytes.
 func bounded(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {

@@ -61,14 +61,14 @@ func TestWhoHangsUpCutsNoDeliveryOff(t *testing.T) {
 	require.Eventually(t, func() bool { return !f.underWay(1) }, patience, time.Millisecond)
 	require.Len(t, b.ids(), 1)
 	// Who hung up never heard of it, and comes again, long after the window.
-	require.Equal(t, "0 events sent, 1 sent before, 0 refused for good", f.at(5*length).requireStatus(http.StatusOK, simple))
+	require.Equal(t, "0 events accepted, 1 already accepted, 0 rejected", f.at(5*length).requireStatus(http.StatusOK, simple))
 }
 
 func TestADeliveryHasADeadline(t *testing.T) {
 	b := newBroker(t)
 	release := b.stuck(t)
 	f := start(t, b, func(c *config.Source) { c.DeliveryTimeout = 50 * time.Millisecond })
-	require.Equal(t, "1 of 1 events are not sent: the sink is not available: not taken within DELIVERY_TIMEOUT, 50ms",
+	require.Equal(t, "1 of 1 events could not be sent: the sink is not available: not accepted within DELIVERY_TIMEOUT, 50ms",
 		f.requireStatus(http.StatusServiceUnavailable, simple))
 	release()
 }

@@ -9,18 +9,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// idSpace separates our UUIDs from everybody else's: the UUIDv5 of
-// "onefire-source" in the name space of object identifiers.
+// idSpace is the namespace of our UUIDs: the UUIDv5 of "onefire-source" in the namespace
+// of object identifiers.
 var idSpace = uuid.NewSHA1(uuid.NameSpaceOID, []byte("onefire-source"))
 
-// key tells what an event says from all that others say: the same for each
-// arrival of the same notification, from whichever of several Alertmanagers.
-// Their externalURL is not in it, because only there do peers differ.
+// key identifies the content of an event. It is the same whenever the same notification
+// arrives, from any of several Alertmanagers. It does not contain their externalURL, the
+// only difference between peers.
 func (w *webhook) key(eventType, source string, a alert) uuid.UUID {
 	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%q %q %q %q %q %q %q", eventType, source, w.receiver, w.groupKey, a.identity, a.status, a.start))
 }
 
-// keyOfAll is the key of a webhook that goes as one event.
+// keyOfAll is the key of a webhook that is sent as one event.
 func (w *webhook) keyOfAll(source string) uuid.UUID {
 	all := make([]string, len(w.alerts))
 	for i, a := range w.alerts {
@@ -30,23 +30,23 @@ func (w *webhook) keyOfAll(source string) uuid.UUID {
 	return w.key(NotificationType, source, alert{identity: digest(fmt.Appendf(nil, "%q %d", all, w.truncated)), status: w.status})
 }
 
-// eventID is the id of what has a key and came in the window that opened then.
+// eventID is the id of an event with this key in the window that opened at this time.
 func eventID(key uuid.UUID, opened time.Time) string {
 	return uuid.NewSHA1(key, strconv.AppendInt(nil, opened.UnixNano(), 10)).String()
 }
 
-// window is when the window opened in which now is. Windows follow one another
-// from begun on, when the earliest alert of the group began: Alertmanager sends
-// a group a little later than group_wait and then multiples of group_interval
-// after that, so where both are multiples of a window, what it sends comes early
-// in one, and most of the window is left for retries and for its peer.
+// window returns when the window that contains now has opened. Windows follow one another
+// from begun on, when the earliest alert of the group began. Alertmanager sends a group a
+// little later than group_wait, and then after multiples of group_interval. So if both
+// are multiples of the window, a notification comes early in a window, and most of the
+// window is left for retries and for the peer.
 //
-// It needs no state. Two arrivals of the same notification that are apart by
-// less than what is left of the window make the same id on any replica; two that
-// are apart by a whole window or more make two.
+// This needs no state. Two arrivals of the same notification make the same id in any
+// replica if the time between them is less than what is left of the window, and different
+// ids if it is a whole window or more.
 func window(now, begun time.Time, length time.Duration) time.Time {
 	phase := int64(0)
-	if y := begun.Year(); y > 1900 && y < 2200 { // What nanoseconds in 64 bits can say.
+	if y := begun.Year(); y > 1900 && y < 2200 { // the years that nanoseconds in 64 bits can express
 		phase = begun.UnixNano() % int64(length)
 	}
 	into := (now.UnixNano() - phase) % int64(length)

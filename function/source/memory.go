@@ -13,11 +13,11 @@ import (
 	"onefire/audit"
 )
 
-// memory is what one replica remembers of what it has sent. With it an alert of
-// a webhook that was not acknowledged keeps its id until it is, however long that
-// takes, and for a window longer; and what the sink has taken is not sent again
-// under that id. Without it (after a restart, on the other replica, or when
-// [maxRemembered] newer ones have come) the window alone decides.
+// memory is what one replica remembers of the events that it has sent. With it, an alert
+// of a webhook that was not acknowledged keeps its id until it is acknowledged, however
+// long that takes, and for one more window. The source also does not send an event again
+// that the sink has accepted under that id. Without it (after a restart, on another
+// replica, or after [maxRemembered] newer events) the window alone decides.
 type memory struct {
 	length time.Duration
 	mu     sync.Mutex
@@ -27,15 +27,15 @@ type memory struct {
 // occurrence is one event, sent or to be sent. The memory's lock guards it.
 type occurrence struct {
 	id string
-	// first is when it came, or up to [timeFor] ago; seen when it came last, settled when a webhook
-	// with it was acknowledged; settled is zero while one is not. taken is when
-	// a webhook with it ended after it was done.
+	// first is when the event came, or at most [timeFor] ago; seen is when it came last.
+	// settled is when a webhook with the event was acknowledged; it is zero while one is
+	// not. taken is when a webhook with the event ended after it was done.
 	first, seen, settled, taken time.Time
-	// done tells that the sink has taken the event, or refused it for good,
-	// which refused then says.
+	// done tells that the sink has accepted the event, or rejected it for good; refused
+	// then has the rejection.
 	done    bool
 	refused error
-	// sending is the delivery under way, if any.
+	// sending is the running delivery, if any.
 	sending *sending
 }
 
@@ -45,16 +45,16 @@ type sending struct {
 }
 
 func newMemory(length time.Duration) *memory {
-	// A size above zero is no error.
+	// A size above zero is never an error.
 	known, _ := simplelru.NewLRU[uuid.UUID, *occurrence](maxRemembered, nil)
 	return &memory{length: length, known: known}
 }
 
-// recall finds the occurrence that has a key and is not over, or begins one.
+// recall returns the occurrence with this key that is not over, or a new one.
 func (m *memory) recall(key uuid.UUID, begun, now time.Time) *occurrence {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if o, ok := m.known.Get(key); ok && !o.over(now, m.length) {
+	if o, ok := m.known.Get(key); ok && !o.expired(now, m.length) {
 		o.seen = now
 		return o
 	}
@@ -63,9 +63,9 @@ func (m *memory) recall(key uuid.UUID, begun, now time.Time) *occurrence {
 	return o
 }
 
-// at is the event's time, the same for each retry of half an hour: the function looks
-// for what it stored by it. It moves on in a longer outage, because an alert that still
-// fires must not come with an event that is too old.
+// at is the event's time. It is the same for all retries within half an hour, because the
+// function uses it to find what it has stored. In a longer outage it moves on: an alert
+// that still fires must not come with an event that is too old.
 func (m *memory) at(o *occurrence, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,11 +75,12 @@ func (m *memory) at(o *occurrence, now time.Time) time.Time {
 	return o.first
 }
 
-// over tells whether what comes now with the same key is a new occurrence. The
-// time runs from the first acknowledgement, not the last: a group that is sent
-// more often than each window must not stay one event for ever. Neither must what
-// the sink has taken, while another event of its webhook is never taken.
-func (o *occurrence) over(now time.Time, length time.Duration) bool {
+// expired tells whether an event that comes now with the same key is a new occurrence. The
+// time counts from the first acknowledgement and not from the last: otherwise a group
+// that is sent more often than once in a window would stay one event forever. The same
+// holds for an event that the sink has accepted while another event of its webhook is
+// never accepted.
+func (o *occurrence) expired(now time.Time, length time.Duration) bool {
 	switch {
 	case !o.settled.IsZero():
 		return now.Sub(o.settled) >= length
@@ -89,8 +90,8 @@ func (o *occurrence) over(now time.Time, length time.Duration) bool {
 	return o.sending == nil && now.Sub(o.seen) >= openFor
 }
 
-// settle notes whether the sender of a webhook knows what became of it, and will
-// not send the same notification again.
+// settle notes whether the sender of a webhook was told the outcome, and so will not send
+// the same notification again.
 func (m *memory) settle(occurrences []*occurrence, settled bool, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,10 +110,9 @@ func (m *memory) settle(occurrences []*occurrence, settled bool, now time.Time) 
 
 var errPanic = errors.New("internal error: see the log")
 
-// once sends an occurrence unless that was done before. When it is being sent
-// already it waits for what becomes of that. again tells that nothing was sent
-// here.
-func (m *memory) once(ctx context.Context, o *occurrence, send func() error) (again bool, err error) {
+// sendOnce sends an occurrence, unless that was done before. If it is being sent already,
+// once waits for the result. again tells that this call has sent nothing.
+func (m *memory) sendOnce(ctx context.Context, o *occurrence, send func() error) (again bool, err error) {
 	m.mu.Lock()
 	if o.done {
 		m.mu.Unlock()
@@ -135,7 +135,7 @@ func (m *memory) once(ctx context.Context, o *occurrence, send func() error) (ag
 		defer m.mu.Unlock()
 		var refused *audit.RefusedError
 		if errors.As(s.err, &refused) {
-			// Its content would take more memory than there is.
+			// The whole error would keep the event's content in memory.
 			o.refused = &audit.RefusedError{Status: refused.Status, Answer: refused.Answer}
 		}
 		o.done, o.sending = s.err == nil || refused != nil, nil

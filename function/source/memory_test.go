@@ -40,7 +40,7 @@ func TestWhatWasTakenIsNotSentAgainWithinTheWindow(t *testing.T) {
 	f := start(t, b)
 	f.requireStatus(http.StatusOK, simple)
 	answer := f.at(length-time.Millisecond).requireStatus(http.StatusOK, hookFrom("http://alertmanager-1", firing(0, "alertname=A", "pod=a")))
-	require.Equal(t, "0 events sent, 1 sent before, 0 refused for good", answer)
+	require.Equal(t, "0 events accepted, 1 already accepted, 0 rejected", answer)
 	require.Equal(t, 1, b.posted())
 }
 
@@ -104,7 +104,7 @@ func TestOnlyWhatWasNotTakenIsSentAgain(t *testing.T) {
 	})
 	body := hook(firing(0, "alertname=A"), firing(0, "alertname=B"), firing(0, "alertname=C"))
 	answer := f.requireStatus(http.StatusServiceUnavailable, body)
-	require.Equal(t, "1 of 3 events are not sent: the sink is not available: 503", answer)
+	require.Equal(t, "1 of 3 events could not be sent: the sink is not available: 503", answer)
 	require.Len(t, b.ids(), 2)
 	// The retry comes when what was taken is long out of its window.
 	down = false

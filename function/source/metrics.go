@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// result is what became of an event.
+// result is the outcome of an event.
 type result string
 
 const (
@@ -21,8 +21,8 @@ const (
 	unavailable result = "unavailable"
 )
 
-// metrics counts what came and what left. Its attributes have few values: names
-// of alerts are for the log.
+// metrics counts webhooks and events. Its attributes have few values, so the names of
+// alerts are only in the log.
 type metrics struct {
 	webhooks, events, truncated metric.Int64Counter
 	taken, watchdog             metric.Int64Gauge
@@ -35,7 +35,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		name, description string
 	}{
 		{&m.webhooks, "onefire.source.webhooks", "Webhooks by the status that they were answered with."},
-		{&m.events, "onefire.source.events", "Events by what became of them: sent, again (this replica has sent it, or is sending it), set_aside (refused for good, and in the log), or unavailable (Alertmanager sends the webhook again)."},
+		{&m.events, "onefire.source.events", "Events by outcome: sent, again (this replica has sent it, or is sending it), set_aside (refused for good, and in the log), or unavailable (Alertmanager sends the webhook again)."},
 		{&m.truncated, "onefire.source.truncated.alerts", "Alerts that Alertmanager left out because of the receiver's max_alerts. They never arrive."},
 	} {
 		var err error

@@ -14,8 +14,8 @@ import (
 	"onefire/function/receive"
 )
 
-// answer is what a request is answered with. Its reason is the same for the same
-// cause, because Alertmanager logs a failed try only when the reason is new.
+// answer is the answer to a request. Its reason is the same for the same cause, because
+// Alertmanager logs a failed attempt only if the reason is new.
 type answer struct {
 	status int
 	reason string
@@ -34,13 +34,13 @@ func (s *Source) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	a, done := s.answer(w, r)
 	s.refused(a)
 	s.metrics.webhook(r.Context(), a.status, s.now())
-	// Who hung up, or is told to come again, sends the same webhook again. Who
-	// hangs up after the answer was sent may well have read it.
+	// If Alertmanager hung up or received a 5xx, it resends the same webhook. If it hangs
+	// up after the answer was sent, it may have read the answer.
 	done(a.status < http.StatusInternalServerError && r.Context().Err() == nil)
 	a.write(w)
 }
 
-// answer makes the answer. done is to be called before it is given.
+// answer makes the answer. The caller must call done before it sends the answer.
 func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done func(settled bool)) {
 	done = func(bool) {}
 	defer func() {
@@ -50,7 +50,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done 
 		}
 	}()
 	if a, ok := s.admit(w, r); !ok {
-		receive.HangUp(w, r) // What a stranger still sends is not read.
+		receive.HangUp(w, r) // The body of a stranger is not read.
 		return a, done
 	}
 	ctx, span := s.receiving(context.WithoutCancel(r.Context()), r)
@@ -75,28 +75,29 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done 
 	case err != nil:
 		return answered(http.StatusBadRequest, "%v", err), done
 	}
-	// A sender that hangs up does not undo what it sent: a delivery that is cut
-	// off may be lost in the Broker, and is finished within the deadline.
+	// A delivery goes on when its sender hangs up, because a Broker may lose an event
+	// whose sender hangs up. It ends by its own deadline.
 	ctx, cancel := context.WithTimeoutCause(ctx, s.config.DeliveryTimeout,
-		fmt.Errorf("not taken within DELIVERY_TIMEOUT, %s", s.config.DeliveryTimeout))
+		fmt.Errorf("not accepted within DELIVERY_TIMEOUT, %s", s.config.DeliveryTimeout))
 	defer cancel()
 	d := s.newDelivery(hook, body, r.Header.Get("Traceparent"), now)
 	return d.run(ctx), func(settled bool) { s.memory.settle(d.occurrences, settled, s.now()) }
 }
 
-// refused notes in the log that a webhook was not taken.
+// refused logs that a webhook was not accepted.
 func (s *Source) refused(a answer) {
 	if a.status == http.StatusOK {
 		return
 	}
-	// Each status has lines of its own: strangers must not hide that the sink is down.
+	// Each status has log lines of its own, so that strangers cannot hide that the sink
+	// is down.
 	kind, _ := s.refusals.LoadOrStore(a.status, &receive.LogLimit{})
 	if n, ok := kind.(*receive.LogLimit).Next(s.now(), refusalPause); ok {
-		s.log.Warn("webhook not taken", "status", a.status, "reason", a.reason, "unlogged", n)
+		s.log.Warn("webhook not accepted", "status", a.status, "reason", a.reason, "unlogged", n)
 	}
 }
 
-// admit tells whether a request may take any room. If not, there is an answer.
+// admit tells whether a request may use any resources. Otherwise it returns the answer.
 func (s *Source) admit(w http.ResponseWriter, r *http.Request) (a answer, ok bool) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -108,15 +109,15 @@ func (s *Source) admit(w http.ResponseWriter, r *http.Request) (a answer, ok boo
 		return answered(http.StatusUnauthorized, "%v", err), false
 	case err != nil:
 		if n, ok := s.unreadable.Next(s.now(), refusalPause); ok {
-			s.log.Error("no webhook can be let in", "error", err, "unlogged", n)
+			s.log.Error("credentials cannot be checked, so no webhook is accepted", "error", err, "unlogged", n)
 		}
-		return answered(http.StatusServiceUnavailable, "cannot tell who may send: see the log of the source"), false
+		return answered(http.StatusServiceUnavailable, "cannot check the credentials: see the log of the source"), false
 	}
 	return a, true
 }
 
-// write sends the answer. A failed write has no reader any more, and one that
-// does not read holds nothing up for long.
+// write sends the answer. If the client has gone, the write fails and that is ignored; a
+// client that does not read delays the write only for a short time.
 func (a answer) write(w http.ResponseWriter) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(answerTimeout))

@@ -17,15 +17,15 @@ import (
 	"onefire/function/telemetry"
 )
 
-// sinkName is what errors call the sink.
+// sinkName is the name of the sink in errors.
 const sinkName = "the sink"
 
-// sink delivers events. Any number of goroutines may use it.
+// sink delivers events. It is safe for concurrent use.
 type sink struct {
 	url        string
 	extensions map[string]string
 	client     *audit.Client
-	// firstPause is the constant of that name, but for tests.
+	// firstPause is the constant of that name; tests change it.
 	firstPause time.Duration
 }
 
@@ -38,9 +38,9 @@ func newSink(c config.Source) (*sink, error) {
 	return &sink{url: c.Sink, extensions: c.Overrides.Extensions, client: client, firstPause: firstPause}, err
 }
 
-// deliver sends one event until the sink has taken it, at most attempts times,
-// within the bounds of limits.go and the context. An [audit.RefusedError] means that
-// trying again is of no use; after any other error it is.
+// deliver sends one event until the sink has accepted it, at most attempts times, and
+// within the bounds of limits.go and the context. An [audit.RefusedError] means that a
+// retry cannot succeed; after any other error it can.
 func (s *sink) deliver(ctx context.Context, e event.Event, attempts uint) error {
 	for name, value := range s.extensions {
 		e.SetExtension(name, value)
@@ -66,7 +66,8 @@ func (s *sink) request(e event.Event) audit.Request {
 			req.Header.Set("Ce-"+name, audit.HeaderValue(fmt.Sprint(value)))
 		}
 		if parent := telemetry.ParseTraceparent(fmt.Sprint(e.Extensions()["traceparent"])); parent.IsValid() {
-			// The first hop's is the event's own: a Broker goes on from there.
+			// On the first hop, the header has the event's own trace context. A Broker
+			// goes on from there.
 			req.Header.Set("Traceparent", telemetry.FormatTraceparent(parent))
 		}
 		return req, nil
@@ -74,12 +75,12 @@ func (s *sink) request(e event.Event) audit.Request {
 }
 
 func refused(e event.Event, status int, answer string) *audit.RefusedError {
-	whole, _ := json.Marshal(e) // It was valid when it was made.
+	whole, _ := json.Marshal(e) // A valid event can always be encoded.
 	return &audit.RefusedError{By: sinkName, Status: status, Answer: answer, Event: whole}
 }
 
-// unreachable tells whether an error means that nobody can be reached there, as
-// against an answer to this event.
+// unreachable tells whether an error means that the sink cannot be reached, rather than
+// that it has answered this event.
 func unreachable(err error) bool {
 	var dial *net.OpError
 	return errors.As(err, &dial) && dial.Op == "dial"

@@ -21,10 +21,10 @@ import (
 	"onefire/function/telemetry"
 )
 
-// webhookPath is where Alertmanager posts to.
+// webhookPath is the URL path to which Alertmanager posts.
 const webhookPath = "/alertmanager"
 
-// Source takes webhooks. Make it with [New].
+// Source receives webhooks. Make it with [New].
 type Source struct {
 	config    config.Source
 	log       *slog.Logger
@@ -33,22 +33,22 @@ type Source struct {
 	memory    *memory
 	telemetry *telemetry.Telemetry
 	metrics   *metrics
-	tracer    trace.Tracer // Nil when nothing is traced.
+	tracer    trace.Tracer // nil if nothing is traced
 	sink      *sink
 	server    *http.Server
 	stopping  atomic.Bool
-	// bodies, requests and slots bound what is under way: webhooks that arrive and
-	// bytes of them, webhooks that are delivered, and events by their size.
+	// bodies bounds the webhooks that arrive and their bytes, requests the webhooks that
+	// are delivered, and slots the events that are sent, by their size.
 	bodies          *receive.Bodies
 	requests, slots *semaphore.Weighted
-	// refusals are the [receive.LogLimit] of webhooks that were not taken, by status;
-	// unreadable are those of secrets that nobody can be held against.
+	// refusals limits the log lines about webhooks that were not accepted, by status.
+	// unreadable limits those about secrets that cannot be read.
 	refusals   sync.Map
 	unreadable receive.LogLimit
 }
 
-// New makes a source that logs to w. It needs nobody to answer: a sink that is
-// down is a 503 later.
+// New makes a source that logs to w. The sink need not be reachable: while it is down,
+// webhooks are answered 503.
 func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 	s := &Source{
 		config:   c,
@@ -75,8 +75,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 	s.server = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
-		// A webhook's body has a deadline of its own, and its delivery none of
-		// these.
+		// A webhook's body and its delivery have deadlines of their own.
 		ReadTimeout:    headerTimeout + receive.BodyTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader,
@@ -104,12 +103,13 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 func (s *Source) routes() http.Handler {
 	routes := http.NewServeMux()
 	routes.HandleFunc(webhookPath, s.serveWebhook)
-	// Where a Prometheus posts that takes this for an Alertmanager: it is told.
+	// A Prometheus that has this source as its Alertmanager posts here. The answer says
+	// that this is wrong.
 	routes.HandleFunc("/api/v2/alerts", s.serveWebhook)
 	routes.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ALIVE") })
 	routes.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, _ *http.Request) {
-		// A sink that is down makes no replica unready: then nobody would be
-		// left to tell Alertmanager why.
+		// A sink that is down does not make a replica unready: otherwise no replica would
+		// be left to tell Alertmanager the reason.
 		if s.stopping.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprint(w, "stopping\n")
@@ -134,14 +134,14 @@ func (s *Source) Serve(listener net.Listener) error {
 	return nil
 }
 
-// Stop takes no more webhooks, waits until those under way are answered or the
-// context ends, and lets go of connections. What is cut off then Alertmanager
-// sends again.
+// Stop rejects new webhooks, waits until the running ones are answered or the context
+// ends, and closes all connections. Alertmanager resends a webhook whose delivery was cut
+// off.
 func (s *Source) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
 	err := s.server.Shutdown(ctx)
 	if err != nil {
-		err = fmt.Errorf("stopping with webhooks under way: %w", err)
+		err = fmt.Errorf("stopping while webhooks are being delivered: %w", err)
 		s.server.Close()
 	}
 	err = errors.Join(err, s.telemetry.Stop(context.WithoutCancel(ctx)))

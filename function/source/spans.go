@@ -12,8 +12,8 @@ import (
 	"onefire/function/telemetry"
 )
 
-// receiving starts the span of a webhook. It is a trace's first, unless the
-// sender names one that it belongs to; Alertmanager does not.
+// receiving starts the span of a webhook. It begins a trace, unless the sender sends a
+// trace context; Alertmanager sends none.
 func (s *Source) receiving(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
 	if s.tracer == nil {
 		return ctx, telemetry.NoSpan
@@ -35,7 +35,7 @@ func received(span trace.Span, a *answer) {
 	}
 }
 
-// describe says on the span of a webhook what is in it.
+// describe adds the content of a webhook to its span.
 func (w *webhook) describe(span trace.Span) {
 	if !span.IsRecording() {
 		return
@@ -46,7 +46,7 @@ func (w *webhook) describe(span trace.Span) {
 	}
 }
 
-// sending starts the span of an event, which the event then names as its cause.
+// sending starts the span of an event. The event carries the span's trace context.
 func (d *delivery) sending(ctx context.Context, i int) (context.Context, trace.Span) {
 	if d.tracer == nil {
 		return ctx, telemetry.NoSpan

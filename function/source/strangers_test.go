@@ -66,14 +66,14 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	for range 100 {
 		wrong()
 	}
-	require.Len(t, f.log.with(t, "webhook not taken"), 1)
+	require.Len(t, f.log.with(t, "webhook not accepted"), 1)
 	f.sink.always(http.StatusServiceUnavailable)
 	status, _ := f.show("Bearer s3cret")
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Len(t, f.log.with(t, "webhook not taken"), 2, "nor do they hide that the sink is down")
+	require.Len(t, f.log.with(t, "webhook not accepted"), 2, "nor do they hide that the sink is down")
 	f.at(refusalPause)
 	wrong()
-	lines := f.log.with(t, "webhook not taken")
+	lines := f.log.with(t, "webhook not accepted")
 	require.Len(t, lines, 3)
 	require.InDelta(t, 99, lines[2]["unlogged"], 0)
 }

@@ -16,7 +16,7 @@ import (
 	"onefire/mapping"
 )
 
-// Errors of [read]; no retry would heal them.
+// Errors of [read]. A retry of the same body fails too.
 var (
 	errNoWebhook = errors.New("not a webhook of Alertmanager")
 	errTooLarge  = errors.New("too large")
@@ -24,15 +24,15 @@ var (
 
 // webhook is a decoded notification.
 type webhook struct {
-	// fields are the top-level ones in their order, as they were sent.
+	// fields are the top-level fields as they were sent, in their order.
 	fields []field
 	// receiver is unquoted; groupKey is the sender's JSON.
 	receiver, groupKey, status string
-	// truncated is the number of alerts that Alertmanager cut off because of
-	// the receiver's max_alerts. They never arrive.
+	// truncated is how many alerts Alertmanager left out because of the receiver's
+	// max_alerts. They never arrive.
 	truncated uint64
 	alerts    []alert
-	// begun is when the earliest alert began; zero when none says it.
+	// begun is when the earliest alert began; it is zero if no alert says so.
 	begun time.Time
 }
 
@@ -41,20 +41,20 @@ type field struct {
 	raw  json.RawMessage
 }
 
-// alert is what an event needs of an alert.
+// alert is the part of an alert that an event needs.
 type alert struct {
 	raw json.RawMessage
-	// identity tells the alert from all others: Alertmanager's fingerprint, or
-	// a hash of what is no alert.
+	// identity identifies the alert: Alertmanager's fingerprint, or a hash of an element
+	// that is not an alert.
 	identity string
-	// status and start are as the function reads them.
+	// status and start are what the function will read.
 	status, start             string
 	name, severity, namespace string
-	fingerprint               string // empty where identity is none
+	fingerprint               string // empty if identity is a hash
 }
 
-// read decodes a webhook. Its alerts are read by the function's own decoder: one
-// that is broken is passed on as it is, for the function to record.
+// read decodes a webhook. It reads the alerts with the function's own decoder. An alert
+// that is invalid is passed on unchanged, so that the function records it.
 func read(body []byte, now time.Time) (*webhook, error) {
 	fields, err := topLevel(body)
 	if err != nil {
@@ -66,11 +66,12 @@ func read(body []byte, now time.Time) (*webhook, error) {
 	if w.status = w.text("status"); w.raw("status") == nil {
 		w.fields = append(w.fields, field{name: "status"})
 	}
-	w.truncated, _ = strconv.ParseUint(string(w.raw("truncatedAlerts")), 10, 64) // What is no number cuts nothing off.
+	// It is zero if the field is not a number.
+	w.truncated, _ = strconv.ParseUint(string(w.raw("truncatedAlerts")), 10, 64)
 	raws, err := mapping.Elements(w.raw("alerts"), maxAlerts)
 	if w.raw("alerts") == nil {
 		if _, why := mapping.Parse(body, now); why != nil {
-			err = why // It knows others' envelopes.
+			err = why // Its text names the sender's mistake.
 		}
 	}
 	switch {
@@ -94,8 +95,8 @@ func read(body []byte, now time.Time) (*webhook, error) {
 	return w, nil
 }
 
-// topLevel reads a JSON object's fields. Of two with one name the last counts,
-// as it does for the function, which does not tell upper from lower case.
+// topLevel reads the fields of a JSON object. If two fields have one name, ignoring case,
+// the last one counts, as it does in the function.
 func topLevel(body []byte) ([]field, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	switch t, _ := d.Token(); {
@@ -110,7 +111,7 @@ func topLevel(body []byte) ([]field, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errNoWebhook, err)
 		}
-		f := field{name: name.(string)} // A name is a string, or the token an error.
+		f := field{name: name.(string)} // Token returns a string here, or an error.
 		if err := d.Decode(&f.raw); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", errNoWebhook, f.name, err)
 		}
@@ -138,7 +139,7 @@ func (w *webhook) raw(name string) json.RawMessage {
 	return nil
 }
 
-// text is a field's text; empty when it is none.
+// text is a field's text; it is empty if the field is not a string.
 func (w *webhook) text(name string) string {
 	var s string
 	if json.Unmarshal(w.raw(name), &s) != nil {
@@ -147,7 +148,7 @@ func (w *webhook) text(name string) string {
 	return s
 }
 
-// envelope is the size of all but the alerts.
+// envelope is the size of the webhook without its alerts.
 func (w *webhook) envelope() int {
 	n := 0
 	for _, f := range w.fields {
@@ -158,7 +159,7 @@ func (w *webhook) envelope() int {
 	return n
 }
 
-// readAlert reads one alert as the function will, and when it began.
+// readAlert reads one alert as the function will, and returns when it began.
 func readAlert(raw json.RawMessage, groupStatus string, now time.Time) (alert, time.Time) {
 	one := webhook{fields: []field{{"status", quoted(groupStatus)}, {name: "alerts"}}}
 	n, err := mapping.Parse(one.with(raw, groupStatus), now)
@@ -179,8 +180,8 @@ func readAlert(raw json.RawMessage, groupStatus string, now time.Time) (alert, t
 	}, a.StartsAt
 }
 
-// with is the webhook with one alert, and that alert's status: what Alertmanager
-// would send for a group of one.
+// with returns the webhook with one alert and that alert's status, as Alertmanager would
+// send it for a group of one alert.
 func (w *webhook) with(raw json.RawMessage, status string) []byte {
 	var b bytes.Buffer
 	b.Grow(w.envelope() + len(raw) + 8*len(w.fields) + 2)
@@ -209,8 +210,8 @@ func quoted(s string) json.RawMessage {
 	return b
 }
 
-// unquoted takes away the backslashes with which Alertmanager makes a receiver's
-// name a regular expression.
+// unquoted removes the backslashes that Alertmanager puts into a receiver's name to make
+// it a regular expression.
 func unquoted(receiver string) string {
 	var b strings.Builder
 	escaped := false

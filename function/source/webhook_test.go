@@ -112,7 +112,7 @@ func TestOddBodies(t *testing.T) {
 	}{
 		"version 3":                      {`{"version":"3","alerts":[` + one + `]}`, 200, "", 1},
 		"no envelope but alerts":         {`{"alerts":[` + one + `]}`, 200, "", 1},
-		"the same alert twice":           {`{"alerts":[` + one + `,` + one + `]}`, 200, "1 events sent, 1 sent before", 1},
+		"the same alert twice":           {`{"alerts":[` + one + `,` + one + `]}`, 200, "1 events accepted, 1 already accepted", 1},
 		"alerts twice, the last counts":  {`{"alerts":[` + one + `,{"labels":{"alertname":"B"}}],"Alerts":[` + one + `]}`, 200, "", 1},
 		"an alert that is none":          {`{"alerts":[7,` + one + `,{}]}`, 200, "", 3},
 		"a receiver that is a number":    {`{"receiver":7,"alerts":[` + one + `]}`, 200, "", 1},
@@ -133,7 +133,7 @@ func TestOddBodies(t *testing.T) {
 		"too much beside the alerts":     {`{"alerts":[` + one + `],"commonLabels":"` + strings.Repeat("x", maxEnvelope) + `"}`, 413, "bytes beside the alerts", 0},
 		"too many alerts":                {`{"alerts":[1` + strings.Repeat(",1", maxAlerts) + `]}`, 413, "more than 10000 alerts", 0},
 		"too large":                      {`{"alerts":["` + strings.Repeat("x", maxBody) + `"]}`, 413, "larger than 8388608 bytes", 0},
-		"one alert too large for anyone": {`{"alerts":[{"labels":{"alertname":"` + strings.Repeat("x", maxEvent) + `"}}]}`, 413, "all 1 events are refused for good", 0},
+		"one alert too large for anyone": {`{"alerts":[{"labels":{"alertname":"` + strings.Repeat("x", maxEvent) + `"}}]}`, 413, "the sink rejected all 1 events", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBroker(t)

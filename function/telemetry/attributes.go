@@ -4,7 +4,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// Names of attributes after OpenTelemetry's semantic conventions.
+// Names of attributes in OpenTelemetry's semantic conventions.
 const (
 	AttrErrorType  = "error.type"
 	AttrMethod     = "http.request.method"
@@ -16,31 +16,33 @@ const (
 	AttrRoute      = "http.route"
 )
 
-// Names of attributes of our own.
+// Names of Onefire's own attributes.
 const (
-	// AttrAlert is an alert's name, AttrFingerprint its signal's.
+	// AttrAlert is an alert's name, AttrFingerprint its signal's fingerprint.
 	AttrAlert       = "onefire.alert.name"
 	AttrFingerprint = "onefire.fingerprint"
-	// AttrAlerts is how many alerts a span is about, AttrTruncated how many
+	// AttrAlerts is how many alerts a span is about. AttrTruncated is how many alerts
 	// Alertmanager left out.
 	AttrAlerts    = "onefire.alerts"
 	AttrTruncated = "onefire.alerts.truncated"
-	// AttrDecision and AttrReason are what became of an alert, and why; AttrRequest is the
-	// RemediationRequest, "namespace/name", and AttrCount its occurrence count.
+	// AttrDecision and AttrReason are the decision on an alert and its reason.
+	// AttrRequest is the RemediationRequest, "namespace/name", and AttrCount its
+	// occurrence count.
 	AttrDecision = "onefire.decision"
 	AttrReason   = "onefire.reason"
 	AttrRequest  = "onefire.request"
 	AttrCount    = "onefire.count"
-	// AttrVerb and AttrResource are those of a call of the Kubernetes API.
+	// AttrVerb and AttrResource describe a call of the Kubernetes API.
 	AttrVerb     = "onefire.api.verb"
 	AttrResource = "onefire.api.resource"
-	// AttrResult is what became of an event that was sent.
+	// AttrResult is the outcome of an event that was sent.
 	AttrResult = "onefire.result"
-	// AttrShared says of a link what was done in the linked span for this one, too.
+	// AttrShared, on a link, names the work that the linked span has done for this span
+	// too.
 	AttrShared = "onefire.shared"
 )
 
-// Texts are attributes of texts, each a name and its value.
+// Texts makes attributes from names and values in turn.
 func Texts(pairs ...string) []attribute.KeyValue {
 	all := make([]attribute.KeyValue, 0, len(pairs)/2+2)
 	for i := 0; i < len(pairs); i += 2 {
@@ -49,7 +51,7 @@ func Texts(pairs ...string) []attribute.KeyValue {
 	return all
 }
 
-// EventSpan is a CloudEvent as attributes need it.
+// EventSpan has the attributes of a CloudEvent's span.
 type EventSpan struct {
 	// Operation is "process" or "send".
 	Operation                              string

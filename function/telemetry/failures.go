@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// failures counts what could not be sent or collected, and logs it, each kind
-// once in a while.
+// failures counts exports and collections that failed, and logs each kind at most once in
+// [logInterval].
 type failures struct {
 	log *slog.Logger
 	now func() time.Time
@@ -23,12 +23,12 @@ type failures struct {
 type failure struct {
 	count  int64
 	logged time.Time
-	// silent is how many have not been logged, last the latest of them.
+	// silent is how many were not logged, and last is the latest of them.
 	silent int64
 	last   error
 }
 
-// of is what to call when something of a kind fails.
+// of returns the function to call with each failure of a kind.
 func (f *failures) of(kind string) func(error) {
 	return func(err error) {
 		f.mu.Lock()
@@ -53,7 +53,7 @@ func (f *failures) write(kind string, one *failure) {
 	one.silent = 0
 }
 
-// end logs what has not been logged.
+// end logs the failures that were not logged.
 func (f *failures) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,7 +64,7 @@ func (f *failures) end() {
 	}
 }
 
-// observe tells the counts to an instrument.
+// observe reports the counts to an instrument.
 func (f *failures) observe(_ context.Context, o metric.Int64Observer) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,9 +9,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// identity says who sends. What OTEL_SERVICE_NAME and
-// OTEL_RESOURCE_ATTRIBUTES say goes before what is known here; no two processes
-// have the same instance.
+// identity describes the process. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override
+// the values that are known here. Each process has an instance id of its own.
 func identity(o Options) *resource.Resource {
 	all := map[string]string{
 		"service.name":           o.Service,

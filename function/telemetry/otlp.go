@@ -24,8 +24,8 @@ import (
 	"onefire/config"
 )
 
-// sender posts one signal to its endpoint. What cannot be sent is dropped, and
-// told to failed.
+// sender posts one signal to its endpoint. It drops a message that cannot be sent, and
+// reports that to failed.
 type sender struct {
 	url       string
 	headers   map[string]string
@@ -34,7 +34,7 @@ type sender struct {
 	client    *http.Client
 	userAgent string
 	failed    func(error)
-	// life ends what is under way when the process cannot wait for it any longer.
+	// life ends running posts when the process cannot wait any longer.
 	life context.Context
 	// ended is closed when nothing will be sent any more.
 	ended      chan struct{}
@@ -50,7 +50,7 @@ func newSender(life context.Context, url string, o Options, client *http.Client,
 	}
 }
 
-// newClient makes what both signals are sent with.
+// newClient makes the HTTP client of both signals.
 func newClient(o config.OTel) (*http.Client, error) {
 	secure := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.Certificate != "" {
@@ -68,18 +68,18 @@ func newClient(o config.OTel) (*http.Client, error) {
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true,
 			MaxConnsPerHost: maxConnections, MaxIdleConnsPerHost: maxConnections, IdleConnTimeout: idleTimeout,
 		},
-		// The headers are for the collector alone.
+		// The headers are only for the collector.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }
 
-// Shutdown is called by the SDK when nothing comes any more.
+// The SDK calls Shutdown after the last export.
 func (s *sender) Shutdown(context.Context) error {
 	s.once.Do(func() { close(s.ended) })
 	return nil
 }
 
-// send posts a message until the collector has it or time is up.
+// send posts a message until the collector has accepted it or time is up.
 func (s *sender) send(ctx context.Context, message any) {
 	body, err := s.encode(message)
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *sender) send(ctx context.Context, message any) {
 	defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // Whichever of the two contexts ends first.
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = s.firstPause, maxPause
-	// What an attempt found says more than that time ran out in the next one.
+	// The error of an attempt says more than the end of time in the next one.
 	var last error
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
 		err := s.post(ctx, body)
@@ -131,20 +131,20 @@ func (s *sender) post(ctx context.Context, body []byte) error {
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		// The URL stays out of the log: a key may be part of it.
+		// The URL can contain a key, so it stays out of the log.
 		if whole := (*url.Error)(nil); errors.As(err, &whole) {
 			err = whole.Err
 		}
 		return fmt.Errorf("the collector is not available: %w", err)
 	}
 	defer resp.Body.Close()
-	// Half an answer is enough: its status says what became of the export.
+	// The status decides, so an incomplete answer is enough.
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return s.judge(resp, answer)
+	return s.check(resp, answer)
 }
 
-// judge says what an answer means, as the specification of OTLP has it.
-func (s *sender) judge(resp *http.Response, answer []byte) error {
+// check returns the error that an answer means by the OTLP specification.
+func (s *sender) check(resp *http.Response, answer []byte) error {
 	err := fmt.Errorf("the collector answered %d %s", resp.StatusCode, strings.ToValidUTF8(strings.TrimSpace(string(answer)), "\uFFFD"))
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
@@ -158,7 +158,7 @@ func (s *sender) judge(resp *http.Response, answer []byte) error {
 	return backoff.Permanent(err)
 }
 
-// partial is what the collector did not take of what it took.
+// partial describes the part of an accepted message that the collector rejected.
 func partial(answer []byte) error {
 	var a struct {
 		PartialSuccess struct {
@@ -167,11 +167,11 @@ func partial(answer []byte) error {
 			ErrorMessage       string          `json:"errorMessage"`
 		} `json:"partialSuccess"`
 	}
-	_ = json.Unmarshal(answer, &a) // It was taken, whatever else is said.
+	_ = json.Unmarshal(answer, &a) // The collector has accepted the message in any case.
 	p := a.PartialSuccess
 	rejected := strings.Trim(string(p.RejectedSpans)+string(p.RejectedDataPoints), `"`)
 	if (rejected == "" || rejected == "0") && p.ErrorMessage == "" {
 		return nil
 	}
-	return backoff.Permanent(fmt.Errorf("the collector did not take %s of it: %s", rejected, p.ErrorMessage))
+	return backoff.Permanent(fmt.Errorf("the collector rejected %s: %s", rejected, p.ErrorMessage))
 }

@@ -21,7 +21,7 @@ type (
 		Metrics   []jsonMetric `json:"metrics"`
 		SchemaURL string       `json:"schemaUrl,omitempty"`
 	}
-	// jsonMetric has one kind of data.
+	// jsonMetric has exactly one kind of data.
 	jsonMetric struct {
 		Name        string    `json:"name"`
 		Description string    `json:"description,omitempty"`
@@ -71,7 +71,7 @@ type metricExporter struct {
 	temporality sdk.TemporalitySelector
 }
 
-// Temporality is as configured.
+// Temporality is the configured one.
 func (e metricExporter) Temporality(kind sdk.InstrumentKind) metricdata.Temporality {
 	return e.temporality(kind)
 }
@@ -81,8 +81,7 @@ func (e metricExporter) Aggregation(kind sdk.InstrumentKind) sdk.Aggregation {
 	return sdk.DefaultAggregationSelector(kind)
 }
 
-// Export sends metrics. What fails is counted and logged here, and is no error
-// of the caller's.
+// Export sends metrics. It counts and logs failures itself, and returns no error.
 func (e metricExporter) Export(ctx context.Context, metrics *metricdata.ResourceMetrics) error {
 	if all := metricsOf(metrics); len(all.ResourceMetrics[0].ScopeMetrics) > 0 {
 		e.send(ctx, all)
@@ -90,7 +89,7 @@ func (e metricExporter) Export(ctx context.Context, metrics *metricdata.Resource
 	return nil
 }
 
-// ForceFlush has nothing to do: nothing is held back.
+// ForceFlush does nothing, because Export holds nothing back.
 func (e metricExporter) ForceFlush(context.Context) error { return nil }
 
 func metricsOf(metrics *metricdata.ResourceMetrics) jsonMetrics {

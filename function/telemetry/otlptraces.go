@@ -60,11 +60,11 @@ type (
 	}
 )
 
-// The numbers of a span's status in OTLP; the SDK's own are others.
+// The numbers of a span's status in OTLP, which differ from the SDK's.
 var statusCodes = map[codes.Code]int{codes.Unset: 0, codes.Ok: 1, codes.Error: 2}
 
-// flagHasIsRemote and flagIsRemote say in a span's flags whether its parent, or
-// a link's span, was another process's; below them are the W3C trace flags.
+// flagHasIsRemote and flagIsRemote tell in a span's flags whether its parent, or a link's
+// span, belongs to another process. The bits below them are the W3C trace flags.
 const (
 	flagHasIsRemote = 0x100
 	flagIsRemote    = 0x200
@@ -73,8 +73,7 @@ const (
 // spanExporter sends spans.
 type spanExporter struct{ *sender }
 
-// ExportSpans sends spans of one provider. What fails is counted and logged
-// here, and is no error of the caller's.
+// ExportSpans sends spans. It counts and logs failures itself, and returns no error.
 func (e spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	if len(spans) > 0 {
 		e.send(ctx, traces(spans))
@@ -102,7 +101,7 @@ func spanOf(s sdktrace.ReadOnlySpan) jsonSpan {
 	own, parent := s.SpanContext(), s.Parent()
 	out := jsonSpan{
 		TraceID: own.TraceID().String(), SpanID: own.SpanID().String(), TraceState: own.TraceState().String(),
-		Flags: flags(own, parent), Name: s.Name(), Kind: int(s.SpanKind()), // The SDK's numbers are OTLP's.
+		Flags: flags(own, parent), Name: s.Name(), Kind: int(s.SpanKind()), // as in OTLP
 		Start: nanoseconds(s.StartTime()), End: nanoseconds(s.EndTime()),
 		Attributes: keyValues(s.Attributes()), DroppedAttributes: s.DroppedAttributes(),
 		DroppedEvents: s.DroppedEvents(), DroppedLinks: s.DroppedLinks(),

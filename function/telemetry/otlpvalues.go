@@ -11,15 +11,15 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// The JSON encoding of OTLP is that of Protocol Buffers, but for ids, which are
-// hexadecimal, and enums, which are numbers. 64-bit integers are strings.
+// The JSON encoding of OTLP is that of Protocol Buffers, except that ids are hexadecimal
+// and enums are numbers. 64-bit integers are strings.
 
 type (
 	jsonKeyValue struct {
 		Key   string    `json:"key"`
 		Value jsonValue `json:"value"`
 	}
-	// jsonValue has one member, named by the kind of its value.
+	// jsonValue has one member, whose name is the kind of the value.
 	jsonValue map[string]any
 
 	jsonResource struct {
@@ -32,10 +32,10 @@ type (
 	}
 )
 
-// double is a number that JSON may have no form for.
+// double is a number for which JSON may have no form.
 type double float64
 
-// MarshalJSON writes what is no number as a string, as Protocol Buffers do.
+// MarshalJSON writes infinities and NaN as strings, as Protocol Buffers do.
 func (d double) MarshalJSON() ([]byte, error) {
 	v := float64(d)
 	switch {
@@ -53,7 +53,7 @@ func integer(v int64) string { return strconv.FormatInt(v, 10) }
 
 func count(v uint64) string { return strconv.FormatUint(v, 10) }
 
-// nanoseconds is a time since 1970; zero where there is none.
+// nanoseconds is a time in nanoseconds since 1970; it is zero for the zero time.
 func nanoseconds(t time.Time) string { return integer(max(0, t.UnixNano())) }
 
 func keyValues(all []attribute.KeyValue) []jsonKeyValue {
@@ -75,7 +75,7 @@ func value(v attribute.Value) jsonValue {
 	case attribute.STRING:
 		return stringValue(v.AsString())
 	case attribute.BYTESLICE:
-		return jsonValue{"bytesValue": v.AsByteSlice()} // encoding/json writes base64.
+		return jsonValue{"bytesValue": v.AsByteSlice()} // encoding/json writes base64
 	case attribute.BOOLSLICE:
 		return array(v.AsBoolSlice(), boolValue)
 	case attribute.INT64SLICE:
@@ -89,7 +89,7 @@ func value(v attribute.Value) jsonValue {
 	case attribute.MAP:
 		return jsonValue{"kvlistValue": map[string]any{"values": keyValues(v.AsMap())}}
 	}
-	return jsonValue{} // It is empty.
+	return jsonValue{} // the empty value
 }
 
 func boolValue(v bool) jsonValue     { return jsonValue{"boolValue": v} }

@@ -15,16 +15,16 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// contentType is that of Prometheus's text format.
+// contentType is the media type of Prometheus's text format.
 const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// family is the samples of one name.
+// family is the samples with one name.
 type family struct {
 	name, kind, help string
 	series           []series
 }
 
-// series is one set of labels, with its sample or the samples of its histogram.
+// series is one set of labels with its sample, or with the samples of its histogram.
 type series struct {
 	// labels are sorted by name.
 	labels  []label
@@ -40,8 +40,8 @@ type sample struct {
 	value  string
 }
 
-// text writes metrics in Prometheus's text format. Names, kinds and values are
-// those of OpenTelemetry's exporter for Prometheus.
+// text writes metrics in Prometheus's text format. Names, types and values are the same
+// as those of OpenTelemetry's Prometheus exporter.
 func text(metrics metricdata.ResourceMetrics) []byte {
 	families := map[string]*family{}
 	for _, scope := range metrics.ScopeMetrics {
@@ -54,7 +54,7 @@ func text(metrics metricdata.ResourceMetrics) []byte {
 			switch {
 			case first == nil:
 				families[f.name] = f
-			case first.kind == f.kind: // Else there would be two kinds under one name.
+			case first.kind == f.kind: // One name must not have two types.
 				first.series = append(first.series, f.series...)
 			}
 		}
@@ -125,8 +125,8 @@ func histograms[N int64 | float64](points []metricdata.HistogramDataPoint[N]) []
 	return all
 }
 
-// labels are a point's attributes. Those that become the same label have their
-// values joined, as the specification wants it.
+// labels are a point's attributes. The values of attributes that become the same label
+// are joined, as the specification demands.
 func labels(attributes attribute.Set) []label {
 	namer := otlptranslator.LabelNamer{}
 	values := map[string][]string{}
@@ -143,11 +143,11 @@ func labels(attributes attribute.Set) []label {
 	return all
 }
 
-// number is a value as Prometheus's own library writes it.
+// number formats a value as Prometheus's own library does.
 func number(v float64) string {
 	switch {
 	case v == 0:
-		return "0" // Also the negative one.
+		return "0" // also for negative zero
 	case math.IsInf(v, 1):
 		return "+Inf"
 	case math.IsInf(v, -1):

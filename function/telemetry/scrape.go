@@ -27,14 +27,15 @@ func scrape(ctx context.Context, address string, reader sdk.Reader, failed func(
 		var metrics metricdata.ResourceMetrics
 		if err := reader.Collect(r.Context(), &metrics); err != nil {
 			if errors.Is(err, sdk.ErrReaderShutdown) || r.Context().Err() != nil {
-				w.WriteHeader(http.StatusServiceUnavailable) // The process stops, or nobody listens.
+				// The process is stopping, or the scraper has gone.
+				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
 			failed(err)
-			// One instrument that has no value now does not hide the others.
+			// An instrument without a value does not hide the others.
 		}
 		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(text(metrics)) // Who hangs up scrapes again.
+		_, _ = w.Write(text(metrics)) // A scraper that hung up scrapes again.
 	})
 	s := &scraped{
 		server: &http.Server{Handler: routes, ReadTimeout: scrapeTimeout, WriteTimeout: scrapeTimeout},
@@ -42,7 +43,7 @@ func scrape(ctx context.Context, address string, reader sdk.Reader, failed func(
 	}
 	go func() {
 		defer close(s.ended)
-		_ = s.server.Serve(listener) // It ends when it is shut down.
+		_ = s.server.Serve(listener) // Serve returns after Shutdown.
 	}()
 	return s, nil
 }

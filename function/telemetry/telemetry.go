@@ -21,25 +21,26 @@ import (
 	"onefire/config"
 )
 
-// scope is the instrumentation scope of all that is counted and recorded.
+// scope is the instrumentation scope of all metrics and spans.
 const scope = "onefire"
 
-// Options say who is watched, and from where.
+// Options describe the process and its telemetry.
 type Options struct {
-	// Service is the service's name, unless OTEL_SERVICE_NAME gives another.
+	// Service is the service's name; OTEL_SERVICE_NAME overrides it.
 	Service string
-	// Version is the service's version; when empty, [Version].
+	// Version is the service's version; [Version] if it is empty.
 	Version string
-	// Namespace is that of the pod; empty when it is not known.
+	// Namespace is the namespace of the pod; it is empty if unknown.
 	Namespace string
-	// Address is where metrics are scraped, like ":9464"; when empty, nowhere.
+	// Address is the address where metrics are scraped, such as ":9464"; without it they
+	// are not.
 	Address string
-	// OTel says what is sent where, as [config.Load] completes it. Its zero
-	// value sends nothing.
+	// OTel is the OTLP configuration, as [config.Load] completes it. Its zero value sends
+	// nothing.
 	OTel config.OTel
-	// Log is told what is lost; when nil, [slog.Default] is.
+	// Log is the log for lost data; [slog.Default] if it is nil.
 	Log *slog.Logger
-	// firstPause is the constant of that name, but for tests.
+	// firstPause is the constant of that name; tests change it.
 	firstPause time.Duration
 }
 
@@ -48,17 +49,17 @@ type Telemetry struct {
 	meter    metric.Meter
 	tracer   trace.Tracer
 	failures *failures
-	// flushes send what is left and end the SDK's goroutines.
+	// flushes send the remaining data and end the SDK's goroutines.
 	flushes []func(context.Context) error
 	senders []*sender
 	scraped *scraped
-	// end ends what is being sent.
+	// end ends running posts.
 	end func()
 }
 
-// Start starts what the options ask for; without an address and endpoints,
-// nothing. Its error names the variable that is wrong. The context is only that
-// of the start.
+// Start starts what the options ask for; without an address and endpoints that is
+// nothing. Its error names the variable that is wrong. The context is used only during
+// the start.
 func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	t := &Telemetry{
 		meter:  noopmetric.NewMeterProvider().Meter(scope),
@@ -70,10 +71,10 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	}
 	o.Version = cmp.Or(o.Version, Version())
 	t.failures = &failures{log: cmp.Or(o.Log, slog.Default()), now: time.Now, kinds: map[string]*failure{}}
-	// The SDKs have no other way to say what goes wrong in their goroutines.
+	// The SDKs report errors in their goroutines only to this handler.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.failures.of("sdk")))
 	if err := t.start(ctx, o); err != nil {
-		_ = t.Stop(ctx) // It has nothing to tell beside that.
+		_ = t.Stop(ctx) // The start's own error matters more.
 		return nil, err
 	}
 	return t, nil
@@ -125,7 +126,7 @@ func (t *Telemetry) start(ctx context.Context, o Options) error {
 	return nil
 }
 
-// describe makes the metrics on the process itself.
+// describe makes the metrics about the process.
 func (t *Telemetry) describe(version string) error {
 	build := metric.WithAttributes(attribute.String("version", version), attribute.String("go_version", runtime.Version()))
 	_, err := t.meter.Int64ObservableGauge("onefire.build.info", metric.WithDescription("The version that runs; its value is 1."),
@@ -142,15 +143,15 @@ func (t *Telemetry) describe(version string) error {
 	return err
 }
 
-// Meter makes instruments; they count nothing when metrics are neither scraped
-// nor sent.
+// Meter makes instruments. They count nothing if metrics are neither scraped nor sent.
 func (t *Telemetry) Meter() metric.Meter { return t.meter }
 
-// Tracer makes spans; they record nothing when traces are not sent.
+// Tracer makes spans. They record nothing if traces are not sent.
 func (t *Telemetry) Tracer() trace.Tracer { return t.tracer }
 
-// Stop sends what is left, within the context's deadline and 5 s, and ends all
-// that was started. What cannot be sent is logged, and is no error.
+// Stop sends the remaining data, within the context's deadline and 5 s, and ends
+// everything that was started. It logs data that cannot be sent, and returns no error for
+// that.
 func (t *Telemetry) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()

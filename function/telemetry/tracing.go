@@ -11,10 +11,10 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// NoSpan is the span of what is not traced. All of its methods do nothing.
+// NoSpan is the span of work that is not traced. All of its methods do nothing.
 var NoSpan = trace.SpanFromContext(context.Background())
 
-// LiveTracer is a tracer, or nil for one that traces nothing.
+// LiveTracer returns the tracer, or nil if it traces nothing.
 func LiveTracer(t trace.Tracer) trace.Tracer {
 	if _, off := t.(noop.Tracer); off {
 		return nil
@@ -23,8 +23,8 @@ func LiveTracer(t trace.Tracer) trace.Tracer {
 }
 
 // ParseTraceparent reads a traceparent: version, trace, span and flags in lower-case hex.
-// What is none gives a context that is not valid. (OpenTelemetry's propagator
-// reads and writes contexts and carriers, which an event's extension is not.)
+// It returns an invalid context for any other text. (OpenTelemetry's propagator reads and
+// writes carriers, and an event's extension is not one.)
 func ParseTraceparent(text string) trace.SpanContext {
 	if len(text) != 55 || text[:2] == "ff" || text[2] != '-' || text[35] != '-' || text[52] != '-' {
 		return trace.SpanContext{}
@@ -48,7 +48,7 @@ func ParseTraceparent(text string) trace.SpanContext {
 		TraceFlags: trace.TraceFlags(flags) & (trace.FlagsSampled | trace.FlagsRandom)})
 }
 
-// FormatTraceparent writes a traceparent; empty for a context that is not valid.
+// FormatTraceparent writes a traceparent; it is empty for an invalid context.
 func FormatTraceparent(c trace.SpanContext) string {
 	if !c.IsValid() {
 		return ""
@@ -56,8 +56,8 @@ func FormatTraceparent(c trace.SpanContext) string {
 	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
 }
 
-// TraceID is the trace that a log line belongs to: the span's, if that is recorded,
-// else the one that came in. It is empty where there is neither.
+// TraceID is the trace id for a log line: that of the span, if it is recorded, or else
+// that of the incoming context. It is empty without both.
 func TraceID(span trace.Span, incoming string) string {
 	if c := span.SpanContext(); c.IsSampled() {
 		return c.TraceID().String()
@@ -68,8 +68,8 @@ func TraceID(span trace.Span, incoming string) string {
 	return ""
 }
 
-// Outgoing is the traceparent of an event that is sent under a span: the span's,
-// if that is recorded, else the one that came in.
+// Outgoing is the traceparent of an event that is sent under a span: that of the span, if
+// it is recorded, or else the incoming one.
 func Outgoing(span trace.Span, incoming string) string {
 	if c := span.SpanContext(); c.IsSampled() {
 		return FormatTraceparent(c)
@@ -83,7 +83,7 @@ func Fail(span trace.Span, kind, reason string) {
 	span.SetAttributes(attribute.String(AttrErrorType, kind))
 }
 
-// Cut is a text as it may stand in an attribute.
+// Cut shortens a text to the length that an attribute may have.
 func Cut(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText] + "…"

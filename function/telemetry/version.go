@@ -6,15 +6,15 @@ import (
 	"runtime/debug"
 )
 
-// version is what a build says with -ldflags "-X onefire/function/telemetry.version=v1.2.3"
-// where Go's own stamp is missing: images are built without one.
+// version is set by -ldflags "-X onefire/function/telemetry.version=v1.2.3" where Go's
+// own stamp is missing: images are built without one.
 var version string
 
 // Version is the version that the binary was built as, the revision that it was
 // built from, or "unknown".
 func Version() string {
 	if version != "" {
-		return version // Nothing of the build has to be read, which a cold start would wait for.
+		return version // A cold start need not wait for the build information.
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -42,8 +42,8 @@ func versionOf(info *debug.BuildInfo) string {
 	return revision + changed
 }
 
-// About is what a command says of itself: its name, its version, and the Go and the
-// platform that it was built with and for. It is one line without an end.
+// About describes a command in one line without its end: name, version, Go version and
+// platform.
 func About(command string) string {
 	return fmt.Sprintf("%s %s (%s, %s/%s)", command, Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -63,7 +63,7 @@ func TestRetriesOfASinkThatWasDownHaveTheSameIDs(t *testing.T) {
 	// Three of Alertmanager's own tries, of which the last is seconds after the
 	// first: in another window.
 	require.Eventually(t, func() bool { return source.logged(`"unavailable":3`) >= 3 }, patience, pollEvery, "%s", am.log)
-	require.Equal(t, 1, am.logged("3 of 3 events are not sent: the sink is not available: 503"), "it says why, once: %s", am.log)
+	require.Equal(t, 1, am.logged("3 of 3 events could not be sent: the sink is not available: 503"), "it says why, once: %s", am.log)
 	to.set(false)
 	require.Eventually(t, func() bool { return len(to.events("firing")) == 3 }, patience, pollEvery, "%s", am.log)
 	tried, taken := to.ids()
@@ -87,7 +87,7 @@ func TestAPairThatBothDeliverMakesTheSameIDs(t *testing.T) {
 		am.fire(t, began, time.Time{}, "api-0", "api-1")
 	}
 	for i, s := range sources {
-		require.Eventually(t, func() bool { return s.logged("webhook not taken") > 0 }, patience, pollEvery, "%s", pair[i].log)
+		require.Eventually(t, func() bool { return s.logged("webhook not accepted") > 0 }, patience, pollEvery, "%s", pair[i].log)
 	}
 	to.set(false)
 	require.Eventually(t, func() bool { return len(to.events("firing")) == 4 }, patience, pollEvery, "both deliver")

@@ -91,7 +91,7 @@ func TestAlertmanagerIsTheQueue(t *testing.T) {
 
 	f.stop()
 	am.fire(t, time.Now(), time.Time{}, pods(20, 25)...)
-	require.Eventually(t, func() bool { return am.logged("1 of 1 events are not sent") > 0 }, patience, pollEvery, "it says why: %s", am.log)
+	require.Eventually(t, func() bool { return am.logged("1 of 1 events could not be sent") > 0 }, patience, pollEvery, "it says why: %s", am.log)
 	f = function()
 	for _, o := range settled(25) {
 		count, _, err := unstructured.NestedInt64(o.Object, "status", "deduplication", "occurrenceCount")

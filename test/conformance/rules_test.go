@@ -156,7 +156,7 @@ var senderRules = []rule{
 		}
 	}},
 	{level: "SHOULD", text: "sends again after 404, 409, 429, 5xx, or no answer", how: "at once a few times, with growing pauses, where that may help; and what it stands for is not acknowledged, so it comes again", but: map[string]string{
-		"audit sink": "409 is DataStorage's word for an event that it will never take: the audit event is set aside, whole, in the log",
+		"audit sink": "409 is DataStorage's word for an event that it will never take: the audit event is rejected, and whole in the log",
 	}, sender: func(t *testing.T, send func(*testing.T, string) outcome) {
 		for _, code := range []int{404, 429, 500, 502, 503, 504, 0} {
 			t.Run(fmt.Sprint(code), func(t *testing.T) {

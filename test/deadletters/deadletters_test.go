@@ -164,7 +164,7 @@ func TestDeadLettersOnAWholeAPIServer(t *testing.T) {
 		require.Equal(t, 5, strings.Count(out, "\n"), out)
 		out, err = c.run(wholekube.Replay, onefire, "replay", "all")
 		require.Error(t, err)
-		require.Contains(t, out, "1 of 4 dead letters taken")
+		require.Contains(t, out, "1 of 4 dead letters accepted")
 		require.Len(t, c.letters(), 3)
 		objects, err := c.Resource(wholekube.Admin, "kubernaut.ai", "v1alpha1", "remediationrequests").Namespace(wholekube.Namespace).List(t.Context(), metav1.ListOptions{})
 		require.NoError(t, err)

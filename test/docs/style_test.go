@@ -26,15 +26,6 @@ const (
 	headless = "a sentence has no named subject"
 )
 
-// excepted are the files that a rule does not apply to, each with its reason. A name
-// that ends in a slash is a folder. An exception that nothing needs fails the test.
-var excepted = []struct{ where, rule, reason string }{
-	{"function/", long, "its packages are being moved; their comments are written anew afterwards"},
-	{"function/", headless, "its packages are being moved; their comments are written anew afterwards"},
-	{"dedup/", headless, "its protocol is being explained anew"},
-	{"dedup/", long, "its protocol is being explained anew"},
-}
-
 // product are the files of Go whose comments the rules are about.
 func product(t *testing.T) []string {
 	t.Helper()
@@ -60,20 +51,8 @@ func TestStyle(t *testing.T) {
 	for _, path := range manifests(t) {
 		found = append(found, inManifest(path, text(t, path))...)
 	}
-	used := make([]bool, len(excepted))
 	for _, f := range found {
-		i := slices.IndexFunc(excepted, func(e struct{ where, rule, reason string }) bool {
-			return e.rule == f.rule && (f.path == e.where || strings.HasSuffix(e.where, "/") && strings.HasPrefix(f.path, e.where))
-		})
-		if i >= 0 {
-			used[i] = true
-			continue
-		}
 		t.Errorf("%s: %s: %s", f.path, f.rule, f.text)
-	}
-	for i, e := range excepted {
-		require.NotEmpty(t, e.reason, e.where)
-		require.True(t, used[i], "nothing in %s needs the exception from %q any more", e.where, e.rule)
 	}
 }
 

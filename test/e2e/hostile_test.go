@@ -52,7 +52,7 @@ func TestHostileAlertsBecomeObjects(t *testing.T) {
 			require.Empty(t, w.audit(mapping.RequestFailed))
 			require.Len(t, w.audit(mapping.SignalReceived), made)
 			require.Len(t, w.audit(mapping.SignalDeduplicated), made)
-			require.NotContains(t, f.log.String(), "set aside")
+			require.NotContains(t, f.log.String(), "rejected by the audit sink")
 		})
 	}
 }

@@ -297,7 +297,7 @@ func asideIn(t testing.TB, log string) []event.Event {
 			Message    string      `json:"msg"`
 			CloudEvent event.Event `json:"cloudevent"`
 		}
-		if !strings.Contains(lines.Text(), "audit event set aside") {
+		if !strings.Contains(lines.Text(), "audit event rejected by the audit sink") {
 			continue
 		}
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "%s", lines.Text())

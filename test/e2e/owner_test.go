@@ -250,7 +250,7 @@ func TestExplainFindsTheControllerToo(t *testing.T) {
 
 	table, problems = explain()
 	require.Contains(t, table, "Pod/"+pods[0].GetName())
-	require.Contains(t, problems, "TARGET=owner asks the API server", "it would ask")
+	require.Contains(t, problems, "TARGET=owner needs the API server", "it would ask")
 
 	f := w.start("TARGET=owner")
 	require.Equal(t, http.StatusOK, w.post(f, "1", body))

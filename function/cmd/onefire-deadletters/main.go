@@ -1,6 +1,6 @@
-// Command onefire-deadletters keeps the events that the function did not take,
-// and gives them to it again. Without arguments it serves until SIGTERM or
-// SIGINT, and then answers what is under way, at most 30 s.
+// Command onefire-deadletters keeps the events that the function did not accept, and
+// replays them. Without arguments it serves until SIGTERM or SIGINT. It then finishes the
+// running requests, within 30 s, and exits.
 package main
 
 import (
@@ -24,8 +24,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run returns the exit code: 1 when something could not be done, 2 when it was
-// not said well.
+// run returns the exit code: 1 for a failure, 2 for wrong arguments.
 func run(ctx context.Context, args []string) int {
 	if len(args) == 1 && args[0] == "version" {
 		fmt.Println(telemetry.About("onefire-deadletters"))
@@ -48,7 +47,7 @@ func run(ctx context.Context, args []string) int {
 	return 0
 }
 
-// report is one line: JSON from the server, text to who typed a command.
+// report prints an error in one line: JSON from the server, text from a command.
 func report(args []string, err error) {
 	if len(args) == 0 {
 		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("stopped", "error", err)

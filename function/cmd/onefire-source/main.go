@@ -1,8 +1,8 @@
-// Command onefire-source turns Alertmanager's webhook into CloudEvents; with the
-// argument version it says what it was built of.
+// Command onefire-source turns Alertmanager's webhook into CloudEvents. With the argument
+// version it prints its version.
 //
-// On SIGTERM or SIGINT it answers what is under way, for as long as a delivery
-// may take, and ends.
+// On SIGTERM or SIGINT it finishes the running deliveries, within the time of one
+// delivery, and exits.
 package main
 
 import (
@@ -33,10 +33,10 @@ func main() {
 	}
 }
 
-// about returns the exit code: 2 for any other argument than version.
+// about returns the exit code: 2 for any argument other than version.
 func about(args []string) int {
 	if len(args) != 1 || args[0] != "version" {
-		fmt.Fprintln(os.Stderr, "usage: onefire-source [version]; all else is said by the environment")
+		fmt.Fprintln(os.Stderr, "usage: onefire-source [version]; the environment configures everything else")
 		return 2
 	}
 	fmt.Println(telemetry.About("onefire-source"))

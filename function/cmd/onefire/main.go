@@ -1,7 +1,8 @@
-// Command onefire hosts the function with the Functions Framework, or, with
-// arguments, explains what it would do, or deletes what is old.
+// Command onefire runs the function with the Functions Framework. With arguments it is
+// the onefire CLI: it explains what the function would do, lists requests, or deletes
+// what is old.
 //
-// On SIGTERM or SIGINT it answers what is under way, at most 30 s, and ends.
+// On SIGTERM or SIGINT it finishes the running requests, within 30 s, and exits.
 package main
 
 import (
@@ -23,7 +24,7 @@ import (
 	"onefire/function/cmd"
 )
 
-// stopTimeout is a little more than the longest that a request may take, 29 s.
+// stopTimeout is a little more than the longest time of a request, 29 s.
 const stopTimeout = 30 * time.Second
 
 func main() {
@@ -55,12 +56,12 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("LISTEN_ADDRESS: %w", err)
 	}
 	if strings.Contains(host, ":") {
-		host = "[" + host + "]" // The framework joins the two with a colon.
+		host = "[" + host + "]" // The framework joins host and port with a colon.
 	}
 	if err := register(ctx, f); err != nil {
 		return err
 	}
-	// The framework has no way to stop its server: it ends with the process.
+	// The framework cannot stop its server, which ends with the process.
 	served := make(chan error, 1)
 	go func() { served <- funcframework.StartHostPort(host, port) }()
 	select {
@@ -73,11 +74,11 @@ func run(ctx context.Context) error {
 	return f.Stop(ctx)
 }
 
-// register makes the framework serve the function at / and its health beside
-// it, with the paths and answers of func's middleware.
+// register makes the framework serve the function at /, and its health beside it, with
+// the paths and answers of func's middleware.
 func register(ctx context.Context, f *function.Function) error {
-	// With a target the framework would serve nothing else; with a service
-	// name it would write an empty line into the log at each request.
+	// With a target the framework would serve nothing else. With a service name it would
+	// log an empty line for each request.
 	for _, name := range []string{"FUNCTION_TARGET", "K_SERVICE"} {
 		if err := os.Unsetenv(name); err != nil {
 			return fmt.Errorf("unsetting %s: %w", name, err)

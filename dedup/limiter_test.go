@@ -15,68 +15,68 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-func TestTheWindowBoundsCallsAndKeepsTheirOrder(t *testing.T) {
+func TestTheLimiterBoundsCallsAndKeepsTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(2)
+		w := newLimiter(2)
 		var all sync.WaitGroup
 		begun := time.Now()
 		for i := range 6 {
 			all.Go(func() {
-				leave, err := w.enter(t.Context())
+				release, err := w.acquire(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, time.Duration(i/2)*time.Second, time.Since(begun), "two at a time, in their order")
 				pass(time.Second)
-				leave()
+				release()
 			})
 			synctest.Wait()
 		}
 		all.Wait()
-		require.Zero(t, w.used)
+		require.Zero(t, w.inUse)
 	})
 }
 
-func TestWhoGivesUpLeavesTheWindow(t *testing.T) {
+func TestACallerThatGivesUpLeavesTheLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(1)
-		leave, err := w.enter(t.Context())
+		w := newLimiter(1)
+		release, err := w.acquire(t.Context())
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = w.enter(ctx)
+		_, err = w.acquire(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		leave()
-		leave, err = w.enter(t.Context())
+		release()
+		release, err = w.acquire(t.Context())
 		require.NoError(t, err)
-		leave()
-		require.Zero(t, w.used)
+		release()
+		require.Zero(t, w.inUse)
 		require.Empty(t, w.waiting)
 	})
 }
 
-func TestTheWindowShrinksAndOpensAgain(t *testing.T) {
+func TestTheLimitIsHalvedAndRisesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(maxCalls)
+		w := newLimiter(maxCalls)
 		for range 10 {
-			w.shrink()
+			w.halve()
 		}
-		require.InDelta(t, maxCalls/2, w.size, 0, "refusals of one moment are one")
+		require.InDelta(t, maxCalls/2, w.limit, 0, "refusals of one moment are one")
 		for range 10 {
-			pass(2 * shrinkPause)
-			w.shrink()
+			pass(2 * halvePause)
+			w.halve()
 		}
-		require.InDelta(t, 1, w.size, 0, "there is always a place")
+		require.InDelta(t, 1, w.limit, 0, "there is always a place")
 		for range maxCalls * maxCalls {
-			leave, err := w.enter(t.Context())
+			release, err := w.acquire(t.Context())
 			require.NoError(t, err)
-			leave()
+			release()
 		}
-		require.InDelta(t, maxCalls, w.size, 0)
+		require.InDelta(t, maxCalls, w.limit, 0)
 	})
 }
 
-// An API server that has too much to do says so with a 429 and a Retry-After:
-// the window shrinks, and the call waits for as long as it was told.
-func TestARefusedCallWaitsAndShrinksTheWindow(t *testing.T) {
+// A busy API server answers 429 with a Retry-After: the limit is halved, and the call
+// waits for that time.
+func TestARefusedCallWaitsAndHalvesTheLimit(t *testing.T) {
 	var calls atomic.Int64
 	var waited atomic.Int64
 	var refused time.Time
@@ -98,14 +98,14 @@ func TestARefusedCallWaitsAndShrinksTheWindow(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, time.Duration(waited.Load()), time.Second)
 	require.EqualValues(t, 2, calls.Load())
-	require.InDelta(t, maxCalls/2, k.window.size, 1)
+	require.InDelta(t, maxCalls/2, k.limiter.limit, 1)
 }
 
 func TestAnAnswerIsBounded(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"items":[],"kind":"RemediationRequestList","more":"`))
-		for range maxSharedList/1024 + 1 {
+		for range maxBatchList/1024 + 1 {
 			_, _ = w.Write(bytes.Repeat([]byte("a"), 1024))
 		}
 	}))

@@ -16,20 +16,20 @@ func nth(n int, active bool, keys ...string) object {
 	o := object{
 		name: fmt.Sprintf("rr-%05d", n), uid: types.UID(fmt.Sprint("uid", n)), fingerprint: signal.Fingerprint, ours: true,
 		createdAt: epoch.Add(time.Duration(n) * time.Minute), phase: completed, count: 1, labels: `{"a":"b"}`,
-		foreign: []rawText{`{"type":"Ready"}`}, events: map[string]mark{},
+		foreign: []rawText{`{"type":"Ready"}`}, events: map[string]recordEntry{},
 	}
 	if active {
 		o.phase = "Executing"
 	}
 	for i, key := range keys {
-		o.events[key] = mark{int32(i + 1), o.createdAt.Unix()}
+		o.events[key] = recordEntry{int32(i + 1), o.createdAt.Unix()}
 	}
 	return o
 }
 
 func keptOf(t *testing.T, keys []string, all ...object) []object {
 	t.Helper()
-	k := newKeeper(keys, enough)
+	k := newPastReducer(keys, enough)
 	for _, o := range all {
 		require.NoError(t, k.add(o))
 	}
@@ -82,11 +82,11 @@ func TestKeysAloneMakeAPastLong(t *testing.T) {
 		keys = append(keys, fmt.Sprint("key", i))
 	}
 	objects := keptOf(t, keys[:1], nth(1, false, keys...), nth(2, false, "other"))
-	require.Equal(t, map[string]mark{"key0": {1, objects[0].createdAt.Unix()}}, objects[0].events)
+	require.Equal(t, map[string]recordEntry{"key0": {1, objects[0].createdAt.Unix()}}, objects[0].events)
 	require.True(t, objects[1].partial)
 }
 
-// A count on an ended object writes all of its record, so none of that may be missing.
+// A count on an ended object writes its whole record, so the whole record must be kept.
 func TestWhatAsksForQuietIsKeptWhole(t *testing.T) {
 	var all []object
 	for i := range 2 * maxPast {
@@ -101,7 +101,7 @@ func TestWhatAsksForQuietIsKeptWhole(t *testing.T) {
 }
 
 func TestPastsOfSeveralFingerprintsAreKeptApart(t *testing.T) {
-	k := newKeeper(nil, enough)
+	k := newPastReducer(nil, enough)
 	for i := range maxPast + 100 {
 		require.NoError(t, k.add(nth(i, false, "key")))
 	}
@@ -115,10 +115,10 @@ func TestPastsOfSeveralFingerprintsAreKeptApart(t *testing.T) {
 }
 
 func TestWhatIsKeptTakesMemoryThatCanRunOut(t *testing.T) {
-	k := newKeeper(nil, func(int) error { return errBusy })
+	k := newPastReducer(nil, func(int) error { return errBusy })
 	require.ErrorIs(t, k.add(nth(1, true)), errBusy)
 	asked := 0
-	k = newKeeper(nil, func(n int) error { asked += n; return nil })
+	k = newPastReducer(nil, func(n int) error { asked += n; return nil })
 	for i := range 100 * maxPast {
 		require.NoError(t, k.add(nth(i, false)))
 	}
@@ -126,7 +126,8 @@ func TestWhatIsKeptTakesMemoryThatCanRunOut(t *testing.T) {
 	require.Greater(t, asked, listMemory)
 }
 
-// Whatever the past and the keys, the decision on what is kept is the one on all of it.
+// The decision on a reduced past is the same as on the whole past, for any past and any
+// keys.
 func TestWhatIsKeptDecidesAsAllOfItWould(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all []object
@@ -154,8 +155,8 @@ func TestWhatIsKeptDecidesAsAllOfItWould(t *testing.T) {
 		}
 		all = s.all()
 		keys := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"key0", "key3", "also5", "also7", "last", "new", "newer"}), 1, 3, rapid.ID[string]).Draw(t, "keys")
-		k := newKeeper(keys, enough)
-		k.most, k.newest = rapid.IntRange(0, 3).Draw(t, "most"), 3
+		k := newPastReducer(keys, enough)
+		k.maxWhole, k.keepEnded = rapid.IntRange(0, 3).Draw(t, "most"), 3
 		for _, o := range rapid.Permutation(all).Draw(t, "order") {
 			require.NoError(t, k.add(o))
 		}

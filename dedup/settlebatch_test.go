@@ -16,7 +16,7 @@ import (
 	"onefire/mapping"
 )
 
-// settling is a settler that takes a second and notes what it was asked for.
+// settling is a settler that takes a second and records its keys.
 type settling struct {
 	fail func(keys []string) error
 
@@ -49,9 +49,9 @@ func (s *settling) settle(ctx context.Context, _ mapping.Signal, keys []string, 
 	return out, nil
 }
 
-// deliver has deliveries settled at once, the first a moment before the others,
-// and returns what each was told.
-func deliver(t *testing.T, s *sharing, deliveries ...[]string) ([][]Outcome, []error) {
+// deliver settles deliveries at once, the first one a moment before the others, and
+// returns their outcomes.
+func deliver(t *testing.T, s *settleBatcher, deliveries ...[]string) ([][]Outcome, []error) {
 	t.Helper()
 	outcomes, errs := make([][]Outcome, len(deliveries)), make([]error, len(deliveries))
 	var all sync.WaitGroup
@@ -68,14 +68,14 @@ func deliver(t *testing.T, s *sharing, deliveries ...[]string) ([][]Outcome, []e
 	}
 	all.Wait()
 	synctest.Wait()
-	require.Empty(t, s.subjects)
+	require.Empty(t, s.queues)
 	return outcomes, errs
 }
 
 func TestDeliveriesThatWaitShareOneSettlement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		by := &settling{}
-		outcomes, errs := deliver(t, newSharing(by.settle), []string{"a"}, []string{"b", "c"}, []string{"d"}, []string{"c"})
+		outcomes, errs := deliver(t, newSettleBatcher(by.settle), []string{"a"}, []string{"b", "c"}, []string{"d"}, []string{"c"})
 		require.NoError(t, errors.Join(errs...))
 		require.Equal(t, [][]string{{"a"}, {"b", "c", "d"}}, by.asked)
 		require.Equal(t, [][]Outcome{
@@ -90,17 +90,17 @@ func TestDeliveriesThatWaitShareOneSettlement(t *testing.T) {
 func TestASharedSettlementIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		many := func(prefix string) (keys []string) {
-			for i := range maxSharedKeys/2 + 1 {
+			for i := range maxBatchKeys/2 + 1 {
 				keys = append(keys, fmt.Sprint(prefix, i))
 			}
 			return keys
 		}
 		by := &settling{}
-		_, errs := deliver(t, newSharing(by.settle), []string{"a"}, many("b"), many("c"), []string{"d"})
+		_, errs := deliver(t, newSettleBatcher(by.settle), []string{"a"}, many("b"), many("c"), []string{"d"})
 		require.NoError(t, errors.Join(errs...))
 		require.Len(t, by.asked, 3)
-		require.Len(t, by.asked[1], maxSharedKeys/2+1)
-		require.Len(t, by.asked[2], maxSharedKeys/2+2)
+		require.Len(t, by.asked[1], maxBatchKeys/2+1)
+		require.Len(t, by.asked[2], maxBatchKeys/2+2)
 	})
 }
 
@@ -112,7 +112,7 @@ func TestOneAlertsPanicIsNotItsNeighbours(t *testing.T) {
 			}
 			return nil
 		}}
-		outcomes, errs := deliver(t, newSharing(by.settle), []string{"a"}, []string{"bad"}, []string{"good"})
+		outcomes, errs := deliver(t, newSettleBatcher(by.settle), []string{"a"}, []string{"bad"}, []string{"good"})
 		require.NoError(t, errs[0])
 		require.EqualError(t, errs[1], "panic: a bug")
 		require.NoError(t, errs[2])
@@ -130,7 +130,7 @@ func TestAFailedSettlementFailsAllWhoShareIt(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, errs := deliver(t, newSharing((&settling{fail: row.fail}).settle), []string{"a"}, []string{"b"}, []string{"c"})
+				_, errs := deliver(t, newSettleBatcher((&settling{fail: row.fail}).settle), []string{"a"}, []string{"b"}, []string{"c"})
 				for _, err := range errs {
 					require.EqualError(t, err, row.want)
 				}
@@ -142,7 +142,7 @@ func TestAFailedSettlementFailsAllWhoShareIt(t *testing.T) {
 func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		by := &settling{}
-		s := newSharing(by.settle)
+		s := newSettleBatcher(by.settle)
 		hasty, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		patient, stop := context.WithTimeout(t.Context(), time.Minute)
@@ -164,8 +164,8 @@ func TestADeliveryThatGivesUpIsStillSettled(t *testing.T) {
 	})
 }
 
-// A share makes an object of the alert whose key it is made for, whatever other
-// deliveries it is shared with.
+// A batch makes an object from the alert whose key the object is created for, whichever
+// other deliveries are in the batch.
 func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	s := newStore()
 	s.complete(made(s, "old"))
@@ -186,7 +186,7 @@ func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 		}
 	}
 	var told map[string]mapping.Signal
-	share := newSharing(func(_ context.Context, _ mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
+	reserved := newSettleBatcher(func(_ context.Context, _ mapping.Signal, keys []string, signals map[string]mapping.Signal) ([]Outcome, error) {
 		pass(time.Second)
 		told = signals
 		return make([]Outcome, len(keys)), nil
@@ -194,7 +194,7 @@ func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all sync.WaitGroup
 		for _, pod := range []string{"a", "b", "c"} {
-			all.Go(func() { _, _ = share.Settle(t.Context(), of(pod), []string{pod}, nil) })
+			all.Go(func() { _, _ = reserved.Settle(t.Context(), of(pod), []string{pod}, nil) })
 			synctest.Wait()
 		}
 		all.Wait()
@@ -203,8 +203,8 @@ func TestAnObjectIsMadeOfItsOwnAlert(t *testing.T) {
 	})
 }
 
-// Deliveries of one new fingerprint, at once and through the real protocol, make
-// one object that counts each of them, with a patch for nearly all.
+// Concurrent deliveries of one new fingerprint, through the real protocol, make one
+// object that counts each of them, with one patch for nearly all.
 func TestAStormIsCountedExactlyInFewCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const deliveries = 500
@@ -279,19 +279,19 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 	}
 	settle("a", map[string]int{"list": 2, "create": 1})
 	settle("b", map[string]int{"list": 1, "patch": 1})
-	settle("c", map[string]int{"list": 1, "patch": 1}) // It is too young to be remembered.
+	settle("c", map[string]int{"list": 1, "patch": 1}) // It is too young to be cached.
 	s.now = s.now.Add(settledAge + time.Second)
 	settle("d", map[string]int{"list": 1, "patch": 1})
 	settle("e", map[string]int{"patch": 1})
-	settle("e", map[string]int{"list": 1}) // A replay is not for memory to decide.
+	settle("e", map[string]int{"list": 1}) // A replay is not decided on a cached past.
 	s.complete(s.all()[0].name)
-	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1}) // The memory was old.
-	settle("g", map[string]int{"list": 1, "patch": 1})                        // It is forgotten.
+	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1}) // The cache entry was outdated.
+	settle("g", map[string]int{"list": 1, "patch": 1})                        // The cache entry is gone.
 	require.Len(t, s.all(), 2)
 }
 
-// Where other processes count on the same objects, what is remembered is soon
-// old: then an object is read before it is patched, and no patch is lost.
+// If other processes count on the same objects, cache entries are soon outdated. Objects
+// are then read before they are patched, and no patch fails.
 func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 	s := newStore()
 	made(s, "a")
@@ -309,11 +309,11 @@ func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 		_, err := replicas[replica].Settle(t.Context(), signal, []string{fmt.Sprint(replica, i)}, nil)
 		require.NoError(t, err)
 	}
-	for i := range 3 * memosNoted {
+	for i := range 3 * staleSamples {
 		repeat(i%2, i)
 	}
 	require.Equal(t, map[string]int{"get": 1, "patch": 1}, counted.calls)
-	for i := range 3 * memosNoted {
+	for i := range 3 * staleSamples {
 		repeat(0, 1000+i)
 	}
 	require.Equal(t, map[string]int{"patch": 1}, counted.calls, "the others are gone, and memory is to be trusted again")

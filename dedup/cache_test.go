@@ -21,10 +21,10 @@ type reads struct {
 
 func (r reads) get(context.Context, string, string) (object, error) { return r.get1() }
 
-// A List is believed for maxMemoAge after it was made, however often it was used
-// since, and the times that are written meanwhile are the API server's: here its
-// clock is decades ahead.
-func TestAMemoIsBelievedForAWhile(t *testing.T) {
+// A cached List is used for maxCacheAge after it was made, no matter how often. The times
+// that are written meanwhile come from the API server's clock, which is decades ahead
+// here.
+func TestACacheEntryIsUsedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
 		name := made(s, "a")
@@ -46,15 +46,15 @@ func TestAMemoIsBelievedForAWhile(t *testing.T) {
 		at(time.Minute)
 		settle("c", map[string]int{"patch": 1})
 		require.WithinDuration(t, listed.Add(time.Minute), s.seen[name].lastSeen, time.Second)
-		at(maxMemoAge)
+		at(maxCacheAge)
 		settle("d", map[string]int{"patch": 1})
-		at(maxMemoAge + 2*time.Millisecond) // The patch took one.
+		at(maxCacheAge + 2*time.Millisecond) // The patch took one.
 		settle("e", map[string]int{"list": 1, "patch": 1})
 	})
 }
 
-// What is remembered is believed of an object only if it is still that object, in
-// the same state of etcd or a later one.
+// A cached object is used only if it is still the same object, in the same state of etcd
+// or a later one.
 func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 	ended := object{uid: "ended", name: "ended", phase: completed}
 	known := object{uid: "u", name: "n", resourceVersion: "10", ours: true}
@@ -63,8 +63,8 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 		read     object
 		err      error
 		believed bool
-		others   bool // whether other memos stay
-		doubt    bool // whether the memo counts as old
+		others   bool // whether other cache entries stay
+		doubt    bool // whether the cache entry counts as outdated
 	}{
 		"as it was":                         {read: object{uid: "u", resourceVersion: "10", phase: "x"}, believed: true, others: true},
 		"changed since":                     {read: object{uid: "u", resourceVersion: "11", phase: "x"}, believed: true, others: true, doubt: true},
@@ -75,19 +75,19 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			d, err := newDeduplicator(reads{get1: func() (object, error) { return row.read, row.err }}, Options{})
 			require.NoError(t, err)
-			m := d.memory.(*recent)
-			m.stale = 1 // All is read again.
+			m := d.cache.(*lruCache)
+			m.stale = 1 // Every object is read again.
 			now := time.Now()
-			m.keep(about, memo{objects: []object{ended, known}, listed: now})
-			m.keep(other, memo{})
+			m.put(about, cacheEntry{objects: []object{ended, known}, listedAt: now})
+			m.put(other, cacheEntry{})
 			h := d.handler(signal)
 			h.subject, h.clock = about, func() time.Time { return now }
-			require.Equal(t, row.believed, h.recall(t.Context()))
-			require.Equal(t, row.believed, h.hinted)
-			require.False(t, h.unread)
-			_, ok := m.recall(about)
+			require.Equal(t, row.believed, h.loadCached(t.Context()))
+			require.Equal(t, row.believed, h.fromCache)
+			require.False(t, h.unverified)
+			_, ok := m.lookup(about)
 			require.Equal(t, row.believed, ok)
-			_, ok = m.recall(other)
+			_, ok = m.lookup(other)
 			require.Equal(t, row.others, ok)
 			if !row.believed {
 				require.Nil(t, h.objects)
@@ -97,51 +97,51 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 			require.Equal(t, []object{ended, row.read}, h.objects)
 			require.Equal(t, now, h.now)
 			require.Equal(t, row.doubt, m.stale == 1.)
-			require.LessOrEqual(t, h.memory.(*recent).stale, 1.)
-			h.objects, h.hinted = nil, false
-			require.False(t, h.recall(t.Context()), "after that it takes a List")
+			require.LessOrEqual(t, h.cache.(*lruCache).stale, 1.)
+			h.objects, h.fromCache = nil, false
+			require.False(t, h.loadCached(t.Context()), "after that it takes a List")
 		})
 	}
 }
 
-// One memo in ten may be old before objects are read again.
-func TestHowManyOldMemosMakeMemoryDoubtful(t *testing.T) {
-	m, err := newRecent()
+// Objects are read again when more than one cache entry in ten is outdated.
+func TestHowManyOutdatedEntriesMakeTheCacheUnreliable(t *testing.T) {
+	m, err := newCache()
 	require.NoError(t, err)
 	for i := range 6 {
-		require.Equal(t, i >= 4, m.doubtful(), "after %d old ones", i)
+		require.Equal(t, i >= 4, m.unreliable(), "after %d old ones", i)
 		if i < 4 {
-			m.note(false)
+			m.observe(false)
 		}
 	}
 	for range 5 {
-		m.note(true)
-		require.True(t, m.doubtful())
+		m.observe(true)
+		require.True(t, m.unreliable())
 	}
-	m.note(true)
-	require.False(t, m.doubtful())
+	m.observe(true)
+	require.False(t, m.unreliable())
 }
 
-func TestOnlySoManySubjectsAreRemembered(t *testing.T) {
-	m, err := newRecent()
+func TestTheNumberOfCachedSubjectsIsBounded(t *testing.T) {
+	m, err := newCache()
 	require.NoError(t, err)
 	about := func(i int) subject { return subject{"ns", fmt.Sprint(i)} }
-	for i := range maxMemos + 1 {
-		m.keep(about(i), memo{})
+	for i := range maxCached + 1 {
+		m.put(about(i), cacheEntry{})
 	}
-	_, ok := m.recall(about(0))
+	_, ok := m.lookup(about(0))
 	require.False(t, ok)
-	_, ok = m.recall(about(1))
+	_, ok = m.lookup(about(1))
 	require.True(t, ok)
 }
 
-// Each condition under which a past is worth remembering, at its bound.
-func TestWhatIsRemembered(t *testing.T) {
+// Each condition for the caching of a past, at its bound.
+func TestWhatIsCached(t *testing.T) {
 	now := epoch.Add(time.Hour)
-	keys := func(n int) map[string]mark {
-		all := map[string]mark{}
+	keys := func(n int) map[string]recordEntry {
+		all := map[string]recordEntry{}
 		for i := range n {
-			all[fmt.Sprint(i)] = mark{}
+			all[fmt.Sprint(i)] = recordEntry{}
 		}
 		return all
 	}
@@ -161,10 +161,10 @@ func TestWhatIsRemembered(t *testing.T) {
 		"of others":                                {change: func(o *object) { o.ours = false }},
 		"ended":                                    {change: func(o *object) { o.phase = completed }},
 		"of no known revision":                     {change: func(o *object) { o.resourceVersion = "" }},
-		"as many keys as may be":                   {change: func(o *object) { o.events = keys(maxMemoKeys - 1) }, past: func(o *object) { o.events = keys(1) }, kept: true},
-		"one key more":                             {change: func(o *object) { o.events = keys(maxMemoKeys) }, past: func(o *object) { o.events = keys(1) }},
-		"as much text as may be":                   {change: func(o *object) { o.labels = strings.Repeat("x", maxMemoText) }, kept: true},
-		"one byte more":                            {change: func(o *object) { o.labels = strings.Repeat("x", maxMemoText+1) }},
+		"as many keys as may be":                   {change: func(o *object) { o.events = keys(maxCachedKeys - 1) }, past: func(o *object) { o.events = keys(1) }, kept: true},
+		"one key more":                             {change: func(o *object) { o.events = keys(maxCachedKeys) }, past: func(o *object) { o.events = keys(1) }},
+		"as much text as may be":                   {change: func(o *object) { o.labels = strings.Repeat("x", maxCachedText) }, kept: true},
+		"one byte more":                            {change: func(o *object) { o.labels = strings.Repeat("x", maxCachedText+1) }},
 		"a past that is not here whole":            {past: func(o *object) { o.partial = true }},
 		"a past that is not here whole, of itself": {change: func(o *object) { o.partial = true }},
 	} {
@@ -181,13 +181,13 @@ func TestWhatIsRemembered(t *testing.T) {
 			before := changed
 			before.resourceVersion = "1"
 			h := d.handler(signal)
-			h.memo = memo{listed: now, skew: row.skew}
-			h.remember([]object{beside, before}, changed)
-			m, ok := d.memory.recall(h.subject)
+			h.entry = cacheEntry{listedAt: now, clockSkew: row.skew}
+			h.cachePast([]object{beside, before}, changed)
+			m, ok := d.cache.lookup(h.subject)
 			require.Equal(t, row.kept, ok)
 			if ok {
 				beside.labels, beside.foreign = "", nil
-				require.Equal(t, memo{objects: []object{beside, changed}, listed: now, skew: row.skew}, m)
+				require.Equal(t, cacheEntry{objects: []object{beside, changed}, listedAt: now, clockSkew: row.skew}, m)
 			}
 		})
 	}
@@ -198,11 +198,11 @@ func TestTheTextsOfAnObject(t *testing.T) {
 		labels: "12345", foreign: []rawText{rawText("123"), rawText("12")},
 		folds: folds{others: []folded{{alert: alert{name: "name"}, labels: map[string]string{"a": "bc", "de": "f"}}, {alert: alert{name: "n"}}}},
 	}
-	require.Equal(t, 5+3+2+4+3+3+1, o.texts())
+	require.Equal(t, 5+3+2+4+3+3+1, o.textSize())
 }
 
-// Which of several active objects counts is the oldest, ours or not; and what is
-// terminal is a closed list.
+// The oldest of several active objects counts, whoever made it. Only the listed phases
+// are terminal.
 func TestWhichActiveObjectCounts(t *testing.T) {
 	at := func(minute int, ours bool) object {
 		return object{name: fmt.Sprint(minute), uid: types.UID(fmt.Sprint(minute)), ours: ours, createdAt: epoch.Add(time.Duration(minute) * time.Minute)}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// listing is an API whose Lists take a second, and that notes them.
+// listing is an API whose Lists take a second. It records them.
 type listing struct {
 	api
 	fail func(selector) error
@@ -64,9 +64,9 @@ func subjects(n int) (fingerprints []string, objects []object) {
 	return fingerprints, objects
 }
 
-// ask asks for all fingerprints, the first a moment before the others, and
-// returns the errors by place.
-func ask(t *testing.T, g *gatherer, fingerprints []string, want []object) []error {
+// ask asks for all fingerprints, the first one a moment before the others, and returns
+// the errors in their order.
+func ask(t *testing.T, g *listBatcher, fingerprints []string, want []object) []error {
 	t.Helper()
 	errs := make([]error, len(fingerprints))
 	var all sync.WaitGroup
@@ -102,7 +102,7 @@ func TestListsThatWaitAreMadeAsOne(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fingerprints, objects := subjects(row.subjects)
 				l := &listing{objects: objects}
-				require.NoError(t, errors.Join(ask(t, newGatherer(l), fingerprints, objects)...))
+				require.NoError(t, errors.Join(ask(t, newListBatcher(l), fingerprints, objects)...))
 				var lists []string
 				for _, by := range l.lists {
 					switch {
@@ -127,14 +127,14 @@ func TestWhatNobodyElseMakesIsNotAskedForEachTime(t *testing.T) {
 			objects[i].ours = true
 		}
 		l := &listing{objects: objects}
-		g := newGatherer(l)
+		g := newListBatcher(l)
 		asked := func(to []object) int {
 			l.lists = nil
 			require.NoError(t, errors.Join(ask(t, g, fingerprints, to)...))
 			return len(slices.DeleteFunc(l.lists, func(by selector) bool { return by.fingerprint != "" || by.labels != nil }))
 		}
 		require.Equal(t, 1, asked(objects))
-		g.until(g.empty, "ns", time.Now().Add(5*time.Second))
+		g.setUntil(g.noneUnlabelled, "ns", time.Now().Add(5*time.Second))
 		require.Zero(t, asked(objects), "there was nothing")
 		pass(5 * time.Second)
 		objects[3].ours = false
@@ -146,9 +146,9 @@ func TestWhatNobodyElseMakesIsNotAskedForEachTime(t *testing.T) {
 func TestAListBeginsAfterAllWhoShareItAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &listing{}
-		g := newGatherer(l)
+		g := newListBatcher(l)
 		go func() { _, _, _ = g.list(t.Context(), "ns", digest("a"), nil) }()
-		pass(500 * time.Millisecond) // That List is under way.
+		pass(500 * time.Millisecond) // That List is running.
 		synctest.Wait()
 		l.mu.Lock()
 		l.objects = []object{{uid: "late", fingerprint: digest("a"), ours: true}}
@@ -170,7 +170,7 @@ func TestACrowdedNamespaceIsListedOneByOneForAWhile(t *testing.T) {
 			}
 			return nil
 		}}
-		g := newGatherer(l)
+		g := newListBatcher(l)
 		shared := func() int {
 			l.lists = nil
 			require.NoError(t, errors.Join(ask(t, g, fingerprints, objects)...))
@@ -178,7 +178,7 @@ func TestACrowdedNamespaceIsListedOneByOneForAWhile(t *testing.T) {
 		}
 		require.Equal(t, 2, shared(), "it was tried")
 		require.Zero(t, shared(), "it is not tried again")
-		pass(crowdedFor)
+		pass(tooManyFor)
 		require.Equal(t, 2, shared(), "it may have changed")
 	})
 }
@@ -193,7 +193,7 @@ func TestAFailedListFailsAllWhoShareIt(t *testing.T) {
 			}
 			return nil
 		}}
-		for i, err := range ask(t, newGatherer(l), fingerprints, objects) {
+		for i, err := range ask(t, newListBatcher(l), fingerprints, objects) {
 			if i == 0 {
 				require.NoError(t, err)
 			} else {
@@ -211,9 +211,9 @@ func TestOneThatFailsByItselfTouchesNoOther(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fingerprints, objects := subjects(10)
-				g := newGatherer(&listing{objects: objects, fail: func(by selector) error {
+				g := newListBatcher(&listing{objects: objects, fail: func(by selector) error {
 					switch by.fingerprint {
-					case "": // The namespace is crowded.
+					case "": // The namespace has too many objects.
 						return errTooLarge
 					case fingerprints[3]:
 						return fail()
@@ -235,7 +235,7 @@ func TestOneThatFailsByItselfTouchesNoOther(t *testing.T) {
 func TestAPanicIsNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fingerprints, objects := subjects(5)
-		g := newGatherer(&listing{objects: objects, fail: func(by selector) error {
+		g := newListBatcher(&listing{objects: objects, fail: func(by selector) error {
 			if by.labels != nil {
 				panic("a bug")
 			}
@@ -259,13 +259,13 @@ func TestAListThatIsStuckHoldsUpNobodyForLong(t *testing.T) {
 			}
 			return nil
 		}
-		g := newGatherer(&listing{objects: objects, fail: stuck})
+		g := newListBatcher(&listing{objects: objects, fail: stuck})
 		go func() { _, _, _ = g.list(t.Context(), "ns", fingerprints[0], nil) }()
 		synctest.Wait()
 		begun := time.Now()
 		_, _, err := g.list(t.Context(), "ns", fingerprints[1], nil)
 		require.NoError(t, err)
-		require.Equal(t, maxLead+time.Second, time.Since(begun))
+		require.Equal(t, maxListDelay+time.Second, time.Since(begun))
 		pass(2 * time.Hour)
 		synctest.Wait()
 		require.Empty(t, g.spaces)
@@ -281,19 +281,19 @@ func TestALargeListIsMadeInParts(t *testing.T) {
 			}
 			return nil
 		}}
-		g := newGatherer(l)
+		g := newListBatcher(l)
 		require.NoError(t, errors.Join(ask(t, g, fingerprints, objects)...))
-		require.Empty(t, g.crowded, "it is not others that make it large")
+		require.Empty(t, g.tooMany, "it is not others that make it large")
 	})
 }
 
-// What comes with the first one's context must not pile up as long as there is
-// always another one.
+// The values of the first caller's context must not accumulate while there is always
+// another caller.
 func TestABusyNamespaceKeepsNoContexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		longest := 0
 		l := &listing{seen: func(ctx context.Context) { longest = max(longest, len(fmt.Sprint(ctx))) }}
-		g := newGatherer(l)
+		g := newListBatcher(l)
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() { _, _, _ = g.list(t.Context(), "ns", digest("a"), nil) })
@@ -309,10 +309,10 @@ func TestABusyNamespaceKeepsNoContexts(t *testing.T) {
 func TestWhoGivesUpHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fingerprints, objects := subjects(5)
-		g := newGatherer(&listing{objects: objects})
+		g := newListBatcher(&listing{objects: objects})
 		hasty, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		for range 2 { // The one who makes the List, and one who waits for the next.
+		for range 2 { // the caller that makes the List, and one that waits for the next
 			go func() {
 				_, _, err := g.list(hasty, "ns", fingerprints[0], nil)
 				require.ErrorIs(t, err, context.DeadlineExceeded)
