@@ -173,7 +173,7 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 		return "", apierrors.NewAlreadyExists(resource, name)
 	}
 	if s.made[name]++; s.made[name] == 1 {
-		s.named[name] = s.now
+		s.named[name] = s.now.Add(s.ahead)
 	}
 	at := s.stamp
 	if at.IsZero() {
