@@ -105,6 +105,7 @@ var setups = map[string]func(*store){
 		old(s, 2)
 		s.now = s.now.Add(time.Hour)
 	},
+	"ahead":  func(s *store) { s.ahead = time.Hour },
 	"braked": func(s *store) { s.braked = true },
 	// A quota that is used up, and one with room for one more.
 	"no-room":    func(s *store) { s.quota = len(s.objects) + 1 },
@@ -138,6 +139,7 @@ var scenarios = []named{
 	{"one that does so where things are remembered", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 2}, Budget: budget{Rewrite: 1, FailAfter: 1}}},
 	{"an object of an earlier version", scenario{Events: "b a -b", Setup: "earlier", Budget: budget{FailAfter: 1, Complete: 1}}},
 	{"first alerts at an edge, one delivered twice", scenario{Events: "a b b", Budget: budget{Edge: 1}}},
+	{"an event at an edge whose calls are made twice", scenario{Events: "a b a", Budget: budget{Edge: 1, Repeat: 1}}},
 	{"first alerts at an edge, and a user deletes", scenario{Events: "a b", Budget: budget{Edge: 1, UserDelete: 1, FailAfter: 1}}},
 	{"recurrences at an edge, and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{Edge: 1, Retain: 1, Complete: 1}}},
 	{"one event at an edge", scenario{Events: "a a", Setup: "terminal", Budget: budget{Edge: 1, FailAfter: 1, Crash: 1}}},

@@ -41,6 +41,9 @@ type budget struct {
 	// ends the handler, its event is delivered again.
 	FailBefore int `json:"failBefore,omitempty"`
 	FailAfter  int `json:"failAfter,omitempty"`
+	// Repeat makes a write twice, and its second answer counts: client-go does so after a
+	// 429 or 503 with Retry-After.
+	Repeat int `json:"repeat,omitempty"`
 	// FailLast fails a List, and if that ends the handler nobody delivers the
 	// event again: it was delivered twice, and the other delivery was settled.
 	// It comes before all other faults. After a Create without an answer it
@@ -57,6 +60,7 @@ type budget struct {
 	Unlabel    int `json:"unlabel,omitempty"`    // an object's label is taken off
 	Rewrite    int `json:"rewrite,omitempty"`    // a controller writes an active object's whole status
 	Edge       int `json:"edge,omitempty"`       // the next span of names begins
+	Stamp      int `json:"stamp,omitempty"`      // an object is stamped with its creation time, and stored later
 	Wait       int `json:"wait,omitempty"`       // an hour passes
 	Brake      int `json:"brake,omitempty"`      // the brake is put on
 	Release    int `json:"release,omitempty"`    // it is let go
@@ -69,6 +73,9 @@ type delivery struct {
 	replica int
 	// lost is set when nobody waits for its outcome any more.
 	lost bool
+	// stamped is the creation time of what it is about to make, where the API server has
+	// stamped that already.
+	stamped time.Time
 }
 
 type run struct {
@@ -138,7 +145,7 @@ func (r *run) state() [sha256.Size]byte {
 	deliveries := slices.Clone(r.deliveries)
 	slices.SortFunc(deliveries, func(a, b delivery) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.replica, b.replica)) })
 	for _, d := range deliveries {
-		b.WriteString(strconv.Itoa(d.id) + " " + strconv.Itoa(d.replica) + strconv.FormatBool(d.lost))
+		b.WriteString(strconv.Itoa(d.id) + " " + strconv.Itoa(d.replica) + strconv.FormatBool(d.lost) + d.stamped.String())
 	}
 	return sha256.Sum256([]byte(b.String()))
 }
@@ -155,6 +162,9 @@ func (r *run) steps() []step {
 		if d.call == "" {
 			continue
 		}
+		if d.call == waiting && slices.ContainsFunc(r.deliveries, func(d delivery) bool { return !d.stamped.IsZero() }) {
+			continue // What was stamped is stored sooner: see lateSettles.
+		}
 		label := fmt.Sprintf("h%d(%s) %s", i, d.event, d.call)
 		steps = append(steps, step{label, func(r *run) { r.proceed(i, r.make(d)) }})
 		if d.call == recall || d.call == waiting {
@@ -162,6 +172,12 @@ func (r *run) steps() []step {
 		}
 		may(&r.left.FailBefore, label+" fails before", func(r *run) { r.left.FailBefore--; r.proceed(i, fault) })
 		may(&r.left.FailAfter, label+" fails after", func(r *run) { r.left.FailAfter--; r.make(d); r.proceed(i, fault) })
+		if !strings.HasPrefix(d.call, list) && !strings.HasPrefix(d.call, "get") {
+			may(&r.left.Repeat, label+" is made twice", func(r *run) { r.left.Repeat--; r.make(d); r.proceed(i, r.make(r.deliveries[i])) })
+		}
+		if strings.HasPrefix(d.call, "create") && d.stamped.IsZero() {
+			may(&r.left.Stamp, label+" is stamped", func(r *run) { r.left.Stamp--; r.deliveries[i].stamped = r.stampNow() })
+		}
 		if strings.HasPrefix(d.call, list) && r.faultless() {
 			may(&r.left.FailLast, label+" fails for good", func(r *run) { r.left.FailLast--; r.failLast(i) })
 		}
@@ -234,10 +250,11 @@ func comes(event string) step {
 
 // make makes the call that a delivery waits for.
 func (r *run) make(d delivery) answer {
-	r.at = d.replica
+	r.at, r.stamp = d.replica, d.stamped
 	name, old := strings.CutPrefix(d.call, outdated)
 	o, was := r.seen[name]
 	a := d.make(r.store)
+	r.stamp = time.Time{}
 	if old && was && a.err == nil {
 		r.broken = r.checkOutdated(o.object)
 		r.outdated = append(slices.Clip(r.outdated), o)
@@ -251,7 +268,7 @@ func (r *run) proceed(i int, a answer) {
 	d := &r.deliveries[i]
 	a.call = d.call
 	before := d.progress
-	d.progress = r.advance(*d, a)
+	d.progress, d.stamped = r.advance(*d, a), time.Time{}
 	switch {
 	case errors.Is(d.err, errInjected):
 		d.progress = r.handlers.start(d.event, r.means)

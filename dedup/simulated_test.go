@@ -60,6 +60,11 @@ type store struct {
 	// there may be, one more than that.
 	braked bool
 	quota  int
+	// ahead is how far the clock that Lists are answered with is ahead of the one that
+	// objects are stamped with.
+	ahead time.Duration
+	// stamp is when the next create was stamped, if that was before it is stored.
+	stamp time.Time
 	// long, if it is not zero, is from how many objects on a past is not kept whole.
 	long int
 	// cache entries are what replicas remember; at is the one whose handler is next.
@@ -135,7 +140,7 @@ func (s *store) list(_ context.Context, _ string, by selector) ([]object, time.T
 			}
 		}
 	}
-	return out.objects(), s.now, nil
+	return out.objects(), s.now.Add(s.ahead), nil
 }
 
 func (s *store) get(_ context.Context, _, name string) (object, error) {
@@ -162,9 +167,12 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 		return "", apierrors.NewAlreadyExists(resource, name)
 	}
 	if s.made[name]++; s.made[name] == 1 {
-		s.named[name] = s.now
+		s.named[name] = s.now.Add(s.ahead)
 	}
-	at := s.now.Add(time.Duration(s.created/s.perSecond) * time.Second)
+	at := s.stamp
+	if at.IsZero() {
+		at = s.stampNow()
+	}
 	s.created++
 	s.put(o, func(o *unstructured.Unstructured) {
 		o.SetUID(types.UID(fmt.Sprintf("%s-%d", name, s.made[name])))
@@ -181,6 +189,11 @@ func (s *store) create(_ context.Context, _ string, body map[string]any) (types.
 		}
 	})
 	return s.seen[name].uid, nil
+}
+
+// stampNow is the creation time of what is stamped now.
+func (s *store) stampNow() time.Time {
+	return s.now.Add(time.Duration(s.created/s.perSecond) * time.Second)
 }
 
 // full tells that the quota allows no more objects.

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,11 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 
-	"onefire/dedup"
 	"onefire/function"
 	"onefire/mapping"
 	"onefire/test/history"
@@ -31,28 +26,16 @@ import (
 func TestEveryCallFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202608)
-	s := &sabotage{world: w, ledger: newLedger(), plans: map[string]*plan{}}
-	way := newFaulty(t, s.choose)
-	// What was made just now seems old, so that it is remembered too: nobody
-	// deletes anything here between two Lists, which is what makes twins.
-	way.Ahead(time.Hour)
+	s := &sabotage{world: w, ledger: newLedger(), plans: map[string]*plan{}, colliding: map[string]*collision{}}
 	binary := stripped(t)
-	var functions []*fn
-	for range 2 {
-		functions = append(functions, w.serve(w.prepare(binary, "REPLY=summary", "KUBECONFIG="+way.kubeconfig)))
-	}
-	var turn atomic.Int64
-	s.broker = &broker{
-		route: func() string { return functions[int(turn.Add(1))%len(functions)].url },
-		pause: 20 * time.Millisecond, longest: time.Second,
-	}
+	s.now, s.hourLater = s.passage(binary, 0), s.passage(binary, time.Hour)
 
-	kinds := append(kubefault.Kinds(), kubefault.Hang)
+	kinds := append([]kubefault.Kind{kubefault.Hang}, kubefault.Kinds()...) // What takes longest begins first.
 	runs, ctx := errgroup.WithContext(t.Context())
 	runs.SetLimit(24)
-	for past := range pasts {
-		for _, verb := range verbs {
-			for _, kind := range kinds {
+	for _, kind := range kinds {
+		for past := range pasts {
+			for _, verb := range verbs {
 				for _, after := range []bool{false, true} {
 					runs.Go(func() error {
 						return s.each(ctx, past, plan{verb: verb, fault: kubefault.Fault{Kind: kind, After: after}})
@@ -72,8 +55,12 @@ func TestEveryCallFails(t *testing.T) {
 		operations += h.Len()
 	}
 	t.Logf("%d histories of %d operations are linearizable", len(s.histories), operations)
-	t.Logf("%d runs, %d events accepted, %d redelivered", s.runs.Load(), s.accepted.Load(), s.redelivered.Load())
-	tally := way.Tally()
+	t.Logf("%d runs, %d events accepted, %d redelivered", s.runs.Load(),
+		s.now.accepted.Load()+s.hourLater.accepted.Load(), s.now.redelivered.Load()+s.hourLater.redelivered.Load())
+	tally := s.now.Tally()
+	for what, n := range s.hourLater.Tally() {
+		tally[what] += n
+	}
 	logTally(t, tally)
 	for _, verb := range verbs {
 		for _, kind := range kinds {
@@ -127,12 +114,38 @@ func logTally(t testing.TB, tally map[string]int) {
 type sabotage struct {
 	*world
 	*ledger
-	*broker
-	runs atomic.Int64
+	// now and hourLater are the ways of the runs that make new objects, and of those that
+	// find what was made an hour ago.
+	now, hourLater *passage
+	runs           atomic.Int64
 
 	mu        sync.Mutex
 	plans     map[string]*plan
 	histories []*history.Recorder
+	// colliding are the runs in which names collide, by subject.
+	colliding map[string]*collision
+}
+
+// passage is two processes behind one broker, and their way to the API server.
+type passage struct {
+	*broker
+	faulty
+}
+
+// passage starts two processes for which all objects are older than they are.
+func (s *sabotage) passage(binary string, older time.Duration) *passage {
+	s.t.Helper()
+	way := newFaulty(s.t, s.choose)
+	way.Ahead(older)
+	var functions []*fn
+	for range 2 {
+		functions = append(functions, s.serve(s.prepare(binary, "REPLY=summary", "KUBECONFIG="+way.kubeconfig)))
+	}
+	var turn atomic.Int64
+	return &passage{faulty: way, broker: &broker{
+		route: func() string { return functions[int(turn.Add(1))%len(functions)].url },
+		pause: 20 * time.Millisecond, longest: time.Second,
+	}}
 }
 
 // plan is what is to befall a fingerprint's calls.
@@ -144,6 +157,9 @@ type plan struct {
 }
 
 func (s *sabotage) choose(c kubefault.Call) kubefault.Fault {
+	if c.Verb == "create" {
+		s.collide(c)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var fault kubefault.Fault
@@ -159,46 +175,10 @@ func (s *sabotage) choose(c kubefault.Call) kubefault.Fault {
 	return fault
 }
 
-// scene is one fingerprint.
-type scene struct {
-	*sabotage
-	pod     string
-	history *history.Recorder
-	mu      sync.Mutex
-	answers map[string]function.AlertSummary
-}
-
-// pasts are what was before the events of a run.
-var pasts = map[string]func(ctx context.Context, s *scene) error{
-	"nothing":       func(context.Context, *scene) error { return nil },
-	"an active one": func(ctx context.Context, s *scene) error { return s.fire(ctx, "before") },
-	"a remembered one": func(ctx context.Context, s *scene) error {
-		for _, event := range []string{"before", "x", "y", "z"} { // To both processes.
-			if err := s.fire(ctx, event); err != nil {
-				return err
-			}
-		}
-		return nil
-	},
-	"a terminal one": func(ctx context.Context, s *scene) error {
-		if err := s.fire(ctx, "before"); err != nil {
-			return err
-		}
-		return s.complete(ctx, s.answers["before"])
-	},
-	"a hash collision": func(ctx context.Context, s *scene) error { return s.collide(ctx) },
-	"twins": func(ctx context.Context, s *scene) error {
-		if err := s.fire(ctx, "before"); err != nil {
-			return err
-		}
-		return s.twin(ctx, s.answers["before"])
-	},
-}
-
 // run lets a plan happen to a new fingerprint.
 func (s *sabotage) run(ctx context.Context, past string, p *plan) error {
-	sc := &scene{sabotage: s, pod: fmt.Sprintf("api-%d", s.runs.Add(1)), answers: map[string]function.AlertSummary{}, history: &history.Recorder{}}
-	if err := pasts[past](ctx, sc); err != nil {
+	sc := s.scene(past)
+	if err := pasts[past].make(ctx, sc); err != nil {
 		return fmt.Errorf("before: %w", err)
 	}
 	fingerprint := sc.fingerprint()
@@ -210,15 +190,12 @@ func (s *sabotage) run(ctx context.Context, past string, p *plan) error {
 	}
 	s.mu.Unlock()
 
-	if err := early(ctx); err != nil {
-		return err
-	}
 	deliveries, here := errgroup.WithContext(ctx)
 	for _, event := range []string{"1", "2", "1"} {
 		deliveries.Go(func() error { return sc.fire(here, event) })
 	}
 	deliveries.Go(func() error {
-		_, err := s.deliverOne(here, sc.id("resolved"), sc.body("resolved"))
+		_, err := sc.deliverOne(here, sc.id("resolved"), sc.body("resolved"))
 		return err
 	})
 	if err := deliveries.Wait(); err != nil {
@@ -237,24 +214,6 @@ func (s *sabotage) run(ctx context.Context, past string, p *plan) error {
 		}
 	}
 	return sc.read(ctx)
-}
-
-// early waits for the first half of a span of names. At its end two handlers can make an
-// object each, and both are told, because what was made just now seems old here: else
-// nobody is told of it for two seconds.
-func early(ctx context.Context) error {
-	const span = 10 * time.Second // dedup.nameSpan; an hour ahead has the same ends.
-	now := time.Now()
-	begun := now.Sub(now.Truncate(span))
-	if begun < span/2 {
-		return nil
-	}
-	select {
-	case <-time.After(span - begun):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (s *scene) fingerprint() string {
@@ -292,52 +251,6 @@ func nameOf(a function.AlertSummary) string {
 	return name
 }
 
-func (s *scene) complete(ctx context.Context, a function.AlertSummary) error {
-	done := s.history.End(a.Object)
-	_, err := s.objects.Patch(ctx, nameOf(a), types.MergePatchType, []byte(`{"status":{"overallPhase":"Completed"}}`), metav1.PatchOptions{}, "status")
-	done()
-	return err
-}
-
-// twin makes a second active object, as a handler does that has seen another
-// past and crashes before it looks.
-func (s *scene) twin(ctx context.Context, a function.AlertSummary) error {
-	keys, _ := s.enter(s.t, s.id("twin"), s.body("firing"))
-	o, err := s.objects.Get(ctx, nameOf(a), metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	twin := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": o.GetAPIVersion(), "kind": o.GetKind(), "spec": o.Object["spec"],
-	}}
-	twin.SetName(o.GetName()[:len(o.GetName())-4] + "twin")
-	twin.SetLabels(o.GetLabels())
-	twin.SetAnnotations(map[string]string{"onefire/event": keys[0]})
-	if _, err = s.objects.Create(ctx, twin, metav1.CreateOptions{}); err != nil {
-		return err
-	}
-	s.answer(keys)
-	return nil
-}
-
-// collide makes another fingerprint's object under the name that ours would get
-// first.
-func (s *scene) collide(ctx context.Context) error {
-	fingerprint := s.fingerprint()
-	other := &unstructured.Unstructured{Object: map[string]any{
-		"spec": map[string]any{
-			"signalFingerprint": strings.Repeat("0", 64), "signalName": "Other", "severity": "low", "signalType": "alert",
-			"targetType": "kubernetes", "targetResource": map[string]any{"kind": "Pod", "name": "other"},
-			"firingTime": "2026-01-17T11:00:00Z", "receivedTime": "2026-01-17T11:00:00Z",
-		},
-	}}
-	other.SetAPIVersion(dedup.Resource.GroupVersion().String())
-	other.SetKind("RemediationRequest")
-	other.SetName(fmt.Sprintf("rr-%s-%.4x", fingerprint[:12], sha256.Sum256([]byte(fingerprint+":"))))
-	_, err := s.objects.Create(ctx, other, metav1.CreateOptions{})
-	return err
-}
-
 // read reads the one active object.
 func (s *scene) read(ctx context.Context) error {
 	seen := s.history.Read()
@@ -347,6 +260,9 @@ func (s *scene) read(ctx context.Context) error {
 	}
 	if len(active) != 1 {
 		return errors.New("not exactly one object is active")
+	}
+	if err := s.collided(active[0].GetName()); err != nil {
+		return err
 	}
 	seen(history.Answer{Object: active[0].GetNamespace() + "/" + active[0].GetName(), Count: int32(count(&active[0]))})
 	return nil

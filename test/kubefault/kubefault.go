@@ -36,6 +36,8 @@ type Call struct {
 	// Subjects are what the call is about: the first 12 characters of each
 	// fingerprint, which stand in its selector or in its object's name.
 	Subjects []string
+	// Name is the name of the object that the call is about, if it is about one.
+	Name string
 }
 
 // Kind is what goes wrong with a call.
@@ -221,11 +223,11 @@ func callOf(r *http.Request, body []byte) Call {
 	}
 	if selector := r.URL.Query().Get("fieldSelector"); selector != "" {
 		_, fingerprint, _ := strings.Cut(selector, "=")
-		return Call{"list", []string{fingerprint[:min(12, len(fingerprint))]}}
+		return Call{Verb: "list", Subjects: []string{fingerprint[:min(12, len(fingerprint))]}}
 	}
 	if selector := r.URL.Query().Get("labelSelector"); selector != "" {
 		_, labels, _ := strings.Cut(strings.Trim(selector, ")"), "(")
-		return Call{"list", strings.Split(labels, ",")}
+		return Call{Verb: "list", Subjects: strings.Split(labels, ",")}
 	}
 	if strings.HasSuffix(r.URL.Path, "/events") {
 		return Call{Verb: "event"}
@@ -249,7 +251,7 @@ func callOf(r *http.Request, body []byte) Call {
 	}
 	_, subject, _ := strings.Cut(name, "-")
 	subject, _, _ = strings.Cut(subject, "-")
-	return Call{verb, []string{subject}}
+	return Call{verb, []string{subject}, name}
 }
 
 func (p *Proxy) note(c Call, f Fault) {
