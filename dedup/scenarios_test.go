@@ -139,7 +139,6 @@ var scenarios = []named{
 	{"one that does so where things are remembered", scenario{Events: "a b a", Setup: "aged", means: means{Replicas: 2}, Budget: budget{Rewrite: 1, FailAfter: 1}}},
 	{"an object of an earlier version", scenario{Events: "b a -b", Setup: "earlier", Budget: budget{FailAfter: 1, Complete: 1}}},
 	{"first alerts at an edge, one delivered twice", scenario{Events: "a b b", Budget: budget{Edge: 1}}},
-	{"an event at an edge whose calls are made twice", scenario{Events: "a b a", Budget: budget{Edge: 1, Repeat: 1}}},
 	{"first alerts at an edge, and a user deletes", scenario{Events: "a b", Budget: budget{Edge: 1, UserDelete: 1, FailAfter: 1}}},
 	{"recurrences at an edge, and retention", scenario{Events: "a b", Setup: "terminal", Budget: budget{Edge: 1, Retain: 1, Complete: 1}}},
 	{"one event at an edge", scenario{Events: "a a", Setup: "terminal", Budget: budget{Edge: 1, FailAfter: 1, Crash: 1}}},
