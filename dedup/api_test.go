@@ -190,7 +190,7 @@ func TestTheLookAfterACreateIsTriedAgain(t *testing.T) {
 
 func TestAManyKeyedEventStaysIdempotent(t *testing.T) {
 	s := newStore()
-	keys := make([]string, 3*MaxEvents)
+	keys := make([]string, 3*MinKeys)
 	for i := range keys {
 		keys[i] = digest(string(rune(i)))[:16]
 	}

@@ -7,7 +7,7 @@
 // it. This holds for any interleaving of handlers, replicas, crashes, redeliveries, phase
 // changes and deletions. A key identifies one occurrence of an alert, see [Key]. Settling
 // a key again has no further effect and returns the same outcome, as long as fewer than
-// [MaxEvents] other keys came in between.
+// [MinKeys] other keys came in between.
 //
 // A call blocks no longer than its context allows. No lock is held during an API call. An
 // error loses nothing: settling the same keys again, in any replica, finishes the work. A

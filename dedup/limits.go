@@ -3,22 +3,22 @@ package dedup
 import "time"
 
 const (
-	// MaxEvents is how many keys an object keeps on record at least, the newest ones:
+	// MinKeys is how many keys an object keeps on record at least, the newest ones:
 	// about 4 KiB of status. A redelivery after that many other keys counts again.
-	MaxEvents = 128
+	MinKeys = 128
 	// patchesKept is of how many batched patches an object keeps all keys, if that is
-	// more than MaxEvents. A redelivery comes some patches after its event.
+	// more than MinKeys. A redelivery comes some patches after its event.
 	patchesKept = 4
-	// maxRecord is how many keys an object keeps on record at most: 70 KiB in three
+	// maxKeys is how many keys an object keeps on record at most: 70 KiB in three
 	// conditions.
-	maxRecord = 4096
+	maxKeys = 4096
 	// keysPerLine is the number of keys in a line of the record, 1 KiB of text.
 	// maxMessage bounds the message of a condition, in bytes, as the Kubernetes type
 	// does.
 	keysPerLine = 64
 	maxMessage  = 32 << 10
 	// maxBatchKeys bounds the keys in one patch of a batch.
-	maxBatchKeys = maxRecord / patchesKept
+	maxBatchKeys = maxKeys / patchesKept
 	// MaxAlerts is how many folded alerts an object names, the most severe: about 10 KiB
 	// of status with their states, and 64 KiB if all of their texts have the maximal
 	// length. One resource rarely has more alerts that fire at once, and each alert has
@@ -159,7 +159,7 @@ const (
 	// active object only; maxCachedText bounds their texts and the object's own labels,
 	// in bytes, and the rest of the alerts takes 8 KiB at most.
 	maxCached     = 2048
-	maxCachedKeys = 4 * MaxEvents
+	maxCachedKeys = 4 * MinKeys
 	maxCachedText = 8 << 10
 	// maxStale is the share of outdated entries, among the last staleSamples, from which
 	// an object is read before it is patched. A patch that fails costs the API server ten

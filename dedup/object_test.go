@@ -100,13 +100,13 @@ func TestNamesFollowFromThePast(t *testing.T) {
 
 func TestTheRecordIsBounded(t *testing.T) {
 	o := object{count: 1, createdFor: "made", events: map[string]recordEntry{"made": entryAt(1, epoch)}, createdAt: epoch}
-	for i := range 3 * MaxEvents {
+	for i := range 3 * MinKeys {
 		key := fmt.Sprint("k", i)
 		at := epoch.Add(time.Duration(i) * time.Second)
 		made, changed := o.withKeys([]string{key}, nil, at)
 		require.Equal(t, entryAt(o.count+1, at), made[key])
 		o = changed
-		require.LessOrEqual(t, len(o.events), MaxEvents+1, "the newest, and the one that made it, which stands elsewhere too")
+		require.LessOrEqual(t, len(o.events), MinKeys+1, "the newest, and the one that made it, which stands elsewhere too")
 		require.Contains(t, o.events, key, "the newest stays")
 	}
 }
@@ -134,14 +134,14 @@ func TestTheRecordFollowsAStorm(t *testing.T) {
 	}
 	add("most", maxBatchKeys)
 	add("more", maxBatchKeys)
-	require.LessOrEqual(t, len(o.events), maxRecord)
+	require.LessOrEqual(t, len(o.events), maxKeys)
 }
 
 // What is remembered of a patch is what the API server made of it.
 func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")
-	for i := range 2 * MaxEvents {
+	for i := range 2 * MinKeys {
 		o := s.seen[name].object
 		_, changed := o.withKeys([]string{fmt.Sprint("k", i), fmt.Sprint("l", i)}, nil, epoch.Add(time.Duration(i)*time.Second))
 		var err error

@@ -118,7 +118,7 @@ func (o object) withDuplicate(duplicate object, own types.UID) object {
 // much was taken over before, so a merge that is repeated after a crash adds only the
 // rest.
 func gained(survivor, duplicate object, fresh int) int32 {
-	if int(duplicate.count) <= len(duplicate.events) && len(survivor.events)+fresh <= MaxEvents {
+	if int(duplicate.count) <= len(duplicate.events) && len(survivor.events)+fresh <= MinKeys {
 		return int32(fresh)
 	}
 	taken := survivor.absorbed[string(duplicate.uid)]
@@ -145,13 +145,13 @@ func (o object) withEnds(said []statement) (changed object, noted []bool) {
 }
 
 // kept returns the object's keys together with the added ones. It drops the keys with the
-// lowest counts beyond [MaxEvents], or beyond keep if that is more. After a storm the
+// lowest counts beyond [MinKeys], or beyond keep if that is more. After a storm the
 // surplus is removed gradually, an eighth with each patch. The key that the object was
 // created for always stays, because it is also in an annotation.
 func (o object) kept(added map[string]recordEntry, keep int) map[string]recordEntry {
 	all := maps.Clone(o.events)
 	maps.Copy(all, added)
-	limit := min(max(MaxEvents, keep, len(o.events)*7/8), maxRecord)
+	limit := min(max(MinKeys, keep, len(o.events)*7/8), maxKeys)
 	for i, key := range newestFirst(all) {
 		if i >= limit && key != o.createdFor {
 			delete(all, key)

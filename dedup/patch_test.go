@@ -53,10 +53,10 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 		"a duplicate of one":                         {0, 0, 0},
 		"a duplicate with a few":                     {5, 0, 0},
 		"keys that both have are one":                {5, 0, 3},
-		"more counts than keys":                      {MaxEvents + 50, 0, 0},
+		"more counts than keys":                      {MinKeys + 50, 0, 0},
 		"a healer that crashed before the delete":    {5, 4, 0},
-		"the same with more counts than keys":        {MaxEvents + 50, 20, 0},
-		"keyed at the first merge, not at the other": {MaxEvents - 20, 60, 0},
+		"the same with more counts than keys":        {MinKeys + 50, 20, 0},
+		"keyed at the first merge, not at the other": {MinKeys - 20, 60, 0},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			s := twinStore(t)
@@ -70,10 +70,10 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 			s.countOn(t, "b", "y", row.between)
 			require.Equal(t, row.between > 0, s.merge(t))
 			require.EqualValues(t, want+row.between, s.seen["a"].count)
-			if want+row.between <= MaxEvents {
+			if want+row.between <= MinKeys {
 				require.EqualValues(t, 2+row.shared, s.seen["a"].events["b"].count, "who made a duplicate comes after what was counted")
 			}
-			require.LessOrEqual(t, len(s.seen["a"].events), MaxEvents+2, "with those that made the two")
+			require.LessOrEqual(t, len(s.seen["a"].events), MinKeys+2, "with those that made the two")
 		})
 	}
 }

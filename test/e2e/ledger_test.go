@@ -200,7 +200,7 @@ func merged(objects []unstructured.Unstructured, holdings map[string][]holding) 
 func hold(t testing.TB, holdings map[string][]holding, o *unstructured.Unstructured, gone time.Time) {
 	t.Helper()
 	record := client.RecordOf(o).Counts
-	require.LessOrEqual(t, len(record), dedup.MaxEvents, "the test sends too many alerts: more than an object has on record")
+	require.LessOrEqual(t, len(record), dedup.MinKeys, "the test sends too many alerts: more than an object has on record")
 	require.Len(t, record, int(count(o)), "object %s counts what it has no record of", o.GetName())
 	made := map[int32]bool{}
 	for key, n := range record {
