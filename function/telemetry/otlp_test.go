@@ -37,8 +37,8 @@ func TestAnExportIsTriedAgainWhereThatMayHelp(t *testing.T) {
 		"not allowed":            {answer(401, ""), 1, "the collector answered 401"},
 		"a server's mistake":     {answer(500, ""), 1, "the collector answered 500"},
 		"somewhere else":         {redirect, 1, "the collector answered 307"},
-		"some rejected":          {answer(200, `{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}`), 1, "did not take 2 of it: too old"},
-		"some points rejected":   {answer(200, `{"partialSuccess":{"rejectedDataPoints":3}}`), 1, "did not take 3 of it"},
+		"some rejected":          {answer(200, `{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}`), 1, "rejected 2 items: too old"},
+		"some points rejected":   {answer(200, `{"partialSuccess":{"rejectedDataPoints":3}}`), 1, "rejected 3 items"},
 		"a warning":              {answer(200, `{"partialSuccess":{"errorMessage":"soon no more"}}`), 1, "soon no more"},
 	} {
 		t.Run(name, func(t *testing.T) {
