@@ -96,6 +96,36 @@ func TestRowsThatCannotBeReadSendNothing(t *testing.T) {
 	}
 }
 
+// Where a second has too many rows, each RemediationRequest is asked for once.
+func TestEachRemediationRequestIsAskedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &store{t: t}
+		for range maxRows {
+			d.rows = append(d.rows, stored{Time: base(), Category: "gateway", Correlation: "another"})
+		}
+		var events []Event
+		for i, name := range []string{"rr-1", "rr-2", "rr-1"} {
+			e := entry(i, base())
+			e.Subject = name
+			events = append(events, filled(e, false, ""))
+		}
+		q := &question{d.process(), map[uuid.UUID]bool{}}
+		var items []*item
+		for _, e := range events {
+			items = append(items, must(q.s.item(e)))
+		}
+		_, err := q.s.ask(items)
+		require.NoError(t, err)
+		var asked []string
+		for _, query := range d.asked() {
+			if name := query.Get("correlation_id"); name != "" {
+				asked = append(asked, name)
+			}
+		}
+		require.Equal(t, []string{"rr-1", "rr-2"}, asked)
+	})
+}
+
 // What ends before its end is broken, and what ends at the bound is too large.
 func TestAnAnswerIsReadUpToItsBound(t *testing.T) {
 	const whole = `{"data":[]}`
