@@ -103,9 +103,7 @@ func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	out.SetSource(source)
 	out.SetType(e.Type)
 	out.SetTime(e.Time)
-	if e.Subject != "" {
-		out.SetSubject(HeaderValue(e.Subject))
-	}
+	out.SetSubject(HeaderValue(e.Subject)) // An empty one is none.
 	for name, value := range map[string]string{
 		"causationid":  e.ID,
 		"partitionkey": e.PartitionKey,

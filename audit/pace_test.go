@@ -172,6 +172,37 @@ func TestDeliverWithNoTimeLeftDoesNotTry(t *testing.T) {
 	})
 }
 
+func TestPausesBeginAnewAfterASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		fails := status(503)
+		s := over(t, plays(&times, fails, fails, fails, status(201), fails, status(201)))
+		require.NoError(t, one(t.Context(), s, sample()))
+		require.NoError(t, one(t.Context(), s, another()))
+		require.InDelta(t, firstPause, times[5].Sub(times[4]), float64(firstPause)/2)
+	})
+}
+
+// The posts that may be under way at once grow by one with each round of them.
+func TestTheBoundOfPostsOpensByOneARound(t *testing.T) {
+	p := newPace(8)
+	p.size = 1
+	for round := 1; round < 8; round++ {
+		require.InDelta(t, round, p.size, 0.4)
+		for range round {
+			p.quick()
+		}
+	}
+	for range 20 {
+		p.quick()
+	}
+	require.InDelta(t, 8, p.size, 0)
+	p.used = 7
+	require.True(t, p.free())
+	p.used = 8
+	require.False(t, p.free())
+}
+
 func TestReadyDoesNotWaitForASinkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
