@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -147,17 +148,26 @@ func TestBatchesKeepToTheirSize(t *testing.T) {
 	})
 }
 
+// sized gives an event a body of so many bytes; with 0 the least that goes with it.
+func sized(e Event, bytes int) Event {
+	if bytes == 0 {
+		return filled(e, false, "")
+	}
+	least := len(must(json.Marshal(filled(e, false, "x").Data)))
+	return filled(e, false, strings.Repeat("x", bytes-least+1))
+}
+
 func TestWhatWaitsIsBounded(t *testing.T) {
 	for reason, row := range map[string]struct{ events, bytes, accepted int }{
 		"by count": {maxPending + 500, 0, maxPending},
-		"by size":  {50, 1 << 20, maxPendingBytes/(1<<20) - 1},
+		"by size":  {50, 1 << 20, maxPendingBytes / (1 << 20)},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &store{t: t, locked: time.Now().Add(20 * time.Second)}
 				s, events := d.process(), entries(row.events)
 				for i := range events {
-					events[i] = filled(events[i], false, strings.Repeat("x", row.bytes))
+					events[i] = sized(events[i], row.bytes)
 				}
 				done := make(chan []error)
 				begun := time.Now()
@@ -165,7 +175,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 				synctest.Wait()
 				require.Len(t, s.items, row.accepted)
 				require.LessOrEqual(t, s.size, maxPendingBytes)
-				require.ErrorIs(t, one(t.Context(), s, filled(another(), false, strings.Repeat("x", row.bytes))), errFull)
+				require.ErrorIs(t, one(t.Context(), s, sized(another(), row.bytes)), errFull)
 				require.Zero(t, time.Since(begun), "at once")
 				for i, err := range <-done {
 					if i < row.accepted {

@@ -92,17 +92,14 @@ func (c *Client) Deliver(ctx context.Context, make Request, r Retry) error {
 	pauses.InitialInterval, pauses.MaxInterval = r.FirstPause, r.MaxPause
 	tries := 0
 	var last error
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+	_, _ = backoff.Retry(ctx, func() (struct{}, error) {
 		var status int
 		status, last = c.try(ctx, make, r.Timeout)
 		tries++
 		note(trace.SpanFromContext(ctx), tries, status, last)
 		return struct{}{}, r.next(last)
-	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(r.Tries), backoff.WithMaxElapsedTime(r.MaxElapsed))
-	if last != nil {
-		return last
-	}
-	return err
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(r.Tries), backoff.WithMaxElapsedTime(r.MaxElapsed)) // Its error is the last one, or says less.
+	return last
 }
 
 // next is what the library is told of a try: when to try again.

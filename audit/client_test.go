@@ -14,6 +14,7 @@ func TestAnswersInMessagesAreShort(t *testing.T) {
 	require.Equal(t, strings.Repeat("x", 256)+"…", short(strings.Repeat("x", maxAnswer), 256))
 	require.Equal(t, strings.Repeat("x", maxAnswer), short(" "+strings.Repeat("x", maxAnswer)+"\n", 0))
 	require.Equal(t, "ü…", short("üü", 3), "no half of a character stays")
+	require.Equal(t, "xyz", short("xyz", 3), "what fits is whole")
 }
 
 // A server that asks for time gets it where the delivery has a bound in time, and no
@@ -30,6 +31,9 @@ func TestWhatAServerAsksForIsBounded(t *testing.T) {
 		"no bound":                   {Retry{Tries: 2, MaxPause: 10 * time.Second}, "11", 10 * time.Second, 2},
 		"no bound, and a date":       {Retry{Tries: 2, MaxPause: 10 * time.Second}, "Fri, 01 Jan 2100 00:00:00 GMT", 10 * time.Second, 2},
 		"no bound, and it asks less": {Retry{Tries: 2, MaxPause: 10 * time.Second}, "3", 3 * time.Second, 2},
+		"it asks for no time":        {Retry{Tries: 2, FirstPause: time.Second, MaxPause: time.Second, MaxElapsed: time.Minute}, "0", 0, 2},
+		"a day, as far as it counts": {Retry{Tries: 2, MaxElapsed: time.Hour}, "86400", 2 * maxElapsed, 2},
+		"a year, as a date":          {Retry{Tries: 2, MaxElapsed: time.Hour}, "Fri, 01 Jan 2100 00:00:00 GMT", 2 * maxElapsed, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -260,5 +260,8 @@ func FuzzRetryAfter(f *testing.F) {
 			require.True(t, ok)
 			require.Equal(t, n > uint64(maxElapsed/time.Second), wait > maxElapsed)
 		}
+		if !ok {
+			require.Zero(t, wait)
+		}
 	})
 }

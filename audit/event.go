@@ -107,9 +107,7 @@ func (e Event) cloudEvent(extensions map[string]string) (event.Event, error) {
 	out.SetSource(source)
 	out.SetType(e.Type)
 	out.SetTime(e.Time)
-	if e.Subject != "" {
-		out.SetSubject(HeaderValue(e.Subject))
-	}
+	out.SetSubject(HeaderValue(e.Subject)) // An empty one is none.
 	// Package config has these names, too: nobody may override one.
 	for name, value := range map[string]string{
 		"causationid":  e.ID,

@@ -21,6 +21,7 @@ func TestAnAnswerThatIsLostAfterTheWriteMakesOneRow(t *testing.T) {
 		"the store's own 500": func(*http.Response) *http.Response { return responded(500, "") },
 		"a proxy's 502":       func(*http.Response) *http.Response { return responded(502, "") },
 		"a proxy's 504":       func(*http.Response) *http.Response { return responded(504, "") },
+		"a proxy's 408":       func(*http.Response) *http.Response { return responded(408, "") },
 		"503 and a wait":      func(*http.Response) *http.Response { return responded(503, "", "Retry-After", "2") },
 		"an answer too late":  func(r *http.Response) *http.Response { pass(2 * batchTimeout); return r },
 	} {
@@ -62,9 +63,10 @@ func TestAnEventThatWasNeverStoredIsSentAgain(t *testing.T) {
 					}
 					return nil
 				}
-				events := entries(n)
+				events, begun := entries(n), time.Now()
 				requireAll(t, d.process().Deliver(t.Context(), events))
 				require.Len(t, d.posts(), 2)
+				require.LessOrEqual(t, time.Since(begun), firstPause*3/2, "the store itself has ended with it")
 				d.requireOnce(events)
 			})
 		})
@@ -206,6 +208,14 @@ func TestAQuestionThatFailsSendsNothing(t *testing.T) {
 		"a page of HTML":    {says(200, "<html>"), maxAttempts},
 		"no rows":           {says(200, `{"pagination":{}}`), maxAttempts},
 		"half an answer":    {says(200, `{"data":[{"event_data":{}},`), maxAttempts},
+		"half a row":        {says(200, `{"data":[{"event_da`), maxAttempts},
+		"rows and no end":   {says(200, `{"data":[{"event_data":{}}`), maxAttempts},
+		"nothing":           {says(200, ``), maxAttempts},
+		"no object":         {says(200, `[]`), maxAttempts},
+		"no array":          {says(200, `{"data":7}`), maxAttempts},
+		"no data":           {says(200, `{"data":`), maxAttempts},
+		"no name":           {says(200, `{7:[]}`), maxAttempts},
+		"half a value":      {says(200, `{"pagination":{"total`), maxAttempts},
 		"400 to a question": {status(400), maxAttempts},
 	} {
 		t.Run(reason, func(t *testing.T) {

@@ -172,6 +172,84 @@ func TestDeliverWithNoTimeLeftDoesNotTry(t *testing.T) {
 	})
 }
 
+func TestPausesBeginAnewAfterASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		fails := status(503)
+		s := over(t, plays(&times, fails, fails, fails, status(201), fails, status(201)))
+		require.NoError(t, one(t.Context(), s, sample()))
+		require.NoError(t, one(t.Context(), s, another()))
+		require.InDelta(t, firstPause, times[5].Sub(times[4]), float64(firstPause)/2)
+	})
+}
+
+// The posts that may be under way at once grow by one with each round of them.
+func TestTheBoundOfPostsOpensByOneARound(t *testing.T) {
+	p := newPace(8, false)
+	p.size = 1
+	for round := 1; round < 8; round++ {
+		require.InDelta(t, round, p.size, 0.4)
+		for range round {
+			p.quick(time.Now())
+		}
+	}
+	for range 20 {
+		p.quick(time.Now())
+	}
+	require.InDelta(t, 8, p.size, 0)
+	p.used = 7
+	require.True(t, p.free())
+	p.used = 8
+	require.False(t, p.free())
+}
+
+// A process makes as many requests a second as DataStorage takes, half as many when it takes
+// no more, never fewer than one, and two more with each second of answers.
+func TestTheBoundOfRequestsFollowsWhatIsRefused(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := newPace(8, true)
+	for range maxRequests {
+		require.Equal(t, now, p.reserve(now))
+	}
+	require.Equal(t, now.Add(time.Second/maxRequests), p.next(now))
+	require.Equal(t, now.Add(time.Second/maxRequests), p.reserve(now), "places are taken in turn")
+	require.Equal(t, now.Add(2*time.Second/maxRequests), p.next(now))
+	later := now.Add(time.Minute)
+	require.Equal(t, later, p.next(later))
+
+	p.deny(now.Add(time.Second), later)
+	require.InDelta(t, maxRequests/2, float64(p.requests.Limit()), 0)
+	require.Equal(t, later.Add(2*time.Second/maxRequests), p.next(later), "what was saved is gone")
+	p.deny(now.Add(2*time.Second), later)
+	require.InDelta(t, maxRequests/2, float64(p.requests.Limit()), 0, "requests that began together count once")
+	for range 2 * maxRequests {
+		later = later.Add(time.Second)
+		p.deny(later, later)
+	}
+	require.InDelta(t, minRequests, float64(p.requests.Limit()), 0)
+	for second := 1; p.requests.Limit() < maxRequests-moreRequests; second++ {
+		before := p.requests.Limit()
+		for range int(before) {
+			later = later.Add(time.Second / time.Duration(before))
+			p.quick(later)
+		}
+		require.InDelta(t, moreRequests, float64(p.requests.Limit()-before), 0.6, "second %d", second)
+	}
+	for range 2 * maxRequests {
+		p.quick(later)
+	}
+	require.InDelta(t, maxRequests, float64(p.requests.Limit()), 0)
+}
+
+// A sink that is not DataStorage has no bound of requests.
+func TestOtherSinksHaveNoBoundOfRequests(t *testing.T) {
+	now := time.Now()
+	p := newPace(8, false)
+	p.deny(now, now)
+	require.Equal(t, now, p.reserve(now))
+	require.True(t, p.next(now).IsZero())
+}
+
 func TestReadyDoesNotWaitForASinkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()

@@ -56,7 +56,9 @@ func TestDataStorageIsReadyWhenItLetsUsAsk(t *testing.T) {
 		"401":               {status(401), "AUDIT_TOKEN_FILE"},
 		"403":               {status(403), "data-storage-client"},
 		"404":               {status(404), "AUDIT_SINK"},
-		"500":               {says(500, "no database"), "no database"},
+		"500":               {says(500, "no database"), "no database): see DataStorage's own log"},
+		"a long answer":     {says(500, strings.Repeat("x", 2*maxNote)), " (" + strings.Repeat("x", maxNote) + "):"},
+		"405":               {status(405), "AUDIT_SINK"},
 		"a redirect":        {status(302, "Location", "/elsewhere"), "302"},
 		"204 is no answer":  {status(204), "204"},
 		"a lost connection": {drop, "probing DataStorage"},
@@ -72,6 +74,9 @@ func TestDataStorageIsReadyWhenItLetsUsAsk(t *testing.T) {
 			require.Equal(t, http.MethodGet, sink.seen()[0].method)
 			require.Equal(t, "Bearer t", sink.bearers()[0])
 			require.Equal(t, "correlation_id=onefire-readiness&limit=1", sink.seen()[0].query)
+			for _, r := range sink.seen() {
+				require.Equal(t, http.MethodGet, r.method, "nothing is posted where there is nothing to try")
+			}
 		})
 	}
 }
@@ -104,7 +109,9 @@ func TestDataStorageIsReadyWhenItTakesTheSchema(t *testing.T) {
 		"another one takes anything":             {status(201), "", false},
 		"403":                                    {status(403), "data-storage-client", true},
 		"401":                                    {status(401), "AUDIT_TOKEN_FILE", true},
+		"404":                                    {status(404), "AUDIT_SINK", true},
 		"405":                                    {status(405), "AUDIT_SINK", true},
+		"422 says nothing":                       {says(422, "schema"), "", true},
 		"429 says nothing":                       {status(429), "", true},
 		"503 says nothing":                       {status(503), "", true},
 		"a lost connection":                      {drop, "no answer", true},
@@ -137,6 +144,24 @@ func TestDataStorageIsReadyWhenItTakesTheSchema(t *testing.T) {
 			require.Equal(t, row.again, len(posts) > 1, "asked until it is known")
 		})
 	}
+}
+
+// What is wrong with both is wrong with the query first.
+func TestReadinessSaysWhatIsWrongWithTheQueryFirst(t *testing.T) {
+	sink := serve(t, status(403))
+	s := open(t, Options{URL: sink.URL + "/audit/events", Trial: 1})
+	require.ErrorContains(t, s.Ready(t.Context()), "403 to GET ")
+}
+
+func TestATrialThatIsNoJSONMakesNothingReady(t *testing.T) {
+	sink := serve(t, says(200, `{"data":[]}`))
+	s := open(t, Options{URL: sink.URL + "/audit/events", Trial: make(chan int)})
+	require.ErrorContains(t, s.Ready(t.Context()), "making the event of a probe: ")
+	require.Len(t, sink.seen(), 1)
+}
+
+func TestAnAddressThatCannotBeReadIsNotSaid(t *testing.T) {
+	require.Equal(t, "its URL", redacted("http://user:hush@store:x"))
 }
 
 func TestOnlyDataStorageIsAskedForTheSchema(t *testing.T) {

@@ -36,7 +36,11 @@ func TestWhatAnotherProcessMayBeSendingIsWaitedFor(t *testing.T) {
 		}()
 		short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		require.Equal(t, unavailable, verdictOf(second.Deliver(short, seen)[0]), "not settled, and not sent")
+		asked := time.Now()
+		err := second.Deliver(short, seen)[0]
+		require.Equal(t, unavailable, verdictOf(err), "not settled, and not sent")
+		require.ErrorContains(t, err, "may still store what it was sent, until ")
+		require.Equal(t, asked, time.Now(), "a caller that does not wait so long is told at once")
 		requireAll(t, <-done)
 		requireAll(t, second.Deliver(t.Context(), seen))
 		d.requireOnce(events)

@@ -21,6 +21,10 @@ func TestTheTokenOfAFileIsShown(t *testing.T) {
 		"nothing":                {"\n", ""},
 		"another line":           {"secret\nX-Other: b", ""},
 		"what no header carries": {"secret\x00", ""},
+		"two words":              {"secret secret", ""},
+		"a letter beyond ASCII":  {"secret\u00e9", ""},
+		"the last of ASCII":      {"a~b", "Bearer a~b"},
+		"what ASCII ends with":   {"secret\x7f", ""},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(row.text), 0o600))
@@ -40,5 +44,7 @@ func TestWithoutAFileNothingIsShown(t *testing.T) {
 	require.NoError(t, ShowToken(r, ""))
 	require.Empty(t, r.Header)
 	require.ErrorIs(t, ShowToken(r, filepath.Join(t.TempDir(), "absent")), os.ErrNotExist)
+	require.Empty(t, r.Header)
+	require.ErrorContains(t, ShowToken(r, t.TempDir()), "is a directory")
 	require.Empty(t, r.Header)
 }

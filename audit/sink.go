@@ -50,7 +50,7 @@ type Sink struct {
 	extensions map[string]string
 	memory     memory
 
-	// ctx is that of the posts, which outlive their callers. It ends when Close has
+	// ctx is that of the posts, which outlive their callers. It ends only when Close has
 	// waited long enough for those under way, which working counts.
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -126,6 +126,5 @@ func (s *Sink) Close() {
 	hangUp := time.AfterFunc(closeWait, s.cancel)
 	s.working.Wait()
 	hangUp.Stop()
-	s.cancel()
 	s.client.Close()
 }

@@ -20,7 +20,7 @@ func (d deferred) RoundTrip(r *http.Request) (*http.Response, error) { return d(
 func (d deferred) CloseIdleConnections() { d().CloseIdleConnections() }
 
 func newTransport(o ClientOptions, roots *x509.CertPool) *http.Transport {
-	t := &http.Transport{
+	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: o.ConnectTimeout}).DialContext,
 		TLSHandshakeTimeout: o.ConnectTimeout,
@@ -35,11 +35,8 @@ func newTransport(o ClientOptions, roots *x509.CertPool) *http.Transport {
 		MaxConnsPerHost:     o.MaxConnections,
 		MaxIdleConnsPerHost: o.MaxIdle,
 		IdleConnTimeout:     idleTimeout,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: o.PingAfter, PingTimeout: o.PingAfter},
 	}
-	if o.PingAfter > 0 {
-		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.PingAfter, PingTimeout: o.PingAfter}
-	}
-	return t
 }
 
 // certificates reads what is trusted beside the system's certificates.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -94,6 +95,43 @@ func TestTokenIsReadAgainWhenItIsOld(t *testing.T) {
 	s.client.token.since = s.client.token.since.Add(-tokenAge)
 	require.NoError(t, one(t.Context(), s, another()))
 	require.Equal(t, []string{"Bearer first", "Bearer first", "Bearer second"}, sink.bearers())
+}
+
+func TestATokenIsUsedUntilItsAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := tokenFile(t, "first")
+		held := &token{file: path, age: tokenAge}
+		require.Equal(t, "first", must(held.read()))
+		write(t, path, "second")
+		pass(tokenAge - 1)
+		require.Equal(t, "first", must(held.read()))
+		pass(1)
+		require.Equal(t, "second", must(held.read()))
+	})
+}
+
+// A token without an age is read for each request, so none is older than its file.
+func TestATokenThatIsReadEachTimeIsNotTriedTwice(t *testing.T) {
+	sink := serve(t, status(401))
+	c, err := NewClient(ClientOptions{Name: "the server", TokenFile: tokenFile(t, "first")})
+	require.NoError(t, err)
+	defer c.Close()
+	require.ErrorContains(t, c.Deliver(t.Context(), get(sink.URL, nil), Retry{Tries: 3}), "401")
+	require.Len(t, sink.seen(), 1)
+}
+
+// DataStorage has not seen what was not sent for want of a token.
+func TestAMissingTokenLeavesNoDoubt(t *testing.T) {
+	sink := serve(t, status(201))
+	path := filepath.Join(t.TempDir(), "token")
+	s := open(t, Options{URL: sink.URL + "/audit/events", TokenFile: path})
+	err := one(t.Context(), s, sample())
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "the audit sink is not available: ")
+	write(t, path, "late")
+	require.NoError(t, one(t.Context(), s, sample()))
+	require.Len(t, sink.seen(), 1)
+	require.Equal(t, http.MethodPost, sink.seen()[0].method)
 }
 
 func TestTokenFileThatIsMissingSendsNothing(t *testing.T) {

@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,12 +34,24 @@ func TestTriesAreNotedOnTheSpanOfTheDelivery(t *testing.T) {
 				}
 				got = append(got, text)
 			}
+			last := spans.GetSpans()[0].Events[len(row.want)-1].Attributes
+			require.Subset(t, last, spans.GetSpans()[0].Attributes, "the span has the status of its last try")
+			require.Len(t, spans.GetSpans()[0].Attributes, 1)
 			require.Len(t, got, len(row.want))
 			for i, want := range row.want {
 				require.Contains(t, got[i], want)
 			}
 		})
 	}
+}
+
+func TestALongErrorIsNotedInPart(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	_, span := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("onefire").Start(t.Context(), "send")
+	note(span, 1, 0, errors.New(strings.Repeat("x", 2*maxNote)))
+	span.End()
+	noted := spans.GetSpans()[0].Events[0].Attributes
+	require.Equal(t, strings.Repeat("x", maxNote), noted[len(noted)-1].Value.AsString())
 }
 
 func TestARequestNamesTheTraceOfItsEvent(t *testing.T) {

@@ -41,6 +41,13 @@ func TestWhy(t *testing.T) {
 		"no code":                               {"", encoded("x"), "none", "x"},
 		"a code that is none":                   {"4OO", "", "none", "no reason was given"},
 		"an answer that is empty but for space": {"500", encoded(" \n"), "500", "no reason was given"},
+		"the first code":                        {"100", "", "100", "no reason was given"},
+		"less than any code":                    {"99", "", "none", "no reason was given"},
+		"the last code":                         {"999", "", "999", "no reason was given"},
+		"more than any code":                    {"1000", "", "none", "no reason was given"},
+		"cut within its only character":         {"503", encoded("\xe2"), "503", "no reason was given"},
+		"cut within a character of four bytes":  {"503", encoded("ab\xf0\x9f\x98"), "503", "ab"},
+		"ends with a whole character":           {"503", encoded("a€"), "503", "a€"},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			code, text := why(sample(func(e *event.Event) {
@@ -64,6 +71,9 @@ func TestLabelValuesAreLegal(t *testing.T) {
 		"":                       `^$`,
 		"io.prometheus.alert.v1": `^io\.prometheus\.alert\.v1$`,
 		"a b":                    `^a_b-[0-9a-f]{8}$`,
+		"a.b-c d":                `^a\.b-c_d-[0-9a-f]{8}$`,
+		"7 x":                    `^7_x-[0-9a-f]{8}$`,
+		strings.Repeat("x", 63):  `^x{63}$`,
 		"/a":                     `^a-[0-9a-f]{8}$`,
 		"ä":                      `^[0-9a-f]{8}$`,
 		strings.Repeat("x", 64):  `^x{54}-[0-9a-f]{8}$`,
@@ -86,6 +96,9 @@ func TestTextsAreBoundedAndHarmless(t *testing.T) {
 		require.LessOrEqual(t, len(s), 3*(maxText+3))
 	})
 	require.Equal(t, "a[2Jb c", sanitize("a\x1b[2Jb\nc"), "no terminal is told what to do")
+	require.Equal(t, "a b?c", sanitize("a\tb\xffc"))
+	require.Equal(t, strings.Repeat("x", maxText), sanitize(strings.Repeat("x", maxText)))
+	require.Equal(t, strings.Repeat("x", maxText)+"…", sanitize(strings.Repeat("x", maxText+1)))
 }
 
 // isURI leaves out what no CloudEvent can have as its source, as urn://:a.

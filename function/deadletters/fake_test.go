@@ -194,7 +194,7 @@ func (k *kube) answer(w http.ResponseWriter, r *http.Request, verb, name string,
 		return
 	}
 	var o metav1.DeleteOptions
-	if err := json.Unmarshal(body, &o); err != nil || o.Preconditions == nil || o.Preconditions.UID == nil || o.Preconditions.ResourceVersion == nil {
+	if err := json.Unmarshal(body, &o); err != nil || o.Kind != "DeleteOptions" || o.APIVersion != "v1" || o.Preconditions == nil || o.Preconditions.UID == nil || o.Preconditions.ResourceVersion == nil {
 		refuseCall(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "no preconditions")
 		return
 	}

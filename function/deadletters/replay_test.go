@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -101,6 +103,8 @@ func TestWhatTheFunctionTakesIsDeleted(t *testing.T) {
 		"busy, then taken":              {[]int{503, 200}, 2, ""},
 		"too many, with a wait":         {[]int{429, 200}, 2, ""},
 		"starting":                      {[]int{0, 502, 404, 200}, 4, ""},
+		"in conflict, then taken":       {[]int{409, 200}, 2, ""},
+		"not let in":                    {[]int{401, 200}, 1, "kept: 401: because"},
 		"never there":                   {[]int{503}, maxTries, "kept: 503: because"},
 		"hangs up each time":            {[]int{0}, maxTries, "EOF"},
 		"not now, and then never again": {[]int{503, 400, 200}, 2, "kept: 400: because"},
@@ -191,6 +195,49 @@ func TestAFunctionThatIsAwayEndsTheReplay(t *testing.T) {
 	require.Len(t, target.seen(), maxUnavailable*maxTries)
 	require.Contains(t, out, "3 more were not tried")
 	require.Len(t, f.kube.all(), 6)
+}
+
+// Only events one after the other that find no function end a replay.
+func TestAFunctionThatIsThereNowAndThenGetsAll(t *testing.T) {
+	away := slices.Repeat([]int{503}, maxTries)
+	for reason, answer := range map[string]int{"it takes one": 200, "it refuses one": 400} {
+		t.Run(reason, func(t *testing.T) {
+			f, target := fix(t), serveFunction(t, slices.Concat(away, away, []int{answer}, away, away, []int{200})...)
+			for i := range 6 {
+				require.Equal(t, http.StatusOK, f.send(map[string]string{"Ce-Id": fmt.Sprint(i)}, `{}`).Code)
+			}
+			out, err := f.replay(t.Context(), target.URL, f.names(t)...)
+			require.ErrorIs(t, err, errNotTaken)
+			require.Len(t, target.seen(), 4*maxTries+2)
+			require.NotContains(t, out, "not tried")
+		})
+	}
+}
+
+func TestTheLastOfAReplayLeavesNothingUntried(t *testing.T) {
+	f, target := fix(t), serveFunction(t, 503)
+	for i := range maxUnavailable {
+		require.Equal(t, http.StatusOK, f.send(map[string]string{"Ce-Id": fmt.Sprint(i)}, `{}`).Code)
+	}
+	out, err := f.replay(t.Context(), target.URL, f.names(t)...)
+	require.ErrorIs(t, err, errNotTaken)
+	require.NotContains(t, out, "not tried")
+}
+
+func TestLettersOfOneSecondAreInTheOrderOfTheirNames(t *testing.T) {
+	f := fix(t)
+	at := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	for name, at := range map[string]metav1.Time{"b": at, "c": at, "a": at, "d": metav1.NewTime(at.Add(-time.Second))} {
+		f.kube.put(&configMap{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: at, Labels: map[string]string{deadLetterLabel: "true"}}})
+	}
+	require.Equal(t, []string{"d", "a", "b", "c"}, f.names(t))
+}
+
+// Spaces within a value and all that is printable are sent as they are.
+func TestWhatHeadersHoldIsSentInThem(t *testing.T) {
+	for value, want := range map[string]bool{"a b": true, "a~b": true, "!": true, "a\x7f": false, "a\x1f": false, " a": false, "a\u00e9": false} {
+		require.Equal(t, want, headersHold(sample(func(e *event.Event) { e.SetExtension("more", value) })), "%q", value)
+	}
 }
 
 func TestOnlyWhatWasTakenIsDeleted(t *testing.T) {

@@ -57,6 +57,8 @@ func TestTheTopLevelControllerIsFound(t *testing.T) {
 			"pods/x": `[{"apiVersion":"v1","kind":"ConfigMap","name":"c"},{"apiVersion":"a/v1","kind":"A","name":"a","controller":true},{"apiVersion":"b/v1","kind":"B","name":"b","controller":false}]`,
 		}, "a/v1 A a", Resolved, 1},
 		"a reference that no object can have": {pod("x"), map[string]string{"pods/x": controlled("a/v1 A ../../secrets/x")}, "v1 Pod x", Resolved, 1},
+		"the longest kind":                    {pod("x"), map[string]string{"pods/x": controlled("a/v1 " + strings.Repeat("A", maxKind) + " a")}, "a/v1 " + strings.Repeat("A", maxKind) + " a", Resolved, 1},
+		"a version as long as a book":         {pod("x"), map[string]string{"pods/x": controlled(strings.Repeat("a", maxKind+1) + " A a")}, "v1 Pod x", Resolved, 1},
 		"a kind as long as a book":            {pod("x"), map[string]string{"pods/x": controlled("a/v1 " + strings.Repeat("A", 300) + " a")}, "v1 Pod x", Resolved, 1},
 		"a Deployment is followed too":        {about("apps/v1", "Deployment", "api"), map[string]string{"deployments/api": controlled("x/v1 App api")}, "x/v1 App api", Resolved, 1},
 		"a Job of the labels is followed":     {about("batch/v1", "Job", "sum-29384720"), map[string]string{"jobs/sum-29384720": controlled("batch/v1 CronJob sum"), "cronjobs/sum": "null"}, "batch/v1 CronJob sum", Resolved, 2},

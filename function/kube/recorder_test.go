@@ -171,6 +171,67 @@ func TestAnAPIThatFailsIsLeftAlone(t *testing.T) {
 	}
 }
 
+// Warnings have bounds of their own.
+func TestAStormOfWarningsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStory()
+		storm := func(of string) {
+			for i := range 100 {
+				e := made(fmt.Sprintf("%s-%d", of, i))
+				e.Type = Warning
+				s.Record(e)
+			}
+		}
+		storm("rr-first")
+		s.requireTally(t, warningBurst, 0, 100-warningBurst)
+		pass(2 * time.Second)
+		storm("rr-second")
+		s.requireTally(t, warningBurst+2*warningRate, 0, 200-warningBurst-2*warningRate)
+	})
+}
+
+// How long nothing is written says the error.
+func TestHowLongAPauseIs(t *testing.T) {
+	for reason, row := range map[string]struct {
+		err   error
+		pause time.Duration
+	}{
+		"it is away":      {errors.New("connection refused"), failurePause},
+		"it is forbidden": {apierrors.NewForbidden(resource, "x", errors.New("no")), eventRefusalPause},
+		"nobody knows us": {apierrors.NewUnauthorized("who?"), eventRefusalPause},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStory()
+				s.fail = func(context.Context) error { return row.err }
+				s.Record(made("rr-1"))
+				s.requireTally(t, 0, 0, 1)
+				s.fail = func(context.Context) error { return nil }
+				pass(row.pause - 1)
+				s.Record(made("rr-2"))
+				s.requireTally(t, 0, 0, 2)
+				pass(1)
+				s.Record(made("rr-3"))
+				s.requireTally(t, 1, 0, 2)
+			})
+		})
+	}
+}
+
+func TestWhatWaitsWhereThereIsNoSuchAPIIsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStory()
+		s.fail = func(context.Context) error {
+			return apierrors.NewGenericServerResponse(404, "POST", resource, "", "404 page not found", 0, true)
+		}
+		for i := range 30 {
+			s.Record(made(fmt.Sprintf("rr-%d", i)))
+		}
+		s.requireTally(t, 0, 0, 30)
+		require.Equal(t, 1, s.calls)
+	})
+}
+
 func TestWhatWaitsWhenAWriteFailsIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStory()

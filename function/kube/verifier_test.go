@@ -97,6 +97,10 @@ func TestAnAnswerThatIsNoClearYesIsANo(t *testing.T) {
 			require.Equal(t, row.unknown, errors.Is(err, ErrUnknownSender), "%v", err)
 		})
 	}
+	require.Equal(t, "it gives no reason", short(""))
+	require.Equal(t, strings.Repeat("x", maxCause), short(strings.Repeat("x", maxCause)))
+	require.Equal(t, strings.Repeat("x", maxCause)+"…", short(strings.Repeat("x", maxCause+1)))
+	require.Equal(t, strings.Repeat("x", maxCause-1)+"…", short(strings.Repeat("x", maxCause-1)+"é"))
 	_, err := readReview([]byte(head+`{"error":"`+strings.Repeat("é", maxCause)+`"}}`), ours)
 	require.Less(t, len(err.Error()), maxCause+200)
 }
@@ -168,6 +172,7 @@ func TestAGoodAnswerStandsForAWhile(t *testing.T) {
 				require.Equal(t, 2, calls)
 				_, err = v.Check(t.Context(), h)
 				require.ErrorIs(t, err, ErrUnknownSender, "and from then on")
+				require.Zero(t, v.known.Len(), "its sender is a stranger now")
 			})
 		})
 	}

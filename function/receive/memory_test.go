@@ -56,6 +56,16 @@ func TestWhatTheEnvironmentSaysOfMemoryStands(t *testing.T) {
 	}
 }
 
+func TestTuningIsDoneOfWhatTheContainerHas(t *testing.T) {
+	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(defaultGCPercent)
+	defer func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}()
+	Memory{Told: "1GiB", GCPercent: 77}.Tune()
+	require.Equal(t, 77, debug.SetGCPercent(percent))
+}
+
 // The source and the dead-letter store leave to Go what no container bounds.
 func TestWhatIsNotAskedForStaysAsItIs(t *testing.T) {
 	limit, percent := debug.SetMemoryLimit(1<<30), debug.SetGCPercent(defaultGCPercent)

@@ -20,6 +20,7 @@ func TestOneStructuredEventHasOneAnswer(t *testing.T) {
 		"two values that no attribute has":  {`{"a":{},"b":[],` + rest + v1, "400 not a valid CloudEvent: "},
 		"two times one name":                {`{"subject":"a","subject":"b",` + rest + v1, "subject: b"},
 		"an extension":                      {`{"partitionkey":"k",` + rest + v1, "partitionkey: k"},
+		"data that is null":                 {`{"data":null,` + rest + v1, "Data,\n  null"},
 		"what is null is not there":         {`{"datacontenttype":null,"data_base64":null,` + rest + v1, "specversion: 1.0"},
 		"base64":                            {`{"data_base64":"aGk=",` + rest + v1, "hi"},
 		"0.3: base64":                       {`{"data":"aGk=","datacontentencoding":"base64",` + rest + v03, "hi"},

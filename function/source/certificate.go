@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -18,8 +17,6 @@ type certificate struct {
 	log               *slog.Logger
 
 	mu      sync.Mutex
-	cert    []byte
-	key     []byte
 	pair    *tls.Certificate
 	checked time.Time
 }
@@ -42,14 +39,11 @@ func (c *certificate) read() error {
 	if err != nil {
 		return fmt.Errorf("reading the certificate's key: %w", err)
 	}
-	if c.pair != nil && bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
-		return nil
-	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return fmt.Errorf("reading the certificate: %w", err)
 	}
-	c.cert, c.key, c.pair = cert, key, &pair
+	c.pair = &pair
 	return nil
 }
 

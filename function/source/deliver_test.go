@@ -25,7 +25,7 @@ func TestAnswersOfTheSink(t *testing.T) {
 		posts  int
 		answer string
 	}{
-		"202":                     {202, nil, 200, 1, "1 events sent"},
+		"202":                     {202, nil, 200, 1, "1 events accepted"},
 		"200":                     {200, nil, 200, 1, ""},
 		"503":                     {503, nil, 503, 4, "1 of 1 events could not be sent: the sink is not available: 503 because"},
 		"503, come soon":          {503, map[string]string{"Retry-After": "0"}, 503, 4, ""},

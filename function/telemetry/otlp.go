@@ -173,5 +173,5 @@ func partial(answer []byte) error {
 	if (rejected == "" || rejected == "0") && p.ErrorMessage == "" {
 		return nil
 	}
-	return backoff.Permanent(fmt.Errorf("the collector rejected %s: %s", rejected, p.ErrorMessage))
+	return backoff.Permanent(fmt.Errorf("the collector rejected %s items: %s", rejected, p.ErrorMessage))
 }
