@@ -23,7 +23,6 @@ type pace struct {
 func newPace(most int) pace {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = firstPause, maxPause
-	pauses.Reset()
 	return pace{most: float64(most), size: float64(most), pauses: pauses}
 }
 
