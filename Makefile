@@ -64,8 +64,8 @@ test: ## Run all tests, with the race detector where it helps (20 minutes; the f
 	cd test/collector && go vet ./... && go test ./...
 	cd test/cluster && go vet ./... && go test $$(go list ./... | grep -v /e2e)
 
-mutate: ## Break every place of the packages, and say what no test notices (hours; ROOM=dedup, SAMPLE=n of each room, SEED=n, RESULTS=file).
-	cd test && go test -count=1 -v -timeout 24h -run TestMutants ./mutation/mutants -room '$(ROOM)' -sample $(or $(SAMPLE),-1) -seed $(or $(SEED),0) $(if $(RESULTS),-results $(abspath $(RESULTS)))
+mutate: ## Break every place of the packages, and say what no test notices (hours; ROOM=dedup, ONLY='regular expression of file func: change', SAMPLE=n of each room, SEED=n, RESULTS=file).
+	cd test && go test -count=1 -v -timeout 24h -run TestMutants ./mutation/mutants -room '$(ROOM)' -sample $(or $(SAMPLE),-1) -seed $(or $(SEED),0) $(if $(ONLY),-only '$(ONLY)') $(if $(RESULTS),-results $(abspath $(RESULTS)))
 
 soak: ## Kill processes under load, with faults on all sides, for MINUTES (2), and say what became of it.
 	cd test && go test -v -run '^(TestCrashes|TestEveryCallFails)$$' -timeout $$(($(MINUTES) + 20))m ./e2e -soak $(MINUTES)m

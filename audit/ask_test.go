@@ -115,6 +115,9 @@ func TestPagesThatAreTooLargeAreReadInSmallOnes(t *testing.T) {
 		requireAll(t, s.Deliver(t.Context(), again([]Event{events[0], events[59]})))
 		require.Empty(t, d.posts())
 		require.Len(t, d.asked(), 1+60/smallRows)
+		for _, query := range d.asked()[1:] {
+			require.Equal(t, strconv.Itoa(smallRows), query.Get("limit"))
+		}
 		require.Equal(t, maxPosts, int(s.pace.size), "a large answer says nothing of the store")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +78,27 @@ func TestARefusedEventDoesNotHarmItsBatch(t *testing.T) {
 				}
 				require.LessOrEqual(t, len(d.seen()), row.requests)
 				d.requireOnce(good)
+			})
+		})
+	}
+}
+
+// A batch that is refused goes in so many parts, and not in more than it needs.
+func TestInHowManyPartsARefusedBatchGoes(t *testing.T) {
+	for events, parts := range map[int]int{2: 2, splitBatch: splitBatch, splitBatch + 1: 9, 2 * splitBatch: splitBatch, 2*splitBatch + 1: 11, 200: 16} {
+		t.Run(strconv.Itoa(events), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &store{t: t}
+				d.before = func(*http.Request, int) *http.Response {
+					if len(d.posts()) == 1 {
+						return responded(400, "no")
+					}
+					return nil
+				}
+				all := entries(events)
+				requireAll(t, d.process().Deliver(t.Context(), all))
+				require.Len(t, d.posts(), 1+parts)
+				d.requireOnce(all)
 			})
 		})
 	}
@@ -225,6 +247,17 @@ func TestWhatNobodyWaitsForIsNotKept(t *testing.T) {
 			}
 			s.mu.Unlock()
 		}
+		most := 0
+		for range 2 * maxFinished {
+			ctx, cancel := context.WithCancel(t.Context())
+			wait := s.Send(ctx, []Event{another()})
+			cancel()
+			require.Error(t, wait()[0])
+			s.mu.Lock()
+			most = max(most, len(s.pending)-len(s.items))
+			s.mu.Unlock()
+		}
+		require.Equal(t, maxFinished+1, most)
 		for range maxPosts {
 			requireAll(t, <-busy)
 		}

@@ -102,14 +102,13 @@ func (c *Client) Deliver(ctx context.Context, make Request, r Retry) error {
 	return last
 }
 
-// next is what the library is told of a try: when to try again.
+// next is what the library is told of a try: when to try again, and nothing where that is
+// of no use.
 func (r Retry) next(err error) error {
 	var no *UnavailableError
 	switch {
-	case err == nil:
-		return nil
 	case !errors.As(err, &no) || no.Permanent:
-		return backoff.Permanent(err)
+		return nil
 	case no.pause < 0:
 		return err
 	case r.MaxElapsed == 0:

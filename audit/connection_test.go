@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -70,6 +71,16 @@ func TestWhatTheSystemTrustsIsTrustedBesideOthers(t *testing.T) {
 	}
 }
 
+// TLS 1.2 is enough for a sink.
+func TestASinkOfTheOldestTLSIsDeliveredTo(t *testing.T) {
+	for version, taken := range map[uint16]bool{tls.VersionTLS12: true, tls.VersionTLS11: false} {
+		sink := unstarted(t, status(http.StatusCreated))
+		sink.TLS = &tls.Config{Certificates: []tls.Certificate{known}, MinVersion: tls.VersionTLS10, MaxVersion: version}
+		sink.StartTLS()
+		require.Equal(t, taken, one(t.Context(), open(t, Options{URL: sink.URL}), sample()) == nil, tls.VersionName(version))
+	}
+}
+
 // A file may end without a line break.
 func TestTheFileAndTheOtherCertificatesAreKeptApart(t *testing.T) {
 	sink, certificate := secure(t, false)
@@ -110,8 +121,10 @@ func TestLongAnswersTakeUpNoConnection(t *testing.T) {
 	c, err := NewClient(ClientOptions{Name: "the server", MaxConnections: 1})
 	require.NoError(t, err)
 	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for range 2 {
-		require.NoError(t, c.Deliver(t.Context(), get(sink.URL, nil), Retry{Tries: 1, Timeout: time.Minute}))
+		require.NoError(t, c.Deliver(ctx, get(sink.URL, nil), Retry{Tries: 1}))
 	}
 }
 

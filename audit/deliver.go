@@ -145,9 +145,7 @@ func (s *Sink) run(job []*item) {
 			sending = append(sending, it)
 		}
 	}
-	if len(asking) > 0 {
-		sending = append(sending, s.resolve(asking)...)
-	}
+	sending = append(sending, s.resolve(asking)...)
 	if len(sending) > 0 {
 		s.send(sending)
 	}

@@ -28,7 +28,6 @@ type pace struct {
 func newPace(most int, limited bool) pace {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = firstPause, maxPause
-	pauses.Reset()
 	p := pace{most: float64(most), size: float64(most), pauses: pauses}
 	if limited {
 		p.requests = rate.NewLimiter(maxRequests, maxRequests)

@@ -183,6 +183,19 @@ func TestPausesBeginAnewAfterASuccess(t *testing.T) {
 	})
 }
 
+// After one failure more and more the pauses are long, within their bound.
+func TestPausesGrowToTheirBound(t *testing.T) {
+	p, now := newPace(8, false), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	longest := time.Duration(0)
+	for range 50 {
+		p.fail(now, now.Add(1), -1)
+		longest = max(longest, p.until.Sub(now.Add(1)))
+		now = p.until.Add(1)
+	}
+	require.Greater(t, longest, maxPause)
+	require.LessOrEqual(t, longest, maxPause*3/2)
+}
+
 // The posts that may be under way at once grow by one with each round of them.
 func TestTheBoundOfPostsOpensByOneARound(t *testing.T) {
 	p := newPace(8, false)

@@ -64,6 +64,7 @@ func TestASlowStoreGetsFewerPosts(t *testing.T) {
 		"201 after 6 s":  {func(d *store) { d.took = 6 * time.Second }, 1},
 		"400 at once":    {func(d *store) { d.before = func(*http.Request, int) *http.Response { return responded(400, "") } }, maxPosts},
 		"201 after 4 s":  {func(d *store) { d.took = 4 * time.Second }, maxPosts},
+		"403 at once":    {func(d *store) { d.before = func(*http.Request, int) *http.Response { return responded(403, "") } }, maxPosts},
 		"201 after 5 s":  {func(d *store) { d.took = slowAnswer }, maxPosts},
 		"a batch of 404": {func(d *store) { d.before = func(*http.Request, int) *http.Response { return responded(404, "") } }, maxPosts},
 	} {

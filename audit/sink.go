@@ -50,7 +50,7 @@ type Sink struct {
 	extensions map[string]string
 	memory     memory
 
-	// ctx is that of the posts, which outlive their callers. It ends only when Close has
+	// ctx is that of the posts, which outlive their callers. It ends when Close has
 	// waited long enough for those under way, which working counts.
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -121,10 +121,8 @@ func (s *Sink) Close() {
 	for _, it := range s.pending {
 		s.finish(it, errClosed)
 	}
-	s.pending = nil
 	s.mu.Unlock()
-	hangUp := time.AfterFunc(closeWait, s.cancel)
+	time.AfterFunc(closeWait, s.cancel)
 	s.working.Wait()
-	hangUp.Stop()
 	s.client.Close()
 }

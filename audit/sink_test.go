@@ -43,6 +43,37 @@ func TestPostsToACloudEventsSinkAreBounded(t *testing.T) {
 	})
 }
 
+// A request that is stuck is given up. DataStorage ends by itself before that.
+func TestHowLongARequestMayTake(t *testing.T) {
+	for reason, row := range map[string]struct {
+		url    string
+		events []Event
+		most   time.Duration
+	}{
+		"one event to DataStorage":  {storeURL, entries(1), singleTimeout},
+		"a batch":                   {storeURL, entries(2), batchTimeout},
+		"a question":                {storeURL, again(entries(1)), askTimeout},
+		"one to a CloudEvents sink": {"http://sink.test/events", entries(1), attemptTimeout},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var took []time.Duration
+				s, err := New(Options{URL: row.url})
+				require.NoError(t, err)
+				t.Cleanup(s.Close)
+				s.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+					begun := time.Now()
+					<-r.Context().Done()
+					took = append(took, time.Since(begun))
+					return nil, r.Context().Err()
+				})
+				require.Equal(t, unavailable, verdictOf(s.Deliver(t.Context(), row.events)[0]))
+				require.Equal(t, row.most, took[0])
+			})
+		})
+	}
+}
+
 // The events of one alert are in order, and all others wait for nobody.
 func TestWhichEventsGoOneByOneToACloudEventsSink(t *testing.T) {
 	for reason, row := range map[string]struct {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -45,6 +46,21 @@ func TestTriesAreNotedOnTheSpanOfTheDelivery(t *testing.T) {
 	}
 }
 
+func TestTriesOfAnyDeliveryAreNotedOnItsSpan(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("onefire").Start(t.Context(), "send")
+	c, err := NewClient(ClientOptions{Name: "the server"})
+	require.NoError(t, err)
+	c.Wrap(func(http.RoundTripper) http.RoundTripper { return plays(&[]time.Time{}, status(503), status(201)) })
+	require.NoError(t, c.Deliver(ctx, get("http://server.test", nil), Retry{Tries: 2}))
+	span.End()
+	var got []string
+	for _, e := range spans.GetSpans()[0].Events {
+		got = append(got, e.Attributes[0].Value.String()+" "+e.Attributes[1].Value.String())
+	}
+	require.Equal(t, []string{"1 503", "2 201"}, got)
+}
+
 func TestALongErrorIsNotedInPart(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	_, span := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("onefire").Start(t.Context(), "send")
@@ -62,5 +78,6 @@ func TestARequestNamesTheTraceOfItsEvent(t *testing.T) {
 		e.Traceparent = parent
 		require.NoError(t, one(t.Context(), s, e))
 		require.Equal(t, parent, sink.seen()[i].header.Get("Traceparent"))
+		require.Len(t, sink.seen()[i].header["Traceparent"], 1-i, "no empty header")
 	}
 }

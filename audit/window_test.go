@@ -68,13 +68,21 @@ func TestRowsThatCannotBeReadSendNothing(t *testing.T) {
 			"the audit sink is not available: 400 to a query: no"},
 		"the answer has no rows": {1, func(*http.Request) *http.Response { return responded(204, "") },
 			"the audit sink is not available: 204 to a query"},
+		"nothing is answered": {1, func(*http.Request) *http.Response { return responded(200, "") },
+			"reading the answer to a query: EOF"},
+		"a list that reads like it": {1, func(*http.Request) *http.Response { return responded(200, `["data",[]]`) },
+			"the answer to a query has no rows"},
+		"half a value": {1, func(*http.Request) *http.Response { return responded(200, `{"pagination":{"total`) },
+			"reading the answer to a query: unexpected EOF"},
+		"no name": {1, func(*http.Request) *http.Response { return responded(200, `{7:[]}`) },
+			"reading the answer to a query: invalid character '7'"},
 		"the answer is of something else": {1, func(*http.Request) *http.Response { return responded(200, "{}") },
 			"the audit sink is not available: the answer to a query has no rows"},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &store{t: t}
-				missing := []Event{entry(0, base()), entry(1, base().Add(time.Microsecond))}
+				missing := []Event{entry(0, base()), entry(1, base())}
 				for i := range row.rows {
 					var s stored
 					s.Time, s.Category, s.Correlation = base(), "gateway", missing[i%2].Subject
@@ -91,6 +99,27 @@ func TestRowsThatCannotBeReadSendNothing(t *testing.T) {
 					require.ErrorContains(t, err, row.says)
 				}
 				require.Empty(t, d.posts())
+			})
+		})
+	}
+}
+
+// A page may be so large, and its last brace is not needed.
+func TestAPageIsReadUpToItsBound(t *testing.T) {
+	for reason, row := range map[string]struct{ surplus, posts int }{"the largest": {1, 1}, "a byte more": {2, 0}} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const head, tail = `{"data":[{"filling":"`, `"}]}`
+				d := &store{t: t}
+				d.before = func(_ *http.Request, events int) *http.Response {
+					if events > 0 {
+						return nil
+					}
+					return responded(200, head+strings.Repeat("x", maxPage+row.surplus-len(head)-len(tail))+tail)
+				}
+				err := one(t.Context(), d.process(), again(entries(1))[0])
+				require.Equal(t, row.posts == 1, err == nil, "%v", err)
+				require.Len(t, d.posts(), row.posts)
 			})
 		})
 	}

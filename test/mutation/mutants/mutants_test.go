@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ var (
 	room = flag.String("room", "", "mutate only this room, or all whose name begins so")
 	size = flag.Int("sample", 0, "how many mutants of a room to try; 0 for those of one settled room a day, -1 for all")
 	seed = flag.Uint64("seed", 0, "what the sample follows from; 0 for the day")
+	only = flag.String("only", "", "try only the mutants whose key, as file func: change, this regular expression finds")
 	out  = flag.String("results", "", "a file to which each mutant is added, with its result and by which test it was noticed")
 )
 
@@ -87,6 +89,11 @@ func mutate(t *testing.T, r Room, accepted map[string]string, draw *rand.Rand) s
 		if accepted[m.Key()] != "" {
 			s.accepted++
 		}
+	}
+	if *only != "" {
+		wanted, err := regexp.Compile(*only)
+		require.NoError(t, err)
+		mutants = slices.DeleteFunc(mutants, func(m Mutant) bool { return !wanted.MatchString(m.Key()) })
 	}
 	if *size > 0 {
 		mutants = slices.DeleteFunc(mutants, func(m Mutant) bool { return accepted[m.Key()] != "" })
