@@ -16,29 +16,31 @@ import (
 	"onefire/test/cluster/node"
 )
 
-// fires is what Prometheus scrapes: what is on fire.
+// fires is what Prometheus scrapes: what is on fire, by its label.
 type fires struct {
-	mu   sync.Mutex
-	pods map[string]int
+	mu     sync.Mutex
+	values map[string]int
 }
 
-func (f *fires) set(pod string, value int) {
+func (f *fires) set(pod string, value int) { f.put("pod", pod, value) }
+
+func (f *fires) put(label, name string, value int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pods[pod] = value
+	f.values[fmt.Sprintf("%s=%q", label, name)] = value
 }
 
 func (f *fires) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for pod, value := range f.pods {
-		fmt.Fprintf(w, "fire{namespace=\"shop\",pod=%q} %d\n", pod, value)
+	for label, value := range f.values {
+		fmt.Fprintf(w, "fire{namespace=\"shop\",%s} %d\n", label, value)
 	}
 }
 
 func newFires(t *testing.T) *fires {
 	t.Helper()
-	f := &fires{pods: map[string]int{}}
+	f := &fires{values: map[string]int{}}
 	listener, err := net.Listen("tcp", node.Address+":9999")
 	require.NoError(t, err)
 	server := &http.Server{Handler: f, ReadHeaderTimeout: ask}
