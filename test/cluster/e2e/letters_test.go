@@ -85,8 +85,9 @@ func withoutLines(text string, beginnings ...string) (kept []string) {
 func TestAPodThatEndsFinishesWhatItHasBegun(t *testing.T) {
 	w := newWorld(t)
 	warm := fresh("Warm")
-	_, err := post(t.Context(), warm, body(warm, "api"))
+	status, err := post(t.Context(), warm, body(warm, "api"))
 	require.NoError(t, err)
+	require.Equal(t, http.StatusAccepted, status)
 	w.settles(warm, map[string]int{"api": 1})
 	// Without DataStorage no pod becomes ready.
 	var pod string
