@@ -88,10 +88,10 @@ fuzz: ## Fuzz every decoder, FUZZTIME (60s) each.
 	done
 
 bench: build build-bench bin/kube-apiserver bin/etcd ## Measure against the bare limit of a whole Kubernetes API (40 minutes; the first time 10 minutes more of building).
-	bin/onefire-bench run -json bin/bench.json -markdown bin/bench.md
+	bin/onefire-bench run -json bin/bench.json
 
 bench-quick: build build-bench build-local ## The same on the API server of make run: one function, an empty namespace, one round (3 minutes).
-	bin/onefire-bench run -api embedded -local bin/onefire-local -sizes 0 -processes 1 -rounds 1 -seconds 2
+	bin/onefire-bench run -api embedded -sizes 0 -processes 1 -rounds 1 -seconds 2
 
 bench-start: ## Measure a cold start: exec to the first 2xx with its object made, beside an empty server's and a floor's (half a minute).
 	cd test && go test -run '^$$' -bench ColdStart -benchtime 30x ./e2e
