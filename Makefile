@@ -14,7 +14,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 #
 # What these modules test lies outside of them, where Go's test cache does not
 # look: -count=1 runs them each time.
-TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
+TEST_PACKAGES = $$(go list ./... | grep -v -e /cluster -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
 # Flags of go build. With the same ones, and without cgo, commands share what is compiled:
 # what the function and make run's own API both need is compiled once.
@@ -62,7 +62,7 @@ test: ## Run all tests, with the race detector where it helps (20 minutes; the f
 	cd test/observability && go vet ./... && go test -count=1 ./...
 	cd test/observability/objects && go vet ./... && go test -count=1 ./...
 	cd test/collector && go vet ./... && go test ./...
-	cd test/cluster && go vet ./... && go test $$(go list ./... | grep -v /e2e)
+	cd test && go test $$(go list ./cluster/... | grep -v /e2e)
 
 mutate: ## Break every place of the packages, and say what no test notices (hours; ROOM=dedup, SAMPLE=n of each room, SEED=n, RESULTS=file).
 	cd test && go test -count=1 -v -timeout 24h -run TestMutants ./mutation/mutants -room '$(ROOM)' -sample $(or $(SAMPLE),-1) -seed $(or $(SEED),0) $(if $(RESULTS),-results $(abspath $(RESULTS)))
@@ -75,7 +75,7 @@ lint: ## Check form and style (first time: 8 minutes).
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
 	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags kube ./...
-	for module in knative/verify test/images test/func test/cluster test/cluster/dns test/observability test/observability/objects test/collector; do \
+	for module in knative/verify test/images test/func test/cluster/dns test/observability test/observability/objects test/collector; do \
 		(cd $$module && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
 	done
 
