@@ -14,7 +14,7 @@ FILE ?= mapping/testdata/alertmanager/am0.34.0-first.json
 #
 # What these modules test lies outside of them, where Go's test cache does not
 # look: -count=1 runs them each time.
-TEST_PACKAGES = $$(go list ./... | grep -v -e /kubeapi -e /local -e /cmd/ -e /mutation)
+TEST_PACKAGES = $$(go list ./... | grep -v -e /cluster -e /kubeapi -e /local -e /cmd/ -e /mutation)
 
 # Flags of go build. With the same ones, and without cgo, commands share what is compiled:
 # what the function and make run's own API both need is compiled once.
@@ -62,7 +62,7 @@ test: ## Run all tests, with the race detector where it helps (20 minutes; the f
 	cd test/observability && go vet ./... && go test -count=1 ./...
 	cd test/observability/objects && go vet ./... && go test -count=1 ./...
 	cd test/collector && go vet ./... && go test ./...
-	cd test/cluster && go vet ./... && go test $$(go list ./... | grep -v /e2e)
+	cd test && go test $$(go list ./cluster/... | grep -v /e2e)
 
 mutate: ## Break every place of the packages, and say what no test notices (hours; ROOM=dedup, ONLY='regular expression of file func: change', SAMPLE=n of each room, SEED=n, RESULTS=file).
 	cd test && go test -count=1 -v -timeout 24h -run TestMutants ./mutation/mutants -room '$(ROOM)' -sample $(or $(SAMPLE),-1) -seed $(or $(SEED),0) $(if $(ONLY),-only '$(ONLY)') $(if $(RESULTS),-results $(abspath $(RESULTS)))
@@ -75,7 +75,7 @@ lint: ## Check form and style (first time: 8 minutes).
 	go vet ./... && (cd test && go vet ./...)
 	$(GOLANGCI_LINT) run ./...
 	cd test && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags kube ./...
-	for module in knative/verify test/images test/func test/cluster test/cluster/dns test/observability test/observability/objects test/collector; do \
+	for module in knative/verify test/images test/func test/cluster/dns test/observability test/observability/objects test/collector; do \
 		(cd $$module && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
 	done
 
@@ -88,10 +88,10 @@ fuzz: ## Fuzz every decoder, FUZZTIME (60s) each.
 	done
 
 bench: build build-bench bin/kube-apiserver bin/etcd ## Measure against the bare limit of a whole Kubernetes API (40 minutes; the first time 10 minutes more of building).
-	bin/onefire-bench run -json bin/bench.json -markdown bin/bench.md
+	bin/onefire-bench run -json bin/bench.json
 
 bench-quick: build build-bench build-local ## The same on the API server of make run: one function, an empty namespace, one round (3 minutes).
-	bin/onefire-bench run -api embedded -local bin/onefire-local -sizes 0 -processes 1 -rounds 1 -seconds 2
+	bin/onefire-bench run -api embedded -sizes 0 -processes 1 -rounds 1 -seconds 2
 
 bench-start: ## Measure a cold start: exec to the first 2xx with its object made, beside an empty server's and a floor's (half a minute).
 	cd test && go test -run '^$$' -bench ColdStart -benchtime 30x ./e2e
@@ -142,9 +142,8 @@ licences: ## List what is linked into the commands, and fail where a licence is 
 GOVULNDB ?= https://vuln.go.dev
 UNCHECKED ?= 1
 SHIPPED ?= . ./function/cmd/...
-# The modules of tools and tests; MODULES= leaves them out. test/alertmanager/build
-# has no code: Alertmanager is built from a copy, with its own go.mod.
-MODULES ?= $(filter-out test/alertmanager/build,$(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod)))
+# The modules of tools and tests; MODULES= leaves them out.
+MODULES ?= $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
 REASONS ?= $(CURDIR)/test/images/vulnerabilities.txt
 
 vulnerabilities: ## Look for known vulnerabilities in what is shipped and in tools and tests, in the database GOVULNDB (https://vuln.go.dev).

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,13 +18,9 @@ import (
 // Options say what to measure, and with what.
 type Options struct {
 	// API is [Full] or [Embedded].
-	API string
-	// Function is the path of the function's binary, Kubernetes the directory
-	// of etcd and kube-apiserver, and Local the path of onefire-local, which
-	// is built if it is empty.
-	Function, Kubernetes, Local string
-	Sizes, Processes            []int
-	Rounds                      int
+	API              string
+	Sizes, Processes []int
+	Rounds           int
 	// Workers is how many events are under way at once, where a scenario does not
 	// say otherwise.
 	Workers int
@@ -31,8 +28,6 @@ type Options struct {
 	Seconds float64
 	// Only chooses scenarios by name; nil takes all.
 	Only *regexp.Regexp
-	// Age is how old the known fingerprints are before they are repeated.
-	Age time.Duration
 	// Store has DataStorage take the audit events, and not a sink that keeps none.
 	Store bool
 	// Self is the path of this very binary.
@@ -77,14 +72,14 @@ func Run(ctx context.Context, o Options) (raw []Measurement, err error) {
 	defer os.RemoveAll(dir)
 	b := &bench{options: o, dir: dir, id: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	b.http = &http.Client{Timeout: callTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: maxOpen}}
-	if b.function, err = absolute(o.Function); err != nil {
+	if b.function, err = absolute(filepath.Join(binaries, "onefire")); err != nil {
 		return nil, err
 	}
 	b.progress("starting the %s API server", o.API)
 	if o.API == Full {
-		b.api, err = startFull(ctx, dir, o.Kubernetes)
+		b.api, err = startFull(ctx, dir)
 	} else {
-		b.api, err = startEmbedded(ctx, dir, o.Local)
+		b.api, err = startEmbedded(ctx, dir)
 	}
 	if err != nil {
 		return nil, err

@@ -4,24 +4,16 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// startEmbedded starts the API server of `make run`. Its binary is built if
-// none is given.
-func startEmbedded(ctx context.Context, dir, binary string) (*api, error) {
-	if binary == "" {
-		binary = filepath.Join(dir, "onefire-local")
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "onefire/test/cmd/onefire-local").CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("building the embedded API server: %w\n%s", err, out)
-		}
-	}
+// startEmbedded starts the API server of `make run`.
+func startEmbedded(ctx context.Context, dir string) (*api, error) {
 	state := filepath.Join(dir, "local")
 	kubeconfig := filepath.Join(state, "kubeconfig")
-	p, err := start(dir, "onefire-local", []string{"LOCAL_STATE=" + state, "LOCAL_KUBE_ADDR=127.0.0.1:0"}, binary, "kube")
+	p, err := start(dir, "onefire-local", []string{"LOCAL_STATE=" + state, "LOCAL_KUBE_ADDR=127.0.0.1:0"}, filepath.Join(binaries, "onefire-local"), "kube")
 	if err != nil {
 		return nil, err
 	}

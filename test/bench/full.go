@@ -41,10 +41,10 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: onefire}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "` + functionGroup + `"}]
 `
 
-// startFull starts etcd and a whole kube-apiserver from a directory of binaries.
-func startFull(ctx context.Context, dir, binaries string) (*api, error) {
+// startFull starts etcd and a whole kube-apiserver.
+func startFull(ctx context.Context, dir string) (*api, error) {
 	a := &api{namespaces: true}
-	err := a.startFull(ctx, dir, binaries)
+	err := a.startFull(ctx, dir)
 	if err != nil {
 		_ = stopAll(a.processes) // That they did not start is what matters.
 		return nil, err
@@ -52,7 +52,7 @@ func startFull(ctx context.Context, dir, binaries string) (*api, error) {
 	return a, nil
 }
 
-func (a *api) startFull(ctx context.Context, dir, binaries string) error {
+func (a *api) startFull(ctx context.Context, dir string) error {
 	store, err := a.startEtcd(ctx, dir, filepath.Join(binaries, "etcd"))
 	if err != nil {
 		return err

@@ -28,6 +28,12 @@ const (
 	// large is how many objects make a namespace in which one round is enough: it
 	// takes as long as all others together.
 	large = 100_000
+	// binaries is the directory of onefire, onefire-local, kube-apiserver and etcd, in
+	// which make puts them.
+	binaries = "bin"
+	// knownAge is how old the known fingerprints are before they are repeated: the
+	// function remembers only what is older than two minutes.
+	knownAge = 135 * time.Second
 	// pageSize is how many rows one page of the table of objects has.
 	pageSize = 5000
 )

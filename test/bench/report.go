@@ -42,7 +42,7 @@ func (r Report) JSON(w io.Writer) error {
 	return nil
 }
 
-// header names the columns of both tables.
+// header names the columns of the table.
 var header = []string{
 	"size", "functions", "scenario", "per s", "of bare", "p50 ms", "p99 ms", "p99 of bare", "API calls per alert",
 	"CPU API", "function", "sink", "bench", "RSS peak", "idle",
@@ -59,29 +59,6 @@ func (r Report) Text(w io.Writer) error {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	fmt.Fprintln(w, r.legend())
-	return nil
-}
-
-// Markdown writes the medians as a table for documents.
-func (r Report) Markdown(w io.Writer) error {
-	var b strings.Builder
-	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	line(header)
-	// Texts stand left and numbers right.
-	rule := make([]string, len(header))
-	for i, name := range header {
-		rule[i] = "---:"
-		if name == "scenario" || strings.HasPrefix(name, "API calls") {
-			rule[i] = "---"
-		}
-	}
-	line(rule)
-	for _, m := range r.Medians {
-		line(m.cells())
-	}
-	if _, err := fmt.Fprintf(w, "%s\n%s\n", b.String(), r.legend()); err != nil {
-		return fmt.Errorf("writing the table: %w", err)
-	}
 	return nil
 }
 

@@ -80,9 +80,9 @@ func (b *bench) preload(ctx context.Context, s space, n int) error {
 
 // settle waits until the known fingerprints are old enough to be remembered.
 func (b *bench) settle(ctx context.Context, s space) error {
-	due := s.since.Add(b.options.Age)
+	due := s.since.Add(knownAge)
 	if wait := time.Until(due); wait > 0 {
-		b.progress("size %d: waiting %s until the known fingerprints are %s old", s.size, wait.Round(time.Second), b.options.Age)
+		b.progress("size %d: waiting %s until the known fingerprints are %s old", s.size, wait.Round(time.Second), knownAge)
 	}
 	return until(ctx, due)
 }

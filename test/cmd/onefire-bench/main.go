@@ -11,14 +11,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"onefire/test/bench"
 )
@@ -56,9 +54,6 @@ func run(ctx context.Context, args []string) error {
 		}
 		return nil
 	})
-	f.StringVar(&o.Function, "function", "bin/onefire", "the function's binary")
-	f.StringVar(&o.Kubernetes, "kubernetes", "bin", "the directory of etcd and kube-apiserver")
-	f.StringVar(&o.Local, "local", "", "the embedded API server's binary, onefire-local (default: built)")
 	f.Func("sizes", "objects in the namespace (default 0,2000,20000,100000)", list(&o.Sizes, 0))
 	f.Func("processes", "function processes (default 1,3)", list(&o.Processes, 1))
 	f.IntVar(&o.Workers, "workers", 256, "events under way at once: as many as one pod takes")
@@ -68,10 +63,8 @@ func run(ctx context.Context, args []string) error {
 		o.Only, err = regexp.Compile(s)
 		return err
 	})
-	f.DurationVar(&o.Age, "age", 135*time.Second, "age of known fingerprints before they are repeated: the function remembers what is older than two minutes")
 	f.BoolVar(&o.Store, "store", false, "have DataStorage take the audit events, and not a sink that keeps none")
 	asJSON := f.String("json", "", "a file for all rounds")
-	asMarkdown := f.String("markdown", "", "a file for the table")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -88,7 +81,7 @@ func run(ctx context.Context, args []string) error {
 	raw, err := bench.Run(ctx, o)
 	r := bench.NewReport(o, raw)
 	// What was measured before a failure is worth keeping.
-	return errors.Join(err, r.Text(os.Stdout), toFile(*asJSON, r.JSON), toFile(*asMarkdown, r.Markdown))
+	return errors.Join(err, r.Text(os.Stdout), save(r, *asJSON))
 }
 
 func growth(args []string) error {
@@ -123,7 +116,8 @@ func list(into *[]int, least int) func(string) error {
 	}
 }
 
-func toFile(path string, write func(io.Writer) error) error {
+// save writes a report with all rounds to a file; an empty path is none.
+func save(r bench.Report, path string) error {
 	if path == "" {
 		return nil
 	}
@@ -131,5 +125,5 @@ func toFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
-	return errors.Join(write(file), file.Close())
+	return errors.Join(r.JSON(file), file.Close())
 }
