@@ -31,8 +31,8 @@ type question struct {
 }
 
 // ask asks DataStorage which of the items it has. It reads the rows of their times,
-// second by second, and looks for their ids. What it learned of one second holds if it
-// fails at another.
+// second by second, and looks for their ids. If it cannot read the rows of one second, its
+// answers about the other seconds hold.
 func (s *Sink) ask(items []*item) question {
 	q := question{s, map[uuid.UUID]bool{}, map[uuid.UUID]error{}}
 	seconds := map[int64][]*item{}

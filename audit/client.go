@@ -98,8 +98,8 @@ func (c *Client) Deliver(ctx context.Context, make Request, r Retry) error {
 		tries++
 		note(trace.SpanFromContext(ctx), tries, status, last)
 		return struct{}{}, r.next(last)
-	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(r.Tries), backoff.WithMaxElapsedTime(r.MaxElapsed)) // Its error is the last one, or says less.
-	return last
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(r.Tries), backoff.WithMaxElapsedTime(r.MaxElapsed))
+	return last // The error of Retry is the same, or says less.
 }
 
 // next is what the library is told of a try: when to try again, and nothing where that is
