@@ -92,8 +92,8 @@ func (s *Sink) item(e Event) (*item, error) {
 		return nil, &RefusedError{Answer: err.Error(), Event: data}
 	}
 	it := &item{id: e.id(), kind: e.Type, event: out, size: len(out.Data()), span: e.Span, own: !e.Again, since: e.Since, doubt: e.Again && s.datastorage}
-	if it.doubt && !e.Since.IsZero() {
-		it.until = e.Since
+	if it.doubt {
+		it.until = e.Since                           // Where nobody knows it, that is long over.
 		if now := time.Now(); now.Before(it.until) { // Its clock is ahead of ours.
 			it.until = now
 		}
