@@ -14,8 +14,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-
-	"onefire/config"
 )
 
 // The literal is here on purpose: ids must survive an upgrade, because an event
@@ -188,14 +186,4 @@ func TestAnyIncomingIDIsDelivered(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, e.ID, decoded)
 	})
-}
-
-func TestNoExtensionCanBeOverridden(t *testing.T) {
-	e, err := Event{ID: "a", Type: "b", PartitionKey: "c", Traceparent: "d", Data: "e"}.cloudEvent(nil)
-	require.NoError(t, err)
-	require.NotEmpty(t, e.Extensions())
-	for name := range e.Extensions() {
-		_, err := config.Load(map[string]string{"AUDIT_SINK": "http://sink", "K_CE_OVERRIDES": `{"extensions":{"` + name + `":"x"}}`})
-		require.ErrorContains(t, err, name)
-	}
 }
