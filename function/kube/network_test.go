@@ -68,7 +68,7 @@ func TestAWaitBeforeAGetEndsToo(t *testing.T) {
 		ready func(*Resolver)
 		says  string
 	}{
-		"for its turn":     {func(r *Resolver) { r.slots.TryAcquire(maxGets) }, "waiting for a free API call: "},
+		"for its turn":     {func(r *Resolver) { r.slots.TryAcquire(maxGets) }, "waiting for a slot among the concurrent API calls: "},
 		"for another look": {func(r *Resolver) { r.pause = time.Hour }, "waiting to ask again: "},
 	} {
 		t.Run(reason, func(t *testing.T) {

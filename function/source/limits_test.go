@@ -142,7 +142,7 @@ func TestOfTheSinksAnswerSoMuchIsShown(t *testing.T) {
 		if surplus > 0 {
 			want = "403 " + text[:maxAnswerShown] + "…"
 		}
-		require.Equal(t, "1 of 1 events are not sent: the sink is not available: "+want, f.requireStatus(http.StatusServiceUnavailable, simple))
+		require.Equal(t, "1 of 1 events could not be sent: the sink is not available: "+want, f.requireStatus(http.StatusServiceUnavailable, simple))
 	}
 }
 
