@@ -100,7 +100,7 @@ func (q *question) window(items []*item, correlations []string) error {
 		query.Set("offset", strconv.Itoa(offset))
 		n, err := q.page(query)
 		if errors.Is(err, errLarge) && rows > smallRows {
-			rows = smallRows
+			rows /= 10
 			continue
 		}
 		if err != nil {

@@ -32,8 +32,8 @@ func TestAQuestionIsAboutTheTimesOfTheEvents(t *testing.T) {
 		requireAll(t, s.Deliver(t.Context(), again(events)))
 		requireAll(t, s.Deliver(t.Context(), again([]Event{entry(9, base())})))
 		require.Equal(t, []url.Values{
-			{"event_category": {"gateway"}, "since": {"2026-01-02T03:04:05.000001Z"}, "until": {"2026-01-02T03:04:05.000003Z"}, "limit": {"250"}, "offset": {"0"}},
-			{"event_category": {"gateway"}, "since": {"2026-01-02T03:04:05Z"}, "until": {"2026-01-02T03:04:05Z"}, "limit": {"250"}, "offset": {"0"}, "correlation_id": {"rr-9"}},
+			{"event_category": {"gateway"}, "since": {"2026-01-02T03:04:05.000001Z"}, "until": {"2026-01-02T03:04:05.000003Z"}, "limit": {"1000"}, "offset": {"0"}},
+			{"event_category": {"gateway"}, "since": {"2026-01-02T03:04:05Z"}, "until": {"2026-01-02T03:04:05Z"}, "limit": {"1000"}, "offset": {"0"}, "correlation_id": {"rr-9"}},
 		}, d.asked())
 	})
 }
@@ -78,12 +78,12 @@ func TestWhatIsLearnedOfOneSecondHolds(t *testing.T) {
 
 func TestAQuestionReadsAllPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, events := &store{t: t}, entries(700)
+		d, events := &store{t: t}, entries(2500)
 		requireAll(t, d.process().Deliver(t.Context(), events))
 		d.requests = nil
 		requireAll(t, d.process().Deliver(t.Context(), again(events[:100])))
 		require.Len(t, d.asked(), 1, "the window has no others")
-		ends := again([]Event{events[0], events[699]})
+		ends := again([]Event{events[0], events[2499]})
 		requireAll(t, d.process().Deliver(t.Context(), ends))
 		require.Len(t, d.asked(), 1+3)
 		d.requireOnce(events)
@@ -114,8 +114,8 @@ func TestPagesThatAreTooLargeAreReadInSmallOnes(t *testing.T) {
 		s := d.process()
 		requireAll(t, s.Deliver(t.Context(), again([]Event{events[0], events[59]})))
 		require.Empty(t, d.posts())
-		require.Len(t, d.asked(), 1+60/smallRows)
-		for _, query := range d.asked()[1:] {
+		require.Len(t, d.asked(), 2+60/smallRows)
+		for _, query := range d.asked()[2:] {
 			require.Equal(t, strconv.Itoa(smallRows), query.Get("limit"))
 		}
 		require.Equal(t, maxPosts, int(s.pace.size), "a large answer says nothing of the store")

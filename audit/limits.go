@@ -85,9 +85,10 @@ const (
 	// maxSeconds bounds the queries before one post: each asks for the events of
 	// one second.
 	maxSeconds = 8
-	// pageRows is how many rows one page of a query has, and smallRows how many
-	// where those were more than maxPage bytes: a row may have 256 KiB and more.
-	pageRows  = 250
+	// pageRows is how many rows one page of a query has, which is as many as DataStorage
+	// gives. Where those are more than maxPage bytes, a page has a tenth, and smallRows at
+	// least: a row may have 256 KiB and more.
+	pageRows  = 1000
 	smallRows = 10
 	maxPage   = 8 << 20
 	// maxRows is how many rows of one second, or of one RemediationRequest in it,

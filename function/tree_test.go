@@ -122,7 +122,7 @@ func shared(s tracetest.SpanStub) map[string]trace.SpanID {
 	found := map[string]trace.SpanID{}
 	for _, l := range s.Links {
 		for _, a := range l.Attributes {
-			if a.Key == telemetry.AttrShared {
+			if _, known := found[a.Value.AsString()]; a.Key == telemetry.AttrShared && !known {
 				found[a.Value.AsString()] = l.SpanContext.SpanID()
 			}
 		}

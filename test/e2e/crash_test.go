@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"onefire/mapping"
+	"onefire/test/datastorage"
 	"onefire/test/history"
 )
 
@@ -183,7 +185,9 @@ func (s *storm) roll(n int) int {
 }
 
 func (s *storm) replica() *fn {
-	f := s.serve(s.prepare(s.binary, "REPLY=summary", "LOG_LEVEL=error", "KUBECONFIG="+s.way.kubeconfig))
+	pod := fmt.Sprintf("%s10.0.%d.%d", podPath, len(s.all)/250, len(s.all)%250+1)
+	sink := strings.Replace(s.dataURL, datastorage.AuditPath, pod+datastorage.AuditPath, 1)
+	f := s.serve(s.prepare(s.binary, "REPLY=summary", "LOG_LEVEL=error", "KUBECONFIG="+s.way.kubeconfig, "AUDIT_SINK="+sink))
 	s.all = append(s.all, f)
 	return f
 }

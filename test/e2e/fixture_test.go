@@ -59,6 +59,7 @@ func newWorld(t testing.TB, schema mapping.Schema) *world {
 	requests := &atomic.Int64{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
+		ofPod(r)
 		data.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() {
@@ -67,6 +68,19 @@ func newWorld(t testing.TB, schema mapping.Schema) *world {
 	})
 	namespace := fmt.Sprintf("test-%d", worlds.Add(1))
 	return &world{t: t, namespace: namespace, schema: schema, data: data, dataURL: server.URL + datastorage.AuditPath, requests: requests, objects: objects.Namespace(namespace)}
+}
+
+// podPath begins the path of an audit sink of a pod's own.
+const podPath = "/pods/"
+
+// ofPod gives a request the address of the pod that its path names: DataStorage limits the
+// requests of an address, and each pod of a cluster has one.
+func ofPod(r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, podPath); ok {
+		address, path, _ := strings.Cut(rest, "/")
+		r.URL.Path = "/" + path
+		r.Header.Set("True-Client-Ip", address)
+	}
 }
 
 // fn is a function process.
