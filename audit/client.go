@@ -92,6 +92,7 @@ func (c *Client) Deliver(ctx context.Context, make Request, r Retry) error {
 	pauses.InitialInterval, pauses.MaxInterval = r.FirstPause, r.MaxPause
 	tries := 0
 	var last error
+	// The error that the library returns is the last one, or says less.
 	_, _ = backoff.Retry(ctx, func() (struct{}, error) {
 		var status int
 		status, last = c.try(ctx, make, r.Timeout)

@@ -117,7 +117,7 @@ func named(spans tracetest.SpanStubs, name string) tracetest.SpanStubs {
 	return found
 }
 
-// shared are the spans that a span's links name, with what was shared.
+// shared are the spans that a span's links name first, by what was shared.
 func shared(s tracetest.SpanStub) map[string]trace.SpanID {
 	found := map[string]trace.SpanID{}
 	for _, l := range s.Links {
