@@ -83,9 +83,9 @@ func TestRowsThatCannotBeReadSendNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &store{t: t}
 				missing := []Event{entry(0, base()), entry(1, base().Add(time.Microsecond))}
-				for i := range row.rows {
+				for range row.rows {
 					var s stored
-					s.Time, s.Category, s.Correlation = base(), "gateway", missing[i%1].Subject
+					s.Time, s.Category, s.Correlation = base(), "gateway", missing[0].Subject
 					d.rows = append(d.rows, s)
 				}
 				d.before = func(r *http.Request, events int) *http.Response {

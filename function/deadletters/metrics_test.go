@@ -29,7 +29,7 @@ func counts(t *testing.T, reader sdkmetric.Reader, name string) map[string]int64
 			}
 			for _, p := range sum.DataPoints {
 				for _, a := range p.Attributes.ToSlice() {
-					values[a.Value.Emit()] += p.Value
+					values[a.Value.String()] += p.Value
 				}
 			}
 		}

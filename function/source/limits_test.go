@@ -1,7 +1,6 @@
 package source
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -79,7 +78,7 @@ func TestAnEventIsAsLargeAsTheFunctionTakes(t *testing.T) {
 			posts := 0
 			s := sinkOf(t, func() *http.Response {
 				posts++
-				return &http.Response{StatusCode: 202, Body: http.NoBody}
+				return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}
 			})
 			e, err := newEvent("1", "urn:a", AlertType, noon, nil, []byte(`"`+strings.Repeat("x", maxEvent-2+row.surplus)+`"`))
 			require.NoError(t, err)
@@ -113,7 +112,7 @@ func TestTheTimesOfTries(t *testing.T) {
 				posts := 0
 				s := sinkOf(t, func() *http.Response {
 					posts++
-					resp := &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody}
+					resp := &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Body: http.NoBody}
 					if row.asked != "" {
 						resp.Header.Set("Retry-After", row.asked)
 					}
@@ -178,5 +177,5 @@ func TestAnEventThatIsNoRequestIsRefused(t *testing.T) {
 	require.NotEmpty(t, no.Answer)
 	_, err = newEvent("", "urn:a", AlertType, noon, nil, []byte("{}"))
 	require.ErrorContains(t, err, "making an event: ")
-	require.False(t, errors.As(err, &no))
+	require.NotErrorAs(t, err, &no)
 }

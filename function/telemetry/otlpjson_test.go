@@ -131,7 +131,7 @@ func TestValuesAreOTLPsJSON(t *testing.T) {
 		`{"arrayValue":{"values":[{"doubleValue":1.5}]}}`:                      attribute.Float64SliceValue([]float64{1.5}),
 		`{"arrayValue":{"values":[{"stringValue":"a"}]}}`:                      attribute.StringSliceValue([]string{"a"}),
 		`{"arrayValue":{"values":[]}}`:                                         attribute.StringSliceValue([]string{}),
-		`{"arrayValue":{"values":[{"intValue":"2"}]}} `:                        attribute.SliceValue(attribute.Int64Value(2)),
+		`{"arrayValue":{"values":[{"intValue":"2"},{"boolValue":true}]}}`:      attribute.SliceValue(attribute.Int64Value(2), attribute.BoolValue(true)),
 		`{"kvlistValue":{"values":[{"key":"k","value":{"stringValue":"v"}}]}}`: attribute.MapValue(attribute.String("k", "v")),
 		`{}`: {},
 	} {
