@@ -137,7 +137,12 @@ func compile(ctx context.Context, root, overlay string, originals map[string]str
 	}
 	failed := map[string]bool{}
 	for _, m := range position.FindAllStringSubmatch(string(out), -1) {
-		failed[cmp.Or(originals[m[1]], m[1])+":"+m[2]] = true
+		// The compiler names a file from where it runs if that is shorter.
+		file := m[1]
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(root, file)
+		}
+		failed[cmp.Or(originals[file], m[1])+":"+m[2]] = true
 	}
 	if len(failed) == 0 {
 		return nil, fmt.Errorf("building %q: %w\n%s", packages, err, out)
