@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +17,10 @@ import (
 	"onefire/test/client"
 )
 
+// acceptedWithin is how long an event may be tried once processes live long enough to
+// settle it.
+const acceptedWithin = 10 * time.Minute
+
 // broker delivers as a Knative Broker does: the same event again, after a pause
 // that grows, until it is accepted.
 type broker struct {
@@ -22,8 +28,33 @@ type broker struct {
 	route func() string
 	// pause is the first pause, and longest the longest.
 	pause, longest time.Duration
+	// within bounds the tries of one event; zero leaves that to the context.
+	within time.Duration
 
 	accepted, redelivered atomic.Int64
+	// slowest is the delivery that took longest.
+	slowest slowest
+}
+
+// slowest is the longest of the deliveries, with the answer to each of its tries.
+type slowest struct {
+	mu    sync.Mutex
+	took  time.Duration
+	tries []string
+}
+
+func (s *slowest) note(took time.Duration, tries []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if took > s.took {
+		s.took, s.tries = took, tries
+	}
+}
+
+func (s *slowest) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("the slowest delivery took %s and %d tries:\n%s", s.took.Round(time.Second), len(s.tries), strings.Join(s.tries, "\n"))
 }
 
 // deliver delivers a message and returns what its summary says of each alert.
@@ -31,11 +62,9 @@ type broker struct {
 func (b *broker) deliver(ctx context.Context, m client.Message) ([]function.AlertSummary, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = b.pause, b.longest
-	tries := 0
-	answer, err := backoff.Retry(ctx, func() (string, error) {
-		if tries++; tries > 1 {
-			b.redelivered.Add(1)
-		}
+	var tries []string
+	begun := time.Now()
+	try := func() (string, error) {
 		// Longer than the function takes in any case, so that no try is given
 		// up while it is under way.
 		ctx, cancel := context.WithTimeout(ctx, patience)
@@ -50,9 +79,19 @@ func (b *broker) deliver(ctx context.Context, m client.Message) ([]function.Aler
 			return "", backoff.Permanent(fmt.Errorf("answered %d %s", status, answer))
 		}
 		return "", fmt.Errorf("answered %d %s", status, answer)
-	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(10*time.Minute))
+	}
+	answer, err := backoff.Retry(ctx, func() (string, error) {
+		if len(tries) > 0 {
+			b.redelivered.Add(1)
+		}
+		from := time.Since(begun)
+		answer, err := try()
+		tries = append(tries, fmt.Sprintf("%6.1f s to %6.1f s: %v", from.Seconds(), time.Since(begun).Seconds(), err))
+		return answer, err
+	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(b.within))
+	b.slowest.note(time.Since(begun), tries)
 	if err != nil {
-		return nil, fmt.Errorf("delivering, %d tries: %w", tries, err)
+		return nil, fmt.Errorf("delivering, %d tries: %w", len(tries), err)
 	}
 	b.accepted.Add(1)
 	if answer == "" {

@@ -144,7 +144,7 @@ func (s *sabotage) passage(binary string, older time.Duration) *passage {
 	var turn atomic.Int64
 	return &passage{faulty: way, broker: &broker{
 		route: func() string { return functions[int(turn.Add(1))%len(functions)].url },
-		pause: 20 * time.Millisecond, longest: time.Second,
+		pause: 20 * time.Millisecond, longest: time.Second, within: acceptedWithin,
 	}}
 }
 

@@ -90,7 +90,7 @@ func TestStockRulesWithOwners(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, mapping.Schema202608)
 				f := w.start("TARGET=owner", "FINGERPRINT="+fingerprint, "REPLY=summary", "AUDIT_MODE=best-effort")
-				by := broker{route: func() string { return f.url }}
+				by := broker{route: func() string { return f.url }, within: acceptedWithin}
 				for i, row := range rules {
 					if row.Install != install {
 						continue
