@@ -20,7 +20,7 @@ func (c *Client) judge(resp *http.Response, answer string) error {
 		return nil
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly || code/100 == 5 ||
 		slices.Contains(c.options.Retried, code):
-		if pause, ok := RetryAfter(resp.Header.Get("Retry-After"), 2*maxElapsed); ok {
+		if pause, ok := RetryAfter(resp.Header.Get("Retry-After"), maxRetryAfter); ok {
 			no.pause = pause
 		}
 		return no

@@ -73,6 +73,9 @@ const (
 	// goes back to the sender, which waits longer.
 	maxAttempts = 4
 	maxElapsed  = 12 * time.Second
+	// maxRetryAfter bounds the wait that is read of an answer. It is beyond what any sender
+	// of events waits, so a longer one makes no difference.
+	maxRetryAfter = 24 * time.Second
 	// maxWait bounds a delivery whose caller has no deadline.
 	maxWait = time.Minute
 	// firstPause and maxPause bound the jittered back-off between attempts, in

@@ -110,7 +110,8 @@ const (
 	// above 1.5 MiB, and each of its bytes can take six bytes in JSON.
 	maxAnswer = 9 << 20
 	// maxPast is how many objects a past can have, and how many keys its ended objects
-	// can have, before it is reduced. Only a past that was not reduced is cached.
+	// can have, before it is reduced; it follows MinKeys. Only a past that was not reduced
+	// is cached.
 	// maxEnded is how many ended objects a reduced past keeps: more than can be created
 	// for a fingerprint within one second, the resolution of creation times.
 	maxPast  = maxCachedKeys
