@@ -20,7 +20,7 @@ SESSION = [
     ("clear; make alert               # the same four alerts once more", "gateway.signal.deduplicated"),
     ("clear; export KUBECONFIG=.local/kubeconfig", ""),
     ("# Ten first alerts of one fire, at once:\n" + STORM, ""),
-    ("kubectl get rr", "DiskFull"),
+    ("bin/onefire list", "DiskFull"),
     ("RR=$(kubectl get rr -o name --field-selector spec.severity=high | head -1)", ""),
     ("kubectl patch $RR --subresource status --type merge -p '{\"status\":{\"overallPhase\":\"Completed\"}}'", "patched"),
     ("make alert >/dev/null; kubectl get rr   # a fire after the repair: a new one", "Completed"),

@@ -14,6 +14,7 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
 	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 )
 
 var release = flag.String("release", "", "the folder of a release, which `make release` checks")
@@ -49,6 +50,10 @@ func TestARelease(t *testing.T) {
 	require.Equal(t, filepath.Base(charts[0]), chart.Metadata.Name+"-"+chart.Metadata.Version+".tgz", "as helm package names it")
 	require.Equal(t, "v"+chart.Metadata.Version, chart.Metadata.AppVersion)
 	requireWhole(t, chart)
+	// The linter wants a folder.
+	unpacked := t.TempDir()
+	require.NoError(t, chartutil.ExpandFile(unpacked, charts[0]))
+	unpacked = filepath.Join(unpacked, chart.Metadata.Name)
 	label := extra["helm.sh/chart"]
 	extra["helm.sh/chart"] = chart.Metadata.Name + "-" + chart.Metadata.Version
 	t.Cleanup(func() { extra["helm.sh/chart"] = label })
@@ -75,10 +80,10 @@ func TestARelease(t *testing.T) {
 
 			values, err := common.ReadValues([]byte(row.values))
 			require.NoError(t, err)
-			for _, message := range lint.RunAll(charts[0], values, "onefire").Messages {
+			for _, message := range lint.RunAll(unpacked, values, "onefire").Messages {
 				require.LessOrEqual(t, message.Severity, support.InfoSev, "%s", message)
 			}
-			rendered, err := render(t, charts[0], "onefire", values)
+			rendered, err := render(t, unpacked, "onefire", values)
 			require.NoError(t, err)
 			got, err := build(rendered)
 			require.NoError(t, err)

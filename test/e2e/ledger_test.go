@@ -145,7 +145,7 @@ func (l *ledger) close(w *world, logs ...string) balance {
 	}
 	merged(objects, holdings)
 	for key := range holdings {
-		require.Contains(w.t, l.sent, key, "a key that nobody sent")
+		require.NotNil(w.t, l.sent[key], "a key that nobody sent: %s", key)
 	}
 	for i := range objects {
 		l.requireNamed(w.t, &objects[i])
