@@ -42,7 +42,7 @@ func testMain(m *testing.M) (int, error) {
 		{"../..", functionBinary, "-race", "./function/cmd/onefire"},
 		// Minutes on a cold cache. It scrapes nothing here, so it needs no way to
 		// find targets.
-		{"../cluster/prometheus", prometheusBinary, "-tags", "remove_all_sd", "github.com/prometheus/prometheus/cmd/prometheus"},
+		{"../observability", prometheusBinary, "-tags", "remove_all_sd", "github.com/prometheus/prometheus/cmd/prometheus"},
 	} {
 		if err := child.Build(build[0], build[1], build[2:]...); err != nil {
 			return 0, err

@@ -16,7 +16,7 @@ const BeforeTag = "before"
 
 // Helm builds helm.
 func Helm(ctx context.Context, p paths.Paths) error {
-	if err := goBuild(ctx, p, "test/cluster/helm", "bin/", "-s -w", "helm.sh/helm/v4/cmd/helm"); err != nil {
+	if err := goBuild(ctx, p, "knative/verify", "bin/", "-s -w", "helm.sh/helm/v4/cmd/helm"); err != nil {
 		return fmt.Errorf("build helm: %w", err)
 	}
 	return nil

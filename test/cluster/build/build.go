@@ -59,13 +59,13 @@ func All(ctx context.Context, p paths.Paths) error {
 			return goBuild(ctx, p, "test/cluster/knative", "eventing/", "-s -w", prefixed("knative.dev/eventing/cmd/", eventing)...)
 		}},
 		{"Prometheus", func() error {
-			return goBuildTagged(ctx, p, prometheusTags, "test/cluster/prometheus", "bin/", "-s -w", "github.com/prometheus/prometheus/cmd/prometheus")
+			return goBuildTagged(ctx, p, prometheusTags, "test/observability", "bin/", "-s -w", "github.com/prometheus/prometheus/cmd/prometheus")
 		}},
 		{"exporters", func() error {
-			return goBuild(ctx, p, "test/cluster/exporters", "bin/", "-s -w", "k8s.io/kube-state-metrics/v2", "github.com/prometheus/node_exporter")
+			return goBuild(ctx, p, "test/observability/objects", "bin/", "-s -w", "k8s.io/kube-state-metrics/v2", "github.com/prometheus/node_exporter")
 		}},
-		{"Collector", func() error { return goBuild(ctx, p, "test/collector", "bin/", "-s -w", "./cmd/onefire-collector") }},
-		{"CoreDNS", func() error { return goBuild(ctx, p, "test/cluster/dns", "bin/", "-s -w", ".") }},
+		{"Collector", func() error { return goBuild(ctx, p, "test/observability", "bin/", "-s -w", "./cmd/onefire-collector") }},
+		{"CoreDNS", func() error { return goBuild(ctx, p, "test/observability", "bin/", "-s -w", "./cmd/dns") }},
 		{"ingress", func() error {
 			return goBuild(ctx, p, "test/cluster", "bin/", "-s -w", "./cmd/pause", "./cmd/probe", "./cmd/kingress")
 		}},

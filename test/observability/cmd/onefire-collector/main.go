@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"onefire/test/collector"
+	"onefire/test/observability/collector"
 )
 
 const (
