@@ -62,7 +62,7 @@ func All(ctx context.Context, p paths.Paths) error {
 			return goBuildTagged(ctx, p, prometheusTags, "test/observability", "bin/", "-s -w", "github.com/prometheus/prometheus/cmd/prometheus")
 		}},
 		{"exporters", func() error {
-			return goBuild(ctx, p, "test/observability/objects", "bin/", "-s -w", "k8s.io/kube-state-metrics/v2", "github.com/prometheus/node_exporter")
+			return goBuild(ctx, p, "test/cluster/exporters", "bin/", "-s -w", "k8s.io/kube-state-metrics/v2", "github.com/prometheus/node_exporter")
 		}},
 		{"Collector", func() error { return goBuild(ctx, p, "test/observability", "bin/", "-s -w", "./cmd/onefire-collector") }},
 		{"CoreDNS", func() error { return goBuild(ctx, p, "test/observability", "bin/", "-s -w", "./cmd/dns") }},

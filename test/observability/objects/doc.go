@@ -1,4 +1,4 @@
 // Package objects holds kube-state-metrics' configuration against its own
-// generator. Its module has the exporters of the cluster, which do not build
-// with the automemlimit of Prometheus and of Onefire.
+// generator. It is a module of its own: kube-state-metrics needs an older
+// client-go than Prometheus.
 package objects
