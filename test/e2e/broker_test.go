@@ -17,8 +17,7 @@ import (
 	"onefire/test/client"
 )
 
-// acceptedWithin is how long an event may be tried once processes live long enough to
-// settle it.
+// acceptedWithin is how long an event may be tried.
 const acceptedWithin = 10 * time.Minute
 
 // broker delivers as a Knative Broker does: the same event again, after a pause
@@ -28,7 +27,7 @@ type broker struct {
 	route func() string
 	// pause is the first pause, and longest the longest.
 	pause, longest time.Duration
-	// within bounds the tries of one event; zero leaves that to the context.
+	// within is when an event is given up, from its first try on.
 	within time.Duration
 
 	accepted, redelivered atomic.Int64
@@ -51,6 +50,7 @@ func (s *slowest) note(took time.Duration, tries []string) {
 	}
 }
 
+// String has a line for each try.
 func (s *slowest) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,15 +13,16 @@ import (
 	"onefire/test/history"
 )
 
-// send sends events of all kinds at their rate, until the storm is over. What is under way
-// then goes on.
-func (s *storm) send(ctx context.Context, over <-chan struct{}, senders *errgroup.Group) {
+// send sends events of all kinds at their rate.
+func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 	tick := time.NewTicker(time.Second / eventRate)
 	defer tick.Stop()
 	wild, calm := s.pods()[:wildPods], s.pods()[wildPods:]
+	// The storm is over when its context is, but not what is under way.
+	ctx, stormy := context.WithoutCancel(ctx), ctx.Done()
 	for {
 		select {
-		case <-over:
+		case <-stormy:
 			return
 		case <-tick.C:
 		}

@@ -65,9 +65,6 @@ func TestCrashes(t *testing.T) {
 
 	raging, calm := context.WithTimeout(t.Context(), *soak)
 	defer calm()
-	// While processes die faster than an event may take, none of them must settle it.
-	delivering, giveUp := context.WithTimeout(t.Context(), *soak+acceptedWithin)
-	defer giveUp()
 	var senders, others errgroup.Group
 	senders.SetLimit(maxUnderWay)
 	for range controllers {
@@ -83,7 +80,7 @@ func TestCrashes(t *testing.T) {
 	begun := time.Now()
 	go func() {
 		defer close(sending)
-		s.send(delivering, raging.Done(), &senders)
+		s.send(raging, &senders)
 	}()
 	kills := s.kill(raging)
 	<-sending
@@ -126,6 +123,7 @@ func TestCrashes(t *testing.T) {
 		operations += h.Len()
 	}
 	t.Logf("%d histories of %d operations are linearizable", len(s.histories), operations)
+	require.LessOrEqual(t, s.slowest.took, acceptedWithin, "the slowest delivery")
 }
 
 // storm is one such test.
@@ -161,7 +159,8 @@ func newStorm(t *testing.T, dice *rand.Rand) *storm {
 		burials: burials{gone: map[types.UID]removal{}},
 		deeds:   map[string]int{}, troubles: map[string]int{},
 	}
-	s.broker = &broker{route: s.route, pause: 100 * time.Millisecond, longest: 5 * time.Second}
+	// What takes longer than it may fails the test only after all else was checked.
+	s.broker = &broker{route: s.route, pause: 100 * time.Millisecond, longest: 5 * time.Second, within: *soak + acceptedWithin}
 	s.way = newFaulty(t, s.choose)
 	for i := range calmPods {
 		s.histories[fmt.Sprintf("calm-%d", i)] = &history.Recorder{}
