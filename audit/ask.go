@@ -17,7 +17,7 @@ import (
 
 var (
 	// errTooMany means that a window of time holds more rows than are read.
-	errTooMany = errors.New("too many audit events of the same second")
+	errTooMany = errors.New("too many audit events of the same time")
 	// errLarge means that a page has more than maxPage bytes.
 	errLarge = errors.New("the answer is too large")
 )
@@ -30,29 +30,50 @@ type question struct {
 	unread map[uuid.UUID]error
 }
 
-// ask asks DataStorage which of the items it has. It reads the rows of their times,
-// second by second, and looks for their ids. If it cannot read the rows of one second, its
-// answers about the other seconds hold.
+// ask asks DataStorage which of the items it has. It reads the rows of their times and
+// looks for their ids.
 func (s *Sink) ask(items []*item) question {
 	q := question{s, map[uuid.UUID]bool{}, map[uuid.UUID]error{}}
-	seconds := map[int64][]*item{}
-	for _, it := range items {
-		second := it.event.Time().Unix()
-		seconds[second] = append(seconds[second], it)
-	}
-	for _, of := range seconds {
-		err := q.window(of, correlations(of))
-		if !errors.Is(err, errTooMany) {
-			q.failed(of, err)
-			continue
-		}
-		// Fewer have the same RemediationRequest.
-		for _, name := range correlations(of) {
-			those := slices.DeleteFunc(slices.Clone(of), func(it *item) bool { return it.correlation != name })
-			q.failed(those, q.window(those, []string{name}))
-		}
+	if len(items) > 0 {
+		q.read(items)
 	}
 	return q
+}
+
+// read reads the rows of the times of items. Where there are too many it asks for fewer at
+// once: for half of the time, and for one RemediationRequest in the end. If it cannot read
+// some of them, its answers about the others hold.
+func (q *question) read(items []*item) {
+	names := correlations(items)
+	err := q.window(items, names)
+	if !errors.Is(err, errTooMany) {
+		q.failed(items, err)
+		return
+	}
+	since, until := times(items)
+	if until.Sub(since) < time.Second {
+		for _, name := range names {
+			those := slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return it.correlation != name })
+			q.failed(those, q.window(those, []string{name}))
+		}
+		return
+	}
+	half := since.Add(until.Sub(since) / 2)
+	q.read(slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return it.event.Time().After(half) }))
+	q.read(slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return !it.event.Time().After(half) }))
+}
+
+// times are the earliest and the latest time of items.
+func times(items []*item) (since, until time.Time) {
+	since, until = items[0].event.Time(), items[0].event.Time()
+	for _, it := range items {
+		if t := it.event.Time(); t.Before(since) {
+			since = t
+		} else if t.After(until) {
+			until = t
+		}
+	}
+	return since, until
 }
 
 // failed notes that the rows of items were not read, if so.
@@ -78,14 +99,7 @@ func correlations(items []*item) []string {
 // window reads the rows of the times of items, page by page, until all are found
 // or no rows are left.
 func (q *question) window(items []*item, correlations []string) error {
-	since, until := items[0].event.Time(), items[0].event.Time()
-	for _, it := range items {
-		if t := it.event.Time(); t.Before(since) {
-			since = t
-		} else if t.After(until) {
-			until = t
-		}
-	}
+	since, until := times(items)
 	query := url.Values{
 		"event_category": {"gateway"},
 		"since":          {since.UTC().Format(time.RFC3339Nano)},

@@ -25,6 +25,15 @@ func (d *store) asked() []url.Values {
 	return all
 }
 
+// askedFor are the seconds of the minute that the queries were about so far.
+func (d *store) askedFor() []string {
+	var all []string
+	for _, query := range d.asked() {
+		all = append(all, query.Get("since")[17:]+" to "+query.Get("until")[17:])
+	}
+	return all
+}
+
 func TestAQuestionIsAboutTheTimesOfTheEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, events := &store{t: t}, entries(3)
@@ -38,41 +47,44 @@ func TestAQuestionIsAboutTheTimesOfTheEvents(t *testing.T) {
 	})
 }
 
-// Each second is a question of its own, and few are asked before one post.
-func TestEventsOfManySecondsAreAskedForSecondBySecond(t *testing.T) {
+// Few queries are made, and what is there is not posted.
+func TestEventsOfCloseTimesAreAskedForAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &store{t: t}
 		var events []Event
 		for i := range 40 {
-			events = append(events, entry(i, base().Add(time.Duration(i/2)*time.Second+time.Duration(i)*time.Microsecond)))
+			events = append(events, entry(i, base().Add(time.Duration(i/2)*time.Second)))
 		}
 		requireAll(t, d.process().Deliver(t.Context(), events[:21]))
 		d.requests = nil
 		requireAll(t, d.process().Deliver(t.Context(), again(events)))
-		require.Len(t, d.asked(), 20)
-		require.Len(t, d.posts(), 2, "eight seconds in one post, and what is there is not posted")
+		require.ElementsMatch(t, []string{"05Z to 10Z", "11Z to 16Z", "17Z to 22Z", "23Z to 24Z"}, d.askedFor())
+		require.Len(t, d.posts(), 3)
 		d.requireOnce(events)
 	})
 }
 
-// A refused query does not take back what the others found.
-func TestWhatIsLearnedOfOneSecondHolds(t *testing.T) {
+// A refused query does not take back what another one found.
+func TestATimeWithVeryManyRowsIsAskedForInHalves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, begun := &store{t: t}, time.Now()
-		var events []Event
-		for i := range maxSeconds {
-			events = append(events, entry(i, base().Add(time.Duration(i)*time.Second)))
+		events := []Event{entry(0, base()), entry(1, base().Add(time.Second)), entry(2, base().Add(5*time.Second))}
+		others := make([]Event, maxRows)
+		for i := range others {
+			others[i] = entry(10+i, base().Add(3*time.Second))
 		}
+		requireAll(t, d.process().Deliver(t.Context(), others))
+		d.requests = nil
 		d.before = func(r *http.Request, _ int) *http.Response {
-			if r.Method == http.MethodGet && len(d.seen()) == 3 {
+			if r.Method == http.MethodGet && len(d.seen()) == maxRows/pageRows+2 {
 				return responded(http.StatusTooManyRequests, "", "Retry-After", "1")
 			}
 			return nil
 		}
 		requireAll(t, d.process().Deliver(t.Context(), again(events)))
-		require.Len(t, d.asked(), maxSeconds+1, "only the refused one is asked again")
-		require.GreaterOrEqual(t, time.Since(begun), time.Second, "and no other query is made before the sink allows it")
-		d.requireOnce(events)
+		require.Equal(t, []string{"05Z to 06Z", "10Z to 10Z", "10Z to 10Z"}, d.askedFor()[maxRows/pageRows:], "only the refused one again")
+		require.GreaterOrEqual(t, time.Since(begun), time.Second, "and no other query before the sink allows it")
+		d.requireOnce(append(events, others...))
 	})
 }
 
@@ -90,7 +102,7 @@ func TestAQuestionReadsAllPages(t *testing.T) {
 	})
 }
 
-// A second with more rows than are read is asked for by correlation id.
+// In the end a time with more rows than are read is asked for by correlation id.
 func TestASecondWithVeryManyRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, events := &store{t: t}, entries(maxRows+500)

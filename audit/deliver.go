@@ -135,17 +135,12 @@ func (s *Sink) leave(ctx context.Context, it *item) error {
 	return err
 }
 
-// run posts items, asking first for those that the sink may have.
+// run posts items. Of those that the sink may have, it posts what the sink says it has not.
 func (s *Sink) run(job []*item) {
-	var asking, sending []*item
-	for _, it := range job {
-		if it.doubt {
-			asking = append(asking, it)
-		} else {
-			sending = append(sending, it)
-		}
+	sending := job
+	if job[0].doubt {
+		sending = s.resolve(job)
 	}
-	sending = append(sending, s.resolve(asking)...)
 	if len(sending) > 0 {
 		s.send(sending)
 	}

@@ -85,17 +85,17 @@ const (
 	// closeWait is how long Close waits for the posts under way.
 	closeWait = 10 * time.Second
 
-	// maxSeconds bounds the queries before one post: each asks for the events of
-	// one second.
-	maxSeconds = 8
+	// maxApart is how far an event's time may be from that of the first in the same query: in
+	// a storm of 100 audit events a second the query's rows are a page.
+	maxApart = 5 * time.Second
 	// pageRows is how many rows one page of a query has, which is as many as DataStorage
 	// gives. Where those are more than maxPage bytes, a page has a tenth, and smallRows at
 	// least: a row may have 256 KiB and more.
 	pageRows  = 1000
 	smallRows = 10
 	maxPage   = 8 << 20
-	// maxRows is how many rows of one second, or of one RemediationRequest in it,
-	// are read.
+	// maxRows is how many rows are read of one query. Where there are more, it is made for
+	// fewer events.
 	maxRows = 4000
 
 	// maxSessions is how many TLS sessions are kept to be resumed: one of the

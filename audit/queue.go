@@ -171,11 +171,15 @@ func (s *Sink) dispatch() {
 			s.wakeAt(held)
 			return
 		}
-		job, next := s.pick(now)
+		job, next := s.pick(now, !s.asked)
+		if len(job) == 0 {
+			job, next = s.pick(now, s.asked)
+		}
 		if len(job) == 0 {
 			s.wakeAt(next)
 			return
 		}
+		s.asked = job[0].doubt
 		for _, it := range job {
 			it.underWay, s.busy[it.key] = true, true
 			if it.first.IsZero() {
@@ -209,14 +213,16 @@ func (s *Sink) refuseBefore(held time.Time) {
 	}
 }
 
-// pick takes the items of the next post from the queue. If there are none, next is
-// when there may be some, zero if that takes another post's end.
-func (s *Sink) pick(now time.Time) (job []*item, next time.Time) {
+// pick takes the items of the next post from the queue: of those that the sink is asked for
+// first, or of the others. The two take turns, so that neither waits for long: questions take
+// time, and what is sent too late must be asked for itself. If there are none, next is when
+// there may be some of either, zero if that takes another post's end.
+func (s *Sink) pick(now time.Time, doubt bool) (job []*item, next time.Time) {
 	most, size := 1, 0
 	if s.datastorage && !now.Before(s.unbatched) {
 		most = maxBatch
 	}
-	skipped, seconds := map[string]bool{}, map[int64]bool{}
+	skipped := map[string]bool{}
 	kept := s.pending[:0]
 	for i, it := range s.pending {
 		if len(job) >= most {
@@ -229,7 +235,7 @@ func (s *Sink) pick(now time.Time) (job []*item, next time.Time) {
 		if s.datastorage {
 			it.suspect(now)
 		}
-		fits, second := most, it.event.Time().Unix()
+		fits := most
 		if it.most > 0 {
 			fits = min(most, it.most)
 		}
@@ -240,11 +246,9 @@ func (s *Sink) pick(now time.Time) (job []*item, next time.Time) {
 				next = it.after
 			}
 		case len(job) > 0 && (len(job) >= fits || size+it.size > maxBatchBytes):
-		case it.doubt && !seconds[second] && len(seconds) == maxSeconds:
+		case it.doubt != doubt:
+		case doubt && len(job) > 0 && it.event.Time().Sub(job[0].event.Time()).Abs() > maxApart:
 		default:
-			if it.doubt {
-				seconds[second] = true
-			}
 			job, size, most = append(job, it), size+it.size+1, fits
 			continue
 		}

@@ -66,6 +66,8 @@ type Sink struct {
 	items   map[uuid.UUID]*item
 	size    int
 	pending []*item
+	// asked tells that the last post began with a question.
+	asked bool
 	// busy are the keys of the items under way.
 	busy map[string]bool
 	// unbatched is until when events go one by one: the sink knows no batches.

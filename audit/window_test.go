@@ -54,7 +54,7 @@ func TestRowsThatCannotBeReadSendNothing(t *testing.T) {
 		before func(r *http.Request) *http.Response
 		says   string
 	}{
-		"one RemediationRequest has too many": {2*maxRows + 2, func(*http.Request) *http.Response { return nil }, "too many audit events of the same second"},
+		"one RemediationRequest has too many": {2*maxRows + 2, func(*http.Request) *http.Response { return nil }, "too many audit events of the same time"},
 		"the second has too many, and those of a RemediationRequest are not given": {2*maxRows + 2, func(r *http.Request) *http.Response {
 			if r.URL.Query().Get("correlation_id") != "" {
 				return responded(500, "no")
