@@ -95,21 +95,27 @@ var kept = map[string]struct {
 	},
 }
 
+// scripted chooses the steps of a script, each a pattern of labels, and then the first there is.
+// All of the script must happen.
+func scripted(t *testing.T, script []string) func([]step) int {
+	t.Helper()
+	t.Cleanup(func() { require.Empty(t, script) })
+	return func(steps []step) int {
+		if len(script) == 0 {
+			return 0
+		}
+		i := slices.IndexFunc(steps, func(s step) bool { ok, _ := path.Match(script[0], s.label); return ok })
+		require.NotEqual(t, -1, i, "%s cannot happen", script[0])
+		script = script[1:]
+		return i
+	}
+}
+
 func TestKeptSchedules(t *testing.T) {
 	for name, row := range kept {
 		t.Run(name, func(t *testing.T) {
-			script := row.script
-			r, s, _ := play(row.scenario, handlers{}, func(steps []step) int {
-				if len(script) == 0 {
-					return 0
-				}
-				i := slices.IndexFunc(steps, func(s step) bool { ok, _ := path.Match(script[0], s.label); return ok })
-				require.NotEqual(t, -1, i, "%s cannot happen", script[0])
-				script = script[1:]
-				return i
-			})
+			r, s, _ := play(row.scenario, handlers{}, scripted(t, row.script))
 			require.NoError(t, r.check(), "%s\n%s", row.was, s.command())
-			require.Empty(t, script)
 			for i, want := range row.decisions {
 				require.Equal(t, want, r.deliveries[i].outcomes[0].Reason.Decision(), "I4: %s", row.was)
 			}
