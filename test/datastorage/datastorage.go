@@ -115,6 +115,8 @@ type Server struct {
 	mu       sync.Mutex
 	faults   []Fault
 	rejected []string
+	// befallen of posts met a fault.
+	befallen, posts int
 }
 
 // Open opens a server.

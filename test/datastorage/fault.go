@@ -54,6 +54,7 @@ func (s *Server) fault(r *http.Request, body []byte) Fault {
 	if r.Method != http.MethodPost || bytes.Contains(body, []byte(`"correlation_id":"`+mapping.TrialCorrelation+`"`)) {
 		return Fault{}
 	}
+	s.posts++
 	for i, f := range s.faults {
 		if f.Match != nil && !f.Match(body) {
 			continue
@@ -64,9 +65,19 @@ func (s *Server) fault(r *http.Request, body []byte) Fault {
 				s.faults = slices.Delete(s.faults, i, i+1)
 			}
 		}
+		if !f.Lasting {
+			s.befallen++
+		}
 		return f
 	}
 	return Fault{}
+}
+
+// Befallen says how many posts met a fault that is not lasting, of how many.
+func (s *Server) Befallen() (met, of int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.befallen, s.posts
 }
 
 // before does what goes wrong before anything is stored, and tells whether that

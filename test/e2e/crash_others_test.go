@@ -39,7 +39,7 @@ func (s *storm) poison() {
 	})
 }
 
-// troubleDataStorage makes DataStorage fail for some requests, now and then.
+// troubleDataStorage makes DataStorage fail for some posts in a row, now and then.
 func (s *storm) troubleDataStorage(ctx context.Context) {
 	faults := map[string]datastorage.Fault{
 		"refuses":                {Refuse: true, Times: 5},
@@ -58,6 +58,9 @@ func (s *storm) troubleDataStorage(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(400 * time.Millisecond):
+			if met, of := s.data.Befallen(); met*1000 > of*sinkFaults {
+				continue
+			}
 			name := names[s.roll(len(names))]
 			s.troubles[name]++
 			s.data.Inject(faults[name])

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +56,8 @@ func longAgo() string { return time.Now().Add(-2 * time.Hour).UTC().Format(time.
 type burials struct {
 	mu   sync.Mutex
 	gone map[types.UID]removal
+	// twins were active. What users delete is among them.
+	twins []unstructured.Unstructured
 	// there is how many objects there are.
 	there int
 	// counts is what there was, each time after onefire prune.
@@ -102,7 +105,8 @@ func (s *storm) saw(e watch.Event) {
 		s.burials.there--
 		o := e.Object.(*unstructured.Unstructured)
 		if !terminal(o) {
-			return // A twin, or what a user deleted.
+			s.burials.twins = append(s.burials.twins, *o)
+			return
 		}
 		// The history limit leaves what is younger.
 		at := time.Unix(0, s.pruning.Load())
@@ -131,9 +135,12 @@ func (b *burials) everyFortieth() (all []int) {
 func (s *storm) bury() (n int) {
 	s.burials.mu.Lock()
 	defer s.burials.mu.Unlock()
+	noted := map[types.UID]bool{}
 	for _, r := range s.removed {
+		noted[r.object.GetUID()] = true
 		delete(s.burials.gone, r.object.GetUID())
 	}
+	s.twins = slices.DeleteFunc(s.burials.twins, func(o unstructured.Unstructured) bool { return noted[o.GetUID()] })
 	for _, r := range s.burials.gone {
 		s.remove(&r.object, r.at)
 	}
