@@ -142,7 +142,7 @@ func (s *Sink) exchange(limit time.Duration, make Request, read func(io.Reader) 
 	switch {
 	case no != nil && !no.Permanent:
 		s.pace.fail(begun, now, no.pause)
-		s.asked = false // What failed is tried again first.
+		s.asked = false // The retry goes first.
 	case status == http.StatusAccepted && s.datastorage || now.Sub(begun) > slowAnswer:
 		s.pace.slow(begun, now)
 	case no == nil:
