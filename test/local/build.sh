@@ -15,6 +15,7 @@ if [ -t 2 ]; then pause=1 end='\r' clear='\033[K'; else pause=5 end='\n' clear='
 begin=$SECONDS shown=0 started=0 package='' part='' what=''
 for what; do :; done # The last one.
 what=${what##*/}
+[ "$what" != ... ] || what='Onefire' # All commands of the folder.
 
 [ ! -t 2 ] || printf '%b' "building $what: looking at what there is to do …$end" >&2
 todo=$(go list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "$@" | grep -c . || true)
