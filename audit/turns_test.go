@@ -2,6 +2,7 @@ package audit
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,11 +51,6 @@ func TestQuestionsAndOthersTakeTurns(t *testing.T) {
 			order = append(order, strings.Fields(name)[0])
 		}
 		// What was asked for is posted at once.
-		turn := []string{"GET", "POST", "POST"}
-		var want []string
-		for range 4 {
-			want = append(want, turn...)
-		}
-		require.Equal(t, want, order)
+		require.Equal(t, slices.Repeat([]string{"GET", "POST", "POST"}, 4), order)
 	})
 }

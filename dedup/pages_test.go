@@ -180,7 +180,7 @@ func (piped) Header() http.Header { return http.Header{} }
 func (piped) WriteHeader(int)     {}
 
 // measured gives answers as direct does, and measures before some of them, whatever the
-// time is: while it does, its List waits, and the others go on.
+// time is. Meanwhile each List goes on until its next answer.
 type measured struct {
 	direct
 	mu      sync.Mutex

@@ -154,8 +154,8 @@ func (l *ledger) close(w *world, logs ...string) balance {
 	merged(objects, holdings)
 	for i := range l.twins {
 		for key, made := range client.RecordOf(&l.twins[i]).Counts {
-			for i := range holdings[key] {
-				holdings[key][i].before = append(holdings[key][i].before, made)
+			for j := range holdings[key] {
+				holdings[key][j].before = append(holdings[key][j].before, made)
 			}
 		}
 	}
