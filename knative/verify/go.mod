@@ -239,4 +239,3 @@ require (
 )
 
 replace onefire => ../..
-

@@ -126,7 +126,7 @@ func TestPersonIsTheActorOfWhatItSends(t *testing.T) {
 	for _, token := range []string{"writer", "jane"} {
 		requireStored(t, c.must(http.MethodPost, events, body, "Authorization", "Bearer "+token))
 	}
-	stored, err := c.server.store.rows(t.Context(), " ORDER BY seq")
+	stored, err := c.server.store.all()
 	require.NoError(t, err)
 	require.Equal(t, []string{"external", "prometheus"}, []string{stored[0].ActorType, stored[0].ActorID})
 	require.Equal(t, []string{"user", "jane"}, []string{stored[1].ActorType, stored[1].ActorID})

@@ -22,6 +22,21 @@ func numbered(t *testing.T, n int) [][]byte {
 	return all
 }
 
+func TestABatchIsLinkedInItsOrderWhateverItsTimes(t *testing.T) {
+	c, at := serve(t, Options{}), time.Now()
+	var all [][]byte
+	for i := range 3 {
+		all = append(all, event(t, mapping.Schema202601, set("event_timestamp", at.Add(-time.Duration(i)*time.Second))))
+	}
+	require.Equal(t, http.StatusCreated, c.must(http.MethodPost, batch, array(all...)).status)
+	previous := ""
+	for _, e := range c.rows() {
+		stored := c.byID(e.EventID)
+		require.Equal(t, previous, stored["previous_event_hash"])
+		previous = stored["event_hash"].(string)
+	}
+}
+
 func TestBatchIsStoredInItsOrder(t *testing.T) {
 	for _, n := range []int{1, 2, 500} {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
@@ -75,7 +90,7 @@ func TestBatchThatComesTwiceIsStoredTwice(t *testing.T) {
 		require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
 	}
 	require.Equal(t, 4, c.total())
-	perID, err := c.server.RowsPerCEID(t.Context())
+	perID, err := c.server.RowsPerCEID()
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{"one": 4}, perID)
 }

@@ -67,7 +67,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, body []byte) {
 		problem(w, http.StatusBadRequest, "invalid-request-body", "Invalid Request Body", "The request body could not be parsed as JSON")
 		return
 	}
-	rows, err := s.store.chain(r.Context(), q.CorrelationID, maxVerified+1)
+	rows, err := s.store.chain(q.CorrelationID, maxVerified+1)
 	if err == nil && len(rows) > maxVerified {
 		err = errors.New("too many events")
 	}

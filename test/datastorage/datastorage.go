@@ -1,6 +1,6 @@
 // Package datastorage is a DataStorage for tests. It speaks the part of
-// kubernaut's DataStorage API that a gateway uses, keeps audit events in SQLite,
-// and treats its clients as badly as the real one does:
+// kubernaut's DataStorage API that a gateway uses, keeps audit events in a
+// file, and treats its clients as badly as the real one does:
 //
 //   - It stores a row for each POST. No id, header or content of a request makes
 //     it recognise an event that it already has.

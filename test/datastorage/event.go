@@ -66,6 +66,8 @@ type row struct {
 	// source and id are the CloudEvents headers of the request, which the real
 	// server ignores.
 	source, id string
+	// seq is the place in the order of storing.
+	seq uint64
 }
 
 // request is an event as a client sends it. Fields that are not here are dropped.

@@ -75,7 +75,7 @@ func TestDropAnswerStoresAndHangsUp(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, 1, c.total())
 	requireStored(t, c.post(event(t, mapping.Schema202601), "one"))
-	perID, err := c.server.RowsPerCEID(t.Context())
+	perID, err := c.server.RowsPerCEID()
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{"one": 2}, perID)
 }

@@ -111,7 +111,7 @@ func TestEventsAreKeptOverARestart(t *testing.T) {
 	})
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
 	require.NoError(t, err)
-	require.Equal(t, []string{path}, files, "the log of SQLite is folded into its database")
+	require.Equal(t, []string{path}, files, "all of it is in one file")
 }
 
 func TestOpenSaysWhichDatabaseItCannotOpen(t *testing.T) {

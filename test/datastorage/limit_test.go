@@ -1,6 +1,7 @@
 package datastorage
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -35,6 +36,9 @@ func TestDenialIsAnEventThatQueriesFind(t *testing.T) {
 	require.Equal(t, "datastorage.ratelimit.denied", all.Data[0]["event_type"])
 	require.Equal(t, "security", all.Data[0]["event_category"])
 	require.Empty(t, all.Data[0]["event_hash"])
+	body := fmt.Appendf(nil, `{"correlation_id":%q}`, all.Data[0]["correlation_id"])
+	chain := decode[Chain](t, c.must(http.MethodPost, VerifyPath, body, "X-Real-Ip", "192.0.2.3").body)
+	require.Zero(t, chain.Total, "it is in no chain")
 	ours := decode[page](t, c.must(http.MethodGet, events+"?event_category=gateway", nil, "X-Real-Ip", "192.0.2.2").body)
 	require.Len(t, ours.Data, 1)
 	require.Len(t, c.rows(), 1, "nobody sent it")

@@ -29,6 +29,7 @@ type Pagination struct {
 
 // filter selects events. Empty fields select nothing out.
 type filter struct {
+	correlationID          string
 	columns                map[string]string
 	since, until           time.Time
 	detailKey, detailValue string
@@ -46,7 +47,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 	}
 	data, total, err := []row(nil), 0, s.table.wait(ctx, false, s.options.LockTimeout)
 	if err == nil {
-		data, total, err = s.store.find(ctx, f, page.Limit, page.Offset)
+		data, total, err = s.store.find(f, page.Limit, page.Offset)
 	}
 	if err != nil {
 		problem(w, http.StatusInternalServerError, "database-error", "Database Error", "Failed to query audit events from database")
@@ -57,9 +58,12 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 }
 
 func parseQuery(q url.Values) (filter, Pagination, error) {
-	f := filter{columns: map[string]string{}, detailKey: q.Get("detail_key"), detailValue: q.Get("detail_value")}
+	f := filter{
+		correlationID: q.Get("correlation_id"), columns: map[string]string{},
+		detailKey: q.Get("detail_key"), detailValue: q.Get("detail_value"),
+	}
 	page := Pagination{Limit: defaultLimit}
-	for _, column := range []string{"correlation_id", "event_type", "event_category", "event_outcome", "severity"} {
+	for _, column := range columns {
 		f.columns[column] = q.Get(column)
 	}
 	if (f.detailKey == "") != (f.detailValue == "") {

@@ -65,6 +65,7 @@ func TestQuery(t *testing.T) {
 		"since two hours ago":                 {"?since=2h", all, Pagination{100, 0, 6, false}},
 		"since half an hour ago":              {"?since=30m", nil, Pagination{100, 0, 0, false}},
 		"since a day ago":                     {"?since=1d", all, Pagination{100, 0, 6, false}},
+		"since before 1970":                   {"?since=1960-01-01", all, Pagination{100, 0, 6, false}},
 		"until yesterday":                     {"?until=" + at.AddDate(0, 0, -1).Format(time.DateOnly), nil, Pagination{100, 0, 0, false}},
 		"nobody's correlation id":             {"?correlation_id=c", nil, Pagination{100, 0, 0, false}},
 		"a quote is only text":                {"?correlation_id=a%27+OR+1=1", nil, Pagination{100, 0, 0, false}},

@@ -93,7 +93,7 @@ func TestClientThatHangsUpAndSendsAgainIsStoredTwice(t *testing.T) {
 			require.Len(t, c.rows(), n, "what is queued cannot be asked for")
 			c.tick(3)
 			require.Len(t, c.rows(), 2*n)
-			perID, err := c.server.RowsPerCEID(t.Context())
+			perID, err := c.server.RowsPerCEID()
 			require.NoError(t, err)
 			require.Equal(t, map[string]int{"one": 2 * n}, perID)
 		})
@@ -191,7 +191,7 @@ func TestServerThatStopsStoresWhatIsQueued(t *testing.T) {
 	s := open(t, Options{Path: path, QueueInterval: never})
 	require.NoError(t, s.queue.add(mustRow(t, s)))
 	require.NoError(t, s.Close())
-	rows, err := open(t, Options{Path: path}).Rows(t.Context())
+	rows, err := open(t, Options{Path: path}).Rows()
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
 }

@@ -1,8 +1,6 @@
 package datastorage
 
 import (
-	"context"
-	"fmt"
 	"time"
 )
 
@@ -24,48 +22,43 @@ type Row struct {
 
 // Rows gives the stored events that clients sent, in the order in which they were
 // stored. Neither a lock nor a slow database holds it up.
-func (s *Server) Rows(ctx context.Context) ([]Row, error) {
-	stored, err := s.store.rows(ctx, " WHERE event_type <> ? ORDER BY seq", deniedType)
+func (s *Server) Rows() ([]Row, error) {
+	stored, err := s.store.all()
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Row, len(stored))
-	for i, e := range stored {
-		all[i] = Row{
+	var all []Row
+	for _, e := range stored {
+		if e.EventType == deniedType {
+			continue
+		}
+		all = append(all, Row{
 			EventID: e.EventID, EventType: e.EventType, CorrelationID: e.CorrelationID, Timestamp: e.Timestamp,
 			Namespace: e.Namespace, Severity: e.Severity, Data: e.Data, AuditID: e.auditID(), CEID: e.id, CESource: e.source,
-		}
+		})
 	}
 	return all, nil
 }
 
 // RowsPerAuditID counts the stored rows of each of Onefire's audit ids. Rows that
 // have none count under the empty id.
-func (s *Server) RowsPerAuditID(ctx context.Context) (map[string]int, error) {
-	return s.count(ctx, "audit_id")
+func (s *Server) RowsPerAuditID() (map[string]int, error) {
+	return s.count(func(r Row) string { return r.AuditID })
 }
 
 // RowsPerCEID counts the stored rows of each Ce-Id header.
-func (s *Server) RowsPerCEID(ctx context.Context) (map[string]int, error) {
-	return s.count(ctx, "ce_id")
+func (s *Server) RowsPerCEID() (map[string]int, error) {
+	return s.count(func(r Row) string { return r.CEID })
 }
 
-func (s *Server) count(ctx context.Context, column string) (map[string]int, error) {
-	rows, err := s.store.QueryContext(ctx, "SELECT "+column+", count(*) FROM audit_events WHERE event_type <> ? GROUP BY 1", deniedType)
+func (s *Server) count(id func(Row) string) (map[string]int, error) {
+	rows, err := s.Rows()
 	if err != nil {
-		return nil, fmt.Errorf("counting rows: %w", err)
+		return nil, err
 	}
-	defer rows.Close()
 	counts := map[string]int{}
-	for rows.Next() {
-		var (
-			id string
-			n  int
-		)
-		if err := rows.Scan(&id, &n); err != nil {
-			return nil, fmt.Errorf("counting rows: %w", err)
-		}
-		counts[id] = n
+	for _, r := range rows {
+		counts[id(r)]++
 	}
-	return counts, rows.Err()
+	return counts, nil
 }

@@ -125,7 +125,7 @@ func (c *client) get(query string) page {
 // rows are all stored rows, in the order in which they were stored.
 func (c *client) rows() []Row {
 	c.t.Helper()
-	rows, err := c.server.Rows(c.t.Context())
+	rows, err := c.server.Rows()
 	require.NoError(c.t, err)
 	return rows
 }

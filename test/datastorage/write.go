@@ -157,7 +157,7 @@ func (s *Server) parents(ctx context.Context, events []*row) (index int, err err
 		if err := s.table.wait(ctx, false, s.options.LockTimeout); err != nil {
 			return i, err
 		}
-		date, err := s.store.date(ctx, *e.ParentEventID)
+		date, err := s.store.date(*e.ParentEventID)
 		if err != nil {
 			return i, err
 		}

@@ -135,7 +135,7 @@ func TestARowForEachAuditEvent(t *testing.T) {
 			s.data.Heal()
 			want := 2 * row.events * row.alerts
 			require.Eventually(t, func() bool { return s.data.Queued() == 0 }, patience, pollEvery)
-			rows, err := s.data.RowsPerAuditID(t.Context())
+			rows, err := s.data.RowsPerAuditID()
 			require.NoError(t, err)
 			twice := 0
 			for _, n := range rows {

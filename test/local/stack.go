@@ -141,7 +141,7 @@ func Run(ctx context.Context, s Settings, b Binaries, open Opener, ready func())
 	defer kube.Stop()
 
 	//nolint:contextcheck // Opening a local file needs no deadline.
-	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(s.State, "datastorage.db"), Schema: s.Schema})
+	data, err := datastorage.Open(datastorage.Options{Path: filepath.Join(s.State, "audit.db"), Schema: s.Schema})
 	if err != nil {
 		return err
 	}
