@@ -58,7 +58,7 @@ type Tampered struct {
 }
 
 // verify answers a request to verify a hash chain.
-func (s *Server) verify(w http.ResponseWriter, r *http.Request, body []byte) {
+func (s *Server) verify(w http.ResponseWriter, body []byte) {
 	var q struct {
 		CorrelationID string `json:"correlation_id"`
 	}

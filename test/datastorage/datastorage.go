@@ -195,7 +195,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, body []byte, faul
 			http.MethodPost: func() { s.single(w, r, body, fault) },
 		},
 		BatchPath:  {http.MethodPost: func() { s.batch(w, r, body, fault) }},
-		VerifyPath: {http.MethodPost: func() { s.verify(w, r, body) }},
+		VerifyPath: {http.MethodPost: func() { s.verify(w, body) }},
 	}[r.URL.Path]
 	if methods == nil {
 		http.NotFound(w, r)
