@@ -21,9 +21,9 @@ SESSION = [
     ("clear; export KUBECONFIG=.local/kubeconfig", ""),
     ("# Ten first alerts of one fire, at once:\n" + STORM, ""),
     ("bin/onefire list", "DiskFull"),
-    ("RR=$(kubectl get rr -o name --field-selector spec.severity=high | head -1)", ""),
+    ("RR=$(kubectl get remediationrequests -o name --field-selector spec.severity=high | head -1)", ""),
     ("kubectl patch $RR --subresource status --type merge -p '{\"status\":{\"overallPhase\":\"Completed\"}}'", "patched"),
-    ("make alert >/dev/null; kubectl get rr   # a fire after the repair: a new one", "Completed"),
+    ("make alert >/dev/null; kubectl get remediationrequests   # a fire after the repair: a new one", "Completed"),
 ]
 
 
@@ -152,7 +152,7 @@ def picture(shown):
         texts = "".join(f'<text x="16" y="{i * h + 30 + n * line}">{t}</text>' for n, t in enumerate(lines) if t)
         body += f"<g>{texts}</g>\n"
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img">
-<title>make run, make alert, kubectl get rr: recorded by docs/session.py</title>
+<title>make run, make alert, kubectl get remediationrequests: recorded by docs/session.py</title>
 <style>
 text{{font:14px/18px ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#d5d9e0;white-space:pre}}
 .g{{fill:#7ec07e}}

@@ -86,6 +86,8 @@ var (
 	testName = regexp.MustCompile(`\b((?:Test|Fuzz|Benchmark)[A-Z]\w+)(…?)`)
 	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w+)\(`)
 	target   = regexp.MustCompile("`make ([a-z0-9-]+)")
+	// Names of objects begin with rr-.
+	shortName = regexp.MustCompile(`(?m)kubectl [^|\n]*\brr(?:[^-\w].*|$)`)
 )
 
 // TestWhatPagesNameIsThere is about tests and make targets. A name with an
@@ -115,6 +117,17 @@ func TestWhatPagesNameIsThere(t *testing.T) {
 		}
 	}
 	require.Greater(t, named, 10, "names were found")
+}
+
+// Where Knative Eventing runs, rr is first of all its RequestReply.
+func TestNobodyIsToldToUseTheShortName(t *testing.T) {
+	for _, ending := range []string{".md", ".go", ".py", ".yaml"} {
+		for _, file := range files(t, ending) {
+			for _, command := range shortName.FindAllString(text(t, file), -1) {
+				t.Errorf("%s: %s: name remediationrequests in full", file, command)
+			}
+		}
+	}
 }
 
 // Tests with the tag kube run only where make test-kube names their folder.

@@ -77,7 +77,7 @@ func Banner(s Settings, b Binaries) string {
 	if b.Source != "" {
 		source = "Alertmanager's webhook to " + s.SourceURL() + ", "
 	}
-	return fmt.Sprintf("ready: %sfunction http://%s, DataStorage %s, objects with KUBECONFIG=%s kubectl get rr",
+	return fmt.Sprintf("ready: %sfunction http://%s, DataStorage %s, objects with KUBECONFIG=%s kubectl get remediationrequests",
 		source, s.FunctionAddr, s.AuditURL(), s.Kubeconfig())
 }
 
