@@ -34,9 +34,7 @@ type question struct {
 // looks for their ids.
 func (s *Sink) ask(items []*item) question {
 	q := question{s, map[uuid.UUID]bool{}, map[uuid.UUID]error{}}
-	if len(items) > 0 {
-		q.read(items)
-	}
+	q.read(items)
 	return q
 }
 

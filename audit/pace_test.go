@@ -254,6 +254,27 @@ func TestTheBoundOfRequestsFollowsWhatIsRefused(t *testing.T) {
 	require.InDelta(t, maxRequests, float64(p.requests.Limit()), 0)
 }
 
+// After a rest no more requests are made at once than are made in a second.
+func TestARestSavesRequestsOfOneSecond(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := newPace(8, true)
+	p.deny(now, now)
+	now = now.Add(time.Hour)
+	for range maxRequests / 2 {
+		require.Equal(t, now, p.reserve(now))
+	}
+	require.Equal(t, now.Add(2*time.Second/maxRequests), p.next(now))
+}
+
+// The longest of the pauses that the sink asked for counts.
+func TestAShorterPauseEndsNoLongerOne(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := newPace(8, false)
+	p.fail(now, now, 10*time.Second)
+	p.fail(now.Add(1), now.Add(2), time.Second)
+	require.Equal(t, now.Add(10*time.Second), p.next(now))
+}
+
 // A sink that is not DataStorage has no bound of requests.
 func TestOtherSinksHaveNoBoundOfRequests(t *testing.T) {
 	now := time.Now()

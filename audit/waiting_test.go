@@ -77,6 +77,57 @@ func TestACallerThatLeavesDoesNotEndWhatOthersWaitFor(t *testing.T) {
 	})
 }
 
+// An event whose question waits to be asked again waits for nobody who left.
+func TestWhatNobodyWaitsForIsNotAskedForAgain(t *testing.T) {
+	for reason, row := range map[string]struct {
+		before func(*http.Request, int) *http.Response
+		since  time.Duration
+		says   string
+	}{
+		"the question failed": {
+			func(*http.Request, int) *http.Response { return responded(503, "busy", "Retry-After", "5") }, -time.Hour,
+			"asking whether the audit sink has the event: the audit sink is not available: 503",
+		},
+		"the event may still come": {
+			func(*http.Request, int) *http.Response { return nil }, 0,
+			"the audit sink may still store what it was sent",
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &store{t: t, before: row.before}
+				s, e := d.process(), again(entries(1))[0]
+				e.Since = time.Now().Add(row.since)
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- one(ctx, s, e) }()
+				synctest.Wait()
+				cancel()
+				require.ErrorContains(t, <-ended, row.says)
+				pass(time.Minute)
+				require.Len(t, d.seen(), 1)
+				require.Empty(t, s.items)
+			})
+		})
+	}
+}
+
+// Who sends an event that waits, once more and without a doubt, raises none.
+func TestASecondCallerRaisesNoDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &store{t: t, took: time.Second}
+		s, e := d.process(), entry(1, base().Add(time.Microsecond))
+		ended := behind(t, s, e)
+		waits := []func() []error{s.Send(t.Context(), []Event{e}), s.Send(t.Context(), []Event{e})}
+		for _, wait := range waits {
+			requireAll(t, wait())
+		}
+		require.NoError(t, <-ended)
+		require.Empty(t, d.asked())
+		require.Len(t, d.posts(), 2)
+	})
+}
+
 func TestADeliveryWithoutADeadlineEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &store{t: t, took: 4 * time.Second}

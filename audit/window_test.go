@@ -104,6 +104,24 @@ func TestRowsThatCannotBeReadSendNothing(t *testing.T) {
 	}
 }
 
+func TestARowThatIsTooLargeIsAskedForWithFewOthersInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &store{t: t}
+		d.before = func(*http.Request, int) *http.Response {
+			return responded(200, `{"data":[{"filling":"`+strings.Repeat("x", maxPage)+`"}]}`)
+		}
+		s := d.process()
+		it, err := s.item(again(entries(1))[0])
+		require.NoError(t, err)
+		require.ErrorIs(t, s.ask([]*item{it}).unread[it.id], errLarge)
+		var limits []string
+		for _, query := range d.asked() {
+			limits = append(limits, query.Get("limit"))
+		}
+		require.Equal(t, []string{"1000", "100", "10"}, limits)
+	})
+}
+
 // A page may be so large, and its last brace is not needed.
 func TestAPageIsReadUpToItsBound(t *testing.T) {
 	for reason, row := range map[string]struct{ surplus, posts int }{"the largest": {1, 1}, "a byte more": {2, 0}} {
