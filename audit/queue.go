@@ -85,9 +85,8 @@ func (s *Sink) add(it *item) (*item, error) {
 	if known, ok := s.memory.memos.Get(it.id); ok {
 		// An event that this process decided on and did not send is nobody else's yet,
 		// for as long as the time of the decision says.
-		own := known.own && !it.since.IsZero()
-		it.own = it.own || own
-		it.doubt, it.until = it.doubt && !own || known.doubt, known.until
+		it.own = it.own || known.own && !it.since.IsZero()
+		it.doubt, it.until = known.doubt, known.until
 	}
 	if len(s.pending) > len(s.items)+maxFinished {
 		s.pending = slices.DeleteFunc(s.pending, func(it *item) bool { return it.finished })
