@@ -60,6 +60,13 @@ func monitoringProblems(all objects, v variant) []string {
 			wrong("%s is scraped at %s and listens at %s", name, addresses[0], want)
 		}
 	}
+	_, store := running["onefire-deadletters"]
+	for _, r := range rules {
+		groups, err := json.Marshal(r.Spec.Groups)
+		if about := strings.Contains(string(groups), "onefire_deadletters_"); err != nil || about != store {
+			wrong("alerts on the dead-letter store: %t; a dead-letter store: %t", about, store)
+		}
+	}
 	if !ok || v.has(unserved) { // No Trigger is there for alerts to be about.
 		return found
 	}

@@ -285,6 +285,10 @@ func TestMistakesAreFound(t *testing.T) {
 			file: "../components/plain/kustomization.yaml", from: "livenessProbe/httpGet/port, value: http}", to: "livenessProbe/httpGet/port, value: metrics}",
 			v: variants["without Knative"], want: "pods: onefire: /health/liveness is asked at another port",
 		},
+		"without Knative, alerts on what it has": {
+			file: "../components/plain/kustomization.yaml", from: "      - {op: remove, path: /spec/groups/1}\n", to: "",
+			v: variants["all without Knative"], want: "monitoring: alerts on the dead-letter store: true; a dead-letter store: false",
+		},
 		"a secret that is mounted elsewhere": {
 			file: "../components/source-token/kustomization.yaml", from: "mountPath: /var/run/onefire/token,", to: "mountPath: /var/run/secrets,",
 			v: variants["a token for the source"], want: "files: onefire-source reads",

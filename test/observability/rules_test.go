@@ -40,9 +40,11 @@ func parsed(t *testing.T, content string) []rulefmt.Rule {
 	t.Helper()
 	groups, errs := rulefmt.Parse([]byte(content), false, model.UTF8Validation, parser.NewParser(parser.Options{}), promslog.NewNopLogger())
 	require.Empty(t, errs)
-	require.Len(t, groups.Groups, 1)
+	var all []rulefmt.Rule
+	for _, g := range groups.Groups {
+		all = append(all, g.Rules...)
+	}
 	// The first says where the runbooks are.
-	all := groups.Groups[0].Rules
 	require.Equal(t, "onefire:runbooks", all[0].Record)
 	return all[1:]
 }
