@@ -172,7 +172,7 @@ func (s *Sink) resolve(asking []*item) (absent []*item) {
 		case now.Before(it.until):
 			it.underWay, it.after = false, it.until
 			it.last = fmt.Errorf("the audit sink may still store what it was sent, until %s", it.until.UTC().Format(time.RFC3339))
-			if it.until.After(it.by) {
+			if s.useless(it) || it.until.After(it.by) {
 				s.finish(it, it.last)
 			} else {
 				s.back(it)

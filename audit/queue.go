@@ -142,7 +142,7 @@ func (s *Sink) retry(it *item, err error) {
 	}
 	var no *UnavailableError
 	switch {
-	case s.closed || it.waiters == 0:
+	case s.useless(it):
 		s.finish(it, err)
 	case it.tries >= maxAttempts || errors.As(err, &no) && no.Permanent || next.After(it.first.Add(maxElapsed)) || next.After(it.by):
 		s.giveUp(it, err)
@@ -151,14 +151,11 @@ func (s *Sink) retry(it *item, err error) {
 	}
 }
 
+// useless tells whether nobody learns what becomes of an item that goes on.
+func (s *Sink) useless(it *item) bool { return s.closed || it.waiters == 0 }
+
 // back puts an item back into the queue.
-func (s *Sink) back(it *item) {
-	if s.closed || it.waiters == 0 {
-		s.finish(it, errClosed)
-		return
-	}
-	s.pending = slices.Insert(s.pending, 0, it)
-}
+func (s *Sink) back(it *item) { s.pending = slices.Insert(s.pending, 0, it) }
 
 // dispatch begins posts while some may be under way. All who change what it
 // depends on call it.
