@@ -92,6 +92,10 @@ func TestWhatNobodyWaitsForIsNotAskedForAgain(t *testing.T) {
 			func(*http.Request, int) *http.Response { return nil }, 0,
 			"the audit sink may still store what it was sent",
 		},
+		"the question is not answered yet": {
+			func(*http.Request, int) *http.Response { pass(time.Second); return nil }, 0,
+			"the audit sink has not answered yet",
+		},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
