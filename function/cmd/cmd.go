@@ -144,7 +144,14 @@ func pruned(ctx context.Context, args []string, environment map[string]string, s
 	if err != nil {
 		return err
 	}
-	return Prune(ctx, c, PruneOptions{DryRun: *dry, Log: s.Out, Notes: s.Err})
+	kube, own, err := connect(c.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	if !config.NamespaceSet(environment) {
+		c.Namespace = own
+	}
+	return Prune(ctx, kube, c, PruneOptions{DryRun: *dry, Log: s.Out, Notes: s.Err})
 }
 
 func dash(s string) string {
