@@ -15,6 +15,7 @@ import (
 	"onefire/config"
 	"onefire/dedup"
 	"onefire/dedup/client"
+	"onefire/function/cmd/help"
 	"onefire/function/kube"
 	"onefire/function/receive"
 	"onefire/mapping"
@@ -28,16 +29,14 @@ type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedu
 type targetResolver func(ctx context.Context, a mapping.Alert, s mapping.Signal) (aimed mapping.Signal, how kube.OwnerResult, reason mapping.Reason, err error)
 
 func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
-	f, o := flags("explain", s)
+	f, o := flags("explain")
 	kubeconfig := f.String("kubeconfig", "", "look at the objects of the cluster that this `file` names; without it, as if there were none")
 	history := backtestFlags(f)
-	if f.Parse(args) != nil {
-		fmt.Fprint(s.Err, usage)
-		return errUsage
+	if err := parseFlags(f, args, s); err != nil {
+		return err
 	}
 	if problem := history.problem(f); problem != "" {
-		fmt.Fprintf(s.Err, "onefire: %s\n%s", problem, usage)
-		return errUsage
+		return help.Error(problem)
 	}
 	c, err := config.Mapping(environment)
 	if err != nil {

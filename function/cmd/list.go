@@ -15,20 +15,23 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/function/cmd/help"
 	"onefire/mapping"
 )
 
 // listed prints the open requests, the newest first.
 func listed(ctx context.Context, args []string, environment map[string]string, s Streams) error {
-	f, o := flags("list", s, "wide")
+	f, o := flags("list", "wide")
 	kubeconfig := f.String("kubeconfig", "", "list the requests of the cluster that this `file` names (default: KUBECONFIG, else as kubectl finds it)")
 	namespace := f.String("n", "", "list the requests in this `namespace` (default: REMEDIATION_NAMESPACE, else POD_NAMESPACE, else that of the kubeconfig's context)")
 	all := f.Bool("A", false, "list the requests in all namespaces")
 	ended := f.Bool("ended", false, "list ended requests too")
 	watch := f.Bool("w", false, "list again when something changes, until Ctrl-C")
-	if f.Parse(args) != nil || f.NArg() > 0 || *all && *namespace != "" {
-		fmt.Fprint(s.Err, usage)
-		return errUsage
+	if err := onlyFlags(f, args, s); err != nil {
+		return err
+	}
+	if *all && *namespace != "" {
+		return help.Error("list takes -A or -n, not both")
 	}
 	c, err := config.Mapping(environment)
 	if err != nil {

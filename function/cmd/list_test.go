@@ -232,8 +232,8 @@ func TestAListThatCannotBeReadSaysWhy(t *testing.T) {
 		problem string
 	}{
 		"no right to":        {nil, []int{403}, 1, "onefire: listing RemediationRequests in namespace default: as the test wants it"},
-		"two places":         {[]string{"-A", "-n", "shop"}, nil, 2, "usage"},
-		"an argument":        {[]string{"shop"}, nil, 2, "usage"},
+		"two places":         {[]string{"-A", "-n", "shop"}, nil, 2, "for help"},
+		"an argument":        {[]string{"shop"}, nil, 2, "for help"},
 		"no such form":       {[]string{"-o", "yaml"}, nil, 2, "use text or json or wide"},
 		"no such cluster":    {[]string{"-kubeconfig", "nowhere"}, nil, 1, "nowhere"},
 		"a watch without it": {[]string{"-w"}, []int{403}, 1, "as the test wants it"},
