@@ -57,9 +57,9 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 	if err != nil {
 		return err
 	}
-	letter, err := a.get(ctx, name)
+	letter, err := a.letter(ctx, name)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	text, err := unpack(letter)
 	if err != nil {
