@@ -78,6 +78,11 @@ func Mapping(environment map[string]string) (Config, error) {
 	return c, nil
 }
 
+// NamespaceSet tells whether an environment names the namespace of requests.
+func NamespaceSet(environment map[string]string) bool {
+	return environment["REMEDIATION_NAMESPACE"] != "" || environment["POD_NAMESPACE"] != ""
+}
+
 // shown is a value as its variable would be written; certificates only by size,
 // and no password of a URL.
 func shown(value any) string {

@@ -21,29 +21,20 @@ import (
 var errFindings = errors.New("there is something to look at")
 
 // run reads the history, simulates what Onefire would have done, and prints the result.
-func (b *backtest) run(ctx context.Context, c config.Config, kubeconfig string, o *output, s Streams) error {
-	var client *rest.Config
-	if kubeconfig != "" {
-		var err error
-		if client, err = connect(kubeconfig); err != nil {
-			return err
-		}
-	} else {
-		warnOfOwners(c, s.Err)
-	}
+func (b *backtest) run(ctx context.Context, c config.Config, server *rest.Config, o *output, s Streams) error {
 	h, from, to, err := b.read(ctx, s.Err)
 	if err != nil {
 		return err
 	}
-	all, err := mapAll(ctx, c, client, h.sorted(), s.Err)
+	all, err := mapAll(ctx, c, server, h.sorted(), s.Err)
 	if err != nil {
 		return err
 	}
 	r := evaluate(all, b.repeat)
 	r.From, r.To, r.FirstSample = from.UTC(), to.UTC(), time.UnixMilli(int64(h.first)).UTC()
 	r.Step, r.Gap, r.RepeatInterval = span(b.step), span(time.Duration(h.gap)*time.Millisecond), span(b.repeat)
-	if client != nil {
-		missing, err := lookFor(ctx, c, client, all, s.Err)
+	if server != nil {
+		missing, err := lookFor(ctx, c, server, all, s.Err)
 		if err != nil {
 			return err
 		}

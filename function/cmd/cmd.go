@@ -1,6 +1,7 @@
 // Package cmd has the commands of the function's binary: it lists requests, explains what
 // would become of alerts, prints the configuration, and deletes what is old. None of this
-// runs while the binary serves. The folders below are the three programs.
+// runs while the binary serves. The folders below are the three programs, and
+// package help, which they share.
 //
 // A prune deletes RemediationRequests that ended, and dead letters that nobody replayed.
 // It is safe beside running functions, replays and other prunes. Each delete names the
@@ -23,6 +24,7 @@ import (
 	"text/tabwriter"
 
 	"onefire/config"
+	"onefire/function/cmd/help"
 	"onefire/function/telemetry"
 )
 
@@ -34,9 +36,6 @@ const usage = `usage: onefire                                 serve; the environ
        onefire prune [-dry-run]                delete ended requests and dead letters that are old
        onefire version                         print the version of this binary
 `
-
-// errUsage means that the arguments were wrong, and that a message has said so.
-var errUsage = errors.New("usage")
 
 // Streams are a command's standard input, output and error.
 type Streams struct {
@@ -54,13 +53,21 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 		"prune":   pruned,
 		"version": version,
 	}
+	if help.Asked(args) {
+		fmt.Fprint(s.Out, usage)
+		return 0
+	}
 	command, ok := commands[args[0]]
 	if !ok {
-		fmt.Fprint(s.Err, usage)
+		help.Print(s.Err, "onefire", "", help.Unknown(args[0]))
 		return 2
 	}
+	var wrong help.Error
 	switch err := command(ctx, args[1:], environment, s); {
-	case errors.Is(err, errUsage):
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &wrong):
+		help.Print(s.Err, "onefire", args[0], wrong)
 		return 2
 	case errors.Is(err, errFindings):
 		return 3
@@ -76,10 +83,9 @@ type output struct{ format string }
 
 // flags makes a command's flags, including -o. more are the command's formats beside text
 // and JSON.
-func flags(command string, s Streams, more ...string) (*flag.FlagSet, *output) {
+func flags(command string, more ...string) (*flag.FlagSet, *output) {
 	o := &output{format: "text"}
 	f := flag.NewFlagSet("onefire "+command, flag.ContinueOnError)
-	f.SetOutput(s.Err)
 	formats := append([]string{"text", "json"}, more...)
 	f.Func("o", fmt.Sprintf("output `format`: %s (default text)", strings.Join(formats, " or ")), func(format string) error {
 		if !slices.Contains(formats, format) {
@@ -89,6 +95,30 @@ func flags(command string, s Streams, more ...string) (*flag.FlagSet, *output) {
 		return nil
 	})
 	return f, o
+}
+
+// parseFlags parses a command's flags. If the arguments ask for help, it prints the flags
+// and returns [flag.ErrHelp].
+func parseFlags(f *flag.FlagSet, args []string, s Streams) error {
+	f.SetOutput(io.Discard)
+	err := f.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		f.SetOutput(s.Out)
+		f.Usage()
+		return err
+	case err != nil:
+		return help.Error(err.Error())
+	}
+	return nil
+}
+
+// onlyFlags is parseFlags for a command that takes no other arguments.
+func onlyFlags(f *flag.FlagSet, args []string, s Streams) error {
+	if err := parseFlags(f, args, s); err != nil {
+		return err
+	}
+	return help.None(strings.TrimPrefix(f.Name(), "onefire "), f.Args())
 }
 
 // print writes a value as JSON, or as a table.
@@ -106,10 +136,9 @@ func (o output) print(out io.Writer, value any, table func(w io.Writer)) error {
 
 // settings prints the effective configuration, and then what is wrong with it.
 func settings(_ context.Context, args []string, environment map[string]string, s Streams) error {
-	f, o := flags("config", s)
-	if f.Parse(args) != nil || f.NArg() > 0 {
-		fmt.Fprint(s.Err, usage)
-		return errUsage
+	f, o := flags("config")
+	if err := onlyFlags(f, args, s); err != nil {
+		return err
 	}
 	all, problem := config.Effective(environment)
 	err := o.print(s.Out, all, func(w io.Writer) {
@@ -123,9 +152,8 @@ func settings(_ context.Context, args []string, environment map[string]string, s
 
 // version prints the binary's version.
 func version(_ context.Context, args []string, _ map[string]string, s Streams) error {
-	if len(args) > 0 {
-		fmt.Fprint(s.Err, usage)
-		return errUsage
+	if err := onlyFlags(flag.NewFlagSet("onefire version", flag.ContinueOnError), args, s); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintln(s.Out, telemetry.About("onefire"))
 	return err
@@ -134,17 +162,22 @@ func version(_ context.Context, args []string, _ map[string]string, s Streams) e
 // pruned deletes what is old, or prints what it would delete.
 func pruned(ctx context.Context, args []string, environment map[string]string, s Streams) error {
 	f := flag.NewFlagSet("onefire prune", flag.ContinueOnError)
-	f.SetOutput(s.Err)
 	dry := f.Bool("dry-run", false, "say what would be deleted, and delete nothing")
-	if f.Parse(args) != nil || f.NArg() > 0 {
-		fmt.Fprint(s.Err, usage)
-		return errUsage
+	if err := onlyFlags(f, args, s); err != nil {
+		return err
 	}
 	c, err := config.LoadPrune(environment)
 	if err != nil {
 		return err
 	}
-	return Prune(ctx, c, PruneOptions{DryRun: *dry, Log: s.Out, Notes: s.Err})
+	kube, own, err := connect(c.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	if !config.NamespaceSet(environment) {
+		c.Namespace = own
+	}
+	return Prune(ctx, kube, c, PruneOptions{DryRun: *dry, Log: s.Out, Notes: s.Err})
 }
 
 func dash(s string) string {

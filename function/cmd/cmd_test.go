@@ -251,8 +251,8 @@ func TestWhatCannotBeExplainedIsSaid(t *testing.T) {
 		code        int
 		problem     string
 	}{
-		"no such command":      {args: []string{"serve"}, code: 2, problem: "usage"},
-		"no file":              {args: []string{"explain"}, code: 2, problem: "usage"},
+		"no such command":      {args: []string{"serve"}, code: 2, problem: "for help"},
+		"no file":              {args: []string{"explain"}, code: 2, problem: "for help"},
 		"no such flag":         {args: []string{"explain", "-x", "-"}, code: 2, problem: "not defined: -x"},
 		"no such form":         {args: []string{"config", "-o", "yaml"}, code: 2, problem: "use text or json"},
 		"a file that is not":   {args: []string{"explain", "nowhere.json"}, code: 1, problem: "nowhere.json"},
@@ -262,8 +262,8 @@ func TestWhatCannotBeExplainedIsSaid(t *testing.T) {
 		"a wrong variable":     {args: []string{"explain", "-"}, environment: map[string]string{"FINGERPRINT": "x"}, code: 1, problem: "FINGERPRINT"},
 		"no such kubeconfig":   {args: []string{"explain", "-kubeconfig", "nowhere", "-"}, in: `{"labels":{"alertname":"A"}}`, code: 1, problem: "nowhere"},
 		"a wrong setting":      {args: []string{"config"}, code: 1, problem: "AUDIT_SINK: required"},
-		"an argument too many": {args: []string{"config", "x"}, code: 2, problem: "usage"},
-		"a version of what":    {args: []string{"version", "x"}, code: 2, problem: "usage"},
+		"an argument too many": {args: []string{"config", "x"}, code: 2, problem: "for help"},
+		"a version of what":    {args: []string{"version", "x"}, code: 2, problem: "for help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, problems := run(t, row.in, row.environment, row.args...)

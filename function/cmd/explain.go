@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/config"
 	"onefire/dedup"
+	"onefire/dedup/client"
+	"onefire/function/cmd/help"
 	"onefire/function/kube"
 	"onefire/function/receive"
 	"onefire/mapping"
@@ -27,23 +29,33 @@ type forecaster func(ctx context.Context, s mapping.Signal, resolved bool) (dedu
 type targetResolver func(ctx context.Context, a mapping.Alert, s mapping.Signal) (aimed mapping.Signal, how kube.OwnerResult, reason mapping.Reason, err error)
 
 func explain(ctx context.Context, args []string, environment map[string]string, s Streams) error {
-	f, o := flags("explain", s)
+	f, o := flags("explain")
 	kubeconfig := f.String("kubeconfig", "", "look at the objects of the cluster that this `file` names; without it, as if there were none")
 	history := backtestFlags(f)
-	if f.Parse(args) != nil {
-		fmt.Fprint(s.Err, usage)
-		return errUsage
+	if err := parseFlags(f, args, s); err != nil {
+		return err
 	}
 	if problem := history.problem(f); problem != "" {
-		fmt.Fprintf(s.Err, "onefire: %s\n%s", problem, usage)
-		return errUsage
+		return help.Error(problem)
 	}
 	c, err := config.Mapping(environment)
 	if err != nil {
 		return err
 	}
+	var server *rest.Config
+	if *kubeconfig != "" {
+		var own string
+		if server, own, err = connect(*kubeconfig); err != nil {
+			return err
+		}
+		if !config.NamespaceSet(environment) {
+			c.Namespace = own
+		}
+	} else {
+		warnOfOwners(c, s.Err)
+	}
 	if history.url != "" {
-		return history.run(ctx, c, *kubeconfig, o, s)
+		return history.run(ctx, c, server, o, s)
 	}
 	data, err := input(f.Arg(0), s.In)
 	if err != nil {
@@ -54,12 +66,10 @@ func explain(ctx context.Context, args []string, environment map[string]string, 
 		return err
 	}
 	in := newSequence(c.Rules())
-	if *kubeconfig != "" {
-		if in.look, in.resolve, err = cluster(*kubeconfig, c); err != nil {
+	if server != nil {
+		if in.look, in.resolve, err = cluster(server, c); err != nil {
 			return err
 		}
-	} else {
-		warnOfOwners(c, s.Err)
 	}
 	all, truncated := []explanation{}, uint64(0)
 	for _, d := range deliveries {
@@ -143,27 +153,33 @@ func parse(data []byte, now time.Time) ([]delivery, error) {
 	return all, nil
 }
 
-// connect reads a kubeconfig. It opens no connection.
-func connect(kubeconfig string) (*rest.Config, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+// connect finds the API server by kubeconfig files, or else as kubectl does. own is the
+// namespace of the kubeconfig's context, or of the pod; default without both. A command
+// looks there unless a flag or a variable names a namespace. connect opens no connection.
+func connect(kubeconfig string) (server *rest.Config, own string, err error) {
+	for _, file := range filepath.SplitList(kubeconfig) {
+		if _, err := os.Stat(file); err != nil {
+			return nil, "", fmt.Errorf("reading %s: %w", file, err)
+		}
 	}
-	return config, nil
+	server, namespace, err := client.LoadWithNamespace(kubeconfig)
+	if err != nil {
+		return nil, "", err
+	}
+	if own, err = namespace(); err != nil {
+		return nil, "", fmt.Errorf("reading the namespace of the kubeconfig's context: %w", err)
+	}
+	return server, own, nil
 }
 
 // cluster makes a forecaster that lists the objects of a cluster, and a targetResolver
 // that reads owners with TARGET=owner, and labels with SCOPE.
-func cluster(kubeconfig string, c config.Config) (forecaster, targetResolver, error) {
-	client, err := connect(kubeconfig)
+func cluster(server *rest.Config, c config.Config) (forecaster, targetResolver, error) {
+	d, err := dedup.New(server, dedup.Options{SignalType: c.AuditSchema.SignalType()})
 	if err != nil {
 		return nil, nil, err
 	}
-	d, err := dedup.New(client, dedup.Options{SignalType: c.AuditSchema.SignalType()})
-	if err != nil {
-		return nil, nil, err
-	}
-	resolve, err := owners(client, c)
+	resolve, err := owners(server, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -176,11 +192,11 @@ func cluster(kubeconfig string, c config.Config) (forecaster, targetResolver, er
 
 // owners finds the owners of targets with TARGET=owner, and whether targets are in the
 // scope with SCOPE. It is nil without both.
-func owners(client *rest.Config, c config.Config) (targetResolver, error) {
+func owners(server *rest.Config, c config.Config) (targetResolver, error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return nil, nil
 	}
-	r, err := kube.NewResolver(client, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
+	r, err := kube.NewResolver(server, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
 	if err != nil {
 		return nil, err
 	}

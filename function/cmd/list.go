@@ -15,32 +15,34 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
-	"onefire/dedup/client"
+	"onefire/function/cmd/help"
 	"onefire/mapping"
 )
 
 // listed prints the open requests, the newest first.
 func listed(ctx context.Context, args []string, environment map[string]string, s Streams) error {
-	f, o := flags("list", s, "wide")
+	f, o := flags("list", "wide")
 	kubeconfig := f.String("kubeconfig", "", "list the requests of the cluster that this `file` names (default: KUBECONFIG, else as kubectl finds it)")
-	namespace := f.String("n", "", "list the requests in this `namespace` (default: REMEDIATION_NAMESPACE, else POD_NAMESPACE, else default)")
+	namespace := f.String("n", "", "list the requests in this `namespace` (default: REMEDIATION_NAMESPACE, else POD_NAMESPACE, else that of the kubeconfig's context)")
 	all := f.Bool("A", false, "list the requests in all namespaces")
 	ended := f.Bool("ended", false, "list ended requests too")
 	watch := f.Bool("w", false, "list again when something changes, until Ctrl-C")
-	if f.Parse(args) != nil || f.NArg() > 0 || *all && *namespace != "" {
-		fmt.Fprint(s.Err, usage)
-		return errUsage
+	if err := onlyFlags(f, args, s); err != nil {
+		return err
+	}
+	if *all && *namespace != "" {
+		return help.Error("list takes -A or -n, not both")
 	}
 	c, err := config.Mapping(environment)
 	if err != nil {
 		return err
 	}
-	kube, err := client.Load(c.Kubeconfig)
-	if *kubeconfig != "" {
-		kube, err = connect(*kubeconfig)
-	}
+	kube, own, err := connect(cmp.Or(*kubeconfig, c.Kubeconfig))
 	if err != nil {
 		return err
+	}
+	if !config.NamespaceSet(environment) {
+		c.Namespace = own
 	}
 	requests, err := dedup.OpenRequests(kube)
 	if err != nil {
@@ -50,8 +52,9 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 	if *all || *namespace == "" && c.Placement == mapping.PlacementSignal {
 		l.namespace = ""
 	}
-	if p := paused(ctx, kube, c, l.namespace); p != nil {
-		fmt.Fprintf(s.Err, "onefire: the brake is on since %s, so no new requests are made: %s\n", p.Since.Format(time.RFC3339), printable(cmp.Or(p.Reason, "no reason given")))
+	for _, p := range pauses(ctx, kube, c, own, l.namespace) {
+		fmt.Fprintf(s.Err, "onefire: ConfigMap %s/%s exists since %s: if the function runs in namespace %s, it makes no new requests: %s\n",
+			p.Namespace, p.Name, p.Since.Format(time.RFC3339), p.Namespace, printable(cmp.Or(p.Reason, "no reason given")))
 	}
 	if *watch {
 		return l.watch(ctx)
@@ -63,24 +66,30 @@ func listed(ctx context.Context, args []string, environment map[string]string, s
 	return l.show(found)
 }
 
-// paused reads the brake, which is in the function's namespace: POD_NAMESPACE, the
-// namespace that is listed, or the usual namespace of Onefire. It returns nil if the user
-// may not read the brake.
-func paused(ctx context.Context, kube *rest.Config, c config.Config, namespace string) *dedup.Pause {
+// pauses reads the brakes that are on. The function reads only the brake of its own
+// namespace. A command in the function's pod knows that namespace from POD_NAMESPACE. From
+// outside it can be the namespace of the kubeconfig's context, as with make run, the
+// namespace that is listed, or the usual one of Onefire. A brake that the user may not
+// read counts as off.
+func pauses(ctx context.Context, kube *rest.Config, c config.Config, own, listed string) (all []*dedup.Pause) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	if c.Brake == config.NoBrake {
+	namespaces := []string{own, listed, "onefire"}
+	switch {
+	case c.Brake == config.NoBrake:
 		return nil
+	case c.PodNamespace != "":
+		namespaces = []string{c.PodNamespace}
 	}
-	for _, namespace := range []string{c.PodNamespace, namespace, "onefire"} {
-		if namespace == "" {
+	for i, namespace := range namespaces {
+		if namespace == "" || slices.Contains(namespaces[:i], namespace) {
 			continue
 		}
 		if p, err := dedup.ReadPause(ctx, kube, types.NamespacedName{Namespace: namespace, Name: c.Brake}); err == nil && p != nil {
-			return p
+			all = append(all, p)
 		}
 	}
-	return nil
+	return all
 }
 
 // lister lists requests.

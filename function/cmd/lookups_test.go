@@ -33,12 +33,13 @@ func kubeconfigOf(t *testing.T, answer map[string]int) string {
 	return kubeconfigFor(t, api.URL)
 }
 
-// kubeconfigFor is a kubeconfig for an API server at a URL.
-func kubeconfigFor(t *testing.T, url string) string {
+// kubeconfigFor is a kubeconfig for an API server at a URL. Its context may have a
+// namespace.
+func kubeconfigFor(t *testing.T, url string, namespace ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Config","current-context":"c",
-		"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"users":[{"name":"u","user":{}}],"clusters":[{"name":"c","cluster":{"server":%q}}]}`, url), 0o600))
+		"contexts":[{"name":"c","context":{"cluster":"c","user":"u","namespace":%q}}],"users":[{"name":"u","user":{}}],"clusters":[{"name":"c","cluster":{"server":%q}}]}`, strings.Join(namespace, ""), url), 0o600))
 	return file
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"onefire/config"
 	"onefire/dedup"
-	"onefire/dedup/client"
 	"onefire/function/deadletters"
 	"onefire/mapping"
 )
@@ -32,11 +31,7 @@ type PruneOptions struct {
 
 // Prune deletes what is old, once. It fails if it could not read everything or could not
 // delete some objects.
-func Prune(ctx context.Context, c config.Prune, o PruneOptions) error {
-	kube, err := client.Load(c.Kubeconfig)
-	if err != nil {
-		return err
-	}
+func Prune(ctx context.Context, kube *rest.Config, c config.Prune, o PruneOptions) error {
 	return newPruner(c, o).run(ctx, kube, c)
 }
 

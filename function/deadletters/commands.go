@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"onefire/config"
+	"onefire/function/cmd/help"
 )
 
 // List writes one line for each dead letter, the oldest first. It marks those that are
@@ -56,9 +57,9 @@ func Show(ctx context.Context, c config.DeadLetters, name string, out, notes io.
 	if err != nil {
 		return err
 	}
-	letter, err := a.get(ctx, name)
+	letter, err := a.letter(ctx, name)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	text, err := unpack(letter)
 	if err != nil {
@@ -144,11 +145,8 @@ const Usage = `usage: onefire-deadletters                    keep dead letters u
        onefire-deadletters version            print the version of this binary
 `
 
-// ErrUsage means that the arguments are wrong.
-var ErrUsage = errors.New("wrong arguments")
-
-// Run runs the command that the arguments name. Its error is [ErrUsage] if they name
-// none.
+// Run runs the command that the arguments name, other than version, which needs no
+// configuration. Its error is a [help.Error] if they name none.
 func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io.Writer) error {
 	replay := Replay
 	if len(args) > 1 && args[0] == "replay" && args[1] == "-dry-run" {
@@ -164,5 +162,20 @@ func Run(ctx context.Context, c config.DeadLetters, args []string, out, notes io
 	case args[0] == "replay" && len(args) > 1 && (len(args) == 2 || !slices.Contains(args, "all")):
 		return replay(ctx, c, args[1:], out)
 	}
-	return ErrUsage
+	return wrong(args)
+}
+
+// wrong says why arguments name no command.
+func wrong(args []string) error {
+	switch command := args[0]; command {
+	case "list", "version":
+		if err := help.None(command, args[1:]); err != nil {
+			return err
+		}
+	case "show":
+		return help.Error("show takes one NAME")
+	case "replay":
+		return help.Error("replay takes NAMEs, or all")
+	}
+	return help.Unknown(args[0])
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/config"
+	"onefire/function/cmd/help"
 	"onefire/function/telemetry"
 )
 
@@ -42,7 +43,7 @@ func free(t *testing.T) string {
 func TestWrongArguments(t *testing.T) {
 	f := fix(t)
 	for _, args := range [][]string{{"serve"}, {"list", "x"}, {"show"}, {"show", "a", "b"}, {"replay"}, {"replay", "all", "x"}, {"help"}} {
-		require.ErrorIs(t, Run(t.Context(), f.configuration(t, ""), args, io.Discard, io.Discard), ErrUsage, "%v", args)
+		require.ErrorAs(t, Run(t.Context(), f.configuration(t, ""), args, io.Discard, io.Discard), new(help.Error), "%v", args)
 	}
 }
 

@@ -28,15 +28,19 @@ func (e *refusedError) Error() string { return e.reason }
 // each alert. It changes nothing, neither here nor in the function.
 func (p *replayer) dryRun(ctx context.Context, names []string) error {
 	defer p.client.Close()
-	unsaid := 0
+	unsaid, missing := 0, 0
 	for _, name := range names {
 		lines, err := p.dryRunOne(ctx, name)
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped: %w", ctx.Err())
 		}
-		if p.all && errors.Is(err, errForeign) {
+		switch {
+		case p.skips(err):
 			lines = []string{"skipped: " + sanitize(err.Error())}
-		} else if err != nil {
+		case errors.Is(err, errMissing):
+			missing++
+			lines = []string{sanitize(err.Error())}
+		case err != nil:
 			unsaid++
 			lines = []string{"not known: " + sanitize(reason(err))}
 		}
@@ -44,10 +48,11 @@ func (p *replayer) dryRun(ctx context.Context, names []string) error {
 			fmt.Fprintf(p.out, "%s\t%s\n", name, line)
 		}
 	}
+	var err error
 	if unsaid > 0 {
-		return fmt.Errorf("%w: %d of %d", errUnsaid, unsaid, len(names))
+		err = fmt.Errorf("%w: %d of %d", errUnsaid, unsaid, len(names)-missing)
 	}
-	return nil
+	return withMissing(err, missing, len(names))
 }
 
 // dryRunOne asks what would become of one dead letter, and returns a line for each alert.

@@ -12,6 +12,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
 
+	"onefire/function/cmd/help"
 	"onefire/function/receive"
 )
 
@@ -48,5 +49,5 @@ func TestADryRunSaysWhatTheFunctionSaysAndKeepsAll(t *testing.T) {
 		names[1]+"\tnot known: 415: the function is of a version that knows no dry run\n"+
 		names[2]+"\twould be kept: 400: no alerts\n", out.String())
 	require.Equal(t, names, f.names(t), "nothing is deleted")
-	require.ErrorIs(t, Run(t.Context(), f.configuration(t, target.URL), []string{"replay", "-dry-run"}, io.Discard, io.Discard), ErrUsage)
+	require.ErrorAs(t, Run(t.Context(), f.configuration(t, target.URL), []string{"replay", "-dry-run"}, io.Discard, io.Discard), new(help.Error))
 }

@@ -29,7 +29,7 @@ type replayer struct {
 	url    string
 	client *audit.Client
 	out    io.Writer
-	// all tells that no names were given; foreign ConfigMaps are then skipped.
+	// all tells that no names were given; see skips.
 	all bool
 	// firstPause is the constant of that name; tests change it.
 	firstPause time.Duration
@@ -50,7 +50,7 @@ func newReplayer(a *api, url, tokenFile string, out io.Writer) (*replayer, error
 // accepts. It prints the outcome of each, and fails when any is left.
 func (p *replayer) replay(ctx context.Context, names []string) error {
 	defer p.client.Close()
-	taken, failures, foreign := 0, 0, 0
+	taken, failures, skipped, missing := 0, 0, 0, 0
 	for i, name := range names {
 		err := p.one(ctx, name)
 		if ctx.Err() != nil {
@@ -69,9 +69,12 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 		switch {
 		case err == nil:
 			fmt.Fprintf(p.out, "%s\taccepted\n", name)
-		case p.all && errors.Is(err, errForeign):
+		case p.skips(err):
 			fmt.Fprintf(p.out, "%s\tskipped: %s\n", name, sanitize(reason(err)))
-			foreign++
+			skipped++
+		case errors.Is(err, errMissing):
+			fmt.Fprintf(p.out, "%s\t%s\n", name, sanitize(reason(err)))
+			missing++
 		default:
 			fmt.Fprintf(p.out, "%s\tkept: %s\n", name, sanitize(reason(err)))
 		}
@@ -80,12 +83,19 @@ func (p *replayer) replay(ctx context.Context, names []string) error {
 			break
 		}
 	}
-	letters := len(names) - foreign
+	letters := len(names) - skipped - missing
 	fmt.Fprintf(p.out, "%d of %d dead letters accepted\n", taken, letters)
+	var err error
 	if taken < letters {
-		return fmt.Errorf("%w: %d of %d are kept", errNotTaken, letters-taken, letters)
+		err = fmt.Errorf("%w: %d of %d are kept", errNotTaken, letters-taken, letters)
 	}
-	return nil
+	return withMissing(err, missing, len(names))
+}
+
+// skips tells whether a run on all dead letters leaves one out: it is foreign, or was
+// deleted after it was listed.
+func (p *replayer) skips(err error) bool {
+	return p.all && (errors.Is(err, errForeign) || errors.Is(err, errMissing))
 }
 
 // one replays one dead letter. It returns nil if the function has accepted it and it is
@@ -109,7 +119,7 @@ func (p *replayer) one(ctx context.Context, name string) error {
 // load reads a dead letter, and its event as it was before the Broker's extensions were
 // added.
 func (p *replayer) load(ctx context.Context, name string) (*configMap, event.Event, error) {
-	c, err := p.api.get(ctx, name)
+	c, err := p.api.letter(ctx, name)
 	if err != nil {
 		return nil, event.Event{}, err
 	}

@@ -276,7 +276,7 @@ func TestWhatIsNoDeadLetterIsNotReplayed(t *testing.T) {
 	require.ErrorIs(t, err, errNotTaken)
 	require.Empty(t, target.seen())
 	require.Len(t, f.kube.all(), 3)
-	for _, want := range []string{"another\tkept: foreign, not a dead letter: it has no label onefire/dead-letter=true", "empty\tkept: foreign, not a dead letter: it has neither", "broken\tkept: foreign, not a dead letter: it is not JSON", "missing\tkept: configmaps missing not found"} {
+	for _, want := range []string{"another\tkept: foreign, not a dead letter: it has no label onefire/dead-letter=true", "empty\tkept: foreign, not a dead letter: it has neither", "broken\tkept: foreign, not a dead letter: it is not JSON", "missing\tthere is no such dead letter in namespace onefire"} {
 		require.Contains(t, out, want)
 	}
 }

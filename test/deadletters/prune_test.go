@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"onefire/config"
+	"onefire/dedup/client"
 	"onefire/function/cmd"
 	"onefire/test/wholekube"
 )
@@ -73,7 +74,9 @@ func TestPruneDeletesWithItsOwnRights(t *testing.T) {
 		settings, err := config.LoadPrune(map[string]string{"KUBECONFIG": c.later(wholekube.Prune, ahead), "POD_NAMESPACE": wholekube.Namespace})
 		require.NoError(t, err)
 		var log bytes.Buffer
-		require.NoError(t, cmd.Prune(t.Context(), settings, cmd.PruneOptions{DryRun: dry, Log: &log, Notes: io.Discard}), "%s", &log)
+		kube, err := client.Load(settings.Kubeconfig)
+		require.NoError(t, err)
+		require.NoError(t, cmd.Prune(t.Context(), kube, settings, cmd.PruneOptions{DryRun: dry, Log: &log, Notes: io.Discard}), "%s", &log)
 		return log.String()
 	}
 	count := func() (letters, left int) {

@@ -112,7 +112,7 @@ func TestTheBrakeStopsAStormAndLosesNothing(t *testing.T) {
 	list.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "REMEDIATION_NAMESPACE="+w.namespace)
 	said, err := list.CombinedOutput()
 	require.NoError(t, err)
-	require.Contains(t, string(said), "so no new requests are made: "+runbook.Reason)
+	require.Contains(t, string(said), "if the function runs in namespace "+w.namespace+", it makes no new requests: "+runbook.Reason)
 
 	w.kubectl(runbook.Start)
 	require.Eventually(t, func() bool {

@@ -193,5 +193,5 @@ func TestPruneSaysWhatIsWrongWithItsConfiguration(t *testing.T) {
 		"TTL: 5m0s is not between 1h0m0s and 87600h0m0s, and not 0, which keeps all\n", problem)
 	_, code, problem = w.prune([]string{"everything"})
 	require.Equal(t, 2, code)
-	require.Contains(t, problem, "usage: onefire")
+	require.Equal(t, "onefire: prune takes no arguments: \"everything\"\nfor help: onefire prune -h\n", problem)
 }

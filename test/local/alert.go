@@ -35,6 +35,9 @@ func Alert(ctx context.Context, s Settings, file string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w (is `make run` running?)", err)
 	}
+	if status < http.StatusOK || status >= http.StatusMultipleChoices {
+		return fmt.Errorf("the source did not accept %s: POST to %s: %d: %s", file, s.SourceURL(), status, strings.TrimSpace(answer))
+	}
 	fmt.Fprintf(out, "POST %s to %s: %d in %d ms\n%s", file, s.SourceURL(), status, time.Since(began).Milliseconds(), answer)
 	after, err := client.AuditTrail(ctx, s.AuditURL(), nil)
 	if err != nil {
@@ -45,6 +48,10 @@ func Alert(ctx context.Context, s Settings, file string, out io.Writer) error {
 
 // report writes audit events and the objects that they are about.
 func report(ctx context.Context, s Settings, events []client.AuditEvent, out io.Writer) error {
+	if len(events) == 0 {
+		fmt.Fprintln(out, "\nThe function wrote no audit event about it: it made no RemediationRequest, and counted on none.")
+		return nil
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig())
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig: %w", err)
@@ -54,12 +61,14 @@ func report(ctx context.Context, s Settings, events []client.AuditEvent, out io.
 		return fmt.Errorf("making a client: %w", err)
 	}
 	objects := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(objects, "\nREMEDIATIONREQUEST\tPHASE\tALERT\tSEVERITY\tTARGET\tCOUNT")
 	seen := map[string]bool{}
 	for _, e := range events {
 		namespace, name, ok := strings.Cut(e.Data.RemediationRequest, "/")
 		if !ok || seen[e.Data.RemediationRequest] {
 			continue
+		}
+		if len(seen) == 0 {
+			fmt.Fprintln(objects, "\nREMEDIATIONREQUEST\tPHASE\tALERT\tSEVERITY\tTARGET\tCOUNT")
 		}
 		seen[e.Data.RemediationRequest] = true
 		o, err := kube.Resource(dedup.Resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -76,7 +85,9 @@ func report(ctx context.Context, s Settings, events []client.AuditEvent, out io.
 		fmt.Fprintf(objects, "%s\t%s\t%s\t%s\t%s/%s\t%s\n", e.Data.RemediationRequest, text("status", "overallPhase"), text("spec", "signalName"),
 			text("spec", "severity"), text("spec", "targetResource", "kind"), text("spec", "targetResource", "name"), text("status", "deduplication", "occurrenceCount"))
 	}
-	if err := objects.Flush(); err != nil {
+	if len(seen) == 0 {
+		fmt.Fprintln(out, "\nThe audit events name no RemediationRequest.")
+	} else if err := objects.Flush(); err != nil {
 		return fmt.Errorf("writing the objects: %w", err)
 	}
 	trail := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 
 	"onefire/config"
+	"onefire/function/cmd/help"
 	"onefire/function/receive"
 	"onefire/function/source"
 	"onefire/function/telemetry"
@@ -22,7 +24,7 @@ import (
 
 func main() {
 	if len(os.Args) > 1 {
-		os.Exit(about(os.Args[1:]))
+		os.Exit(about(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	err := run(ctx)
@@ -33,13 +35,25 @@ func main() {
 	}
 }
 
-// about returns the exit code: 2 for any argument other than version.
-func about(args []string) int {
-	if len(args) != 1 || args[0] != "version" {
-		fmt.Fprintln(os.Stderr, "usage: onefire-source [version]; the environment configures everything else")
+const usage = `usage: onefire-source            serve; the environment configures it
+       onefire-source version    print the version of this binary
+`
+
+// about returns the exit code: 2 for wrong arguments.
+func about(args []string, out, problems io.Writer) int {
+	if help.Asked(args) {
+		fmt.Fprint(out, usage)
+		return 0
+	}
+	err := help.None("version", args[1:])
+	if args[0] != "version" {
+		err = help.Unknown(args[0])
+	}
+	if err != nil {
+		help.Print(problems, "onefire-source", "", err)
 		return 2
 	}
-	fmt.Println(telemetry.About("onefire-source"))
+	fmt.Fprintln(out, telemetry.About("onefire-source"))
 	return 0
 }
 
