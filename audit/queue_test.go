@@ -133,7 +133,7 @@ func TestAnEventThatComesAgainIsWhatItWas(t *testing.T) {
 			e.Since = row.since
 			it, err := s.item(e)
 			require.NoError(t, err)
-			s.memory.memos.Add(it.id, row.known)
+			s.memory.left(&item{id: it.id, own: row.known.own, doubt: row.known.doubt, until: row.known.until})
 			added, err := s.add(it)
 			require.NoError(t, err)
 			require.Equal(t, []any{row.own, row.known.doubt, row.known.until}, []any{added.own, added.doubt, added.until})

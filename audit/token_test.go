@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -179,5 +180,21 @@ func TestTokenIsRotatedUnderManyDeliveries(t *testing.T) {
 	wg.Wait()
 	for _, err := range errs {
 		require.NoError(t, err)
+	}
+}
+
+// A token has any of the characters that can be seen, and a file of it a bound.
+func TestWhatATokenMayBe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	for content, ok := range map[string]bool{
+		"!~": true, "a b": false, "a\x7fb": false,
+		strings.Repeat("x", maxSecret): true, strings.Repeat("x", maxSecret+1): false,
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+		read, err := (&token{file: file}).read()
+		require.Equal(t, ok, err == nil, "%v", err)
+		if ok {
+			require.Equal(t, content, read)
+		}
 	}
 }

@@ -1,10 +1,12 @@
 package dedup
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
@@ -61,6 +63,52 @@ func TestAFingerprintThatAdmissionChangesMakesNoMoreObjects(t *testing.T) {
 		require.ErrorIs(t, err, errChanged)
 		require.Len(t, s.objects, 1)
 	}
+}
+
+// A name belongs to an object of another fingerprint, which the label cannot tell from this
+// one: it has one character less. The next name is free.
+func TestANameThatIsTakenByALikeFingerprint(t *testing.T) {
+	s, ours := newStore(), digest("fingerprint")
+	other := ours[:len(ours)-1] + "x"
+	f := &faulty{store: s, refuse: func(body map[string]any) error {
+		if len(s.objects) == 0 {
+			body["spec"].(map[string]any)["signalFingerprint"] = other
+		}
+		return nil
+	}}
+	outcomes, err := settle(t, f, "a")
+	require.NoError(t, err)
+	require.Equal(t, mapping.FirstSeen, outcomes[0].Reason)
+	var found []string
+	for _, o := range s.all() {
+		found = append(found, o.fingerprint)
+	}
+	require.ElementsMatch(t, []string{other, ours}, found)
+}
+
+// blind is a lister that never sees anything.
+type blind struct{ calls int }
+
+func (b *blind) list(context.Context, string, string, []string) ([]object, time.Time, error) {
+	b.calls++
+	return nil, epoch, nil
+}
+
+// Somebody took the label off by which many fingerprints are listed at once. Where a create
+// says that the object exists, its fingerprint is listed alone.
+func TestAnObjectThatABatchedListMissesIsListedAlone(t *testing.T) {
+	s := newStore()
+	_, err := settle(t, s, "a")
+	require.NoError(t, err)
+	d, err := newDeduplicator(s, Options{SignalType: "alert"})
+	require.NoError(t, err)
+	lists := &blind{}
+	d.lists = lists
+	outcomes, err := d.core.settle(t.Context(), mapping.Signal{Fingerprint: digest("fingerprint"), Name: "A"}, []string{"b"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, mapping.Active, outcomes[0].Reason)
+	require.EqualValues(t, 2, outcomes[0].Count)
+	require.Equal(t, 1, lists.calls)
 }
 
 // What admission changed shows in the answer to the create.

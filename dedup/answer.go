@@ -103,11 +103,10 @@ func readList(from io.Reader, more func(int) error, each func(object) error) (ne
 			Continue string `json:"continue"`
 		} `json:"metadata"`
 	}
-	s.copied = []byte{}
 	err = s.fields(func(name string) error {
 		switch {
 		case strings.EqualFold(name, "items"):
-			if c, err := s.next(); err != nil || c != '[' {
+			if c, err := s.next(); c != '[' {
 				var none json.RawMessage // A List without items may have null.
 				if err = errors.Join(err, s.decode(nil, &none)); err == nil && string(none) != "null" {
 					err = errors.New("its items are not a list")

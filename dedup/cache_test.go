@@ -217,6 +217,16 @@ func TestWhichActiveObjectCounts(t *testing.T) {
 	require.Equal(t, "1", v.object.name)
 }
 
+// Of our own objects only the one that this handler made yields to another program's.
+func TestWhichObjectYieldsToAnotherProgram(t *testing.T) {
+	active := []object{
+		{name: "a", uid: "ours", ours: true, createdAt: epoch}, {name: "b", uid: "made", ours: true, createdAt: epoch},
+		{name: "c", uid: "others", createdAt: epoch}, {name: "d", uid: "last", ours: true, createdAt: epoch},
+	}
+	v := decide("f", past{objects: active, keys: []string{"k"}, created: "made", now: epoch.Add(time.Hour)})
+	require.Equal(t, []any{merge, types.UID("others"), types.UID("made")}, []any{v.action, v.object.uid, v.duplicate.uid})
+}
+
 func TestWhichPhasesAreTerminal(t *testing.T) {
 	for _, phase := range []string{"Completed", "Failed", "TimedOut", "Skipped", "Cancelled"} {
 		require.True(t, object{phase: phase}.terminal(), phase)

@@ -115,7 +115,7 @@ func duplicates(active []object, created types.UID, now time.Time) (survivor, du
 		switch {
 		case !o.ours:
 			foreign = append(foreign, o)
-		case o.uid == created && created != "":
+		case o.uid == created:
 			duplicate = o
 			ours = append(ours, o)
 		default:
@@ -130,7 +130,7 @@ func duplicates(active []object, created types.UID, now time.Time) (survivor, du
 	}
 	slices.SortFunc(ours, byAge)
 	worked := slices.IndexFunc(ours, func(o object) bool { return o.phase != "" && now.Sub(o.createdAt) >= settledAge })
-	if worked > 0 && ours[0].phase == "" {
+	if worked > 0 {
 		return ours[worked], ours[0], true
 	}
 	return ours[0], ours[1], true

@@ -22,7 +22,7 @@ func ago(d time.Duration) string { return formatTime(epoch.Add(-d)) }
 // ending is an object of ours that was made a year ago, with a status.
 func ending(status, metadata string) string {
 	return `{"metadata":{"name":"o","uid":"u","labels":{"app.kubernetes.io/managed-by":"onefire"},"creationTimestamp":"` +
-		ago(365*24*time.Hour) + `"` + metadata + `},"status":{` + status + `}}`
+		ago(365*24*time.Hour) + `"` + metadata + `},"spec":{"signalFingerprint":"f"},"status":{` + status + `}}`
 }
 
 // readEnd reads when an object ended.
@@ -128,13 +128,34 @@ func TestAPageOfThePast(t *testing.T) {
 	require.False(t, q.Has("resourceVersion"), "the first page is the most recent state")
 	at := epoch.Add(-week - time.Hour)
 	require.Equal(t, EndedPage{
-		Old:  []Ended{{Namespace: "shop", Name: "o", Phase: "Completed", At: at, uid: "u", resourceVersion: "7"}},
+		Old:  []Ended{{Namespace: "shop", Name: "o", Fingerprint: "f", Phase: "Completed", At: at, uid: "u", resourceVersion: "7"}},
 		Read: 2, Now: epoch, Next: "more",
 	}, page)
 
 	_, err = p.Page(t.Context(), "shop", week, 1, "")
 	require.NoError(t, err)
 	require.Equal(t, "/apis/kubernaut.ai/v1alpha1/namespaces/shop/remediationrequests", asked.URL.Path)
+}
+
+// Where a proxy takes the Date off, our own clock stands in.
+func TestAPageWithoutADate(t *testing.T) {
+	p := pastOn(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Date"] = nil
+		fmt.Fprint(w, `{"kind":"RemediationRequestList","items":[]}`)
+	})
+	page, err := p.Page(t.Context(), "shop", week, 1, "")
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now(), page.Now, time.Hour)
+}
+
+func TestAnAnswerThatIsNoPage(t *testing.T) {
+	for says, text := range map[string]string{
+		`is a "Status"`: `{"kind":"Status","items":[]}`, "decoding the API server's answer": `{"kind":"RemediationRequestList","items":[`,
+	} {
+		p := pastOn(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) })
+		_, err := p.Page(t.Context(), "shop", week, 1, "")
+		require.ErrorContains(t, err, says)
+	}
 }
 
 func TestAPageThatIsTooLargeIsNotRead(t *testing.T) {

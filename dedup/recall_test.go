@@ -1,6 +1,7 @@
 package dedup
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,4 +41,12 @@ func TestWhatIsTooOldIsOnlyLookedFor(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, []mapping.Reason{mapping.Active, mapping.Recurred}, foreseen.Reason)
 	}
+}
+
+func TestARecallThatCannotReadThePast(t *testing.T) {
+	away := errors.New("away")
+	d, err := newDeduplicator(&faulty{store: newStore(), lists: []error{away}}, Options{SignalType: "alert"})
+	require.NoError(t, err)
+	_, err = d.Recall(t.Context(), signal, []string{"a"})
+	require.ErrorIs(t, err, away)
 }

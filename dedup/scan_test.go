@@ -107,6 +107,9 @@ func TestAListIsReadItemByItem(t *testing.T) {
 		"another kind":               {text: `{"kind":"Status","items":[]}`, fails: true},
 		"nothing":                    {text: ``, fails: true},
 		"no JSON":                    {text: `<html>`, fails: true},
+		"an item that is not JSON":   {text: `{"kind":"List","items":[{"metadata":{"name":nil}}]}`, fails: true},
+		"a token that is not JSON":   {text: `{"kind":"List","metadata":{"continue":nil},"items":[]}`, fails: true},
+		"a field without a value":    {text: `{"kind":"List","items":[],"more":}`, fails: true},
 		"an end too early":           {text: `{"kind":"List","items":[` + whole, fails: true},
 	} {
 		t.Run(reason, func(t *testing.T) {
