@@ -110,6 +110,8 @@ func TestWhatNobodyWaitsForIsNotAskedForAgain(t *testing.T) {
 				require.ErrorContains(t, <-ended, row.says)
 				pass(time.Minute)
 				require.Len(t, d.seen(), 1)
+				s.mu.Lock()
+				defer s.mu.Unlock()
 				require.Empty(t, s.items)
 			})
 		})
