@@ -166,6 +166,18 @@ func TestAPageThatIsTooLargeIsNotRead(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooLarge)
 }
 
+func TestAPageIsReadOnce(t *testing.T) {
+	calls := 0
+	p := pastOn(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls++
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	_, err := p.Page(t.Context(), "shop", week, 1, "")
+	require.True(t, apierrors.IsTooManyRequests(err), "%v", err)
+	require.Equal(t, 1, calls, "the caller decides whether it is tried again")
+}
+
 func TestADeleteNamesTheRevision(t *testing.T) {
 	calls := 0
 	p := pastOn(t, func(w http.ResponseWriter, r *http.Request) {
