@@ -102,7 +102,7 @@ func TestARequestThatWaitsEndsWithTheSink(t *testing.T) {
 	})
 }
 
-// What comes back of a refused batch waits, and nobody is told that it is under way.
+// The items of a refused batch wait, and no caller is told that they are under way.
 func TestTheItemsOfARefusedBatchWait(t *testing.T) {
 	s := held(t)
 	var batch []*item

@@ -40,7 +40,8 @@ func TestCloseHangsUpInTheEndAndAnswersWhoWaits(t *testing.T) {
 		go func() { errs <- s.Deliver(t.Context(), events[:2]) }()
 		synctest.Wait()
 		events[2].Subject = events[1].Subject
-		go func() { errs <- s.Deliver(t.Context(), events[1:]) }() // One that is under way, and one that waits for its end.
+		// One that is under way, and one that waits for its end.
+		go func() { errs <- s.Deliver(t.Context(), events[1:]) }()
 		synctest.Wait()
 		begun := time.Now()
 		s.Close()
@@ -138,7 +139,7 @@ func TestASinkThatIsDownIsGivenUpForAllCalls(t *testing.T) {
 	})
 }
 
-// What never reached DataStorage need not be asked for.
+// The sink does not ask for an event that never reached DataStorage.
 func TestARequestThatWasNotSentLeavesNoDoubt(t *testing.T) {
 	sink := serve(t, status(201))
 	sink.Close()

@@ -113,7 +113,7 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// What a process left of an event says whose it is, and whether the sink may have it.
+// The memo of an event says who sent it, and whether the sink may have it.
 func TestAnEventThatComesAgainIsWhatItWas(t *testing.T) {
 	at := base()
 	for name, row := range map[string]struct {

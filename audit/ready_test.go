@@ -146,7 +146,7 @@ func TestDataStorageIsReadyWhenItTakesTheSchema(t *testing.T) {
 	}
 }
 
-// What is wrong with both is wrong with the query first.
+// If query and post both fail, Ready names the query.
 func TestReadinessSaysWhatIsWrongWithTheQueryFirst(t *testing.T) {
 	sink := serve(t, status(403))
 	s := open(t, Options{URL: sink.URL + "/audit/events", Trial: 1})

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Who does not wait is not held up, and what was asked for goes on.
+// A caller that does not wait is not held up, and its events are sent.
 func TestWhatIsSentIsOnItsWayBeforeAnybodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &store{t: t}

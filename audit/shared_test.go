@@ -85,7 +85,7 @@ func TestWhatNobodySentIsSentInTheEnd(t *testing.T) {
 func TestTheProcessThatDecidedAsksWhenItIsLate(t *testing.T) {
 	for reason, row := range map[string]struct {
 		late time.Duration
-		want []string // What the process that decided requests.
+		want []string // the requests of the process that decided
 	}{
 		"in time":  {ownDelivery - time.Second, []string{"POST batch of 2"}},
 		"too late": {2 * firstDelivery, []string{"GET"}},

@@ -25,7 +25,8 @@ func TestTriesAreNotedOnTheSpanOfTheDelivery(t *testing.T) {
 			spans := tracetest.NewInMemoryExporter()
 			e := sample()
 			_, e.Span = sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("onefire").Start(t.Context(), "send")
-			_ = one(t.Context(), open(t, Options{URL: serve(t, row.answers...).URL}), e) // The notes say how it went.
+			// The notes say how it went.
+			_ = one(t.Context(), open(t, Options{URL: serve(t, row.answers...).URL}), e)
 			e.Span.End()
 			var got []string
 			for _, e := range spans.GetSpans()[0].Events {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is known not to be stored goes at once, whatever else is asked for.
+// An event that DataStorage cannot have is posted at once, whatever else is asked for.
 func TestWhatIsSureDoesNotWaitForQuestions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &store{t: t}
@@ -50,7 +50,7 @@ func TestQuestionsAndOthersTakeTurns(t *testing.T) {
 		for _, name := range d.seen() {
 			order = append(order, strings.Fields(name)[0])
 		}
-		// What was asked for is posted at once.
+		// An event is posted as soon as its question is answered.
 		require.Equal(t, slices.Repeat([]string{"GET", "POST", "POST"}, 4), order)
 	})
 }

@@ -118,7 +118,7 @@ func TestWhatNobodyWaitsForIsNotAskedForAgain(t *testing.T) {
 	}
 }
 
-// Who sends an event that waits, once more and without a doubt, raises none.
+// A second caller that sends a waiting event, and has no doubt, raises none.
 func TestASecondCallerRaisesNoDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &store{t: t, took: time.Second}

@@ -172,7 +172,7 @@ func TestEachRemediationRequestIsAskedForOnce(t *testing.T) {
 	})
 }
 
-// What ends before its end is broken, and what ends at the bound is too large.
+// An answer that is cut off is broken, and one that reaches the bound is too large.
 func TestAnAnswerIsReadUpToItsBound(t *testing.T) {
 	const whole = `{"data":[]}`
 	for reason, row := range map[string]struct {

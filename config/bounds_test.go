@@ -51,7 +51,7 @@ func TestBoundsOfVariables(t *testing.T) {
 	}
 }
 
-// What cannot be read is complained of once, and hides no other problem.
+// A value that cannot be read is one problem, and hides no other.
 func TestWhatCannotBeReadHidesNothing(t *testing.T) {
 	for _, row := range []struct {
 		environment map[string]string
@@ -132,8 +132,8 @@ func TestWhatOpenTelemetryLeavesOut(t *testing.T) {
 	require.Empty(t, o.PodName, "it is in no cluster")
 }
 
-// What is not set comes from nowhere, or from its default, with a mistake elsewhere
-// too.
+// A variable that is not set comes from nowhere, or from its default, also beside a
+// mistake in another.
 func TestWhatIsNotSetComesFromNowhere(t *testing.T) {
 	for _, environment := range []map[string]string{minimal(nil), minimal(map[string]string{"REPLY": "x"})} {
 		settings, _ := Effective(environment)

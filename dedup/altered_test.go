@@ -111,7 +111,7 @@ func TestAnObjectThatABatchedListMissesIsListedAlone(t *testing.T) {
 	require.Equal(t, 1, lists.calls)
 }
 
-// What admission changed shows in the answer to the create.
+// The answer to the create shows what admission changed.
 func TestWhatAdmissionChangesIsTold(t *testing.T) {
 	for reason, row := range map[string]struct {
 		change func(labels, annotations map[string]any)

@@ -125,8 +125,8 @@ func TestARefusedPatchIsNotTheAlertsFault(t *testing.T) {
 }
 
 // An alert whose object the API server rejects counts on the object that a neighbour
-// makes, as it does when it comes later. What each one is told depends on no order,
-// and a redelivery is told the same.
+// makes, as it does when it comes later. The answer of each alert depends on no
+// order, and a redelivery has the same answer.
 func TestARejectedAlertHarmsNoneOfItsFingerprint(t *testing.T) {
 	invalid := refusal(t, "schema-pattern")
 	for reason, row := range map[string]struct {

@@ -47,7 +47,7 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 				}
 				b, _ := io.ReadAll(r.Body)
 				_ = json.Unmarshal(b, &body)
-				w.WriteHeader(http.StatusInternalServerError) // What was asked for is all we want to know.
+				w.WriteHeader(http.StatusInternalServerError) // The test needs no more than the request.
 			}))
 			defer server.Close()
 			d, err := New(&rest.Config{Host: server.URL}, Options{SignalType: "alert"})
@@ -62,8 +62,8 @@ func TestTheClockIsTheAPIServers(t *testing.T) {
 	}
 }
 
-// What an event says of an alert has the event's time, and not that of a clock: its
-// redelivery, hours later, says the same.
+// An event's statement about an alert has the event's time, and not that of a
+// clock: its redelivery, hours later, says the same.
 func TestARedeliveredEndSaysWhatTheFirstDeliverySaid(t *testing.T) {
 	s := newStore()
 	name := made(s, "a", "b")

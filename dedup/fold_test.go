@@ -82,7 +82,7 @@ func TestAPatchNamesTheAlertsThatDifferFromTheObject(t *testing.T) {
 	}
 }
 
-// What is read back is what was remembered of the patch, also at the bound.
+// A List after a patch shows what the handler remembers of it, also at the bound.
 func TestThePatchedAlertsAreThoseThatAreRead(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")
@@ -165,7 +165,8 @@ func TestAMergeNamesTheDuplicatesAlerts(t *testing.T) {
 		others: []folded{
 			{alertOf("a"), map[string]string{"volume": ""}, epoch},
 			{alertOf("d"), map[string]string{"volume": "", "container": "d"}, epoch.Add(time.Minute)},
-			{alertOf(nextEvent), map[string]string{"container": "e"}, epoch}, // It has the duplicate's volume.
+			// It has the duplicate's volume.
+			{alertOf(nextEvent), map[string]string{"container": "e"}, epoch},
 		},
 		states:  map[string]state{alertOf("a").id: {firing: epoch.Add(time.Hour)}, own.id: {firing: epoch, resolved: epoch.Add(time.Minute), ended: epoch}},
 		omitted: true,

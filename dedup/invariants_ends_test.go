@@ -99,7 +99,7 @@ func (r *run) checkPatched(call string) error {
 
 // checkUnmarked judges an object that nothing will change any more: when it knows
 // of each alert that was counted on it that it ended, it is marked, with the last
-// end. Who made a foreign one may not have told us of its alert.
+// end. The maker of a foreign object may not have told us of its alert.
 func checkUnmarked(o object) error {
 	var last time.Time
 	for a, fired := range firedLast(o) {
@@ -117,8 +117,8 @@ func checkUnmarked(o object) error {
 	return nil
 }
 
-// checkNoted judges an end that was noted: it is not forgotten. What others deleted
-// knew it until then.
+// checkNoted judges an end that was noted: it is not forgotten. An object that
+// others deleted had the note until then.
 func (r *run) checkNoted(same []object, d delivery) error {
 	for _, o := range append(slices.Clip(r.deleted), r.outdated...) {
 		same = append(slices.Clip(same), o.object)

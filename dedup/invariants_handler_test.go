@@ -73,7 +73,7 @@ func sawLast(answers []answer, name string) (saw []object, target object, now ti
 		case a.call == list || a.call == listActive || a.call == listLabelled || a.call == recall:
 			saw, now = a.seen, a.now
 		case a.call == listOthers:
-			// What both Lists show counts as the first one showed it.
+			// An object that both Lists show counts as the first one showed it.
 			known := saw
 			saw = append(slices.Clip(saw), slices.DeleteFunc(slices.Clone(a.seen), func(o object) bool {
 				return o.fingerprint != signal.Fingerprint || slices.ContainsFunc(known, func(k object) bool { return k.uid == o.uid })

@@ -123,8 +123,8 @@ func checkTimes(o object) error {
 
 // checkAccepted checks what became of the events.
 func (r *run) checkAccepted(same []object) error {
-	// What is being deleted keeps no record for long; what others deleted had
-	// its record until then.
+	// An object that is being deleted does not keep its record for long; one that
+	// others deleted had it until then.
 	record := slices.DeleteFunc(slices.Clone(same), func(o object) bool { return o.deleting })
 	for _, o := range append(slices.Clip(r.deleted), r.outdated...) {
 		record = append(record, o.object)

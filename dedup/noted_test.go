@@ -70,8 +70,8 @@ func TestAListOfActiveObjectsIsOneCall(t *testing.T) {
 	require.Error(t, err)
 }
 
-// What is no answer to a List is not taken for a short one, and neither is one whose
-// objects nobody could take.
+// The handler does not take a broken answer for a short List, nor one whose objects
+// it could not keep.
 func TestAListThatIsBrokenIsNone(t *testing.T) {
 	full := errors.New("no memory is left")
 	take := func(object) error { return nil }

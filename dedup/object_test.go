@@ -137,7 +137,7 @@ func TestTheRecordFollowsAStorm(t *testing.T) {
 	require.LessOrEqual(t, len(o.events), maxKeys)
 }
 
-// What is remembered of a patch is what the API server made of it.
+// The handler remembers of a patch what the API server made of it.
 func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 	s := newStore()
 	name := made(s, "a")
@@ -151,7 +151,8 @@ func TestAPatchChangesAnObjectAsItSays(t *testing.T) {
 	}
 }
 
-// Who lost the race for a name counts on an object that is newer than its own List.
+// A handler that lost the race for a name counts on an object that is newer than
+// its own List.
 func TestNothingIsSeenBeforeItsObjectWasMade(t *testing.T) {
 	made, changed := lone().withKeys([]string{"k"}, saying("b"), epoch.Add(-time.Second))
 	require.Equal(t, epoch, changed.lastSeen)

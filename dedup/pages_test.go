@@ -200,8 +200,8 @@ func (m *measured) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.direct.RoundTrip(r)
 }
 
-// 64 fingerprints with a long past are asked for at once. What all of it takes does not
-// depend on how much there is.
+// 64 fingerprints with a long past are asked for at once. The memory for all of them
+// does not depend on how long the pasts are.
 func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 	s := newServer(t, 1000, 4_000)
 	pages := &measured{direct: direct{s}}
@@ -213,13 +213,13 @@ func TestMemoryIsBoundedWhateverThePastIs(t *testing.T) {
 		metrics.Read(live)
 		return int64(live[0].Value.Uint64())
 	}
-	// What earlier tests leave in pools, and to finalizers, goes with the next collections.
+	// The next collections free what earlier tests left in pools and to finalizers.
 	before := measure()
 	for range 3 {
 		before = min(before, measure())
 	}
-	// What is allocated while the collector runs counts as live, whether anything holds
-	// it or not. So it is the lesser of two measurements that counts.
+	// The collector counts memory that is allocated while it runs as live, whether
+	// anything holds it or not. So it is the lesser of two measurements that counts.
 	var most int64
 	pages.measure = func() { most = max(most, min(measure(), measure())-before) }
 	var all sync.WaitGroup

@@ -78,8 +78,8 @@ func TestAMergeAddsEachOccurrenceOnce(t *testing.T) {
 	}
 }
 
-// Whoever counted on an object of ours before it yielded to a foreign one was
-// answered; who made it was not.
+// Handlers that counted on an object of ours before it yielded to a foreign one
+// have answered; its maker has not.
 func TestAForeignSurvivorMakesDuplicates(t *testing.T) {
 	s := twinStore(t)
 	s.objects["a"].SetLabels(nil)

@@ -49,13 +49,14 @@ func drawn(t *rapid.T, setup string) scenario {
 	upTo := func(n int, name string) int { return rapid.IntRange(0, n).Draw(t, name) }
 	rewrites := 2
 	if setup == "earlier" {
-		rewrites = 0 // Who writes the whole status takes the record of an earlier version with it.
+		rewrites = 0 // A write of the whole status removes the record of an earlier version.
 	}
 	return scenario{
 		Events:    strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "a,b", "b,c", "a2", "b2", "-a", "-b", "-a2", "-a,-b", "-d,-a"}), 2, 6).Draw(t, "events"), " "),
 		Setup:     rapid.SampledFrom([]string{setup, "finalizers " + setup, "pruning " + setup}).Draw(t, "setup"),
 		PerSecond: 1 + upTo(2, "perSecond"),
-		// Who changes a label hides the object from batched Lists: a limit of the promise.
+		// A changed label hides the object from batched Lists: a limit of the
+		// promise.
 		means: means{Batched: rapid.Bool().Draw(t, "batched") && setup != "mislabelled", Replicas: upTo(2, "replicas"), Doubtful: rapid.Bool().Draw(t, "doubtful"), History: upTo(2, "history")},
 		Budget: budget{
 			FailBefore: upTo(2, "failBefore"), FailAfter: upTo(2, "failAfter"), FailLast: upTo(2, "failLast"), Crash: upTo(2, "crash"),

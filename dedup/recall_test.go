@@ -9,8 +9,8 @@ import (
 	"onefire/mapping"
 )
 
-// What was counted is known again however old its event is, and nothing else is done
-// for what is too old.
+// The handler recognizes a counted event however old it is, and does nothing else
+// for an event that is too old.
 func TestWhatIsTooOldIsOnlyLookedFor(t *testing.T) {
 	s := newStore()
 	counted := &counting{api: s, calls: map[string]int{}}

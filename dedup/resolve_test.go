@@ -115,7 +115,7 @@ func TestWhereMoreAlertsAreCountedThanKnownNothingIsResolved(t *testing.T) {
 			require.Equal(t, row.marked, strings.Contains(patchText(t, patch), "lastResolvedAt"))
 		})
 	}
-	// What an earlier version marked is taken back with the first alert that fires.
+	// The first alert that fires removes the mark of an earlier version.
 	o := read(t, own(`"occurrenceCount":1,"lastResolvedAt":"2026-01-17T12:00:00Z"`))
 	_, changed := o.withKeys([]string{"k"}, saying("a2"), epoch)
 	require.Contains(t, patchText(t, patchTo(o, changed)), `"lastResolvedAt":null`)

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The schedules are explored with a retention that deletes any ended object. What
-// prune deletes must be among that; of ours, only quiet and young ones are not.
+// The schedules are explored with a retention that deletes any ended object. Prune
+// may delete no others; of ours, only quiet and young ones stay.
 func TestWhatPruneDeletesIsWhatTheSchedulesDelete(t *testing.T) {
 	pruned := 0
 	for _, phase := range append(TerminalPhases(), "", "Pending", "Executing", "Blocked", "unknown") {

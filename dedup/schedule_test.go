@@ -60,7 +60,7 @@ type budget struct {
 	Unlabel    int `json:"unlabel,omitempty"`    // an object's label is taken off
 	Rewrite    int `json:"rewrite,omitempty"`    // a controller writes an active object's whole status
 	Edge       int `json:"edge,omitempty"`       // the next span of names begins
-	Stamp      int `json:"stamp,omitempty"`      // an object is stamped with its creation time, and stored later
+	Stamp      int `json:"stamp,omitempty"`      // an object gets its time, and is stored later
 	Wait       int `json:"wait,omitempty"`       // an hour passes
 	Brake      int `json:"brake,omitempty"`      // the brake is put on
 	Release    int `json:"release,omitempty"`    // it is let go
@@ -163,7 +163,7 @@ func (r *run) steps() []step {
 			continue
 		}
 		if d.call == waiting && slices.ContainsFunc(r.deliveries, func(d delivery) bool { return !d.stamped.IsZero() }) {
-			continue // What was stamped is stored sooner: see lateSettles.
+			continue // A stamped object is stored sooner: see lateSettles.
 		}
 		label := fmt.Sprintf("h%d(%s) %s", i, d.event, d.call)
 		steps = append(steps, step{label, func(r *run) { r.proceed(i, r.make(d)) }})

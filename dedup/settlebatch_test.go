@@ -285,8 +285,10 @@ func TestAKnownRepeatIsOneCall(t *testing.T) {
 	settle("e", map[string]int{"patch": 1})
 	settle("e", map[string]int{"list": 1}) // A replay is not decided on a cached past.
 	s.complete(s.all()[0].name)
-	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1}) // The cache entry was outdated.
-	settle("g", map[string]int{"list": 1, "patch": 1})                        // The cache entry is gone.
+	// The cache entry was outdated.
+	settle("f", map[string]int{"patch": 1, "get": 1, "list": 2, "create": 1})
+	// The cache entry is gone.
+	settle("g", map[string]int{"list": 1, "patch": 1})
 	require.Len(t, s.all(), 2)
 }
 

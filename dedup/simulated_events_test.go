@@ -55,7 +55,8 @@ func keysOf(event string) []string {
 	return ends
 }
 
-// saidAt is the time of an event. What comes first was not always said first.
+// saidAt is the time of an event. The event that arrives first is not always the
+// older one.
 func saidAt(key string) time.Time {
 	switch key {
 	case nextEvent:

@@ -56,8 +56,8 @@ type store struct {
 	strips, disowns bool
 	// finalizers let a deleted object stay, marked, until somebody drops it.
 	finalizers bool
-	// braked is set while the brake is on, which handlers are told of. quota, if it is not zero, is how many objects
-	// there may be, one more than that.
+	// braked is set while the brake is on, which handlers are told of. quota, if it is not
+	// zero, is how many objects there may be, one more than that.
 	braked bool
 	quota  int
 	// ahead is how far the clock that Lists are answered with is ahead of the one that

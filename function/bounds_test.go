@@ -225,7 +225,7 @@ func TestHowOftenTheLogSaysTheSame(t *testing.T) {
 	}
 }
 
-// What the log remembers for that is bounded, and as much as it may be.
+// The log remembers up to maxHistories fingerprints, and no more.
 func TestHowManyLongPastsAreRemembered(t *testing.T) {
 	var l longPasts
 	for i := range maxHistories {

@@ -36,9 +36,9 @@ type told struct {
 	Note      string
 }
 
-// tellingFixture is a fixture with a fake API of Events, which keeps names. What
-// was told is complete when the Recorder is closed; unless it says that it is,
-// that is done first.
+// tellingFixture is a fixture with a fake API of Events, which keeps names. The
+// list is complete when the Recorder is closed, so this closes the Recorder first,
+// unless the caller says that it is closed.
 func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told) {
 	t.Helper()
 	var mu sync.Mutex

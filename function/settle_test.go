@@ -83,7 +83,7 @@ func TestEachAlertThatEndedHasItsOwnResult(t *testing.T) {
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("2", body)))
 }
 
-// What an event says of an alert has the event's time, and where it has none the
+// An event's statement about an alert has the event's time, or if there is none the
 // alert's: never that of its handling, which a redelivery would change.
 func TestWhatAnEventSaysHasTheSameTimeWhenItIsRedelivered(t *testing.T) {
 	start, end := time.Date(2026, 1, 17, 11, 0, 0, 0, time.UTC), time.Date(2026, 1, 17, 11, 30, 0, 0, time.UTC)

@@ -39,9 +39,9 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 		// tooLate is when Knative's data plane gives up, and half as much again
 		// for a machine with much to do.
 		tooLate = 45 * time.Second
-		// atOnce leaves time to a machine with much to do. Whoever waits until an
-		// admitted one makes place waits longer, for no place is made before the
-		// sink is given up after 12 s.
+		// atOnce leaves time to a machine with much to do. An event that waits for
+		// the slot of another waits longer, for no slot is free before the function
+		// gives the sink up after 12 s.
 		atOnce = 10 * time.Second
 	)
 	for name, row := range map[string]struct {

@@ -68,7 +68,7 @@ func value(s tracetest.SpanStub, name string) string {
 }
 
 // tree draws spans below a parent: name, what became of it, "!" where it failed.
-// What runs at once stands in the order of its text.
+// Spans that run at once stand in the order of their texts.
 func tree(spans tracetest.SpanStubs, parent trace.SpanID, indent string) string {
 	var below []tracetest.SpanStub
 	for _, s := range spans {

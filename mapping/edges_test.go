@@ -45,7 +45,7 @@ func TestWhatIsNoNumberOfTruncatedAlertsIsNone(t *testing.T) {
 	require.Equal(t, "A", parseOne(t, `{"alerts":null,"labels":{"alertname":"A"}}`).Labels["alertname"], "null is no list")
 }
 
-// What can be a kind, an API version and a name, at the bounds.
+// The forms of a kind, an API version and a name are checked at their bounds.
 func TestFormsAtTheirBounds(t *testing.T) {
 	long := strings.Repeat("x", 248)
 	for text, want := range map[string]bool{"A": true, "Zone": true, "Z": true, "@A": false, "[A": false, "pod": false, "": false, "9a": false, "A9": true, "A-b": false,
@@ -144,7 +144,7 @@ func TestAMapHasItsSize(t *testing.T) {
 	require.Greater(t, size, maxMap-2*1000, "no more is left out than must be")
 }
 
-// Who gives no id for an audit event keeps the alert's annotations all the same.
+// An audit event without an id keeps the alert's annotations all the same.
 func TestAuditEventsWithoutIDsHaveTheAnnotations(t *testing.T) {
 	s := Signal{Name: "A", Fingerprint: strings.Repeat("0", 64), Severity: High, Annotations: map[string]string{"summary": "s"}}
 	for _, a := range (Rules{Schema: Schema202608}).Audit(s, Record{Decision: New, Request: "rr-1", Count: 1}, time.Unix(0, 0)) {

@@ -219,7 +219,7 @@ func TestSignalOfACapturedAlert(t *testing.T) {
 		Severity:    High,
 		Target:      Target{"v1", "Pod", "api-1", "payments"},
 		Chosen:      "label pod",
-		AlertID:     "99df87ba41056155", // What Alertmanager itself sent.
+		AlertID:     "99df87ba41056155", // Alertmanager itself sent it.
 		Namespace:   "ops",
 		Labels:      a.Labels,
 		Annotations: a.Annotations,

@@ -63,7 +63,7 @@ func TestTarget(t *testing.T) {
 		labels map[string]string
 		want   Target
 	}{
-		// What the labels of kube-state-metrics mean.
+		// The labels of kube-state-metrics.
 		"kube-state-metrics: a node, not the reporter's pod": {
 			beside(scraped, "node", "worker-2"),
 			Target{"v1", "Node", "worker-2", ""}},
@@ -89,7 +89,7 @@ func TestTarget(t *testing.T) {
 			beside(scraped, "customresource_kind", "HelmRelease", "name", "<no value>", "pod", "api-0"),
 			Target{"v1", "Pod", "api-0", "shop"}},
 
-		// What the kubelet and cAdvisor mean.
+		// The kubelet's and cAdvisor's labels.
 		"kubelet: a pod and its node": {
 			map[string]string{"job": "kubelet", "endpoint": "https-metrics", "service": "kubelet", "pod": "kubelet-csr-approver-1", "namespace": "shop", "node": "worker-2"},
 			Target{"v1", "Pod", "kubelet-csr-approver-1", "shop"}},

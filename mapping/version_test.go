@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What follows from the rules of this version: the fingerprints of all stock rules
-// and published alerts.
+// fingerprintsOfVersion2 is the sum of the fingerprints of all stock rules and
+// published alerts under the rules of this version.
 const fingerprintsOfVersion2 = "e6db0dbf88b6fe3ce4770d54f756a6e1844eeb10a98c64d3c1a1229b94fd72aa"
 
 // A change of the rules that moves a fingerprint is a new version, and stands in

@@ -207,12 +207,14 @@ func TestSomebodyElseIsFaster(t *testing.T) {
 		f.mu.Unlock()
 		switch {
 		case strings.HasSuffix(path, "a-changed"):
-			f.put(requestsAPI, "onefire", "remediationrequests", "a-changed", o) // The same object in another revision.
+			// The same object in another revision.
+			f.put(requestsAPI, "onefire", "remediationrequests", "a-changed", o)
 		case strings.HasSuffix(path, "b-gone"):
 			f.mu.Lock()
 			delete(f.objects, path)
 			f.mu.Unlock()
-		case strings.HasSuffix(path, "c-again"), strings.HasSuffix(path, "dead-letter-1"): // Deleted, and made again under its name.
+		// Deleted, and made again under its name.
+		case strings.HasSuffix(path, "c-again"), strings.HasSuffix(path, "dead-letter-1"):
 			delete(o["metadata"].(map[string]any), "uid")
 			parts := strings.Split(path, "/")
 			f.put(strings.Join(parts[:len(parts)-4], "/"), "onefire", parts[len(parts)-2], parts[len(parts)-1], o)

@@ -176,7 +176,7 @@ func (b *body) Close() error {
 	return nil
 }
 
-// What an answer holds of a connection is given back, however long the answer is.
+// Every answer gives its connection back, however long it is.
 func TestEveryAnswerIsClosed(t *testing.T) {
 	for reason, call := range map[string]func(t *testing.T, c *rest.Config){
 		"an object": func(t *testing.T, c *rest.Config) {
@@ -248,7 +248,7 @@ func TestAnAnswerThatBreaksOffIsNoAnswer(t *testing.T) {
 	require.ErrorIs(t, err, gone)
 }
 
-// What is neither a client's mistake nor the server's says nothing for good.
+// Only a client's mistake is a final answer.
 func TestWhichAnswersAreFinal(t *testing.T) {
 	for code, want := range map[int]OwnerResult{0: "", 302: "", 399: "", 400: Refused, 403: Forbidden, 404: Gone, 499: Refused, 500: "", 599: ""} {
 		result, ok := final(fmt.Errorf("reading: %w", &apierrors.StatusError{ErrStatus: metav1.Status{Code: int32(code)}}))

@@ -121,7 +121,7 @@ func TestOwnersAreNotFollowedForEver(t *testing.T) {
 	require.Len(t, api.called(), maxDepth+1)
 }
 
-// What the API server says decides: some of it for good, some of it only now.
+// The API server's answer decides: some answers for good, some only now.
 func TestEachAnswerInTurn(t *testing.T) {
 	cut := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
@@ -159,7 +159,7 @@ func TestEachAnswerInTurn(t *testing.T) {
 	steps := map[string]struct {
 		object string
 		gone   bool
-		known  string // What is known when the walk ends there.
+		known  string // the owner that is known when the walk ends there
 	}{
 		"the pod":        {"pods/api-5d9c7b8f4-x7k2p", false, "Pod api-5d9c7b8f4-x7k2p"},
 		"the ReplicaSet": {"replicasets/api-5d9c7b8f4", false, "ReplicaSet api-5d9c7b8f4"},
@@ -279,7 +279,7 @@ func TestThoseWhoAskAtTheSameTimeShareTheCalls(t *testing.T) {
 		fmt.Fprintf(w, `{"metadata":{"name":"api-5d9c7b8f4-x7k2p","ownerReferences":%s}}`, controlled("apps/v1 ReplicaSet api-5d9c7b8f4"))
 	})
 	r := api.resolver(t)
-	// Who asked first gives up; the others need the answer still.
+	// The first caller gives up; the others still need the answer.
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() {

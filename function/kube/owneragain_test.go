@@ -28,7 +28,7 @@ func TestARefusalThatPassesIsNotBelieved(t *testing.T) {
 	require.Len(t, api.called(), 5)
 }
 
-// What may never be read is asked for twice once, not for every pod.
+// The resolver asks twice about a kind that it may not read, and not for every pod.
 func TestARefusalThatStaysIsBelievedOfItsKind(t *testing.T) {
 	api := &fakeAPI{}
 	for _, name := range []string{"a", "b", "c"} {

@@ -133,8 +133,8 @@ func TestALabelThatChangesIsSeenInAWhile(t *testing.T) {
 	}
 }
 
-// What may not be read does not make an alert lost. What cannot be told now is not
-// settled.
+// An object that the function may not read does not lose the alert. If the API server
+// fails, the alert is not settled.
 func TestEachAnswerAboutAScope(t *testing.T) {
 	node := without("v1", "Node", "n1")
 	for reason, row := range map[string]struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a token says of its end is in seconds, where it is a time at all.
+// A token's expiry is in seconds, if it is a time at all.
 func TestWhenATokenEnds(t *testing.T) {
 	for expiry, want := range map[float64]time.Time{
 		-1: {}, 0: {}, 1: time.Unix(1, 0), 1.5: time.Unix(1, 0), 1 << 40: time.Unix(1<<40, 0), 1<<40 + 1: {}, 1e300: {},

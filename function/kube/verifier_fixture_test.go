@@ -73,7 +73,7 @@ func newAPIServer(t *testing.T) *apiServer {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
-		_, _ = w.Write(text) // Who does not read it fails.
+		_, _ = w.Write(text) // A client that does not read it fails.
 	}))
 	t.Cleanup(func() {
 		s.CloseClientConnections()

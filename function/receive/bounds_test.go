@@ -135,7 +135,7 @@ func TestATooLargeContentLengthIsRefusedUnread(t *testing.T) {
 	require.Zero(t, b.Arriving())
 }
 
-// What a body took of the memory comes back, however reading it ended.
+// The Receiver gives back the memory of a body, however reading it ended.
 func TestBytesComeBackAfterFailures(t *testing.T) {
 	pieces := func(err error) io.Reader {
 		read := false

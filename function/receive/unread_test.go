@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a sender still sends is not read after the answer.
+// After its answer the Receiver reads no more of the body.
 func TestAConnectionEndsWithAnAnswerToABodyThatWasNotRead(t *testing.T) {
 	for reason, row := range map[string]struct {
 		request *http.Request

@@ -78,7 +78,8 @@ func TestLargeEventsTakeMorePlaces(t *testing.T) {
 			answers <- status
 		}()
 	}
-	// These are megabytes: how long they take says nothing, so nothing but the test's own end bounds it.
+	// These are megabytes: how long they take says nothing, so nothing but the test's own
+	// end bounds it.
 	for range fit {
 		<-came
 	}
@@ -112,7 +113,8 @@ func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
 		return http.StatusAccepted, nil, ""
 	})
 	for request, body := range map[string]string{
-		"GET /health/liveness": "", "POST /elsewhere": "", "POST /alertmanager": simple, // A long delivery is not cut off.
+		// A long delivery is not cut off.
+		"GET /health/liveness": "", "POST /elsewhere": "", "POST /alertmanager": simple,
 	} {
 		conn, err := net.Dial("tcp", listener.Addr().String())
 		require.NoError(t, err)

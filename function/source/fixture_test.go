@@ -172,7 +172,8 @@ func start(t *testing.T, to *broker, change ...func(*config.Source)) *fixture {
 	t.Cleanup(f.web.Close)
 	t.Cleanup(func() {
 		f.Source.sink.client.Close()
-		require.NoError(t, f.telemetry.Stop(context.WithoutCancel(t.Context()))) // It ends before a cleanup begins.
+		// It ends before a cleanup begins.
+		require.NoError(t, f.telemetry.Stop(context.WithoutCancel(t.Context())))
 	})
 	return f
 }

@@ -60,7 +60,8 @@ func TestWhoHangsUpCutsNoDeliveryOff(t *testing.T) {
 	release()
 	require.Eventually(t, func() bool { return !f.underWay(1) }, patience, time.Millisecond)
 	require.Len(t, b.ids(), 1)
-	// Who hung up never heard of it, and comes again, long after the window.
+	// Alertmanager hung up, so it did not get the answer, and it sends the webhook
+	// again long after the window.
 	require.Equal(t, "0 events accepted, 1 already accepted, 0 rejected", f.at(5*length).requireStatus(http.StatusOK, simple))
 }
 

@@ -165,7 +165,7 @@ func TestWhenAnOccurrenceIsOver(t *testing.T) {
 	require.False(t, under.expired(noon.Add(2*openFor), length), "it is under way")
 }
 
-// What cannot be made a request is nobody's to try again.
+// The source does not retry an event of which no request can be made.
 func TestAnEventThatIsNoRequestIsRefused(t *testing.T) {
 	s, err := newSink(config.Source{Sink: "://"})
 	require.NoError(t, err)

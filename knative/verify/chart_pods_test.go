@@ -247,7 +247,7 @@ func TestEachValueOfAPodReachesItAlone(t *testing.T) {
 	}
 }
 
-// What is said once is true of all objects, or all pods.
+// A value that is set once reaches all objects, or all pods.
 func TestEachValueOfAllPodsReachesThem(t *testing.T) {
 	for name, row := range map[string]struct {
 		value  string
@@ -294,7 +294,7 @@ func TestTheNearerLabelCounts(t *testing.T) {
 	require.Equal(t, "all", all["Role onefire"].GetLabels()["release"])
 }
 
-// What env refuses because the chart sets it, extraEnv refuses too.
+// extraEnv refuses every variable that env refuses because the chart sets it.
 func TestExtraEnvRefusesWhatEnvRefuses(t *testing.T) {
 	text, err := os.ReadFile("../chart/values.schema.json")
 	require.NoError(t, err)

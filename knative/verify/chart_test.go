@@ -204,7 +204,7 @@ func TestTheChartMakesWhatKustomizeMakes(t *testing.T) {
 	require.Len(t, there, len(sets), "a set that nothing renders")
 }
 
-// What holds for the manifests holds for the chart's objects.
+// The chart's objects pass the checks of the manifests.
 func TestTheChartsObjectsHoldTogether(t *testing.T) {
 	for set, s := range sets {
 		t.Run(set, func(t *testing.T) {

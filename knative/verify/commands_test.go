@@ -32,7 +32,7 @@ func scripts(page string) (found []script) {
 			case more != "":
 				s[len(s)-1] += line
 			default:
-				continue // What a command prints.
+				continue // The line is what a command prints.
 			}
 			switch {
 			case begins && strings.Contains(command, "<<END"):

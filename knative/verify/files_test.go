@@ -86,7 +86,8 @@ func fileProblems(all objects, v variant) []string {
 		files, got := mounted(p), map[string]string{}
 		named := map[string]bool{}
 		for _, variable := range p.user.Env {
-			if strings.HasSuffix(variable.Name, "_FILE") && variable.Name != "SINK_TOKEN_FILE" { // Knative mounts that one.
+			// Knative mounts that one.
+			if strings.HasSuffix(variable.Name, "_FILE") && variable.Name != "SINK_TOKEN_FILE" {
 				got[variable.Name], named[variable.Value] = files[variable.Value], true
 			}
 		}

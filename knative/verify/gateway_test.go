@@ -46,7 +46,7 @@ func TestWhoeverReachesTheGatewayReachesTheFunctionWithoutOIDC(t *testing.T) {
 	}
 }
 
-// nowhere is an API server that does not answer. What is asked here needs none.
+// nowhere is an API server that does not answer. These commands need none.
 const nowhere = `{"apiVersion":"v1","kind":"Config","current-context":"x","clusters":[{"name":"x","cluster":{"server":"http://127.0.0.1:1"}}],` +
 	`"users":[{"name":"x"}],"contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}]}`
 

@@ -36,7 +36,7 @@ func phaseLists(text string, terminal []string) (lists [][]string) {
 		if first < 0 || !slices.ContainsFunc(all[first+1:], isTerminal) {
 			continue
 		}
-		// What a sentence says before the first is no phase.
+		// The words before the first phase are none.
 		lists = append(lists, all[first:])
 	}
 	for _, matcher := range phaseMatcher.FindAllStringSubmatch(text, -1) {
@@ -45,8 +45,8 @@ func phaseLists(text string, terminal []string) (lists [][]string) {
 	return lists
 }
 
-// Who removes a phase from one of these places, or adds one in dedup alone, is
-// told where the others are.
+// The test names the other places when a phase is removed from one of these, or
+// added in dedup alone.
 func TestEveryListOfTerminalPhasesIsThatOfTheCode(t *testing.T) {
 	const root = "../.."
 	terminal := dedup.TerminalPhases()

@@ -190,15 +190,15 @@ func callsOf(t *testing.T, pattern string) []string {
 	return called
 }
 
-// What finds owners asks for one object at a time.
+// The resolver of owners asks for one object at a time.
 func TestOwnersAreOnlyAskedFor(t *testing.T) {
 	require.Equal(t, []string{"Get"}, callsOf(t, "function/kube/objects.go"))
 	require.Len(t, kube.Resources(), 7)
 	require.Len(t, kube.ScopeResources(), 10)
 }
 
-// What the table above grants is what the code can call: a call of another kind
-// needs another verb.
+// The table above grants exactly what the code calls: a call of another kind needs
+// another verb.
 func TestTheCodeCallsWhatTheTableSays(t *testing.T) {
 	verbs := map[string][]string{"Get": {"get", "list"}, "Post": {"create"}, "Patch": {"patch"}, "Delete": {"delete"}}
 	require.ElementsMatch(t, []string{"Get", "Post", "Post"}, callsOf(t, "function/kube/*.go"), "no other of its files calls")

@@ -70,7 +70,8 @@ func tokens(all objects, p pod) map[string]string {
 
 // injected is what a SinkBinding mounts into a container.
 func injected(b *sourcesv1.SinkBinding) []corev1.VolumeMount {
-	b.Spec.Sink = duckv1.Destination{URI: apis.HTTP("broker")} // Where it sends to does not matter here.
+	// Where it sends to does not matter here.
+	b.Spec.Sink = duckv1.Destination{URI: apis.HTTP("broker")}
 	ctx := sourcesv1.WithURIResolver(context.Background(), &resolver.URIResolver{})
 	ctx = sourcesv1.WithTrustBundleConfigMapLister(ctx, corev1listers.NewConfigMapLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})))
 	bound := &duckv1.WithPod{}
@@ -134,7 +135,7 @@ func senderProblems(all objects, v variant) []string {
 	return found
 }
 
-// What a SinkBinding mounts is Knative's to say.
+// Knative decides what a SinkBinding mounts.
 func TestASinkBindingPutsItsTokenWhereTheSourceLooks(t *testing.T) {
 	dir := manifests(t)
 	variants["OIDC"].choose(t, dir)

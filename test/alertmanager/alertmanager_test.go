@@ -35,7 +35,7 @@ func TestFiringAndResolvedAlertsBecomeEvents(t *testing.T) {
 	require.ElementsMatch(t, am.fingerprints(t), keys)
 
 	am.fire(t, began, time.Now(), "api-0")
-	// What still fires comes with it, as another event.
+	// The alert that still fires comes with it, as another event.
 	require.Eventually(t, func() bool { return len(to.events("resolved")) == 1 && len(to.events("firing")) == 3 }, patience, pollEvery, "%s", am.log)
 	require.Contains(t, string(to.events("resolved")[0].Data()), `"pod":"api-0"`)
 	_, taken := to.ids()

@@ -115,7 +115,7 @@ func run(t *testing.T, address, path string, environment []string, binary string
 	var once sync.Once
 	p.stop = func() {
 		once.Do(func() {
-			_ = command.Process.Signal(syscall.SIGTERM) // What is gone need not be stopped.
+			_ = command.Process.Signal(syscall.SIGTERM) // A process that is gone need not be stopped.
 			_ = command.Wait()
 		})
 	}

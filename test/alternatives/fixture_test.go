@@ -76,7 +76,7 @@ func (p *place) process(g *gate) deliver {
 		})
 	})
 	once := p.way.open(p.t, config, p.namespace)
-	p.calls.Store(0) // What a start costs is not an alert's.
+	p.calls.Store(0) // An alert does not pay for the start.
 	return once
 }
 
@@ -145,7 +145,9 @@ func (p *place) complete() {
 type result struct {
 	objects, active int
 	counted         int64
-	worst, torn     int // the most active objects of a fingerprint; fingerprints that have not exactly one
+	// worst is the most active objects of a fingerprint, and torn the number of fingerprints
+	// that have not exactly one.
+	worst, torn int
 }
 
 func (p *place) result(fingerprints int) result {

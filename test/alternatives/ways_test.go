@@ -31,7 +31,7 @@ type way struct {
 	open func(t *testing.T, config *rest.Config, namespace string) deliver
 }
 
-// deliver handles one alert of the event with that id. What fails is delivered
+// deliver handles one alert of the event with that id. A failed alert is delivered
 // again, as a Broker does.
 type deliver func(ctx context.Context, id string, s mapping.Signal) error
 

@@ -10,7 +10,7 @@ import (
 	"onefire/test/child"
 )
 
-// What all tests share.
+// All tests share these.
 var functionBinary, prometheusBinary, kubeconfig string
 
 const (

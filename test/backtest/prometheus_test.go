@@ -36,7 +36,7 @@ func prometheus(t *testing.T) string {
 	p.Stdout, p.Stderr, p.SysProcAttr = log, log, child.DiesWithUs()
 	require.NoError(t, p.Start())
 	t.Cleanup(func() {
-		_ = p.Process.Signal(syscall.SIGTERM) // What is gone need not be stopped.
+		_ = p.Process.Signal(syscall.SIGTERM) // A process that is gone need not be stopped.
 		_ = p.Wait()
 	})
 	url := "http://" + address + "/prometheus"

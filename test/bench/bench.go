@@ -132,8 +132,8 @@ func (b *bench) size(ctx context.Context, size int) error {
 	return nil
 }
 
-// try runs a scenario on functions of its own. What it returns beside an error
-// is complete.
+// try runs a scenario on functions of its own. The measurements that it returns
+// beside an error are complete.
 func (b *bench) try(ctx context.Context, s space, sc scenario, processes int) (made []Measurement, err error) {
 	ctx, cancel := context.WithTimeout(ctx, scenarioTimeout)
 	defer cancel()

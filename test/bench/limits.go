@@ -38,7 +38,7 @@ const (
 	pageSize = 5000
 )
 
-// What the scenarios are made of.
+// The parts of the scenarios.
 const (
 	// workers is how many operations that are no measurement are under way at once.
 	workers = 64

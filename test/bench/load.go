@@ -57,8 +57,8 @@ func closed(workers, limit int, atMost time.Duration) load {
 	}
 }
 
-// inTurn does n operations one at a time. What comes after each of them takes no
-// part in the time.
+// inTurn does n operations one at a time. Its time does not include the call of
+// after that follows each operation.
 func inTurn(n int, after func(context.Context) error) load {
 	return func(ctx context.Context, do operation) (s sample, err error) {
 		for i := range n {

@@ -30,7 +30,7 @@ func StartKube(binary, state string) (kubeconfig string, stop func(), err error)
 		return "", nil, fmt.Errorf("the Kubernetes API did not start: %w", kube.Wait())
 	}
 	return filepath.Join(state, "kubeconfig"), func() {
-		_ = kube.Process.Signal(syscall.SIGTERM) // What is gone need not be stopped.
+		_ = kube.Process.Signal(syscall.SIGTERM) // A process that is gone need not be stopped.
 		_ = kube.Wait()                          // It was told to end.
 	}, nil
 }

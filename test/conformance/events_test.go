@@ -37,7 +37,8 @@ func publicEvents(t testing.TB) map[string]publicEvent {
 			extensions, _ := e.Attributes["Extensions"].(map[string]any)
 			delete(e.Attributes, "Extensions")
 			for name, value := range extensions {
-				e.Attributes[name] = strings.TrimSpace(value.(string)) // YAML's block ends with a line that no header can hold.
+				// YAML's block ends with a line that no header can hold.
+				e.Attributes[name] = strings.TrimSpace(value.(string))
 			}
 			if n, ok := e.Attributes["specversion"].(float64); ok {
 				e.Attributes["specversion"] = map[float64]string{1: "1.0", 0.3: "0.3"}[n]

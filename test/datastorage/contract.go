@@ -52,8 +52,8 @@ func newContract(schema mapping.Schema) (*contract, error) {
 	return &contract{schema, routes}, nil
 }
 
-// request says what in a request is outside the contract. What the contract does
-// not name passes.
+// request says what in a request is outside the contract. A field or parameter that
+// the contract does not name passes.
 func (c *contract) request(r *http.Request) error {
 	route, params, err := c.routes.FindRoute(r)
 	if err != nil {

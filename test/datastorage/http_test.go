@@ -37,7 +37,7 @@ func TestOtherPathsAndMethods(t *testing.T) {
 	require.Zero(t, c.total())
 }
 
-// Whoever probes the server with a HEAD gets an answer, and that will do.
+// A probe with HEAD gets an answer, and needs no more.
 func TestHEADIsAnswered(t *testing.T) {
 	a := serve(t, Options{}).must(http.MethodHead, events, nil)
 	require.Equal(t, http.StatusMethodNotAllowed, a.status)

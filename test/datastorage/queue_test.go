@@ -26,7 +26,8 @@ func (c *client) tick(intervals int) {
 		now := c.begun.Add(time.Duration(c.ticks)*interval + interval/2)
 		c.ticks++
 		q.mu.Lock()
-		q.now = func() time.Time { return now.Add(interval / 4) } // Whatever comes now comes between two ticks.
+		// The next requests come between two ticks.
+		q.now = func() time.Time { return now.Add(interval / 4) }
 		q.mu.Unlock()
 		q.tick(c.t.Context(), now)
 	}

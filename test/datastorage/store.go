@@ -31,8 +31,8 @@ var columns = []string{"event_type", "event_category", "event_outcome", "severit
 // openTimeout bounds the wait for another process that has the database open.
 const openTimeout = 5 * time.Second
 
-// store keeps audit events in a file. What a process has stored outlives the process, and
-// not the machine.
+// store keeps audit events in a file. The events that a process stored outlive the
+// process, and not the machine.
 type store struct{ *bbolt.DB }
 
 // record is an event as the file has it.

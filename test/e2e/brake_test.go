@@ -98,7 +98,7 @@ func TestTheBrakeStopsAStormAndLosesNothing(t *testing.T) {
 	t.Logf("of %d alerts %d were paused; %d objects", alerts, decided["paused"], made)
 	require.Contains(t, functions[0].log.String(), `"paused_because":"`+runbook.Reason+`"`)
 
-	// What is active counts, and ends.
+	// An active object still counts, and ends.
 	known := w.list()[0]
 	pod := field(&known, "spec", "targetResource", "name")
 	require.Equal(t, http.StatusOK, w.post(functions[0], "again", webhook(firing("Storm", pod))))

@@ -141,7 +141,8 @@ func TestRunInACluster(t *testing.T) {
 		all, err := cluster.Resource(dedup.Resource).Namespace("fires").List(t.Context(), metav1.ListOptions{})
 		require.NoError(t, err)
 		require.Len(t, all.Items, 4, "what was made stays")
-		time.Sleep(time.Until(posted.Add(time.Second))) // A source that was restarted no longer knows what it sent in this window.
+		// A source that was restarted no longer knows what it sent in this window.
+		time.Sleep(time.Until(posted.Add(time.Second)))
 		// Somebody else's stays as it is.
 		_, err = cluster.Resource(crds).Patch(t.Context(), crdName, types.MergePatchType, []byte(`{"metadata":{"annotations":{"whose":"another's"}}}`), metav1.PatchOptions{})
 		require.NoError(t, err)

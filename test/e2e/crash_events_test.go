@@ -31,7 +31,8 @@ func (s *storm) send(ctx context.Context, senders *errgroup.Group) {
 		pod := wild[s.roll(len(wild))]
 		switch roll := s.roll(100); {
 		case s.sent == 1, roll == 34: // One always comes, however short the storm is.
-			pod := fmt.Sprintf("poison-%d-%d", s.sent/1000, s.roll(poisonPods)) // Others leave them alone, and records are bounded.
+			// Others leave them alone, and records are bounded.
+			pod := fmt.Sprintf("poison-%d-%d", s.sent/1000, s.roll(poisonPods))
 			senders.Go(func() error { return s.one(ctx, id, pod) })
 		case roll < 30:
 			senders.Go(func() error { return s.one(ctx, id, calm[s.roll(len(calm))]) })

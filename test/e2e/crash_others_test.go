@@ -114,7 +114,8 @@ func (s *storm) touch(pod string, o *unstructured.Unstructured) error {
 	case roll < 30 && !full(o):
 		_, err := s.phase("a controller starts", o, "Processing")
 		return err
-	case h != nil && (roll < 40 || full(o)): // These stay until the history limit deletes them: they are few enough for a long soak.
+	// These stay until the history limit deletes them: they are few enough for a long soak.
+	case h != nil && (roll < 40 || full(o)):
 		done := h.End(o.GetNamespace() + "/" + o.GetName())
 		ended, err := s.phase("a controller completes", o, "Completed")
 		if ended {

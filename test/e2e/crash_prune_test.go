@@ -56,7 +56,7 @@ func longAgo() string { return time.Now().Add(-2 * time.Hour).UTC().Format(time.
 type burials struct {
 	mu   sync.Mutex
 	gone map[types.UID]removal
-	// twins were active. What users delete is among them.
+	// twins were active. Those that users delete are among them.
 	twins []unstructured.Unstructured
 	// there is how many objects there are.
 	there int

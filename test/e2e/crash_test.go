@@ -47,9 +47,9 @@ const (
 	// another object took over its record. Retention can cause that: docs/reference.md says
 	// how, in "What breaks them".
 	oneTold = 20_000
-	// calmPods have a history that is checked: no alert of theirs comes in a
-	// batch, and no object of theirs is deleted. On wildPods anything happens.
-	// What DataStorage hears of poisonPods it refuses.
+	// calmPods have a history that is checked: no alert of theirs comes in a batch,
+	// and no object of theirs is deleted. On wildPods anything happens. DataStorage
+	// refuses the audit events of poisonPods.
 	calmPods, wildPods, poisonPods = 100, 300, 4
 	// apiFaults and apiHangs are how many of a thousand API calls fail or hang.
 	apiFaults, apiHangs = 8, 1
@@ -169,7 +169,7 @@ func newStorm(t *testing.T, dice *rand.Rand) *storm {
 		burials: burials{gone: map[types.UID]removal{}},
 		deeds:   map[string]int{}, troubles: map[string]int{},
 	}
-	// What takes longer than it may fails the test only after all else was checked.
+	// An event that takes too long fails the test only after all else was checked.
 	s.broker = &broker{route: s.route, pause: 100 * time.Millisecond, longest: 5 * time.Second, within: *soak + acceptedWithin}
 	s.way = newFaulty(t, s.choose)
 	for i := range calmPods {

@@ -77,8 +77,8 @@ func TestARedeliveryTellsWhatACrashLeftUntold(t *testing.T) {
 	require.Len(t, w.told("regarding.uid="+string(w.only().GetUID())), 1)
 }
 
-// Whatever becomes of Events, alerts are settled as ever. What breaks the whole
-// connection is not among it: alerts go over the same one, and are sent again.
+// The function settles alerts as ever, whatever becomes of Events. The faults leave the
+// connection alone: alerts go over the same one, and would be sent again.
 func TestEventsThatFailTouchNoAlert(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []kubefault.Kind{kubefault.Hang, kubefault.Throttled, kubefault.Error, kubefault.Abort} {

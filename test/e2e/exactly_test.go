@@ -87,7 +87,8 @@ func TestDataStorageDown(t *testing.T) {
 				require.Equal(t, http.StatusServiceUnavailable, first)
 			}
 			w.data.Heal()
-			// Who did not answer, or said 503, may still be at it for the 40 s that a batch has.
+			// A function that did not answer, or said 503, may still be at it for
+			// the 40 s that a batch has.
 			require.Eventually(t, func() bool { return w.post(f, "1", body) == http.StatusOK }, time.Minute, time.Second)
 			require.Equal(t, http.StatusOK, w.post(f, "1", body))
 			require.Len(t, w.list(), 2)

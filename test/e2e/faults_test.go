@@ -30,7 +30,8 @@ func TestEveryCallFails(t *testing.T) {
 	binary := stripped(t)
 	s.now, s.hourLater = s.passage(binary, 0), s.passage(binary, time.Hour)
 
-	kinds := append([]kubefault.Kind{kubefault.Hang}, kubefault.Kinds()...) // What takes longest begins first.
+	// The slowest kind begins first.
+	kinds := append([]kubefault.Kind{kubefault.Hang}, kubefault.Kinds()...)
 	runs, ctx := errgroup.WithContext(t.Context())
 	runs.SetLimit(24)
 	for _, kind := range kinds {

@@ -30,7 +30,8 @@ func foldedAlerts(t testing.TB, o *unstructured.Unstructured) (all []string, omi
 		entry := a.(map[string]any)
 		seen, err := time.Parse(time.RFC3339, fmt.Sprint(entry["firstSeenAt"]))
 		require.NoError(t, err)
-		require.WithinRange(t, seen, o.GetCreationTimestamp().Time, time.Now().Add(time.Hour)) // The API server's clock may be ahead.
+		// The API server's clock may be ahead.
+		require.WithinRange(t, seen, o.GetCreationTimestamp().Time, time.Now().Add(time.Hour))
 		all = append(all, fmt.Sprint(entry["alertname"], " ", entry["severity"]))
 	}
 	omitted, _, err = unstructured.NestedBool(o.Object, "status", "deduplication", "alertsOmitted")
@@ -184,9 +185,9 @@ func TestSeveritiesOfOneAlertFoldIntoOneObject(t *testing.T) {
 	require.Equal(t, []string{"DiskFull critical", "DiskFull critical"}, audited)
 }
 
-// What an object is told of other alerts passes the CRD's own validation,
-// however strange it is: a patch that the API server refuses would keep an
-// alert from ever being settled.
+// The names of other alerts pass the CRD's own validation, however strange they
+// are: a patch that the API server refuses would keep an alert from ever being
+// settled.
 func TestStrangeNamesOfAlertsThatFoldAreTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mapping.Schema202608)

@@ -12,8 +12,8 @@ import (
 	"onefire/mapping"
 )
 
-// Whatever an alert holds, the API server takes the object that comes of it and
-// DataStorage the audit events.
+// The API server accepts the object of an alert, and DataStorage its audit events,
+// whatever the alert holds.
 func TestHostileAlertsBecomeObjects(t *testing.T) {
 	t.Parallel()
 	many := map[string]string{}

@@ -240,7 +240,8 @@ func (e *entry) decided(key string, made int32) []string {
 // that nothing else is.
 func (l *ledger) closeAudit(w *world, holdings map[string][]holding, logs []string) (audited, setAside, told int) {
 	w.t.Helper()
-	// What counted twice, because its first object was deleted, was decided twice.
+	// An occurrence that counted twice, because its first object was deleted, was
+	// decided twice.
 	decidedTwice := map[string]bool{}
 	for key, all := range holdings {
 		if len(all) == 1 {

@@ -17,8 +17,8 @@ import (
 	"onefire/test/child"
 )
 
-// What all tests share: one Kubernetes API, in which each has a namespace of its
-// own, and the binaries.
+// All tests share one Kubernetes API, in which each has a namespace of its own, and
+// the binaries.
 var (
 	kubeconfig     string
 	kubeConfig     *rest.Config

@@ -23,8 +23,7 @@ import (
 	"onefire/mapping"
 )
 
-// What is thrown at the process, all of it at once and each request over a
-// connection of its own.
+// The process gets all of this at once, each request over a connection of its own.
 const (
 	idleConnections = 1000
 	slowBodies      = 200
@@ -278,7 +277,7 @@ func exchange(address string, request io.Reader) (status int, header http.Header
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return 0, nil, "", err
 	}
-	// What the function does not read is not sent either, as from afar.
+	// The client does not send what the function does not read, as from afar.
 	if err := c.(*net.TCPConn).SetWriteBuffer(64 << 10); err != nil {
 		return 0, nil, "", err
 	}

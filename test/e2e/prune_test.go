@@ -123,7 +123,8 @@ func TestPruneDeletesWhatEndedLongAgoAndNothingElse(t *testing.T) {
 	require.Zero(t, code, problem)
 	require.Empty(t, names(log, "request deleted"))
 
-	// What follows on something that was pruned is new, and what fires still is a repeat.
+	// An alert whose object was pruned is new, and one whose object is still active
+	// is a repeat.
 	require.Equal(t, http.StatusOK, w.post(f, "again", webhook(firing("Old0", "api-0"))))
 	require.Len(t, w.list(), len(stays)+1)
 	require.Equal(t, http.StatusOK, w.post(f, "repeat", webhook(firing("Old7", "api-0"))))

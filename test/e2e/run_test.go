@@ -61,7 +61,8 @@ func TestRunIsAllOfIt(t *testing.T) {
 
 		_, hook, _ := strings.Cut(line, "Alertmanager's webhook to ")
 		hook, _, _ = strings.Cut(hook, ",")
-		time.Sleep(time.Until(last.Add(time.Second))) // A source that was restarted no longer knows what it sent in this window.
+		// A source that was restarted no longer knows what it sent in this window.
+		time.Sleep(time.Until(last.Add(time.Second)))
 		alert := exec.Command(tryBinary, "alert", captured)
 		alert.Env = environment
 		report, err := alert.CombinedOutput()
@@ -121,7 +122,8 @@ func failing(t *testing.T, environment []string) string {
 // Somebody else who has one of the addresses is not taken for the stack.
 func TestRunDoesNotTakeSomebodyElseForItself(t *testing.T) {
 	t.Parallel()
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // 200 to all.
+	// 200 to all.
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer other.Close()
 	for _, name := range []string{"LOCAL_FUNCTION_ADDR", "LOCAL_SOURCE_ADDR", "LOCAL_DATASTORAGE_ADDR", "LOCAL_KUBE_ADDR"} {
 		environment := append(os.Environ(), "LOCAL_STATE="+t.TempDir(), "LOCAL_KUBE_ADDR=127.0.0.1:0", "LOCAL_FUNCTION_ADDR=127.0.0.1:0",

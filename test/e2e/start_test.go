@@ -58,8 +58,8 @@ func initCosts(t *testing.T, binary string) []initCost {
 	return costs
 }
 
-// What packages allocate before main is the same at each start, which no time
-// is; and it is what makes a start slow.
+// Packages allocate the same before main at each start, whatever time it takes, and that
+// is what makes a start slow.
 func TestInitializationIsSmall(t *testing.T) {
 	costs := initCosts(t, stripped(t))
 	var sum initCost
@@ -132,7 +132,8 @@ func start(b *testing.B, f *fn, id string, body []byte) time.Duration {
 			return time.Since(begun)
 		}
 		require.Less(b, time.Since(begun), patience, "%s", f.log)
-		time.Sleep(startResolution) // Nothing tells when a process listens; asking without a pause would take its processor.
+		// Nothing tells when a process listens; asking without a pause would take its processor.
+		time.Sleep(startResolution)
 	}
 }
 

@@ -100,7 +100,7 @@ func TestOneTraceGoesFromTheWebhookToTheAudit(t *testing.T) {
 	resp.Body.Close()
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	w.stop(source)
-	w.stop(f) // What is recorded is sent by then.
+	w.stop(f) // It has sent its spans by then.
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

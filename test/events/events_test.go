@@ -104,7 +104,7 @@ func TestEventsOnAWholeAPIServer(t *testing.T) {
 		require.Len(t, told, want, "%s", r.GetName())
 		require.Len(t, c.events(fields.Set{"regarding.name": r.GetName(), "regarding.kind": "RemediationRequest", "reason": function.ReasonRequested}), 1)
 		require.Equal(t, "onefire", text(told[0], "reportingController"))
-		// What kubectl describe asks for.
+		// kubectl describe asks for these.
 		require.Len(t, c.list("", "v1", "events", fields.Set{"involvedObject.name": r.GetName(), "involvedObject.namespace": wholekube.Namespace,
 			"involvedObject.kind": "RemediationRequest", "involvedObject.uid": uid}), want)
 	}

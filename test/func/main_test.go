@@ -31,8 +31,8 @@ const (
 	auditPath = "/api/v1/audit/events"
 )
 
-// What all tests share: the CLI, a Kubernetes API, in which each has a namespace
-// of its own, and a DataStorage.
+// All tests share the CLI, a Kubernetes API, in which each has a namespace of its
+// own, and a DataStorage.
 var (
 	cli        string
 	kubeconfig string
@@ -50,7 +50,8 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) (int, error) {
-	// What func leaves behind becomes our child, so that a test can see it.
+	// The processes that func leaves behind become our children, so that a test can
+	// see them.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("asking for the children of children: %w", err)
 	}

@@ -66,15 +66,15 @@ func (r *Recorder) Deliver(key string) (accepted func(Answer)) {
 	return func(a Answer) { ended(a) }
 }
 
-// End notes that somebody makes an object inactive. What it returns is called
-// when that is done.
+// End notes that somebody makes an object inactive. The caller calls done when that
+// is done.
 func (r *Recorder) End(object string) (done func()) {
 	ended := r.begin(end{object})
 	return func() { ended(nil) }
 }
 
-// Read notes that somebody reads the active object and its count. What it
-// returns is called with what was seen.
+// Read notes that somebody reads the active object and its count. The caller calls
+// seen with what it saw.
 func (r *Recorder) Read() (seen func(Answer)) {
 	ended := r.begin(read{})
 	return func(a Answer) { ended(a) }

@@ -13,7 +13,8 @@ func TestCheck(t *testing.T) {
 		return func(r *Recorder) {
 			for _, op := range ops {
 				op(r)
-				time.Sleep(time.Microsecond) // The real clock must go on: intervals that touch count as concurrent.
+				// The real clock must go on: intervals that touch count as concurrent.
+				time.Sleep(time.Microsecond)
 			}
 		}
 	}

@@ -133,7 +133,7 @@ func options(c command, r Revision, base v1.ImageIndex, platforms []string) []bu
 		// The log, the metric and `onefire version` say the version. So the
 		// binary's layer is another one for each commit.
 		build.WithDefaultLdflags([]string{"-s", "-w", "-X", versionVariable + "=" + r.Version}),
-		// What a user's environment asks of go build must not be seen in the image.
+		// A user's environment must not change the image.
 		build.WithDefaultEnv([]string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=", "GOWORK=off"}),
 		build.WithUser(User),
 		build.WithCreationTime(created),

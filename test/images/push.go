@@ -19,10 +19,10 @@ func (i *Image) Given() error {
 	return nil
 }
 
-// Push pushes the image, and the SBOM of each platform beside it, to
-// repository/name:tag. It returns the reference with the digest, as a deployment
-// should name it. An image of what may not be given on is not pushed. Who pushes is in Docker's config file, as `docker login` and
-// its like write it.
+// Push pushes the image, and the SBOM of each platform beside it, to repository/name:tag. It
+// returns the reference with the digest, as a deployment should name it. An image of what may
+// not be given on is not pushed. The credentials are in Docker's config file, as `docker login`
+// and its like write them.
 func (i *Image) Push(ctx context.Context, repository, tag string) (string, error) {
 	if err := i.Given(); err != nil {
 		return "", err

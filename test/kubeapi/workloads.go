@@ -24,10 +24,10 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
-// workloads are what runs in a cluster, and what Kubernetes' own controllers run
-// it with; and ConfigMaps, of which the brake is one. Here nothing runs them: they are stored as they come. Their metadata
-// is as a whole API server has it, a Deployment's generation too; there are no
-// defaults in their spec, no validation of it, and no status subresource.
+// workloads are what runs in a cluster, and what Kubernetes' own controllers run it with;
+// and ConfigMaps, of which the brake is one. Here nothing runs them: they are stored as
+// they come. Their metadata is as a whole API server has it, a Deployment's generation too;
+// there are no defaults in their spec, no validation of it, and no status subresource.
 var workloads = []struct {
 	group, resource, singular string
 	object, list              runtime.Object

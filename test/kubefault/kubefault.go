@@ -245,7 +245,7 @@ func callOf(r *http.Request, body []byte) Call {
 				Name string `json:"name"`
 			} `json:"metadata"`
 		}
-		// What is no object is about nothing.
+		// A body that is no object is about nothing.
 		_ = json.Unmarshal(body, &o)
 		name = o.Metadata.Name
 	}

@@ -47,7 +47,7 @@ var mutations = map[string]mutation{
 		{"object.go", "	for salt := 1; held[next]; salt++ {\n		next = name(fingerprint, last.uid, listed, salt)\n	}\n", "	next = name(fingerprint, last.uid, listed, len(held))\n"},
 	}},
 
-	// What lets a new object be made.
+	// Conditions of a new object.
 	"a terminal object is counted on": {in: "completion for review", kept: "the holder of the name is terminal", edits: []edit{
 		{"object.go", "return o.deleting || terminalPhases[o.phase] }", "return o.deleting }"},
 	}},
@@ -239,7 +239,7 @@ var mutations = map[string]mutation{
 		{"decide.go", "		case !o.ours:\n", "		case !o.ours && o.name == \"\":\n"},
 	}},
 
-	// What others do to the record, and names that come again.
+	// Changes of the record by others, and names that come again.
 	"the record is kept where others drop it": {in: "one that does so after an end", edits: []edit{
 		{"record.go", "		found = true\n", "		if found = o.displayStale; !found {\n			continue\n		}\n"},
 	}},
@@ -337,7 +337,7 @@ var mutations = map[string]mutation{
 		{"brake.go", "	if err == nil {\n		b.known = pause\n	}\n", "	b.known = pause\n"},
 	}},
 
-	// What saves calls.
+	// The parts that save calls.
 	"a fresh object is remembered": {in: "memory, retention and a crash before the look", edits: []edit{
 		{"limits.go", "settledAge = 2 * time.Minute", "settledAge = -time.Hour"},
 	}},

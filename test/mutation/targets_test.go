@@ -59,7 +59,7 @@ var targetMutations = map[string]targetMutation{
 		{"target.go", "	if podName != \"\" && !elsewhere {\n", "	if podName != \"\" && !elsewhere && nodeName == \"\" {\n"},
 	}},
 
-	// Who reports.
+	// Reporters.
 	"a reporter keeps its pod": {"TestTarget/kube-state-metrics: a node, not the reporter's pod", []edit{
 		{"target.go", "if renamed || !another || !l.isReporters(podName) {", "if renamed || !another || podName != \"\" {"},
 	}},

@@ -205,7 +205,8 @@ func TestTheComponentsRoleIsEnoughAndNothingMore(t *testing.T) {
 	require.Equal(t, []string{"Pod " + pods[2].GetName() + " 1", "Pod " + pods[3].GetName() + " 1"}, c.fire(c.serve(), "2", "Forbidden", pods[2:4]...))
 }
 
-// What an alert's way to its controller takes on a whole API server.
+// The test prints how long it takes to find an alert's controller on a whole API
+// server.
 func TestHowLongOwnersTake(t *testing.T) {
 	c := prepared(t)
 	const n = 200

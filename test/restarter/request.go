@@ -199,7 +199,7 @@ func (s step) status(now time.Time) map[string]any {
 func lastRestart(d *appsv1.Deployment) time.Time {
 	at, err := time.Parse(time.RFC3339, d.Spec.Template.Annotations[restartedAt])
 	if err != nil {
-		return time.Time{} // What is no time says nothing; a restart overwrites it.
+		return time.Time{} // A text that is no time says nothing; a restart overwrites it.
 	}
 	return at.UTC()
 }

@@ -135,7 +135,7 @@ func tokens(t *testing.T, c *wholekube.Cluster) map[string]string {
 	}
 }
 
-// What differs from run to run in an answer.
+// These parts of an answer differ from run to run.
 var (
 	uids        = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	credentials = regexp.MustCompile(`JTI=[^"]*`)

@@ -3,7 +3,7 @@
 // runtime and Alertmanager from Debian's archive, and images of all that runs in
 // pods.
 //
-// What is up to date is not made again. No step touches the machine outside
+// A step that is up to date is not made again. No step touches the machine outside
 // of bin/cluster and Go's own caches.
 package build
 

@@ -224,7 +224,7 @@ func (s *site) told(before map[string]int) string {
 
 func TestEachFireHasOneObjectHoweverItIsScraped(t *testing.T) {
 	w := newWorld(t)
-	w.complete() // What an earlier run left.
+	w.complete() // An earlier run may have left some.
 	t.Cleanup(w.complete)
 	s := newSite(w)
 	begin := time.Now()

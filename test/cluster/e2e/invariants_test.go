@@ -24,7 +24,7 @@ func (w *world) settles(alertname string, wanted map[string]int) {
 	}, settled, 5*look) {
 		require.FailNow(w.t, last)
 	}
-	// What is one too many may come late.
+	// An object too many may come late.
 	require.Never(w.t, func() bool {
 		last = w.differs(alertname, wanted)
 		return last != ""

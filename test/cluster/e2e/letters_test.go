@@ -28,8 +28,9 @@ func TestDeadLettersAreKeptAndReplayed(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, status, "the Broker took it, and kept it")
 	require.Eventually(t, func() bool { return w.letters(",onefire/error-code=400") == 1 }, settled, look)
 
-	// What fails until the retries end, here without any rights, is kept too. While
-	// no pod is ready each try waits for the whole timeout, so they are made few and short.
+	// The store also keeps an event that fails until the retries end, here because
+	// the function has no rights. While no pod is ready each try waits for the
+	// whole timeout, so they are made few and short.
 	w.setDelivery(map[string]any{"retry": 1, "timeout": "PT10S"})
 	binding := w.kubectl("-n", namespace, "get", "rolebinding", "onefire", "-o", "yaml")
 	kube, _ := w.as("onefire")

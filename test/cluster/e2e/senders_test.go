@@ -16,7 +16,7 @@ import (
 const (
 	// function is where a replay sends dead letters: past the Broker.
 	function = "http://onefire.onefire.svc.cluster.local"
-	// What knative/components/oidc names as Knative does.
+	// Knative gives these names, and knative/components/oidc repeats them.
 	functionAudience = "serving.knative.dev/service/onefire/onefire"
 	triggerAccount   = "onefire-oidc-eventing.knative.dev-trigger"
 )

@@ -131,7 +131,7 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 			w.ready()
 			require.Equal(t, "dev.local/onefire:"+step.version, w.version())
 			require.Equal(t, step.columns, strings.Contains(w.columns(), "Last seen"), "the CRD is of the same version")
-			// What comes next is the new revision's to settle.
+			// The new revision settles the next alerts.
 			require.Eventually(t, func() bool { return len(w.named(name)) > had+50 }, settled, look)
 			t.Logf("now %s, ready after %.0f s; %d objects", w.version(), time.Since(begin).Seconds(), len(w.named(name)))
 		}

@@ -73,7 +73,8 @@ func TestPrometheusSeesAllOfOnefire(t *testing.T) {
 		return len(w.query(`up{job=~"onefire.*"} == 1`)) > 0 && len(w.query(`up{job=~"onefire.*"} == 0`)) == 0
 	}, zero, look, "nothing is asked where nobody answers, but for pods that come and go")
 	for _, metric := range []string{
-		`onefire_alerts_total{decision="new"}`, `onefire_audit_events_total{result="stored"}`, "onefire_requests_total", "last_over_time(onefire_source_last_watchdog_timestamp_seconds[1h])", // A new pod waits 15 minutes for its first.
+		// A new pod waits 15 minutes for its first.
+		`onefire_alerts_total{decision="new"}`, `onefire_audit_events_total{result="stored"}`, "onefire_requests_total", "last_over_time(onefire_source_last_watchdog_timestamp_seconds[1h])",
 		"onefire_deadletters_waiting", `kn_eventing_dispatch_duration_seconds_count{messaging_destination_name="trigger:onefire.onefire",http_response_status_code=~"2.."}`,
 		`kn_revision_pods_count{k8s_namespace_name="onefire",kn_service_name="onefire"}`, `apiserver_request_total{group="kubernaut.ai",resource="remediationrequests",verb="POST"}`,
 	} {

@@ -70,7 +70,7 @@ func (p path) choose(roll int) split {
 	return p.Splits[len(p.Splits)-1]
 }
 
-// newProxy passes requests on to the Service that the table says. What
+// newProxy passes requests on to the Service that the table says. A backend that
 // cannot be reached is 503, as Envoy answers.
 func newProxy(routes *atomic.Pointer[table]) http.Handler {
 	transport := &http.Transport{

@@ -123,7 +123,7 @@ func Stop(ctx context.Context, p paths.Paths) error {
 		case <-time.After(pollEvery):
 			removeCgroups()
 			if _, err := PID(p); err != nil {
-				_ = os.RemoveAll(p.State) // What cannot be removed is named above.
+				_ = os.RemoveAll(p.State) // The error above names what cannot be removed.
 			}
 		}
 	}

@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	raw, err := bench.Run(ctx, o)
 	r := bench.NewReport(o, raw)
-	// What was measured before a failure is worth keeping.
+	// The measurements before a failure are worth keeping.
 	return errors.Join(err, r.Text(os.Stdout), save(r, *asJSON))
 }
 

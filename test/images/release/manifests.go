@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// A manifest is one file with all objects of a way to install. What is different on each
-// site is where knative/site.env.example says; who has it elsewhere installs the chart.
+// A manifest is one file with all objects of a way to install. It has the addresses of
+// knative/site.env.example; a site with others installs the chart.
 type manifest struct {
 	// name is the file's, without its ending.
 	name string
@@ -89,7 +89,8 @@ func (m manifest) build(dir string, o Options, built []program) ([]byte, error) 
 		return nil, fmt.Errorf("writing the kustomization: %w", err)
 	}
 	options := krusty.MakeDefaultOptions()
-	options.Reorder = krusty.ReorderOptionLegacy // What others need goes first, as with kubectl apply -k.
+	// Objects that others need go first, as with kubectl apply -k.
+	options.Reorder = krusty.ReorderOptionLegacy
 	all, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		return nil, err

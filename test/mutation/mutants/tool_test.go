@@ -40,7 +40,7 @@ func TestEveryOperator(t *testing.T) {
 	require.Equal(t, string(want), results.String())
 }
 
-// What stands in the list has a reason, and is still there to be mutated.
+// Each line of the list has a reason, and names a mutant that can still be made.
 func TestTheListOfAcceptedMutantsIsOfThisCode(t *testing.T) {
 	accepted, err := Accepted("../accepted.txt")
 	require.NoError(t, err)

@@ -36,7 +36,7 @@ func (f *finder) leaveOut(s ast.Stmt) {
 		case name == "panic" && pkg == "", pkg == "sync" && (name == "Lock" || name == "RLock" || name == "Unlock" || name == "RUnlock"):
 			return // The first ends a function, the others end the process or hang it.
 		case f.logs(call) && name != "Error" && name != "ErrorContext" && name != "LogAttrs":
-			return // What is only information is not a promise.
+			return // A line of the log for information is not a promise.
 		}
 	case *ast.AssignStmt:
 		if s.Tok == token.DEFINE {

@@ -21,7 +21,8 @@ func exposed(t *testing.T, object string) string {
 	var parsed customresourcestate.Metrics
 	require.NoError(t, yaml.UnmarshalStrict([]byte(strings.Replace(string(config), "kind: CustomResourceStateMetrics\n", "", 1)), &parsed))
 	require.Len(t, parsed.Spec.Resources, 1)
-	for i := range parsed.Spec.Resources[0].Metrics { // As kube-state-metrics does when it reads the file.
+	// As kube-state-metrics does when it reads the file.
+	for i := range parsed.Spec.Resources[0].Metrics {
 		each := &parsed.Spec.Resources[0].Metrics[i].Each
 		each.Type = metric.Type(strings.ToLower(string(each.Type)))
 	}
@@ -38,8 +39,8 @@ func exposed(t *testing.T, object string) string {
 
 var update = flag.Bool("update", false, "write what is made from other files")
 
-// What kube-state-metrics makes of these requests is what the dashboard's queries are
-// tried on, in the module above.
+// The module above tries the dashboard's queries on what kube-state-metrics makes of
+// these requests.
 func TestTheDashboardIsTriedOnWhatKubeStateMetricsMakes(t *testing.T) {
 	all, err := os.ReadFile("testdata/requests.yaml")
 	require.NoError(t, err)

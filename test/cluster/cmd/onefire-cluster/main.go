@@ -39,7 +39,7 @@ func main() {
 	stop()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && slices.Contains([]string{"exec", "e2e"}, os.Args[1]) {
-		os.Exit(exit.ExitCode()) // What ran has said why.
+		os.Exit(exit.ExitCode()) // The command has said why.
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "onefire-cluster:", err)

@@ -1,8 +1,8 @@
-// Command floorserver is the least that can do what the function does on its
-// first event: the server of the Functions Framework, a Kubernetes client and an
-// HTTP client, which make the same calls with bodies that are constants but for
-// their names. It reads, checks, maps, decides, logs and counts nothing. What a
-// cold start takes beyond this one's is the function's own.
+// Command floorserver is the least that can do what the function does on its first
+// event: the server of the Functions Framework, a Kubernetes client and an HTTP
+// client, which make the same calls with bodies that are constants but for their
+// names. It reads, checks, maps, decides, logs and counts nothing. A cold
+// start of the function takes what this one takes, and the function's own work.
 package main
 
 import (
@@ -112,8 +112,8 @@ func post(ctx context.Context, to, id string, body []byte) error {
 	return err
 }
 
-// What is sent is as long, and has as many fields, as what the function sends of
-// the benchmark's alert.
+// The bodies are as long, and have as many fields, as those that the function sends
+// for the benchmark's alert.
 const (
 	request = `{"apiVersion":"kubernaut.ai/v1alpha1","kind":"RemediationRequest","metadata":{"name":"NAME","namespace":"NAMESPACE",
 "annotations":{"onefire/event":"18d7d1e601f4178e"},

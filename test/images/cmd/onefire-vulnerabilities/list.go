@@ -12,7 +12,8 @@ import (
 
 // finding is a vulnerability that a module calls.
 type finding struct {
-	// What is the vulnerable module with its version, and the function called.
+	// The field What is the vulnerable module with its version, and the function
+	// called.
 	What string
 	// Fixed is the first version without it, empty where there is none.
 	Fixed string
