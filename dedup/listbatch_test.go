@@ -329,6 +329,7 @@ func TestWhatASelectorAsksFor(t *testing.T) {
 		name, value string
 	}{
 		"a fingerprint, by what cannot change": {selector{fingerprint: "abc"}, "fieldSelector", "spec.signalFingerprint=abc"},
+		"one, by label":                        {selector{labels: []string{"a"}}, "labelSelector", "onefire/fingerprint in (a)"},
 		"several, by label":                    {selector{labels: []string{"a", "b"}}, "labelSelector", "onefire/fingerprint in (a,b)"},
 		"what has no label":                    {selector{}, "labelSelector", "!onefire/fingerprint"},
 	} {
