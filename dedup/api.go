@@ -124,10 +124,9 @@ type transport struct {
 type dateKey struct{}
 
 func (o transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if b, ok := r.Context().Value(brakeKey{}).(*brake); ok {
-		if p := b.pause(r.Context()); p != nil {
-			return nil, &pausedError{*p}
-		}
+	b, _ := r.Context().Value(brakeKey{}).(*brake)
+	if p := b.pause(r.Context()); p != nil {
+		return nil, &pausedError{*p}
 	}
 	resp, err := o.RoundTripper.RoundTrip(r)
 	if err != nil {
@@ -143,9 +142,6 @@ func (o transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
-
-// WrappedRoundTripper lets client-go find the transport that can cancel requests.
-func (o transport) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
 
 // do makes one call, in a slot of the limiter, and passes the answer to read. client-go
 // waits for an answer's Retry-After and tries again; meanwhile the call keeps its slot.

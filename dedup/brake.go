@@ -222,8 +222,5 @@ func readPause(ctx context.Context, configMaps rest.Interface, at types.Namespac
 
 // shortReason cuts a text to [maxPauseReason] bytes.
 func shortReason(s string) string {
-	if len(s) > maxPauseReason {
-		s = s[:maxPauseReason]
-	}
-	return strings.ToValidUTF8(s, "")
+	return strings.ToValidUTF8(s[:min(len(s), maxPauseReason)], "")
 }

@@ -217,7 +217,11 @@ func TestAForecastSaysThatTheBrakeIsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWired()
 		d := w.replica(t, nil)
-		for on, want := range map[bool]mapping.Reason{true: mapping.BrakeOn, false: mapping.FirstSeen} {
+		for _, on := range []bool{true, false} {
+			want := mapping.FirstSeen
+			if on {
+				want = mapping.BrakeOn
+			}
 			w.put(on)
 			pass(brakeAge)
 			o, err := d.Forecast(t.Context(), signal, "a", false)
@@ -225,6 +229,13 @@ func TestAForecastSaysThatTheBrakeIsOn(t *testing.T) {
 			require.Equal(t, want, o.Reason)
 			require.Equal(t, on, o.Paused != nil)
 		}
+		_, err := d.Settle(t.Context(), signal, []string{"a"}, nil)
+		require.NoError(t, err)
+		w.put(true)
+		pass(brakeAge)
+		o, err := d.Forecast(t.Context(), signal, "b", false)
+		require.NoError(t, err)
+		require.Equal(t, mapping.Active, o.Reason, "a repeat counts all the same")
 	})
 }
 

@@ -98,6 +98,9 @@ func TestWhatAnObjectThatIsReadAgainMustBe(t *testing.T) {
 			require.Equal(t, now, h.now)
 			require.Equal(t, row.doubt, m.stale == 1.)
 			require.LessOrEqual(t, h.cache.(*lruCache).stale, 1.)
+			stale := m.stale
+			require.True(t, h.loadCached(t.Context()), "its patch failed")
+			require.InDelta(t, stale, m.stale, 0, "the entry was judged already")
 			h.objects, h.fromCache = nil, false
 			require.False(t, h.loadCached(t.Context()), "after that it takes a List")
 		})
@@ -120,6 +123,8 @@ func TestHowManyOutdatedEntriesMakeTheCacheUnreliable(t *testing.T) {
 	}
 	m.observe(true)
 	require.False(t, m.unreliable())
+	m.stale = maxStale
+	require.False(t, m.unreliable(), "at the bound")
 }
 
 func TestTheNumberOfCachedSubjectsIsBounded(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
-	"unicode/utf8"
 
 	"onefire/mapping"
 )
@@ -192,11 +192,7 @@ func shortened(s string, limit int) string {
 		return s
 	}
 	const more = "…"
-	s = s[:limit-len(more)]
-	for len(s) > 0 && !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-	}
-	return s + more
+	return strings.ToValidUTF8(s[:limit-len(more)], "") + more
 }
 
 // show adds to a patch what people read in status.deduplication, if that differs from

@@ -76,10 +76,10 @@ func surplus(past []object, limit int, now time.Time) []object {
 	_, ended := split(past)
 	ended = slices.DeleteFunc(ended, func(o object) bool { return !o.ours || o.deleting })
 	end := last(ended)
-	n := len(ended) - limit
-	if limit == 0 || n <= 0 {
+	if limit == 0 {
 		return nil
 	}
+	n := max(0, len(ended)-limit)
 	slices.SortFunc(ended, byAge)
 	ended = slices.DeleteFunc(ended, func(o object) bool {
 		_, quiet := o.quiet(now)

@@ -188,3 +188,30 @@ func TestAFaultEndsTheShortening(t *testing.T) {
 		})
 	}
 }
+
+// With nobody to tell, all of the surplus is deleted. The context ends with the work, and
+// close waits for it.
+func TestAHistoryIsShortenedToItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var used context.Context
+		s := &locked{store: newStore(), refuse: func(ctx context.Context) error { used = ctx; return nil }}
+		h := newHistory(s, 1, nil)
+		past := []object{ended("a", 1), ended("b", 2), ended("c", 3)}
+		h.shorten(t.Context(), "ns", past, epoch.Add(time.Hour))
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b"}, s.tried)
+		require.ErrorIs(t, used.Err(), context.Canceled)
+
+		gone := false
+		s.refuse = func(ctx context.Context) error {
+			<-ctx.Done()
+			pass(time.Second)
+			gone = true
+			return ctx.Err()
+		}
+		h.shorten(t.Context(), "ns", past, epoch.Add(time.Hour))
+		synctest.Wait()
+		h.close()
+		require.True(t, gone)
+	})
+}

@@ -115,3 +115,72 @@ func TestAnAnswerIsBounded(t *testing.T) {
 	_, _, err = k.list(t.Context(), "ns", selector{})
 	require.ErrorIs(t, err, errTooLarge)
 }
+
+func TestACallerThatGivesUpLetsNobodyIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newLimiter(1)
+		release, err := w.acquire(t.Context())
+		require.NoError(t, err)
+		next := make(chan func(), 1)
+		go func() {
+			release, err := w.acquire(t.Context())
+			require.NoError(t, err)
+			next <- release
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = w.acquire(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		synctest.Wait()
+		require.Empty(t, next, "the slot is not free")
+		require.Len(t, w.waiting, 1)
+		require.Equal(t, 1, w.inUse)
+		release()
+		(<-next)()
+		require.Zero(t, w.inUse)
+	})
+}
+
+// The limit rises by one with as many calls as it has slots, and a slot more lets another
+// caller in at once.
+func TestHowTheLimitRises(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newLimiter(4)
+		w.limit = 1
+		release, err := w.acquire(t.Context())
+		require.NoError(t, err)
+		in := make(chan func(), 3)
+		for range 3 {
+			go func() {
+				release, err := w.acquire(t.Context())
+				require.NoError(t, err)
+				in <- release
+			}()
+			synctest.Wait()
+		}
+		release()
+		synctest.Wait()
+		require.InDelta(t, 2, w.limit, 0)
+		require.Len(t, in, 2)
+		(<-in)()
+		require.InDelta(t, 2.5, w.limit, 0)
+		(<-in)()
+		(<-in)()
+		require.Zero(t, w.inUse)
+	})
+}
+
+func TestWhenTheLimitIsHalvedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newLimiter(64)
+		for _, step := range []struct {
+			after time.Duration
+			limit float64
+		}{{0, 32}, {halvePause, 32}, {1, 16}} {
+			pass(step.after)
+			w.halve()
+			require.InDelta(t, step.limit, w.limit, 0)
+		}
+	})
+}

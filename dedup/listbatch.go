@@ -183,12 +183,12 @@ func (l *listBatcher) lists(ctx context.Context, namespace string, w listRequest
 		return listEach(ctx, l.api, namespace, w)
 	}
 	begun, noneUnlabelled := time.Now(), l.holds(l.noneUnlabelled, namespace)
-	all, others := listTogether(ctx, l.api, namespace, w, !noneUnlabelled)
+	all, none := listTogether(ctx, l.api, namespace, w, !noneUnlabelled)
 	switch {
 	case errors.Is(all.err, errTooLarge):
 		l.setUntil(l.tooMany, namespace, time.Now().Add(tooManyFor))
 		return listEach(ctx, l.api, namespace, w)
-	case all.err == nil && !noneUnlabelled && others == 0:
+	case none:
 		l.setUntil(l.noneUnlabelled, namespace, begun.Add(noneUnlabelledFor))
 	}
 	return all
@@ -256,10 +256,10 @@ func listOne(ctx context.Context, a api, namespace string, s selector) (objects 
 
 // listTogether lists the objects of all fingerprints by label. If others is set, it then
 // lists the objects without that label, which another program made or whose label it
-// removed, and returns how many there are. In this order it does not miss an object that
+// removed, and tells whether there are none. In this order it does not miss an object that
 // loses its label between the two Lists. If the objects with some of the labels are too
 // large, the fingerprints with these labels get [errTooLarge], and must be listed alone.
-func listTogether(ctx context.Context, a api, namespace string, w listRequest, others bool) (all listResult, unlabelled int) {
+func listTogether(ctx context.Context, a api, namespace string, w listRequest, others bool) (all listResult, none bool) {
 	all.objects, all.errs = map[string][]object{}, map[string]error{}
 	add := func(objects []object) {
 		for _, o := range objects {
@@ -285,7 +285,7 @@ func listTogether(ctx context.Context, a api, namespace string, w listRequest, o
 			continue
 		}
 		if err != nil {
-			return listResult{err: err}, 0
+			return listResult{err: err}, false
 		}
 		add(objects)
 		if all.now.IsZero() {
@@ -293,12 +293,12 @@ func listTogether(ctx context.Context, a api, namespace string, w listRequest, o
 		}
 	}
 	if !others {
-		return all, 0
+		return all, false
 	}
 	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})
 	if err != nil {
-		return listResult{err: err}, 0
+		return listResult{err: err}, false
 	}
 	add(objects)
-	return all, len(objects)
+	return all, len(objects) == 0
 }

@@ -95,6 +95,7 @@ func TestListsThatWaitAreMadeAsOne(t *testing.T) {
 	}{
 		"one waits for nobody":              {1, []string{"one"}},
 		"two are cheaper one by one":        {3, []string{"one", "one", "one"}},
+		"three are cheaper together":        {4, []string{"one", "3", "others"}},
 		"the more are one, and all others'": {40, []string{"one", "39", "others"}},
 		"a URL has its limits":              {maxLabels + 11, []string{"one", fmt.Sprint(maxLabels), "10", "others"}},
 	} {

@@ -99,7 +99,7 @@ func (q *Requests) Page(ctx context.Context, namespace string, size int, next st
 	if err != nil {
 		return RequestPage{}, err
 	}
-	page := RequestPage{Requests: make([]Request, 0, len(items)), Now: now, Next: next}
+	page := RequestPage{Now: now, Next: next}
 	for _, text := range items {
 		var w wireObject
 		var about wireDetails
@@ -154,7 +154,7 @@ func (o object) listState(now time.Time) (state State, open bool) {
 	switch {
 	case o.deleting:
 		return StateDeleting, false
-	case o.terminal() && quiet && reason == mapping.ManualReview:
+	case o.terminal() && reason == mapping.ManualReview:
 		return StateReview, true
 	case o.terminal() && quiet:
 		return StateWaiting, true

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
 
 	"onefire/mapping"
 )
@@ -58,6 +60,7 @@ func TestWhatARequestStandsFor(t *testing.T) {
 		"an ended one":                        {ending(`"overallPhase":"Completed"`, ``), StateEnded, false},
 		"an ended one that was resolved":      {ending(`"overallPhase":"Completed",`+recordOf("Resolved", said), ``), StateEnded, false},
 		"one that asks for a person":          {ending(`"overallPhase":"Failed","outcome":"ManualReviewRequired"`, ``), StateReview, true},
+		"an active one that does":             {ending(`"overallPhase":"Executing","outcome":"ManualReviewRequired"`, ``), StateBurning, true},
 		"so does one of kubernaut's":          {ending(`"overallPhase":"Failed","completionStatus":{"outcome":"ManualReviewRequired"}`, ``), StateReview, true},
 		"one that asks for time":              {ending(`"overallPhase":"Failed","nextAllowedExecution":"`+ago(-time.Second)+`"`, ``), StateWaiting, true},
 		"one whose time is over":              {ending(`"overallPhase":"Failed","nextAllowedExecution":"`+ago(0)+`"`, ``), StateEnded, false},
@@ -106,4 +109,9 @@ func TestAPageOfRequests(t *testing.T) {
 	_, err = q.Page(t.Context(), "", 1, "")
 	require.NoError(t, err)
 	require.Equal(t, "/apis/kubernaut.ai/v1alpha1/remediationrequests", asked.URL.Path)
+
+	_, err = requestsOn(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }).Page(t.Context(), "", 1, "")
+	require.True(t, apierrors.IsForbidden(err), "%v", err)
+	_, err = OpenRequests(&rest.Config{Host: "::"})
+	require.Error(t, err)
 }

@@ -165,3 +165,33 @@ func TestCountsSaturate(t *testing.T) {
 	made, _ := o.withKeys([]string{"a", "b"}, nil, epoch)
 	require.Equal(t, map[string]recordEntry{"a": entryAt(1<<31-1, epoch), "b": entryAt(1<<31-1, epoch)}, made)
 }
+
+// Names are the same in every version: two versions that run at once must choose one name.
+func TestNamesAreThoseOfEveryVersion(t *testing.T) {
+	require.Equal(t, "rr-f-b5010f9e", name("f", "u", epoch, 0))
+	require.Equal(t, "rr-f-7f6d2076", name("f", "u", epoch, 1))
+	require.Equal(t, name("f", "u", epoch, 1), nameAfter(object{uid: "u"}, "f", epoch, map[string]bool{name("f", "u", epoch, 0): true}))
+	require.Equal(t, name("f", "u", epoch, 3), nameAfter(object{uid: "u"}, "f", epoch, map[string]bool{
+		name("f", "u", epoch, 0): true, name("f", "u", epoch, 1): true, name("f", "u", epoch, 2): true,
+	}))
+}
+
+func TestALateObjectIsTheYoungerOfItsSecond(t *testing.T) {
+	punctual := object{name: name("f", "", epoch, 0), fingerprint: "f", createdAt: epoch}
+	late := object{name: name("f", "", epoch.Add(-nameSpan), 0), fingerprint: "f", createdAt: epoch}
+	require.Positive(t, byAge(late, punctual))
+	require.Negative(t, byAge(punctual, late))
+	require.Zero(t, byAge(late, late))
+}
+
+func TestALaterRevision(t *testing.T) {
+	for reason, row := range map[string]struct {
+		a, b string
+		want bool
+	}{
+		"older": {"9", "10", true}, "the same": {"9", "9", false}, "newer": {"10", "9", false},
+		"no number": {"x", "9", false}, "no number beside one": {"9", "x", false}, "too large a number": {"9", "99999999999999999999999", false},
+	} {
+		require.Equal(t, row.want, olderRevision(row.a, row.b), reason)
+	}
+}

@@ -41,9 +41,6 @@ type observedCall struct {
 	calls *apiCalls
 }
 
-// WrappedRoundTripper lets client-go find the transport that can cancel requests.
-func (o observedCall) WrappedRoundTripper() http.RoundTripper { return o.RoundTripper }
-
 // RoundTrip makes one attempt of a call.
 func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := o.calls

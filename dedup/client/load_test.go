@@ -23,4 +23,11 @@ func TestTheAPIServerIsFoundByTheKubeconfigFiles(t *testing.T) {
 	config, err = Load("")
 	require.NoError(t, err)
 	require.Equal(t, "https://127.0.0.1:1", config.Host, "the usual rules")
+
+	require.NoError(t, os.WriteFile(contexts, []byte(`{"contexts":[{"name":"x","context":{"cluster":"c","namespace":"shop"}}],"current-context":"x"}`), 0o600))
+	_, namespace, err := LoadWithNamespace("")
+	require.NoError(t, err)
+	ns, err := namespace()
+	require.NoError(t, err)
+	require.Equal(t, "shop", ns)
 }

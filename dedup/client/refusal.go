@@ -20,8 +20,8 @@ import (
 // Invalid tells whether the API server refuses a write because the object breaks its
 // schema. No retry with the same object can succeed.
 func Invalid(err error) bool {
-	s, ok := status(err)
-	if !ok || s.Reason != metav1.StatusReasonInvalid || s.Details == nil {
+	s := status(err)
+	if s.Reason != metav1.StatusReasonInvalid || s.Details == nil {
 		return false
 	}
 	kind := schema.GroupKind{Group: s.Details.Group, Kind: s.Details.Kind}
@@ -32,8 +32,8 @@ func Invalid(err error) bool {
 // TooLarge tells whether the API server refuses a write because the object has more
 // bytes than it accepts. No retry with the same object can succeed.
 func TooLarge(err error) bool {
-	s, ok := status(err)
-	if !ok || s.Code != http.StatusRequestEntityTooLarge || strings.HasPrefix(s.Message, "admission webhook ") {
+	s := status(err)
+	if s.Code != http.StatusRequestEntityTooLarge || strings.HasPrefix(s.Message, "admission webhook ") {
 		return false
 	}
 	// A policy's answer names the object; the API server itself has not read an object.
@@ -50,8 +50,8 @@ func Terminating(err error) bool {
 // no more objects, and returns the quota's name. It is false for a quota whose use is not
 // known yet or that changes at the same time, because a retry can succeed at once.
 func OverQuota(err error) (quota string, ok bool) {
-	s, ok := status(err)
-	if !ok || s.Reason != metav1.StatusReasonForbidden || s.Details == nil {
+	s := status(err)
+	if s.Reason != metav1.StatusReasonForbidden || s.Details == nil {
 		return "", false
 	}
 	resource := schema.GroupResource{Group: s.Details.Group, Resource: s.Details.Kind}
@@ -63,10 +63,11 @@ func OverQuota(err error) (quota string, ok bool) {
 	return quota, ok
 }
 
-func status(err error) (metav1.Status, bool) {
+// status returns the API server's answer; it is empty if the error is none.
+func status(err error) metav1.Status {
 	var s apierrors.APIStatus
 	if !errors.As(err, &s) {
-		return metav1.Status{}, false
+		return metav1.Status{}
 	}
-	return s.Status(), true
+	return s.Status()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,17 +44,42 @@ func TestWhatIsNoAnswerOfTheAPIServerIsNotForGood(t *testing.T) {
 		"the connection broke":       errors.New("EOF"),
 		"a 422 that says nothing":    &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Code: 422}},
 		"a 422 that names no object": &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Code: 422, Details: &metav1.StatusDetails{}}},
+		"a 403 that says nothing":    &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Code: 403}},
+		"a 403 in the words of a schema": &apierrors.StatusError{ErrStatus: metav1.Status{
+			Reason: metav1.StatusReasonForbidden, Code: 403, Message: `W "w" is invalid: spec.a: no`,
+			Details: &metav1.StatusDetails{Kind: "W", Name: "w", Causes: []metav1.StatusCause{{Field: "spec.a"}}},
+		}},
+		"a 422 in the words of a quota": &apierrors.StatusError{ErrStatus: metav1.Status{
+			Reason: metav1.StatusReasonInvalid, Code: 422, Message: `ws "w" is forbidden: exceeded quota: none, requested: count/ws=1`,
+			Details: &metav1.StatusDetails{Kind: "ws", Name: "w"},
+		}},
+		"a webhook's request": &apierrors.StatusError{ErrStatus: metav1.Status{
+			Reason: metav1.StatusReasonForbidden, Code: 403, Message: "no, requested: more", Details: &metav1.StatusDetails{Kind: "ws", Name: "w"},
+		}},
+		"a conflict with a namespace that ends": &apierrors.StatusError{ErrStatus: metav1.Status{
+			Reason: metav1.StatusReasonConflict, Code: 409, Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: "NamespaceTerminating"}}},
+		}},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			require.False(t, Invalid(err))
 			require.False(t, TooLarge(err))
-			_, over := OverQuota(err)
+			require.False(t, Terminating(err))
+			quota, over := OverQuota(err)
 			require.False(t, over)
+			require.Empty(t, quota)
 		})
 	}
 }
 
 // A proxy on the way may bound bodies too, in words of its own.
 func TestAProxyThatRefusesABodyIsBelieved(t *testing.T) {
-	require.True(t, TooLarge(&apierrors.StatusError{ErrStatus: metav1.Status{Code: 413, Message: "413 Request Entity Too Large"}}))
+	for reason, s := range map[string]metav1.Status{
+		"its own words":        {Message: "413 Request Entity Too Large"},
+		"nothing is named":     {Message: `w "w" is forbidden: it is large`},
+		"no object is named":   {Message: `w "w" is forbidden: it is large`, Details: &metav1.StatusDetails{Kind: "w"}},
+		"nothing is forbidden": {Message: `w "w" is large`, Details: &metav1.StatusDetails{Name: "w"}},
+	} {
+		s.Code = http.StatusRequestEntityTooLarge
+		require.True(t, TooLarge(&apierrors.StatusError{ErrStatus: s}), reason)
+	}
 }

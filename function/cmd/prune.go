@@ -178,6 +178,3 @@ func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
-
-// WrappedRoundTripper lets client-go find the transport that can cancel requests.
-func (d dated) WrappedRoundTripper() http.RoundTripper { return d.RoundTripper }

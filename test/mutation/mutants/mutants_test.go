@@ -77,7 +77,7 @@ func mutate(t *testing.T, r Room, accepted map[string]string, draw *rand.Rand) s
 	s := score{mutants: len(mutants) + len(broken), broken: len(broken), results: map[Result]int{}}
 	var index []Reach
 	for _, b := range binaries {
-		reach, failed, err := b.Index(t.Context(), r.Reduced)
+		reach, failed, err := b.Index(t.Context(), r)
 		require.NoError(t, err)
 		for _, f := range failed {
 			t.Logf("not asked: %s", f)

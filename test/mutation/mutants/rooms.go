@@ -14,6 +14,9 @@ type Room struct {
 	// Reduced are tests that take too long to be run whole for each mutant, with the
 	// flags that make them short.
 	Reduced map[string][]string
+	// Thorough are flags with which such a test is run for a mutant that nothing else
+	// noticed.
+	Thorough map[string][]string
 }
 
 // Rooms are all that are mutated.
@@ -25,6 +28,7 @@ var Rooms = slices.Concat(
 				"TestEverySchedule":   {"-bound", "40"},
 				"TestRandomSchedules": {"-rapid.checks", "2"},
 			},
+			Thorough: map[string][]string{"TestEverySchedule": {"-bound", "2000"}},
 		},
 		{Name: "function/receive", Packages: []string{"./function/receive"}, Tests: []string{"./function/receive", "./function", "./function/deadletters"}},
 		{Name: "function/telemetry", Packages: []string{"./function/telemetry"}, Tests: []string{"./function/telemetry", "./function"}},

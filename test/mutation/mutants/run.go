@@ -17,17 +17,17 @@ import (
 
 // Reach is one test, how long it took, and which mutants' code it reached.
 type Reach struct {
-	binary *Binary
-	test   string
-	flags  []string
-	took   time.Duration
-	seen   map[int]bool
+	binary          *Binary
+	test            string
+	flags, thorough []string
+	took            time.Duration
+	seen            map[int]bool
 }
 
-// Index runs each test of a binary alone, without any mutant, those that are to be
-// reduced with their flags. It returns apart what tests failed so: they can notice
+// Index runs each test of a binary alone, without any mutant, those that the room
+// reduces with their flags. It returns apart what tests failed so: they can notice
 // nothing.
-func (b *Binary) Index(ctx context.Context, reduced map[string][]string) (index []Reach, failed []string, err error) {
+func (b *Binary) Index(ctx context.Context, r Room) (index []Reach, failed []string, err error) {
 	list := exec.CommandContext(ctx, b.path, "-test.list", ".")
 	list.Dir = b.dir
 	out, err := list.Output()
@@ -38,12 +38,13 @@ func (b *Binary) Index(ctx context.Context, reduced map[string][]string) (index 
 		if !strings.HasPrefix(test, "Test") && !strings.HasPrefix(test, "Fuzz") && !strings.HasPrefix(test, "Example") {
 			continue
 		}
-		r, err := b.reach(ctx, test, reduced[test])
+		reach, err := b.reach(ctx, test, r.Reduced[test])
 		if err != nil {
 			failed = append(failed, err.Error())
 			continue
 		}
-		index = append(index, r)
+		reach.thorough = r.Thorough[test]
+		index = append(index, reach)
 	}
 	return index, failed, nil
 }
@@ -61,7 +62,7 @@ func (b *Binary) reach(ctx context.Context, test string, flags []string) (Reach,
 	if out, err := b.run(ctx, 0, append([]string{"-test.run", "^" + test + "$"}, flags...), indexTime, seenVariable+"="+seen); err != nil {
 		return Reach{}, fmt.Errorf("%s fails without any mutant: %w\n%s", test, err, out)
 	}
-	r := Reach{b, test, flags, time.Since(begun), map[int]bool{}}
+	r := Reach{binary: b, test: test, flags: flags, took: time.Since(begun), seen: map[int]bool{}}
 	bytes, err := os.ReadFile(seen)
 	if err != nil {
 		return Reach{}, err
@@ -98,6 +99,7 @@ func Try(ctx context.Context, m Mutant, index []Reach) (Result, string) {
 		return NotReached, ""
 	}
 	slices.SortStableFunc(reach, func(a, b Reach) int { return int(a.took - b.took) })
+	thorough := slices.DeleteFunc(slices.Clone(reach), func(r Reach) bool { return r.thorough == nil })
 	for len(reach) > 0 {
 		// Tests of one binary together: the quick ones, then the others.
 		var now, later []Reach
@@ -118,6 +120,12 @@ func Try(ctx context.Context, m Mutant, index []Reach) (Result, string) {
 			return Noticed, by
 		}
 		reach = later
+	}
+	for _, r := range thorough {
+		args := append([]string{"-test.run", "^" + r.test + "$"}, r.thorough...)
+		if by := r.binary.notice(ctx, m.ID, args, indexTime); by != "" {
+			return Noticed, by
+		}
 	}
 	return Survived, ""
 }

@@ -21,10 +21,10 @@ func TestEveryOperator(t *testing.T) {
 	binaries, mutants, broken, err := Build(t.Context(), root, t.TempDir(), []string{"."}, []string{"."})
 	require.NoError(t, err)
 	require.Empty(t, broken)
-	index, failed, err := binaries[0].Index(t.Context(), nil)
+	index, failed, err := binaries[0].Index(t.Context(), Room{})
 	require.NoError(t, err)
 	require.Empty(t, failed)
-	require.Len(t, index, 2)
+	require.Len(t, index, 3)
 	var results strings.Builder
 	for _, m := range mutants {
 		result, by := Try(t.Context(), m, index)
@@ -38,6 +38,20 @@ func TestEveryOperator(t *testing.T) {
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
 	require.Equal(t, string(want), results.String())
+
+	// With -all, one test notices more.
+	thorough, _, err := binaries[0].Index(t.Context(), Room{Thorough: map[string][]string{"TestMost": {"-all"}}})
+	require.NoError(t, err)
+	more := 0
+	for _, m := range mutants {
+		if result, _ := Try(t.Context(), m, index); result == Survived {
+			if result, by := Try(t.Context(), m, thorough); result == Noticed {
+				require.Equal(t, "TestMost", by)
+				more++
+			}
+		}
+	}
+	require.Positive(t, more)
 }
 
 // Each line of the list has a reason, and names a mutant that can still be made.
