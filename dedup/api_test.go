@@ -77,6 +77,8 @@ type faulty struct {
 	refuse func(body map[string]any) error
 	patch  error
 	lists  []error // by turns, then none
+	// patches is how many patches were tried.
+	patches int
 }
 
 func (f *faulty) list(ctx context.Context, ns string, by selector) ([]object, time.Time, error) {
@@ -100,6 +102,7 @@ func (f *faulty) create(ctx context.Context, ns string, body map[string]any) (ty
 }
 
 func (f *faulty) patchStatus(ctx context.Context, ns, name string, patch map[string]any) (string, error) {
+	f.patches++
 	if f.patch != nil {
 		return "", f.patch
 	}
@@ -208,8 +211,11 @@ func TestLosingEveryRoundIsAnErrorAndTakesItsTime(t *testing.T) {
 		_, err := settle(t, f, "a")
 		require.NoError(t, err)
 		begun := time.Now()
+		f.patches = 0
 		_, err = settle(t, f, "b")
 		require.ErrorIs(t, err, ErrContended)
+		require.ErrorContains(t, err, "(100 rounds)")
+		require.Equal(t, maxRounds, f.patches)
 		require.Less(t, time.Since(begun), maxRounds*maxBackOff)
 		require.Greater(t, time.Since(begun), time.Second)
 	})
