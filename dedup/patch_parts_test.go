@@ -23,7 +23,7 @@ func counts(of map[string]int32) map[string]recordEntry {
 func recordOfMany(n int, more map[string]int32) map[string]recordEntry {
 	all := counts(more)
 	for i := len(all); i < n; i++ {
-		all[fmt.Sprint("many", i)] = entryAt(int32(i), epoch)
+		all[fmt.Sprint("many", i)] = entryAt(int32(i+1), epoch)
 	}
 	return all
 }
@@ -228,7 +228,7 @@ func TestTheLinesOfARecord(t *testing.T) {
 	lines := o.counts()
 	require.Len(t, lines, 3)
 	for i, n := range []int{keysPerLine, keysPerLine, 1} {
-		require.Equal(t, fmt.Sprintf("%d@%d many%d", i*keysPerLine, epoch.Unix(), i*keysPerLine), strings.Join(strings.Fields(lines[i])[:2], " "))
+		require.Equal(t, fmt.Sprintf("%d@%d many%d", i*keysPerLine+1, epoch.Unix(), i*keysPerLine), strings.Join(strings.Fields(lines[i])[:2], " "))
 		require.Len(t, strings.Fields(lines[i]), n+1)
 	}
 	require.Empty(t, object{}.counts())

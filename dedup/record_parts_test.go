@@ -1,0 +1,97 @@
+package dedup
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onefire/mapping"
+)
+
+func TestLinesArePackedUpToTheLimit(t *testing.T) {
+	for limit, want := range map[int][]string{
+		4: {"aa", "bb\nc"}, 5: {"aa\nbb", "c"}, 6: {"aa\nbb", "c"}, 7: {"aa\nbb\nc"}, 1: {"aa", "bb", "c"},
+	} {
+		require.Equal(t, want, pack([]string{"aa", "bb", "c"}, limit), limit)
+	}
+	require.Equal(t, []string{""}, pack(nil, 5))
+}
+
+// A record that is too long for one condition goes on in others, after those of other
+// programs, and is read from all of them.
+func TestALongRecordIsInSeveralConditions(t *testing.T) {
+	o := lone()
+	for key, entry := range recordOfMany(maxKeys, nil) {
+		o.events[digest(key)[:16]] = entry
+	}
+	o.foreign = []rawText{`{"type":"Ready"}`, `{"type":"Done"}`}
+	var all []rawText
+	var types []string
+	for _, c := range o.conditions() {
+		text, err := json.Marshal(c)
+		require.NoError(t, err)
+		all = append(all, rawText(text))
+		var read condition
+		require.NoError(t, json.Unmarshal(text, &read))
+		types = append(types, read.Type)
+		require.LessOrEqual(t, len(read.Message), maxMessage)
+	}
+	require.Equal(t, []string{"Ready", "Done", "onefire/Record", "onefire/Record-2", "onefire/Record-3"}, types)
+	got := object{events: map[string]recordEntry{}, absorbed: map[string]int32{}}
+	require.True(t, got.readConditions(all))
+	require.Equal(t, o.events, got.events)
+	require.Equal(t, o.foreign, got.foreign)
+}
+
+func TestWhichConditionsAreTheRecord(t *testing.T) {
+	for text, ours := range map[string]bool{
+		`{"type":"onefire/Record","message":"1@5 k"}`:              true,
+		`{"type":"onefire/Record-2","message":"1@5 k"}`:            true,
+		`{"type":"onefire/Recorded","message":"1@5 k"}`:            false,
+		`{"type":"Ready","message":"1@5 k"}`:                       false,
+		`{"type":"Ready","message":"1@5 k","by":"onefire/Record"}`: false,
+		`{"type":5,"message":"1@5 k","by":"onefire/Record"}`:       false,
+		`{"type":"my-onefire/Record","message":"1@5 k"}`:           false,
+	} {
+		o := object{events: map[string]recordEntry{}, absorbed: map[string]int32{}}
+		require.Equal(t, ours, o.readConditions([]rawText{rawText(text)}), text)
+		require.Equal(t, ours, len(o.events) == 1, text)
+		require.Equal(t, ours, len(o.foreign) == 0, text)
+	}
+}
+
+func TestWhatALineOfARecordSays(t *testing.T) {
+	for line, want := range map[string]map[string]recordEntry{
+		"3@7 k l":        {"k": {3, 7}, "l": {4, 7}},
+		"2147483647@7 k": {"k": {2147483647, 7}},
+		"2147483648@7 k": {},
+		"0@7 k":          {},
+		"-1@7 k":         {},
+		"3@x k":          {},
+		"x@7 k":          {},
+		"3 k":            {},
+		"3@ k":           {},
+		"":               {},
+	} {
+		o := object{events: map[string]recordEntry{}, absorbed: map[string]int32{}}
+		o.readLine(line)
+		require.Equal(t, want, o.events, line)
+	}
+	for line, want := range map[string]map[string]int32{
+		"absorbed u 3": {"u": 3}, "absorbed u 2147483647": {"u": 2147483647}, "absorbed u 2147483648": {}, "absorbed u 0": {}, "absorbed u -1": {}, "absorbed u x": {}, "absorbed u": {},
+	} {
+		o := object{absorbed: map[string]int32{}}
+		o.readLine(line)
+		require.Equal(t, want, o.absorbed, line)
+	}
+	require.Equal(t, time.Unix(7, 0).UTC(), recordEntry{1, 7}.time())
+}
+
+func TestWhatASignalLacksIsNotInItsRequest(t *testing.T) {
+	request := newRequest("rr", "", mapping.Signal{Target: mapping.Target{Kind: "Node", Name: "n"}}, "alert", "k", epoch)
+	require.Equal(t, map[string]string{"kind": "Node", "name": "n"}, request["spec"].(map[string]any)["targetResource"])
+	require.NotContains(t, request["spec"], "clusterID")
+	require.Equal(t, map[string]string{eventAnnotation: "k"}, request["metadata"].(map[string]any)["annotations"])
+}
