@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"testing"
@@ -154,12 +155,19 @@ func TestAnEndThatLosesEveryRoundIsAnError(t *testing.T) {
 		require.NoError(t, err)
 		_, err = d.Resolve(t.Context(), []mapping.Signal{signalOf("-a")})
 		require.ErrorIs(t, err, ErrContended)
+		require.ErrorContains(t, err, "(100 rounds)")
+		require.Equal(t, maxRounds, f.patches)
 	})
 }
 
 func TestAnEarlierVersionsAbsorbedCounts(t *testing.T) {
 	o := read(t, `{"status":{"deduplication":{"absorbed":{"u":3,"v":0,"w":-1}}}}`)
 	require.Equal(t, map[string]int32{"u": 3}, o.absorbed)
+	for _, field := range []string{`"events":{"k":1}`, `"absorbed":{"u":3}`, `"alertStates":{"i":{}}`, `"events":{"k":1},"absorbed":{"u":3}`, `"events":{"k":1},"alertStates":{"i":{}}`} {
+		require.True(t, read(t, `{"status":{"deduplication":{`+field+`}}}`).old, field)
+	}
+	require.False(t, read(t, `{"status":{"deduplication":{"occurrenceCount":3}}}`).old)
+	require.EqualValues(t, math.MaxInt32, read(t, `{"status":{"deduplication":{"occurrenceCount":2147483648}}}`).count)
 }
 
 // The spec is what the CRD, and every controller, reads.

@@ -1,7 +1,10 @@
 package dedup
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"onefire/mapping"
 )
@@ -221,4 +225,79 @@ func TestEndsOfOneFingerprintShareTheirCalls(t *testing.T) {
 		require.LessOrEqual(t, counted.calls["list"], 4)
 		require.LessOrEqual(t, counted.calls["patch"], 3)
 	})
+}
+
+// Whatever call fails, an end that may not be noted is an error.
+func TestAnEndThatFailsIsAnError(t *testing.T) {
+	trouble := apierrors.NewInternalError(errors.New("trouble"))
+	for reason, f := range map[string]*faulty{
+		"the List":  {store: newStore(), lists: []error{trouble}},
+		"the patch": {store: newStore(), patch: trouble},
+		"the merge": {store: newStore(), patch: trouble},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			if reason == "the merge" {
+				setups["reactivated"](f.store)
+			} else {
+				made(f.store, "a")
+			}
+			d, err := newDeduplicator(f, Options{SignalType: "alert"})
+			require.NoError(t, err)
+			_, err = d.Resolve(t.Context(), []mapping.Signal{signalOf("-a")})
+			require.ErrorIs(t, err, trouble)
+		})
+	}
+}
+
+// One List and one patch note an end, and say that there was nothing to note of another. A
+// cached object says that of no alert.
+func TestHowManyCallsEndsTake(t *testing.T) {
+	s := newStore()
+	made(s, "a", "b")
+	s.now = s.now.Add(settledAge + time.Second)
+	counted := &counting{api: s, calls: map[string]int{}}
+	d, err := newDeduplicator(counted, Options{SignalType: "alert"})
+	require.NoError(t, err)
+	for i, end := range []string{"-a", "-b"} {
+		clear(counted.calls)
+		reasons := resolve(t, d, end, "-c")
+		require.Equal(t, mapping.ResolvedNothing, reasons[1])
+		require.Equal(t, []int{1, i, 1}, []int{counted.calls["list"], counted.calls["get"], counted.calls["patch"]}, end)
+		_, cached := d.cache.lookup(subject{signal.Namespace, signal.Fingerprint})
+		require.True(t, cached)
+	}
+}
+
+// An end is noted on the oldest object first, in whatever order a List has them.
+func TestAnEndIsNotedOnTheOldestFirst(t *testing.T) {
+	var noted []string
+	older, younger := ended("older", 1), ended("younger", 2)
+	for _, o := range []*object{&older, &younger} {
+		o.phase, o.ours, o.fingerprint = "", false, signal.Fingerprint
+		o.labels, o.firing = `{"alertname":"A","severity":"high"}`, epoch
+	}
+	for _, past := range [][]object{{older, younger}, {younger, older}} {
+		noted = nil
+		d, err := newDeduplicator(&noting{past: past, noted: &noted}, Options{SignalType: "alert"})
+		require.NoError(t, err)
+		_, err = d.Resolve(t.Context(), []mapping.Signal{signalOf("-a")})
+		require.ErrorContains(t, err, "enough")
+		require.Equal(t, []string{"older"}, noted)
+	}
+}
+
+// noting is an API of one past, that takes no patch.
+type noting struct {
+	api
+	past  []object
+	noted *[]string
+}
+
+func (n *noting) list(context.Context, string, selector) ([]object, time.Time, error) {
+	return slices.Clone(n.past), epoch.Add(time.Hour), nil
+}
+
+func (n *noting) patchStatus(_ context.Context, _, name string, _ map[string]any) (string, error) {
+	*n.noted = append(*n.noted, name)
+	return "", errors.New("enough")
 }

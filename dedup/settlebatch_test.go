@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -319,4 +320,56 @@ func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 		repeat(0, 1000+i)
 	}
 	require.Equal(t, map[string]int{"patch": 1}, counted.calls, "the others are gone, and memory is to be trusted again")
+}
+
+// A batch has at most maxBatchKeys keys, and is of one namespace. Its context ends with it.
+func TestWhatABatchTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var used []context.Context
+		var sizes []int
+		s := newSettleBatcher(func(ctx context.Context, _ mapping.Signal, keys []string, _ map[string]mapping.Signal) ([]Outcome, error) {
+			used, sizes = append(used, ctx), append(sizes, len(keys))
+			pass(time.Second)
+			return make([]Outcome, len(keys)), nil
+		})
+		keys := func(from, n int) (all []string) {
+			for i := range n {
+				all = append(all, fmt.Sprint(from+i))
+			}
+			return all
+		}
+		for _, batch := range [][]string{keys(0, 1), keys(1, 1), keys(2, maxBatchKeys-1), keys(maxBatchKeys+2, 1)} {
+			go func() {
+				_, err := s.Settle(t.Context(), signal, batch, nil)
+				require.NoError(t, err)
+			}()
+			synctest.Wait()
+		}
+		elsewhere := signal
+		elsewhere.Namespace = "elsewhere"
+		_, err := s.Settle(t.Context(), elsewhere, keys(0, 2), nil)
+		require.NoError(t, err)
+		pass(time.Minute)
+		synctest.Wait()
+		require.Equal(t, []int{1, 2, maxBatchKeys, 1}, sizes)
+		require.ErrorIs(t, used[2].Err(), context.Canceled)
+	})
+}
+
+func TestASharedSettlementIsLinked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var links []trace.Link
+		s := newSettleBatcher((&settling{}).settle)
+		for id := range byte(3) {
+			go func() {
+				_, err := s.Settle(trace.ContextWithSpan(t.Context(), span(id+1, &links)), signal, []string{fmt.Sprint(id)}, nil)
+				require.NoError(t, err)
+			}()
+			synctest.Wait()
+		}
+		pass(time.Minute)
+		require.Len(t, links, 1, "the first one settled itself, and the second for both")
+		require.Equal(t, trace.SpanID{2}, links[0].SpanContext.SpanID())
+		require.Equal(t, "settlement", links[0].Attributes[0].Value.AsString())
+	})
 }
