@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -34,6 +35,8 @@ func TestOnlyWhatIsInAnObjectIsRejectedForGood(t *testing.T) {
 		"its namespace does not exist":       {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"), NamespaceNotFound},
 		"its namespace is being deleted":     {refusal(t, "namespace-that-ends"), NamespaceTerminating},
 		"the CRD is not there yet":           {apierrors.NewNotFound(resource, ""), ""},
+		"a 404 that says nothing":            {&apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonNotFound, Code: 404}}, ""},
+		"namespaces may not be seen":         {apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "ns", errors.New("rbac")), ""},
 		"permissions are missing":            {apierrors.NewForbidden(resource, "a", errors.New("rbac")), ""},
 		"a webhook denies it":                {apierrors.NewBadRequest("denied"), ""},
 		"the server is busy":                 {apierrors.NewTooManyRequests("busy", 1), ""},

@@ -51,7 +51,7 @@ type closing struct {
 func (c closing) Close() error { *c.closed = true; return nil }
 
 // texts answers with a text.
-func texts(status int, text io.Reader) func(*http.Request) (*http.Response, error) {
+func texts(status int, text io.Reader) answerer {
 	return func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(text)}, nil
 	}
@@ -71,6 +71,9 @@ func sized(text string, n int) string {
 	return `{"x":"` + strings.Repeat("a", n-len(text)-len(`{"x":"",`)+1) + `",` + text[1:]
 }
 
+// labelled is an object with a label.
+var labelled = map[string]any{"metadata": map[string]any{"labels": map[string]string{"l": "1"}}}
+
 // calls are the calls of one object.
 var calls = map[string]struct {
 	call        func(context.Context, *kube) (any, error)
@@ -86,8 +89,8 @@ var calls = map[string]struct {
 		"GET /apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests/rr?timeout=10s", "", "application/json",
 	},
 	"create": {
-		func(ctx context.Context, k *kube) (any, error) { return k.create(ctx, "ns", map[string]any{"a": "b"}) }, types.UID("u"),
-		"POST /apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests?fieldManager=onefire&timeout=10s", `{"a":"b"}`, metadataOnly,
+		func(ctx context.Context, k *kube) (any, error) { return k.create(ctx, "ns", labelled) }, types.UID("u"),
+		"POST /apis/kubernaut.ai/v1alpha1/namespaces/ns/remediationrequests?fieldManager=onefire&timeout=10s", `{"metadata":{"labels":{"l":"1"}}}`, metadataOnly,
 	},
 	"patch": {
 		func(ctx context.Context, k *kube) (any, error) {

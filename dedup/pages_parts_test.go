@@ -20,40 +20,41 @@ type pagingServer struct {
 	asked []*url.URL
 }
 
-func serving(t *testing.T, answers ...func() *http.Response) *pagingServer {
+func serving(t *testing.T, answers ...answerer) *pagingServer {
 	t.Helper()
 	s := &pagingServer{}
 	a := &answering{answer: func(r *http.Request) (*http.Response, error) {
 		s.asked = append(s.asked, r.URL)
-		return answers[min(len(s.asked), len(answers))-1](), nil
+		return answers[min(len(s.asked), len(answers))-1](r)
 	}}
 	s.kube = a.connect(t)
 	return s
 }
 
+// answerer answers a request.
+type answerer = func(*http.Request) (*http.Response, error)
+
 // items is an answer to a List at a time, with a token for the next page.
-func items(at time.Time, next string, texts ...string) func() *http.Response {
-	return func() *http.Response {
-		resp, _ := respond(http.StatusOK, `{"kind":"RemediationRequestList","metadata":{"continue":"`+next+`"},"items":[`+strings.Join(texts, ",")+`]}`)
+func items(at time.Time, next string, objects ...string) answerer {
+	return func(r *http.Request) (*http.Response, error) {
+		text := `{"kind":"RemediationRequestList","metadata":{"continue":"` + next + `"},"items":[` + strings.Join(objects, ",") + `]}`
+		resp, err := texts(http.StatusOK, strings.NewReader(text))(r)
 		if !at.IsZero() {
 			resp.Header.Set("Date", at.Format(http.TimeFormat))
 		}
-		return resp
+		return resp, err
 	}
 }
 
-func respond(status int, text string) (*http.Response, error) {
-	return texts(status, strings.NewReader(text))(nil)
+func denied(*http.Request) (*http.Response, error)  { return no(http.StatusForbidden, "Forbidden"), nil }
+func expired(*http.Request) (*http.Response, error) { return no(http.StatusGone, "Expired"), nil }
+func unknown(*http.Request) (*http.Response, error) {
+	return no(http.StatusBadRequest, "BadRequest"), nil
 }
 
-func denied() *http.Response  { return no(http.StatusForbidden, "Forbidden") }
-func expired() *http.Response { return no(http.StatusGone, "Expired") }
-func unknown() *http.Response { return no(http.StatusBadRequest, "BadRequest") }
-
 // cut is an answer that ends in the middle of its items, after the token.
-func cut() *http.Response {
-	resp, _ := respond(http.StatusOK, `{"kind":"RemediationRequestList","metadata":{"continue":"c"},"items":[{"metadata":`)
-	return resp
+func cut(r *http.Request) (*http.Response, error) {
+	return texts(http.StatusOK, strings.NewReader(`{"kind":"RemediationRequestList","metadata":{"continue":"c"},"items":[{"metadata":`))(r)
 }
 
 func TestAListAsTheAPIServerSeesIt(t *testing.T) {
@@ -108,17 +109,17 @@ func TestListsWithinTheirMemory(t *testing.T) {
 	for reason, row := range map[string]struct {
 		urgent  bool
 		free    int
-		answers []func() *http.Response
+		answers []answerer
 		wait    bool
 		check   func(err error) bool
 		lists   int
 	}{
-		"enough":                   {false, maxListMemory, []func() *http.Response{items(epoch, "", large("a", 2*listMemory))}, false, nil, 1},
-		"an urgent one":            {true, maxListMemory, []func() *http.Response{items(epoch, "", large("a", 2*listMemory))}, false, nil, 1},
-		"an urgent one that fails": {true, maxListMemory, []func() *http.Response{denied}, false, apierrors.IsForbidden, 1},
-		"later":                    {false, listMemory, []func() *http.Response{items(epoch, "", large("a", 2*listMemory))}, true, nil, 2},
-		"later, and then it fails": {false, listMemory, []func() *http.Response{items(epoch, "", large("a", 2*listMemory)), denied}, true, apierrors.IsForbidden, 2},
-		"never":                    {false, listMemory, []func() *http.Response{items(epoch, "", large("a", 2*listMemory))}, false, func(err error) bool { return strings.HasPrefix(err.Error(), "waiting for memory for a List: ") }, 1},
+		"enough":                   {false, maxListMemory, []answerer{items(epoch, "", large("a", 2*listMemory))}, false, nil, 1},
+		"an urgent one":            {true, maxListMemory, []answerer{items(epoch, "", large("a", 2*listMemory))}, false, nil, 1},
+		"an urgent one that fails": {true, maxListMemory, []answerer{denied}, false, apierrors.IsForbidden, 1},
+		"later":                    {false, listMemory, []answerer{items(epoch, "", large("a", 2*listMemory))}, true, nil, 2},
+		"later, and then it fails": {false, listMemory, []answerer{items(epoch, "", large("a", 2*listMemory)), denied}, true, apierrors.IsForbidden, 2},
+		"never":                    {false, listMemory, []answerer{items(epoch, "", large("a", 2*listMemory))}, false, func(err error) bool { return strings.HasPrefix(err.Error(), "waiting for memory for a List: ") }, 1},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -151,18 +152,18 @@ func TestHowPagesAreRead(t *testing.T) {
 	later, object := epoch.Add(time.Hour), large("a", 1)
 	for reason, row := range map[string]struct {
 		active  bool
-		answers []func() *http.Response
+		answers []answerer
 		check   func(err error) bool
 		lists   int
 		long    bool // afterwards
 	}{
-		"two pages":               {false, []func() *http.Response{items(epoch, "c", object), items(later, "", object)}, nil, 2, true},
-		"a page is enough":        {false, []func() *http.Response{items(epoch, "", object)}, nil, 1, false},
-		"active ones say nothing": {true, []func() *http.Response{items(epoch, "", object)}, nil, 1, true},
-		"it begins anew":          {false, []func() *http.Response{items(later, "c", object), expired, items(epoch, "c", object), items(later, "", object)}, nil, 4, true},
-		"it begins anew thrice":   {false, []func() *http.Response{items(later, "c", object), expired, items(later, "c", object), expired, items(later, "c", object), expired}, apierrors.IsResourceExpired, 6, true},
-		"another error ends it":   {false, []func() *http.Response{items(epoch, "c", object), denied}, apierrors.IsForbidden, 2, true},
-		"a page that is cut off":  {false, []func() *http.Response{cut}, func(err error) bool { return err != nil }, 1, true},
+		"two pages":               {false, []answerer{items(epoch, "c", object), items(later, "", object)}, nil, 2, true},
+		"a page is enough":        {false, []answerer{items(epoch, "", object)}, nil, 1, false},
+		"active ones say nothing": {true, []answerer{items(epoch, "", object)}, nil, 1, true},
+		"it begins anew":          {false, []answerer{items(later, "c", object), expired, items(epoch, "c", object), items(later, "", object)}, nil, 4, true},
+		"it begins anew thrice":   {false, []answerer{items(later, "c", object), expired, items(later, "c", object), expired, items(later, "c", object), expired}, apierrors.IsResourceExpired, 6, true},
+		"another error ends it":   {false, []answerer{items(epoch, "c", object), denied}, apierrors.IsForbidden, 2, true},
+		"a page that is cut off":  {false, []answerer{cut}, func(err error) bool { return err != nil }, 1, true},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			s := serving(t, row.answers...)

@@ -227,7 +227,7 @@ func TestEndsOfOneFingerprintShareTheirCalls(t *testing.T) {
 	})
 }
 
-// Whatever call fails, an end that may not be noted is an error.
+// An end that may not be noted is an error, whichever call failed.
 func TestAnEndThatFailsIsAnError(t *testing.T) {
 	trouble := apierrors.NewInternalError(errors.New("trouble"))
 	for reason, f := range map[string]*faulty{
