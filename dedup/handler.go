@@ -210,7 +210,7 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 	made, changed := object.withKeys(missing, said, h.now)
 	past := h.objects
 	revision, ok, err := h.patch(ctx, v.object, patchTo(v.object, changed))
-	if err != nil || !ok {
+	if !ok {
 		return err
 	}
 	changed.resourceVersion = revision
@@ -228,7 +228,7 @@ func (h *handler) count(ctx context.Context, v verdict) error {
 // survivor, and then deletes the duplicate, unless that has changed since it was read.
 func (h *handler) merge(ctx context.Context, v verdict) error {
 	if patch := patchTo(v.object, v.object.withDuplicate(v.duplicate, h.created)); patch != nil {
-		if _, ok, err := h.patch(ctx, v.object, patch); err != nil || !ok {
+		if _, ok, err := h.patch(ctx, v.object, patch); !ok {
 			return err
 		}
 	}

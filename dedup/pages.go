@@ -99,7 +99,7 @@ func (k *kube) pages(ctx context.Context, about subject, s selector, reserved *r
 	for try := 1; ; try++ {
 		kept = newPastReducer(s.keys, reserved.grow)
 		next, pages := "", 0
-		for now = (time.Time{}); pages == 0 || err == nil && next != ""; pages++ {
+		for now = (time.Time{}); pages == 0 || next != ""; pages++ { // An error has no next page.
 			var at time.Time
 			query := map[string]string{"limit": strconv.Itoa(pageSize), "continue": next}
 			if at, next, err = k.page(ctx, about, s, query, maxPage, kept, reserved); pages == 0 {

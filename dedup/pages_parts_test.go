@@ -161,6 +161,7 @@ func TestHowPagesAreRead(t *testing.T) {
 		"a page is enough":        {false, []answerer{items(epoch, "", object)}, nil, 1, false},
 		"active ones say nothing": {true, []answerer{items(epoch, "", object)}, nil, 1, true},
 		"it begins anew":          {false, []answerer{items(later, "c", object), expired, items(epoch, "c", object), items(later, "", object)}, nil, 4, true},
+		"active ones begin anew":  {true, []answerer{items(later, "c", object), expired, items(epoch, "c", object), items(later, "", object)}, nil, 4, true},
 		"it begins anew thrice":   {false, []answerer{items(later, "c", object), expired, items(later, "c", object), expired, items(later, "c", object), expired}, apierrors.IsResourceExpired, 6, true},
 		"another error ends it":   {false, []answerer{items(epoch, "c", object), denied}, apierrors.IsForbidden, 2, true},
 		"a page that is cut off":  {false, []answerer{cut}, func(err error) bool { return err != nil }, 1, true},
@@ -230,4 +231,20 @@ func TestEachLongPastOfABatchIsTold(t *testing.T) {
 	_, _, err := s.list(t.Context(), "ns", selector{labels: []string{"f", "g"}})
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{"f": maxPast + 1, "g": maxPast + 1}, told)
+}
+
+// An answer that is given up, for pages or because a page has expired, leaves its memory to
+// the next one.
+func TestAnAnswerThatIsGivenUpLeavesItsMemory(t *testing.T) {
+	object := large("a", 40<<10)
+	endless := large("b", 1)
+	endless = strings.Replace(endless, `"spec":{`, `"spec":{"originalPayload":"`+strings.Repeat("x", maxList)+`",`, 1)
+	s := serving(t, items(epoch, "", object, endless), items(epoch, "c", object), expired, items(epoch, "c", object), items(epoch, ""))
+	held, err := s.budget.reserve(t.Context(), maxListMemory-listMemory)
+	require.NoError(t, err)
+	defer held.release()
+	objects, _, err := s.list(t.Context(), "ns", selector{fingerprint: "f", urgent: true})
+	require.NoError(t, err)
+	require.Len(t, objects, 1)
+	require.Len(t, s.asked, 5)
 }

@@ -2,6 +2,7 @@ package dedup
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,13 @@ func TestLinesArePackedUpToTheLimit(t *testing.T) {
 		require.Equal(t, want, pack([]string{"aa", "bb", "c"}, limit), limit)
 	}
 	require.Equal(t, []string{""}, pack(nil, 5))
+
+	// The API server refuses a message that is longer.
+	for length, conditions := range map[int]int{maxMessage: 1, maxMessage + 1: 2} {
+		o := object{absorbed: map[string]int32{"u": 1}}
+		o.absorbed[strings.Repeat("v", length-len("absorbed u 1\nabsorbed  1"))] = 1
+		require.Len(t, o.conditions(), conditions)
+	}
 }
 
 // A record that is too long for one condition goes on in others, after those of other
@@ -80,7 +88,7 @@ func TestWhatALineOfARecordSays(t *testing.T) {
 		require.Equal(t, want, o.events, line)
 	}
 	for line, want := range map[string]map[string]int32{
-		"absorbed u 3": {"u": 3}, "absorbed u 2147483647": {"u": 2147483647}, "absorbed u 2147483648": {}, "absorbed u 0": {}, "absorbed u -1": {}, "absorbed u x": {}, "absorbed u": {},
+		"absorbed u 3": {"u": 3}, "absorbed u 1": {"u": 1}, "absorbed u 2147483647": {"u": 2147483647}, "absorbed u 2147483648": {}, "absorbed u 0": {}, "absorbed u -1": {}, "absorbed u x": {}, "absorbed u": {},
 	} {
 		o := object{absorbed: map[string]int32{}}
 		o.readLine(line)
