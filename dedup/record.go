@@ -196,10 +196,10 @@ func (o *object) readLine(line string) {
 	case "omitted":
 		o.omitted = true
 	default:
-		first, at, ok := strings.Cut(kind, "@")
+		first, at, _ := strings.Cut(kind, "@")
 		count, err1 := strconv.ParseInt(first, 10, 32)
 		seconds, err2 := strconv.ParseInt(at, 10, 64)
-		if !ok || cmp.Or(err1, err2) != nil || count <= 0 {
+		if cmp.Or(err1, err2) != nil || count <= 0 {
 			return
 		}
 		m := recordEntry{int32(count), seconds}

@@ -301,3 +301,18 @@ func (n *noting) patchStatus(_ context.Context, _, name string, _ map[string]any
 	*n.noted = append(*n.noted, name)
 	return "", errors.New("enough")
 }
+
+// The older of two objects yields to one that a controller has worked on for some time, by
+// the API server's clock.
+func TestAnEndLeavesTheObjectThatIsWorkedOn(t *testing.T) {
+	older, younger := ended("older", 1), ended("younger", 2)
+	older.phase, younger.phase = "", "Executing"
+	f := &fake{remove: errors.New("enough")}
+	older.createdAt, younger.createdAt = epoch.Add(-settledAge-time.Second), epoch.Add(-settledAge)
+	f.answers = []fakeList{{[]object{older, younger}, nil}}
+	d, err := newDeduplicator(f, Options{SignalType: "alert"})
+	require.NoError(t, err)
+	_, err = d.Resolve(t.Context(), []mapping.Signal{signalOf("-a")})
+	require.ErrorContains(t, err, "enough")
+	require.Equal(t, []string{"older"}, f.gone)
+}
