@@ -63,7 +63,7 @@ func handlerOn(t *testing.T, f *fake) (h handler, waits *[]int) {
 }
 
 var (
-	trouble  = errors.New("trouble")
+	errFake  = errors.New("trouble")
 	conflict = apierrors.NewConflict(resource, "a", errors.New("changed"))
 )
 
@@ -94,8 +94,8 @@ func TestHowAPastIsRead(t *testing.T) {
 		f := &fake{answers: []fakeList{{}}}
 		h, _ := handlerOn(t, f)
 		h.lostRound = true
-		h.backOff = func(context.Context, int) error { return trouble }
-		require.ErrorIs(t, h.readPast(t.Context()), trouble)
+		h.backOff = func(context.Context, int) error { return errFake }
+		require.ErrorIs(t, h.readPast(t.Context()), errFake)
 		require.Empty(t, f.lists)
 	})
 	for reason, row := range map[string]struct {
@@ -105,10 +105,10 @@ func TestHowAPastIsRead(t *testing.T) {
 		lists   int
 		err     error
 	}{
-		"a List that fails is an error":           {"", nil, []fakeList{{nil, trouble}}, 1, trouble},
-		"after a create it is tried again":        {"u", nil, []fakeList{{nil, trouble}, {nil, trouble}, {nil, nil}}, 3, nil},
-		"but not for ever":                        {"u", nil, []fakeList{{nil, trouble}}, maxReads, trouble},
-		"and not where the handler must not wait": {"u", errors.New("no time"), []fakeList{{nil, trouble}}, 1, trouble},
+		"a List that fails is an error":           {"", nil, []fakeList{{nil, errFake}}, 1, errFake},
+		"after a create it is tried again":        {"u", nil, []fakeList{{nil, errFake}, {nil, errFake}, {nil, nil}}, 3, nil},
+		"but not for ever":                        {"u", nil, []fakeList{{nil, errFake}}, maxReads, errFake},
+		"and not where the handler must not wait": {"u", errors.New("no time"), []fakeList{{nil, errFake}}, 1, errFake},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := &fake{answers: row.answers}
@@ -160,7 +160,7 @@ func TestWhatALookAfterACreateLists(t *testing.T) {
 	}{
 		"the active objects":               {nil, []fakeList{{[]object{own}, nil}}, []selector{active}, []object{own}, nil},
 		"all, where its own is not active": {nil, []fakeList{{[]object{done}, nil}, {[]object{own, done}, nil}}, []selector{active, whole}, []object{own, done}, nil},
-		"no more, where that failed":       {nil, []fakeList{{[]object{own}, trouble}}, []selector{active}, nil, trouble},
+		"no more, where that failed":       {nil, []fakeList{{[]object{own}, errFake}}, []selector{active}, nil, errFake},
 		"all, before a create":             {func(h *handler) { h.created = "" }, []fakeList{{[]object{own, done}, nil}}, []selector{whole}, []object{own, done}, nil},
 		"all, for several keys":            {func(h *handler) { h.keys = []string{"k", "l"} }, []fakeList{{[]object{own, done}, nil}}, []selector{{fingerprint: signal.Fingerprint, keys: []string{"k", "l"}}}, []object{own, done}, nil},
 		"all, where a batch is cheaper":    {func(h *handler) { h.activeOnly = func(string, int) bool { return false } }, []fakeList{{[]object{own, done}, nil}}, []selector{whole}, []object{own, done}, nil},
@@ -193,8 +193,8 @@ func TestHowLongALateObjectMakesAHandlerWait(t *testing.T) {
 		h, _ := handlerOn(t, &fake{})
 		h.now, h.objects = epoch.Add(age), []object{{}}
 		var slept time.Duration
-		h.sleep = func(_ context.Context, d time.Duration) error { slept = d; return trouble }
-		require.ErrorIs(t, h.act(t.Context(), verdict{action: wait, object: object{uid: "late", createdAt: epoch}}, nil), trouble)
+		h.sleep = func(_ context.Context, d time.Duration) error { slept = d; return errFake }
+		require.ErrorIs(t, h.act(t.Context(), verdict{action: wait, object: object{uid: "late", createdAt: epoch}}, nil), errFake)
 		require.Equal(t, want, slept)
 		require.True(t, h.waitedFor["late"])
 		require.Nil(t, h.objects, "it lists again")
@@ -253,8 +253,8 @@ func TestWhatACountIsToldOf(t *testing.T) {
 			require.Equal(t, []string{"rr"}, f.patched)
 		})
 	}
-	h, _ := handlerOn(t, &fake{patch: trouble})
-	require.ErrorIs(t, h.count(t.Context(), verdict{object: lone(), missing: []string{"b"}}), trouble)
+	h, _ := handlerOn(t, &fake{patch: errFake})
+	require.ErrorIs(t, h.count(t.Context(), verdict{object: lone(), missing: []string{"b"}}), errFake)
 	h, _ = handlerOn(t, &fake{patch: conflict})
 	require.NoError(t, h.count(t.Context(), verdict{object: lone(), missing: []string{"b"}}))
 	require.Empty(t, h.done)
@@ -271,10 +271,10 @@ func TestTheStepsOfAMerge(t *testing.T) {
 		"first the record, then the object": {false, nil, nil, []string{"a"}, []string{"b"}, false, nil},
 		"the record was added before":       {true, nil, nil, nil, []string{"b"}, false, nil},
 		"another writer was first":          {false, conflict, nil, []string{"a"}, nil, true, nil},
-		"the record cannot be added":        {false, trouble, nil, []string{"a"}, nil, false, trouble},
+		"the record cannot be added":        {false, errFake, nil, []string{"a"}, nil, false, errFake},
 		"the duplicate has changed":         {true, nil, conflict, nil, []string{"b"}, true, nil},
 		"the duplicate is gone":             {true, nil, apierrors.NewNotFound(resource, "b"), nil, []string{"b"}, true, nil},
-		"the duplicate cannot be deleted":   {true, nil, trouble, nil, []string{"b"}, false, trouble},
+		"the duplicate cannot be deleted":   {true, nil, errFake, nil, []string{"b"}, false, errFake},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := &fake{patch: row.patch, remove: row.remove}
@@ -308,7 +308,7 @@ func TestWhatAPatchSaysOfTheCache(t *testing.T) {
 	}{
 		"it was right":                   {true, true, nil, []bool{true}, false},
 		"it was outdated":                {true, true, conflict, []bool{false}, false},
-		"it is not known":                {true, true, trouble, nil, false},
+		"it is not known":                {true, true, errFake, nil, false},
 		"the object was read since":      {true, false, conflict, nil, true},
 		"it was read, and is as it was":  {true, false, nil, nil, false},
 		"it came from a List":            {false, false, conflict, nil, true},
@@ -321,7 +321,7 @@ func TestWhatAPatchSaysOfTheCache(t *testing.T) {
 			h.cache, h.fromCache, h.unverified = seen, row.fromCache, row.unverified
 			_, ok, err := h.patch(t.Context(), object{name: "a"}, nil)
 			require.Equal(t, row.err == nil, ok)
-			require.Equal(t, row.err == trouble, err != nil)
+			require.Equal(t, errors.Is(row.err, errFake), err != nil)
 			require.Equal(t, row.observed, seen.observed)
 			require.Equal(t, row.lost, h.lostRound)
 		})

@@ -38,7 +38,7 @@ func (s *scanner) fill() error {
 		if s.err != nil {
 			return s.err
 		}
-		s.pos, s.end = 0, 0
+		s.pos = 0
 		s.end, s.err = s.from.Read(s.buffer)
 		if errors.Is(s.err, io.EOF) {
 			s.err = io.ErrUnexpectedEOF
@@ -148,8 +148,8 @@ func (s *scanner) text() error {
 // literal takes a number, true, false or null.
 func (s *scanner) literal() error {
 	for n := 0; ; n++ {
-		if err := s.fill(); errors.Is(err, io.ErrUnexpectedEOF) && n > 0 {
-			return nil // The answer ends here.
+		if err := s.fill(); errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil // The answer ends here. There was a byte, or next had failed.
 		} else if err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func (s *scanner) literal() error {
 
 // fieldName takes a field's name and the colon.
 func (s *scanner) fieldName() error {
-	if c, err := s.next(); err != nil || c != '"' {
+	if c, err := s.next(); c != '"' {
 		return errors.Join(err, errSyntax)
 	}
 	kept := s.copied

@@ -52,6 +52,8 @@ func TestOneValueIsTaken(t *testing.T) {
 	} {
 		require.ErrorIs(t, newScanner(strings.NewReader(text), enough).value(), want, text)
 	}
+	broken := errors.New("the connection broke")
+	require.ErrorIs(t, newScanner(io.MultiReader(strings.NewReader("12"), failing{broken}), enough).value(), broken)
 }
 
 func TestWhatIsNoJSONIsRefused(t *testing.T) {
@@ -100,6 +102,37 @@ func TestHowMuchMemoryACopyAsksFor(t *testing.T) {
 		})
 		require.ErrorIs(t, err, errBusy, fmt.Sprint(left))
 	}
+}
+
+// Memory can run out at every byte of a value.
+func TestACopyEndsWhereverMemoryRunsOut(t *testing.T) {
+	const tail = `", 12 ,  true, {"a" : "b\"c" , "d": [ ] } ]`
+	for at := range len(tail) {
+		text := `["` + strings.Repeat("x", scanBuffer-2-at) + tail
+		for _, pieces := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader} {
+			asked := 0
+			s := newScanner(pieces(strings.NewReader(text)), func(int) error {
+				if asked++; asked > 1 {
+					return errBusy
+				}
+				return nil
+			})
+			s.copying = true
+			require.ErrorIs(t, s.value(), errBusy, tail[:at])
+			require.LessOrEqual(t, len(s.copied), scanBuffer)
+		}
+	}
+	s := newScanner(strings.NewReader(`{"`+strings.Repeat("n", scanBuffer)+`":1}`), func(int) error { return errBusy })
+	require.ErrorIs(t, s.copy(neededFields), errBusy, "a name takes memory, too")
+}
+
+// The names of fields that are kept are copied as well, so the next value may need much.
+func TestLongNamesAreAskedFor(t *testing.T) {
+	name := `"onefire/` + strings.Repeat("n", 3*scanBuffer) + `":1`
+	asked := 0
+	s := newScanner(strings.NewReader(`{`+name+`,`+name+`}`), func(int) error { asked++; return nil })
+	require.NoError(t, s.copy(&fieldMask{prefix: "onefire/"}))
+	require.GreaterOrEqual(t, asked*scanBuffer, 2*len(name))
 }
 
 func TestWhichFieldsAMaskKeeps(t *testing.T) {
