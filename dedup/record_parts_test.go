@@ -103,3 +103,28 @@ func TestWhatASignalLacksIsNotInItsRequest(t *testing.T) {
 	require.NotContains(t, request["spec"], "clusterID")
 	require.Equal(t, map[string]string{eventAnnotation: "k"}, request["metadata"].(map[string]any)["annotations"])
 }
+
+// The record decides. What people see of it is written again where it differs.
+func TestWhenThePatchShowsAllAgain(t *testing.T) {
+	const record = `alert {"id":"0123456789abcdef","alertname":"B","severity":"low"}`
+	shown := func(id, severity string) string {
+		return `"alerts":[{"id":"` + id + `","alertname":"B","severity":"` + severity + `"}]`
+	}
+	same := shown("0123456789abcdef", "low")
+	for reason, row := range map[string]struct {
+		record, shown string
+		stale         bool
+	}{
+		"it is the same":             {recordOf("Counted", record), same, false},
+		"an alert is missing":        {recordOf("Counted", record), `"occurrenceCount":2`, true},
+		"another alert":              {recordOf("Counted", record), shown("other", "low"), true},
+		"another severity":           {recordOf("Counted", record), shown("0123456789abcdef", "high"), true},
+		"alerts are omitted":         {recordOf("Counted", record+"\nomitted"), same, true},
+		"alerts are omitted in both": {recordOf("Counted", record+"\nomitted"), same + `,"alertsOmitted":true`, false},
+		"it ended":                   {recordOf("Resolved", record), same, true},
+		"it ended in both":           {recordOf("Resolved", record), same + `,"lastResolvedAt":"` + ago(time.Minute) + `"`, false},
+		"it did not end":             {recordOf("Counted", record), same + `,"lastResolvedAt":"` + ago(time.Minute) + `"`, true},
+	} {
+		require.Equal(t, row.stale, read(t, `{"status":{`+row.record+`,"deduplication":{`+row.shown+`}}}`).displayStale, reason)
+	}
+}
