@@ -236,15 +236,18 @@ func TestEachLongPastOfABatchIsTold(t *testing.T) {
 // An answer that is given up, for pages or because a page has expired, leaves its memory to
 // the next one.
 func TestAnAnswerThatIsGivenUpLeavesItsMemory(t *testing.T) {
-	object := large("a", 40<<10)
-	endless := large("b", 1)
-	endless = strings.Replace(endless, `"spec":{`, `"spec":{"originalPayload":"`+strings.Repeat("x", maxList)+`",`, 1)
-	s := serving(t, items(epoch, "", object, endless), items(epoch, "c", object), expired, items(epoch, "c", object), items(epoch, ""))
-	held, err := s.budget.reserve(t.Context(), maxListMemory-listMemory)
-	require.NoError(t, err)
-	defer held.release()
-	objects, _, err := s.list(t.Context(), "ns", selector{fingerprint: "f", urgent: true})
-	require.NoError(t, err)
-	require.Len(t, objects, 1)
-	require.Len(t, s.asked, 5)
+	synctest.Test(t, func(t *testing.T) {
+		object := large("a", 40<<10)
+		endless := strings.Replace(large("b", 1), `"spec":{`, `"spec":{"originalPayload":"`+strings.Repeat("x", maxList)+`",`, 1)
+		s := serving(t, items(epoch, "", object, endless), items(epoch, "c", object), expired, items(epoch, "c", object), items(epoch, ""))
+		held, err := s.budget.reserve(t.Context(), maxListMemory-listMemory)
+		require.NoError(t, err)
+		defer held.release()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		objects, _, err := s.list(ctx, "ns", selector{fingerprint: "f"})
+		require.NoError(t, err)
+		require.Len(t, objects, 1)
+		require.Len(t, s.asked, 5)
+	})
 }

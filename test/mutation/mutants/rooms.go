@@ -23,7 +23,7 @@ type Room struct {
 var Rooms = slices.Concat(
 	[]Room{
 		{
-			Name: "dedup", Packages: []string{"./dedup", "./dedup/client"}, Tests: []string{"./dedup", "./dedup/client"},
+			Name: "dedup", Packages: []string{"./dedup", "./dedup/client"}, Tests: []string{"./dedup", "./dedup/client"}, Settled: true,
 			Reduced: map[string][]string{
 				"TestEverySchedule":   {"-bound", "40"},
 				"TestRandomSchedules": {"-rapid.checks", "2"},
@@ -33,8 +33,8 @@ var Rooms = slices.Concat(
 		{Name: "function/receive", Packages: []string{"./function/receive"}, Tests: []string{"./function/receive", "./function", "./function/deadletters"}},
 		{Name: "function/telemetry", Packages: []string{"./function/telemetry"}, Tests: []string{"./function/telemetry", "./function"}},
 	},
-	own(true, "mapping", "config"),
-	own(false, "audit", "function", "function/cmd", "function/deadletters", "function/kube", "function/source"),
+	own(true, "mapping", "config", "audit"),
+	own(false, "function", "function/cmd", "function/deadletters", "function/kube", "function/source"),
 )
 
 // own are rooms that only their own tests ask about.
