@@ -104,7 +104,7 @@ func TestWhatASignalLacksIsNotInItsRequest(t *testing.T) {
 	require.Equal(t, map[string]string{eventAnnotation: "k"}, request["metadata"].(map[string]any)["annotations"])
 }
 
-// The record decides. What people see of it is written again where it differs.
+// The record decides. A patch writes again what people see of it, where that differs.
 func TestWhenThePatchShowsAllAgain(t *testing.T) {
 	const record = `alert {"id":"0123456789abcdef","alertname":"B","severity":"low"}`
 	shown := func(id, severity string) string {
