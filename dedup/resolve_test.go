@@ -233,14 +233,9 @@ func TestAnEndThatFailsIsAnError(t *testing.T) {
 	for reason, f := range map[string]*faulty{
 		"the List":  {store: newStore(), lists: []error{trouble}},
 		"the patch": {store: newStore(), patch: trouble},
-		"the merge": {store: newStore(), patch: trouble},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			if reason == "the merge" {
-				setups["reactivated"](f.store)
-			} else {
-				made(f.store, "a")
-			}
+			made(f.store, "a")
 			d, err := newDeduplicator(f, Options{SignalType: "alert"})
 			require.NoError(t, err)
 			_, err = d.Resolve(t.Context(), []mapping.Signal{signalOf("-a")})

@@ -325,10 +325,13 @@ func TestWhatOthersChangeIsReadBeforeItIsPatched(t *testing.T) {
 // A batch has at most maxBatchKeys keys, and is of one namespace. Its context ends with it.
 func TestWhatABatchTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var used []context.Context
 		var sizes []int
 		s := newSettleBatcher(func(ctx context.Context, _ mapping.Signal, keys []string, _ map[string]mapping.Signal) ([]Outcome, error) {
+			mu.Lock()
 			used, sizes = append(used, ctx), append(sizes, len(keys))
+			mu.Unlock()
 			pass(time.Second)
 			return make([]Outcome, len(keys)), nil
 		})
@@ -358,7 +361,7 @@ func TestWhatABatchTakes(t *testing.T) {
 
 func TestASharedSettlementIsLinked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var links []trace.Link
+		var links links
 		s := newSettleBatcher((&settling{}).settle)
 		for id := range byte(3) {
 			go func() {
@@ -368,8 +371,9 @@ func TestASharedSettlementIsLinked(t *testing.T) {
 			synctest.Wait()
 		}
 		pass(time.Minute)
-		require.Len(t, links, 1, "the first one settled itself, and the second for both")
-		require.Equal(t, trace.SpanID{2}, links[0].SpanContext.SpanID())
-		require.Equal(t, "settlement", links[0].Attributes[0].Value.AsString())
+		synctest.Wait()
+		require.Len(t, links.all, 1, "the first one settled itself, and the second for both")
+		require.Equal(t, trace.SpanID{2}, links.all[0].SpanContext.SpanID())
+		require.Equal(t, "settlement", links.all[0].Attributes[0].Value.AsString())
 	})
 }
