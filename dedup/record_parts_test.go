@@ -128,3 +128,36 @@ func TestWhenThePatchShowsAllAgain(t *testing.T) {
 		require.Equal(t, row.stale, read(t, `{"status":{`+row.record+`,"deduplication":{`+row.shown+`}}}`).displayStale, reason)
 	}
 }
+
+// The record comes before the fields of an earlier version, which are read where there is
+// no record, or where that version has written since.
+func TestWhatAnEarlierVersionKept(t *testing.T) {
+	const (
+		record = `state 0123456789abcdef {"firingSeenAt":"2026-01-17T12:00:00Z"}`
+		alerts = `"alerts":[{"id":"0123456789abcdef","alertname":"B","severity":"low"}]`
+		old    = `"events":{"k":3,"l":1},"absorbed":{"u":1,"v":2},"alertStates":{"a":{"firingSeenAt":"2026-01-17T12:00:00Z"},"b":{"firingSeenAt":"2026-01-17T12:01:00Z"}}`
+	)
+	status := func(record, deduplication string) object {
+		return read(t, `{"metadata":{"creationTimestamp":"2026-01-17T12:00:00Z"},"status":{`+record+`"deduplication":{`+deduplication+`}}}`)
+	}
+	o := status("", old+","+alerts+`,"alertsOmitted":true`)
+	require.Equal(t, counts(map[string]int32{"k": 3, "l": 1}), o.events)
+	require.Equal(t, map[string]int32{"u": 1, "v": 2}, o.absorbed)
+	require.Len(t, o.others, 1)
+	require.Len(t, o.states, 2)
+	require.True(t, o.omitted)
+
+	o = status(recordOf("Counted", record+"\n7@1768651200 k\nomitted")+",", old)
+	require.Equal(t, counts(map[string]int32{"k": 7, "l": 1}), o.events)
+	require.Len(t, o.states, 3)
+	require.True(t, o.omitted)
+
+	o = status(recordOf("Counted", record)+",", alerts)
+	require.Empty(t, o.others, "the record names none")
+}
+
+func TestATextThatIsNoTime(t *testing.T) {
+	for text, want := range map[string]time.Time{"": {}, "soon": {}, "2026-01-17T12:00:00Z?": {}, "2026-02-30T12:00:00Z": {}, "2026-01-17T12:00:00Z": epoch} {
+		require.True(t, want.Equal(parseTime(text)), text)
+	}
+}
