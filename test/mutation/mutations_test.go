@@ -90,7 +90,7 @@ var mutations = map[string]mutation{
 		{"patch.go", "\"metadata\": map[string]any{\"resourceVersion\": o.resourceVersion},", "\"metadata\": map[string]any{},"},
 	}},
 	"an alert is acknowledged before its patch": {in: "completion for review", edits: []edit{
-		{"handler.go", "	if err != nil || !ok {\n		return err\n	}\n	changed", "	if err != nil {\n		return err\n	}\n	_ = ok\n	changed"},
+		{"handler.go", "	if !ok {\n		return err\n	}\n	changed", "	if err != nil {\n		return err\n	}\n	_ = ok\n	changed"},
 	}},
 	"a terminal object's record does not count": {in: "completion for review", edits: []edit{
 		{"decide.go", "		if m, has := o.events[key]; has && (", "		if m, has := o.events[key]; has && !o.terminal() && ("},
@@ -289,7 +289,7 @@ var mutations = map[string]mutation{
 		{"history.go", "return !o.ours || o.deleting })\n", "return o.deleting })\n"},
 	}},
 	"the history is one shorter than its limit": {in: "a history, retention and a foreign object", edits: []edit{
-		{"history.go", "	n := len(ended) - limit\n", "	n := len(ended) - limit + 1\n"},
+		{"history.go", "	n := max(0, len(ended)-limit)\n", "	n := max(0, len(ended)-limit+1)\n"},
 	}},
 	"a name's holder is all that the next decision sees": {in: "first alerts at an edge, one delivered twice", edits: []edit{
 		{"create.go", "		h.refused = name\n		return nil\n", "		h.refused = name\n		o, err := h.api.get(ctx, h.signal.Namespace, name)\n		if err == nil && !o.terminal() && o.fingerprint == h.signal.Fingerprint {\n			h.objects, h.lostRound = []object{o}, false\n		}\n		return nil\n"},
@@ -318,10 +318,10 @@ var mutations = map[string]mutation{
 		{"create.go", "	if h.capped != nil {\n", "	if h.capped != nil && h.takenNames == nil {\n"},
 	}},
 	"creates do not ask the brake": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
-		{"api.go", "		if p := b.pause(r.Context()); p != nil {\n", "		if p := b.pause(r.Context()); p != nil && r.Body == nil {\n"},
+		{"api.go", "	if p := b.pause(r.Context()); p != nil {\n", "	if p := b.pause(r.Context()); p != nil && r.Body == nil {\n"},
 	}},
 	"the brake is asked before a create waits for its place": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
-		{"api.go", "		if p := b.pause(r.Context()); p != nil {\n", "		if p := b.known; p != nil {\n"},
+		{"api.go", "	if p := b.pause(r.Context()); p != nil {\n", "	if b == nil {\n		b = new(brake)\n	}\n	if p := b.known; p != nil {\n"},
 		{"api.go", "	ctx = context.WithValue(ctx, brakeKey{}, k.brake)\n", "	if p := k.brake.pause(ctx); p != nil {\n		return \"\", &pausedError{*p}\n	}\n	ctx = context.WithValue(ctx, brakeKey{}, k.brake)\n"},
 	}},
 	"what was read of the brake holds for ever": {by: "TestNothingIsMadeWhileTheBrakeIsOn", edits: []edit{
@@ -351,8 +351,8 @@ var mutations = map[string]mutation{
 		{"listbatch.go", "	if !others {\n", "	if others {\n"},
 	}},
 	"a batched List asks for what has no label first": {in: "a label that is taken off", edits: []edit{
-		{"listbatch.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listResult{err: err}, 0\n	}\n	var labels []string\n"},
-		{"listbatch.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listResult{err: err}, 0\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
+		{"listbatch.go", "	var labels []string\n", "	early, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listResult{err: err}, false\n	}\n	var labels []string\n"},
+		{"listbatch.go", "	objects, _, err := a.list(ctx, namespace, selector{keys: w.keys})\n	if err != nil {\n		return listResult{err: err}, false\n	}\n	add(objects)\n", "	objects := early\n	add(objects)\n"},
 	}},
 	"of a long past no key is kept": {in: "a long past and its keys", edits: []edit{
 		{"reduce.go", "		if r.keys[key] {\n			if events == nil {\n", "		if false {\n			if events == nil {\n"},
