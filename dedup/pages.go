@@ -46,7 +46,9 @@ func (k *kube) list(ctx context.Context, namespace string, s selector) ([]object
 // listReserved makes a List within the memory budget. It waits until the List can begin.
 func (k *kube) listReserved(ctx context.Context, namespace string, s selector) ([]object, time.Time, error) {
 	if s.urgent {
-		return k.listWithin(ctx, namespace, s, &reservation{memoryBudget: k.budget, spare: listMemory})
+		reserved := &reservation{memoryBudget: k.budget, spare: listMemory}
+		defer reserved.release()
+		return k.listWithin(ctx, namespace, s, reserved)
 	}
 	reserved, err := k.budget.reserve(ctx, listMemory)
 	if err != nil {

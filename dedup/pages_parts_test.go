@@ -141,6 +141,12 @@ func TestListsWithinTheirMemory(t *testing.T) {
 					require.Len(t, objects, 1)
 				}
 				require.Len(t, s.asked, row.lists)
+				pass(time.Second) // What was held is released.
+				taken := int64(maxListMemory)
+				if row.free < maxListMemory && !row.wait {
+					taken = int64(row.free)
+				}
+				require.True(t, s.budget.free.TryAcquire(taken), "a List keeps no memory")
 			})
 		})
 	}
