@@ -141,7 +141,7 @@ func TestListsWithinTheirMemory(t *testing.T) {
 					require.Len(t, objects, 1)
 				}
 				require.Len(t, s.asked, row.lists)
-				pass(time.Second) // What was held is released.
+				pass(time.Second) // The other List has released its memory by then.
 				taken := int64(maxListMemory)
 				if row.free < maxListMemory && !row.wait {
 					taken = int64(row.free)
