@@ -18,7 +18,7 @@ type LogLimit struct {
 func (l *LogLimit) Next(now time.Time, pause time.Duration) (unlogged int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.last.IsZero() && now.Sub(l.last) < pause {
+	if now.Sub(l.last) < pause {
 		l.count++
 		return 0, false
 	}

@@ -12,11 +12,6 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 )
 
-// first are the members that the SDK must know before it reads the others. It collects
-// the members before the version in a map and iterates over that. So it named another one
-// of several mistakes each time, and took either of two names that differ only in case.
-var first = []string{"specversion", "datacontenttype", "datacontentencoding"}
-
 // Unmarshal reads one CloudEvent in structured mode, which is a JSON object. The same
 // text always gives the same event or the same error. [Validate] checks the event.
 func Unmarshal(text []byte) (event.Event, error) {
@@ -27,12 +22,18 @@ func Unmarshal(text []byte) (event.Event, error) {
 	}
 	// A member that is null counts as missing, except for data.
 	maps.DeleteFunc(members, func(name string, raw json.RawMessage) bool { return name != "data" && string(raw) == "null" })
-	names := slices.DeleteFunc(slices.Clone(first), func(name string) bool { return members[name] == nil })
+	if members["specversion"] == nil {
+		return e, errors.New("specversion: REQUIRED")
+	}
+	// The SDK must know the version before it reads the others. It collects the members
+	// before the version in a map and iterates over that. So it named another one of several
+	// mistakes each time, and took either of two names that differ only in case.
+	names := []string{"specversion"}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if !attributeName(name) && name != "data_base64" {
 			return e, fmt.Errorf("%s: %w", name, errName)
 		}
-		if !slices.Contains(first, name) {
+		if name != "specversion" {
 			names = append(names, name)
 		}
 	}
@@ -46,9 +47,6 @@ func Unmarshal(text []byte) (event.Event, error) {
 		fmt.Fprintf(&ordered, "%c%q:", "{,"[min(i, 1)], name)
 		ordered.Write(members[name])
 	}
-	if len(names) == 0 {
-		ordered.WriteByte('{')
-	}
 	ordered.WriteByte('}')
 	if err := json.Unmarshal(ordered.Bytes(), &e); err != nil {
 		return e, fmt.Errorf("reading the event: %w", err)
@@ -56,17 +54,24 @@ func Unmarshal(text []byte) (event.Event, error) {
 	return e, nil
 }
 
-// textual checks that data in base64 is a string. The SDK removes the quotes without a
-// check, and panics if there are none.
+// textual checks that data in base64 is a string, and removes its escapes: some encoders
+// write a slash as \/. The SDK removes the quotes without a check, panics if there are
+// none, and knows no escapes.
 func textual(members map[string]json.RawMessage) error {
 	encoded := []string{"data_base64"}
-	if members["datacontentencoding"] != nil {
+	if string(members["specversion"]) != `"1.0"` && members["datacontentencoding"] != nil {
 		encoded = append(encoded, "data")
 	}
 	for _, name := range encoded {
-		if raw := members[name]; raw != nil && raw[0] != '"' {
+		raw := members[name]
+		if raw == nil {
+			continue
+		}
+		var text string
+		if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
 			return fmt.Errorf("%s: data in base64 is a text", name)
 		}
+		members[name], _ = json.Marshal(text) // Each string can be marshaled.
 	}
 	return nil
 }
