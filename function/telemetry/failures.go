@@ -41,7 +41,7 @@ func (f *failures) of(kind string) func(error) {
 		one.count++
 		one.silent++
 		one.last = err
-		if now := f.now(); one.logged.IsZero() || now.Sub(one.logged) >= logInterval {
+		if now := f.now(); now.Sub(one.logged) >= logInterval {
 			one.logged = now
 			f.write(kind, one)
 		}

@@ -2,8 +2,15 @@ package telemetry
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"fmt"
+	"io"
+	stdlog "log"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,6 +30,7 @@ func TestAnExportIsTriedAgainWhereThatMayHelp(t *testing.T) {
 	}{
 		"taken":                  {answer(200, ""), 1, ""},
 		"taken, with no body":    {answer(204, ""), 1, ""},
+		"taken, for later":       {answer(202, ""), 1, ""},
 		"taken, in other words":  {answer(200, "ok"), 1, ""},
 		"taken, and said so":     {answer(200, `{"partialSuccess":{}}`), 1, ""},
 		"none rejected":          {answer(200, `{"partialSuccess":{"rejectedSpans":"0"}}`), 1, ""},
@@ -123,6 +131,75 @@ func TestAnExportIsTriedUntilAStopHasNoMoreTime(t *testing.T) {
 	require.Contains(t, logged.String(), "the collector answered 503", "not only that time ran out")
 }
 
+func TestTheLastAnswerIsLogged(t *testing.T) {
+	var tries atomic.Int64
+	c := newCollector(t, func(w http.ResponseWriter, r *http.Request) {
+		answer([]int{503, 400}[min(tries.Add(1)-1, 1)], "")(w, r)
+	})
+	o, logged := options(c.URL)
+	o.OTel.TracesEndpoint = ""
+	require.NoError(t, start(t, o).Stop(t.Context()))
+	require.Contains(t, logged.String(), "the collector answered 400")
+	require.NotContains(t, logged.String(), "503")
+}
+
+func TestAnAnswerThatIsTooLongHoldsNoConnection(t *testing.T) {
+	c := newCollector(t, answer(400, strings.Repeat("x", 1<<20)))
+	o, logged := options(c.URL)
+	client, err := newClient(o.OTel)
+	require.NoError(t, err)
+	defer client.CloseIdleConnections()
+	failed := 0
+	s := newSender(t.Context(), c.URL, o, client, func(err error) {
+		failed++
+		require.EqualError(t, err, "the collector answered 400 "+strings.Repeat("x", maxAnswer))
+	})
+	for range maxConnections + 1 {
+		s.send(t.Context(), jsonMetrics{})
+	}
+	require.Equal(t, maxConnections+1, failed)
+	require.Empty(t, logged.String())
+}
+
+func TestNoSpansAreNoExport(t *testing.T) {
+	c := newCollector(t, nil)
+	o, _ := options(c.URL)
+	require.NoError(t, spanExporter{newSender(t.Context(), c.URL, o, c.Client(), nil)}.ExportSpans(t.Context(), nil))
+	require.Empty(t, c.got())
+}
+
+func TestACollectorIsTrustedByTheCertificateOfTheVariable(t *testing.T) {
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			protos := make(chan string, 1)
+			c := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protos <- r.Proto }))
+			c.EnableHTTP2, c.TLS = true, &tls.Config{MaxVersion: version}
+			c.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
+			c.StartTLS()
+			defer c.Close()
+			o, _ := options(c.URL)
+			post := func() error {
+				client, err := newClient(o.OTel)
+				require.NoError(t, err)
+				defer client.CloseIdleConnections()
+				return newSender(t.Context(), c.URL, o, client, nil).post(t.Context(), nil)
+			}
+			require.ErrorContains(t, post(), "certificate signed by unknown authority")
+			o.OTel.Certificate = filepath.Join(t.TempDir(), "ca.crt")
+			require.NoError(t, os.WriteFile(o.OTel.Certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw}), 0o600))
+			require.NoError(t, post())
+			require.Equal(t, "HTTP/2.0", <-protos)
+		})
+	}
+}
+
+// HTTP_PROXY itself is read once by each process, and never taken for a loopback address.
+func TestACollectorIsReachedThroughAProxy(t *testing.T) {
+	client, err := newClient(config.OTel{})
+	require.NoError(t, err)
+	require.NotNil(t, client.Transport.(*http.Transport).Proxy)
+}
+
 func TestFailuresAreLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, logged := options("")
@@ -137,9 +214,10 @@ func TestFailuresAreLoggedOnceAMinute(t *testing.T) {
 		f.of("metrics")(fmt.Errorf("away"))
 		require.Len(t, lines(logged), 4, "each kind for itself")
 		fails(fmt.Errorf("away"))
+		f.of("metrics")(fmt.Errorf("away"))
 		f.end()
-		require.Len(t, lines(logged), 5)
+		require.Len(t, lines(logged), 6)
 		f.end()
-		require.Len(t, lines(logged), 5, "nothing is said twice")
+		require.Len(t, lines(logged), 6, "nothing is said twice")
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -145,13 +144,8 @@ func labels(attributes attribute.Set) []label {
 
 // number formats a value as Prometheus's own library does.
 func number(v float64) string {
-	switch {
-	case v == 0:
+	if v == 0 {
 		return "0" // also for negative zero
-	case math.IsInf(v, 1):
-		return "+Inf"
-	case math.IsInf(v, -1):
-		return "-Inf"
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }

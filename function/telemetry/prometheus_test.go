@@ -59,6 +59,40 @@ last_webhook_timestamp_seconds 1.7686512e+09
 # TYPE waiting_size_bytes gauge
 waiting_size_bytes -0.5
 `},
+		"a gauge that is a ratio": {func(m metric.Meter) error {
+			g, err := m.Float64Gauge("full", metric.WithUnit("1"))
+			g.Record(t.Context(), math.Copysign(0, -1))
+			return err
+		}, "# HELP full_ratio \n# TYPE full_ratio gauge\nfull_ratio 0\n"},
+		"what goes up and down is no ratio": {func(m metric.Meter) error {
+			c, err := m.Int64UpDownCounter("waiting", metric.WithUnit("1"))
+			c.Add(t.Context(), 1)
+			return err
+		}, "# HELP waiting \n# TYPE waiting gauge\nwaiting 1\n"},
+		"a counter of parts": {func(m metric.Meter) error {
+			c, err := m.Float64Counter("c", metric.WithUnit("s"))
+			c.Add(t.Context(), 1.5)
+			return err
+		}, "# HELP c_seconds_total \n# TYPE c_seconds_total counter\nc_seconds_total 1.5\n"},
+		"a histogram of whole numbers": {func(m metric.Meter) error {
+			h, err := m.Int64Histogram("size", metric.WithUnit("By"), metric.WithExplicitBucketBoundaries(5))
+			for range 10 {
+				h.Record(t.Context(), 3)
+			}
+			h.Record(t.Context(), 7)
+			return err
+		}, `# HELP size_bytes 
+# TYPE size_bytes histogram
+size_bytes_bucket{le="5"} 10
+size_bytes_bucket{le="+Inf"} 11
+size_bytes_sum 37
+size_bytes_count 11
+`},
+		"a label without a name": {func(m metric.Meter) error {
+			c, err := m.Int64Counter("c")
+			c.Add(t.Context(), 1, metric.WithAttributes(attribute.String("_", "x"), attribute.String("l", "y")))
+			return err
+		}, "# HELP c_total \n# TYPE c_total counter\nc_total{l=\"y\"} 1\n"},
 		"a histogram": {func(m metric.Meter) error {
 			h, err := m.Float64Histogram("took", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(0.1, 1))
 			for _, v := range []float64{0.05, 0.1, 0.5, 7} {
@@ -110,4 +144,19 @@ took_seconds_count{of="x"} 4
 			require.Equal(t, row.want, collected(t, row.measure))
 		})
 	}
+}
+
+func TestOneNameOfSeveralScopesIsOneFamily(t *testing.T) {
+	one := func(name, of string) metricdata.Metrics {
+		return metricdata.Metrics{Name: name, Description: "of " + of, Data: metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{
+			{Attributes: attribute.NewSet(attribute.String("of", of)), Value: 1}}}}
+	}
+	nothing := metricdata.Metrics{Name: "nothing", Data: metricdata.Gauge[int64]{}}
+	unknown := metricdata.Metrics{Name: "unknown", Data: metricdata.Summary{}}
+	unnamed := one("", "nobody")
+	require.Equal(t, "# HELP a of x\n# TYPE a gauge\na{of=\"x\"} 1\na{of=\"y\"} 1\n# HELP b of y\n# TYPE b gauge\nb{of=\"y\"} 1\n",
+		string(text(metricdata.ResourceMetrics{ScopeMetrics: []metricdata.ScopeMetrics{
+			{Metrics: []metricdata.Metrics{nothing, unknown, unnamed, one("a", "x")}},
+			{Metrics: []metricdata.Metrics{one("a", "y"), one("b", "y")}},
+		}})))
 }

@@ -49,10 +49,7 @@ func scrape(ctx context.Context, address string, reader sdk.Reader, failed func(
 }
 
 func (s *scraped) stop(ctx context.Context) error {
-	err := s.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, s.server.Close())
-	}
+	err := errors.Join(s.server.Shutdown(ctx), s.server.Close())
 	<-s.ended
 	return err
 }

@@ -29,6 +29,8 @@ func TestWhatIsCountedIsServedUntilStop(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, "onefire_things_total 3\n")
 	require.Contains(t, body, `onefire_build_info{go_version="`+runtime.Version()+`",version="v1.2.3"} 1`+"\n")
+	_, body = get(t, "http://"+address+"/metrics")
+	require.NotContains(t, body, "failures", "a scrape is no failure")
 	status, _ = get(t, "http://"+address+"/")
 	require.Equal(t, http.StatusNotFound, status)
 	_, span := all.Tracer().Start(t.Context(), "x")
@@ -62,7 +64,7 @@ func TestStopSendsWhatIsLeft(t *testing.T) {
 			c := newCollector(t, nil)
 			o, logged := options(c.URL)
 			o.OTel.Compression = compression
-			o.OTel.Headers = config.Headers{"Authorization": "Bearer secret"}
+			o.OTel.Headers = config.Headers{"Authorization": "Bearer secret", "X-Tenant": "ops"}
 			o.OTel.Resource = config.Attributes{"team": "sre", "k8s.pod.name": "another"}
 			all := start(t, o)
 			counter, err := all.Meter().Int64Counter("onefire.things")
@@ -78,6 +80,8 @@ func TestStopSendsWhatIsLeft(t *testing.T) {
 				got[r.path] = r
 				require.Equal(t, "application/json", r.header.Get("Content-Type"))
 				require.Equal(t, "Bearer secret", r.header.Get("Authorization"))
+				require.Equal(t, "ops", r.header.Get("X-Tenant"))
+				require.Equal(t, map[string]string{"plain": "", "gzip": "gzip"}[name], r.header.Get("Content-Encoding"))
 				require.Equal(t, "onefire/v1.2.3", r.header.Get("User-Agent"))
 			}
 			require.Len(t, got, 2)
@@ -103,6 +107,8 @@ func TestTheServicesNameIsThatOfTheVariable(t *testing.T) {
 	o := Options{Service: "onefire", OTel: config.OTel{Resource: config.Attributes{"service.name": "b"}}}
 	name, _ := identity(o).Set().Value("service.name")
 	require.Equal(t, "b", name.AsString())
+	_, known := identity(o).Set().Value("k8s.namespace.name")
+	require.False(t, known, "what is unknown is left out")
 	o.OTel.ServiceName = "a"
 	name, _ = identity(o).Set().Value("service.name")
 	require.Equal(t, "a", name.AsString())
@@ -161,7 +167,7 @@ func TestACollectorThatIsAwayIsLoggedOnceAMinute(t *testing.T) {
 func TestMetricsAreSentAtTheInterval(t *testing.T) {
 	c := newCollector(t, nil)
 	o, _ := options(c.URL)
-	o.OTel.MetricInterval = config.Milliseconds(10 * time.Millisecond)
+	o.OTel.MetricInterval, o.OTel.TracesEndpoint = config.Milliseconds(10*time.Millisecond), ""
 	all := start(t, o)
 	require.Eventually(t, func() bool { return len(c.got()) > 2 }, 10*time.Second, time.Millisecond, "onefire_build_info alone is worth it")
 	require.NoError(t, all.Stop(t.Context()))

@@ -31,6 +31,9 @@ func TestATraceparentIsReadAsOpenTelemetryReadsIt(t *testing.T) {
 		"upper case":            {strings.ToUpper(proper), false},
 		"too short":             {proper[:54], false},
 		"something after it":    {proper + "-x", false},
+		"no such digit":         {"0g" + proper[2:], false},
+		"no dash before flags":  {proper[:52] + "x01", false},
+		"half of the flags":     {proper[:53] + "z1", false},
 		"no hex":                {"00-0gf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false},
 		"no flags":              {proper[:53] + "zz", false},
 	} {
@@ -51,6 +54,22 @@ func TestATracerThatTracesNothingIsNone(t *testing.T) {
 	require.False(t, NoSpan.IsRecording())
 	require.Empty(t, Outgoing(NoSpan, ""))
 	require.Empty(t, TraceID(NoSpan, "no traceparent"))
+}
+
+func TestARecordedSpanGoesBeforeTheIncomingOne(t *testing.T) {
+	_, span := sdktrace.NewTracerProvider().Tracer("x").Start(t.Context(), "settle")
+	require.Equal(t, span.SpanContext().TraceID().String(), TraceID(span, proper))
+	require.Equal(t, FormatTraceparent(span.SpanContext()), Outgoing(span, proper))
+	require.Equal(t, proper[3:35], TraceID(NoSpan, proper))
+	require.Equal(t, proper, Outgoing(NoSpan, proper))
+}
+
+func TestAnEventsSpanHasTheNamesOfTheConventions(t *testing.T) {
+	require.Equal(t, Texts(
+		"messaging.system", "cloudevents", "messaging.operation.name", "send", "messaging.operation.type", "send",
+		"cloudevents.event_id", "1", "cloudevents.event_source", "/s", "cloudevents.event_spec_version", "1.0",
+		"cloudevents.event_type", "t", "cloudevents.event_subject", "about",
+	), EventSpan{Operation: "send", ID: "1", Source: "/s", SpecVersion: "1.0", Type: "t", Subject: "about"}.Attributes())
 }
 
 func TestTextsOfStrangersAreCut(t *testing.T) {

@@ -16,14 +16,13 @@ func Version() string {
 	if version != "" {
 		return version // A cold start need not wait for the build information.
 	}
-	info, ok := debug.ReadBuildInfo()
+	return versionOf(debug.ReadBuildInfo())
+}
+
+func versionOf(info *debug.BuildInfo, ok bool) string {
 	if !ok {
 		return "unknown"
 	}
-	return versionOf(info)
-}
-
-func versionOf(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		return v
 	}

@@ -20,14 +20,17 @@ func TestTheVersionIsTheBestThatTheBuildSays(t *testing.T) {
 		want string
 	}{
 		"a module of a version": {debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: stamp("vcs.revision", revision)}, "v1.2.3"},
-		"a commit":              {debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: stamp("vcs.revision", revision, "vcs.modified", "false")}, revision},
+		"a commit":              {debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: stamp("-trimpath", "true", "vcs.revision", revision, "vcs.modified", "false")}, revision},
 		"a changed commit":      {debug.BuildInfo{Settings: stamp("vcs.modified", "true", "vcs.revision", revision)}, revision + "-dirty"},
 		"no stamp at all":       {debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: stamp("-trimpath", "true", "vcs.modified", "true")}, "unknown"},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			require.Equal(t, row.want, versionOf(&row.info))
+			require.Equal(t, row.want, versionOf(&row.info, true))
 		})
 	}
+	require.Equal(t, "unknown", versionOf(nil, false))
+	require.Equal(t, versionOf(debug.ReadBuildInfo()), Version())
+	require.NotEmpty(t, Version())
 }
 
 // The builds name the variable as text, so nothing else would notice another name.
