@@ -65,7 +65,7 @@ func path(t mapping.Target) string {
 type lookup struct{ client rest.Interface }
 
 func newLookup(config *rest.Config) (lookup, error) {
-	c, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
+	c, err := client.New(config, "onefire", schema.GroupVersion{})
 	return lookup{c}, err
 }
 
