@@ -2,6 +2,8 @@ package function
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -106,12 +108,49 @@ func TestStrangersDoNotHideInTheLogThatNobodyCanBeTold(t *testing.T) {
 }
 
 func TestNobodyIsAskedUnlessThereIsAnAudience(t *testing.T) {
-	who, err := newAdmission(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{}, nil)
+	o := newFixture().service.observer
+	who, err := newAdmission(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{}, o)
 	require.NoError(t, err)
-	require.Nil(t, who.senders)
+	require.Equal(t, admission{observer: o}, who)
 	who, err = newAdmission(&rest.Config{Host: "https://127.0.0.1:1"}, config.Config{OIDCAudience: "a"}, nil)
 	require.NoError(t, err)
 	require.NotNil(t, who.senders)
 	_, err = newAdmission(&rest.Config{Host: "a b"}, config.Config{OIDCAudience: "a"}, nil)
 	require.Error(t, err)
+}
+
+// reviewing is an API server that knows each token as that of one user.
+type reviewing struct {
+	user     string
+	audience []string
+}
+
+func (a *reviewing) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer r.Body.Close()
+	var review struct {
+		Spec struct{ Audiences []string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+		return nil, err
+	}
+	a.audience = review.Spec.Audiences
+	return kubeAnswer(http.StatusCreated, map[string]any{"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1",
+		"status": map[string]any{"authenticated": true, "audiences": a.audience, "user": map[string]string{"username": a.user}}}), nil
+}
+
+func TestOnlyTheConfiguredSubjectsAreLetIn(t *testing.T) {
+	claims, err := json.Marshal(map[string]any{"aud": []string{"ours"}, "exp": time.Now().Add(time.Hour).Unix()})
+	require.NoError(t, err)
+	token := "Bearer e30." + base64.RawURLEncoding.EncodeToString(claims) + ".c2ln"
+	for user, status := range map[string]int{"the-trigger": http.StatusOK, "a-stranger": http.StatusForbidden} {
+		t.Run(user, func(t *testing.T) {
+			f, api := newFixture(), &reviewing{user: user}
+			f.service.admission, err = newAdmission(&rest.Config{Host: "https://api.test", Transport: api},
+				config.Config{OIDCAudience: "ours", OIDCSubjects: []string{"the-trigger"}}, f.service.observer)
+			require.NoError(t, err)
+			requireStatus(t, status, f.serve(with(binary("1", webhook(alert("firing", "alertname=A"))), "Authorization", token)))
+			require.Equal(t, []string{"ours"}, api.audience)
+			require.Equal(t, status != http.StatusOK, strings.Contains(f.log.String(), `"msg":"sender not admitted","status":403,"user":"a-stranger"`))
+		})
+	}
 }

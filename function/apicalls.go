@@ -66,9 +66,6 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	if counted {
 		c.metrics.call(r.Context(), what, code, time.Since(begun))
 	}
-	if !traced {
-		return resp, err
-	}
 	if err != nil {
 		telemetry.Fail(span, "transport", err.Error())
 		return resp, err
@@ -81,7 +78,7 @@ func (o observedCall) RoundTrip(r *http.Request) (*http.Response, error) {
 	if resp.Header.Get("Retry-After") != "" {
 		c.again(r.Context())
 	}
-	return resp, err
+	return resp, nil
 }
 
 // logWarnings logs the warnings of an answer, which can be nil.
@@ -166,8 +163,6 @@ func apiCallOf(r *http.Request) apiCall {
 	switch {
 	case r.Method == http.MethodPost:
 		c.verb = "create"
-	case r.Method == http.MethodPut:
-		c.verb = "update"
 	case r.Method == http.MethodGet && !named:
 		c.verb = "list"
 	}

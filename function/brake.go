@@ -34,15 +34,15 @@ const cappedCode = "ERR_K8S_QUOTA_EXCEEDED"
 
 // brakeOf returns the name of the brake's ConfigMap, which is in the function's
 // namespace. The name is empty if the configuration turns the brake off.
-func brakeOf(c config.Config, fallback func() (string, error)) (at types.NamespacedName, err error) {
+func brakeOf(c config.Config, fallback func() (string, error)) (types.NamespacedName, error) {
 	if c.Brake == config.NoBrake {
-		return at, nil
+		return types.NamespacedName{}, nil
 	}
-	if at.Namespace, err = ownNamespace(c, fallback); err != nil {
-		return at, fmt.Errorf("no namespace for the brake (set POD_NAMESPACE): %w", err)
+	namespace, err := ownNamespace(c, fallback)
+	if err != nil {
+		return types.NamespacedName{}, fmt.Errorf("no namespace for the brake (set POD_NAMESPACE): %w", err)
 	}
-	at.Name = c.Brake
-	return at, nil
+	return types.NamespacedName{Namespace: namespace, Name: c.Brake}, nil
 }
 
 // ownNamespace is the namespace that the function runs in: that of its pod, or else that
@@ -137,7 +137,7 @@ type reminders struct {
 func (r *reminders) due(on kube.Object, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if last, ok := r.last[on]; ok && now.Sub(last) < kube.EventTTL {
+	if now.Sub(r.last[on]) < kube.EventTTL {
 		return false
 	}
 	if r.last == nil || len(r.last) >= maxReminders {

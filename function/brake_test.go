@@ -87,11 +87,15 @@ func TestAnAlertThatNothingIsMadeForIsSettled(t *testing.T) {
 			var all []string
 			for _, one := range story() {
 				r := one.Regarding
-				all = append(all, fmt.Sprintf("%s %s %s %s %s|%s|%s|%s", r.APIVersion, r.Kind, r.Namespace, r.Name, r.UID, one.Type, one.Reason, one.Note))
+				all = append(all, fmt.Sprintf("%s %s %s %s %s|%s|%s|%s|%s|%s|%d", r.APIVersion, r.Kind, r.Namespace, r.Name, r.UID, one.Type, one.Reason, one.Note, one.Action, one.EventTime, one.times))
 			}
-			require.Equal(t, []string{row.on + "|Warning|" + row.why + "|" + row.note}, all)
+			require.Equal(t, []string{row.on + "|Warning|" + row.why + "|" + row.note + "|Create|2026-01-17T12:00:00.000000Z|1"}, all)
 		})
 	}
+}
+
+func TestAnAlertThatIsSettledIsSoForASenderThatKeepsIt(t *testing.T) {
+	requireStatus(t, http.StatusOK, newFixture().serve(with(binary("1", webhook(alert("firing", "alertname=A"))), receive.KeptHeader, "somebody")))
 }
 
 func TestABrakeIsToldAgainWhenItIsForgotten(t *testing.T) {
@@ -101,6 +105,7 @@ func TestABrakeIsToldAgainWhenItIsForgotten(t *testing.T) {
 	require.False(t, told.due(one, noon.Add(kube.EventTTL-1)))
 	require.True(t, told.due(one, noon.Add(kube.EventTTL)))
 	require.True(t, told.due(kube.Object{Kind: "ConfigMap", UID: "2"}, noon), "another pause")
+	require.False(t, told.due(one, noon.Add(kube.EventTTL)), "which hides no other")
 	for i := range 2 * maxReminders {
 		told.due(kube.Object{Name: fmt.Sprint(i)}, noon)
 		require.LessOrEqual(t, len(told.last), maxReminders)

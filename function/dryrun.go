@@ -2,10 +2,7 @@ package function
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
-
-	"github.com/cloudevents/sdk-go/v2/event"
 
 	"onefire/function/receive"
 	"onefire/mapping"
@@ -15,8 +12,8 @@ import (
 // takes the usual steps up to its groups. dryRun makes Lists, but writes nothing and
 // sends no audit events. It judges each alert as if it came alone.
 func (p *pipeline) dryRun(ctx context.Context, body []byte) receive.Answer {
-	var e event.Event
-	if err := json.Unmarshal(body, &e); err != nil {
+	e, err := receive.Unmarshal(body)
+	if err != nil {
 		return receive.Refuse(http.StatusBadRequest, "not a valid CloudEvent: %v", err)
 	}
 	in, refusal := parse(e, p.now())

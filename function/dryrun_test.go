@@ -65,6 +65,7 @@ func TestADryRunSaysWhatWouldHappenAndDoesNothing(t *testing.T) {
 		require.Equal(t, []string{first, "duplicate replayed_duplicate", "filtered ignored_alertname", "invalid malformed", "resolved resolved_nothing"}, said)
 		require.Equal(t, "ns/rr-known", s.Alerts[1].Object)
 	}
+	require.Contains(t, f.log.String(), `"msg":"dry run","event_id":"1","event_source":"/test","decisions":"new=1 duplicate=1 resolved=1 filtered=1 invalid=1"`)
 	require.Zero(t, writes)
 	require.Empty(t, f.sink.events)
 }
@@ -73,8 +74,43 @@ func TestADryRunSaysWhatTheEventWouldBeAnsweredWith(t *testing.T) {
 	f := limited(t)
 	status, _ := f.rehearse(t, noon, `{"no":"alerts"}`)
 	require.Equal(t, http.StatusBadRequest, status)
-	requireStatus(t, http.StatusBadRequest, f.serve(typed(receive.DryRunType, "no event")))
+	w := f.serve(typed(receive.DryRunType, "no event"))
+	requireStatus(t, http.StatusBadRequest, w)
+	require.Contains(t, w.Body.String(), "not a valid CloudEvent: it is not a JSON object")
 	f.service.pipeline.requests = &blindDedup{}
 	status, _ = f.rehearse(t, noon.AddDate(0, 0, -8), webhook(`{"labels":{"alertname":"A"}}`))
 	require.Equal(t, http.StatusServiceUnavailable, status)
+}
+
+// clouded cannot forecast what becomes of some alerts.
+type clouded struct{ fakeDedup }
+
+func (*clouded) Forecast(_ context.Context, s mapping.Signal, _ string, resolved bool) (dedup.Outcome, error) {
+	switch s.Name {
+	case "Away":
+		return dedup.Outcome{}, errors.New("the API server is away")
+	case "Panic":
+		panic("on purpose")
+	}
+	return dedup.FirstForecast(s, resolved), nil
+}
+
+func TestADryRunForecastsAllOrNothing(t *testing.T) {
+	for name, says := range map[string]string{"Away": "of Away cannot be forecast now: the API server is away", "Panic": "of Panic cannot be forecast now: panic"} {
+		f := newFixture()
+		f.service.pipeline.requests = &clouded{}
+		w := f.serve(typed(receive.DryRunType, structuredEvent("1", webhook(alert("firing", "alertname=A"), alert("firing", "alertname="+name)))))
+		requireStatus(t, http.StatusServiceUnavailable, w)
+		require.Contains(t, w.Body.String(), says)
+	}
+}
+
+func TestADryRunOfAlertsAboutOneTargetJudgesEach(t *testing.T) {
+	f := newFixture()
+	f.service.pipeline.targets.owners = fakeOwners(controls)
+	status, s := f.rehearse(t, noon, webhook(alert("firing", "alertname=A", "namespace=shop", "pod=api-1"), alert("firing", "alertname=A", "namespace=shop", "pod=api-2")))
+	require.Equal(t, http.StatusOK, status)
+	require.Len(t, s.Alerts, 2)
+	require.Equal(t, s.Alerts[0], s.Alerts[1], "pods of one controller, each as if it came alone")
+	require.Equal(t, mapping.New, s.Alerts[0].Decision)
 }

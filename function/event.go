@@ -72,8 +72,6 @@ func (p *pipeline) receive(ctx context.Context, r *http.Request, body []byte) re
 func (p *pipeline) handle(ctx context.Context, e event.Event) receive.Answer {
 	now := p.now()
 	ctx, observed := p.observer.event(ctx, e, now)
-	defer observed.span.End() // for a panic
-
 	in, refusal := parse(e, now)
 	if refusal != nil {
 		observed.answered(ctx, *refusal, nil, 0)
@@ -189,9 +187,7 @@ func (p *pipeline) mapAlert(in *incoming, r *result) {
 	if in.undated {
 		r.signal = r.signal.Undated()
 	}
-	if reason, ignored := p.rules.Ignored(a); ignored {
-		r.reason = reason
-	}
+	r.reason, _ = p.rules.Ignored(a)
 	r.old = p.rules.TooOld(a, in.sent, in.now)
 }
 

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
+	"onefire/audit"
 	"onefire/dedup"
 	"onefire/mapping"
 )
@@ -47,7 +50,7 @@ var wire = map[string]struct {
 	"a webhook posted past the source":   {typed("application/json", webhook(alert("firing", "alertname=A"))), 415, "webhook at /alertmanager of onefire-source"},
 	"JSON about something else":          {typed("application/json", `{"a":"b"}`), 415, "application/cloudevents-batch+json\n"},
 	"no content type":                    {typed("", "x"), 415, "not a CloudEvent"},
-	"binary mode without an id":          {without(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Id"), 400, "id: MUST be a non-empty string"},
+	"binary mode without an id":          {without(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Id"), 400, "id: MUST be a non-empty string\n"},
 	"binary mode without a source":       {without(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Source"), 400, "source: "},
 	"an unknown specversion":             {with(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Specversion", "7.0"), 415, "not a CloudEvent"},
 	"structured mode that is no JSON":    {typed(structured, `{"specversion":`), 400, "not a valid CloudEvent"},
@@ -57,7 +60,7 @@ var wire = map[string]struct {
 	"data without alerts":                {binary("1", `{"alerts":[]}`), 400, "neither alerts nor labels"},
 	"data about something else":          {binary("1", `{"a":"b"}`), 400, "neither alerts nor labels"},
 	"too many alerts":                    {binary("1", webhook(slicesRepeat(alert("firing", "alertname=A"), mapping.MaxAlerts+1)...)), 413, "more than 2000 alerts"},
-	"an id too long to travel on":        {typed(structured, structuredEvent(strings.Repeat("x", maxAttribute+1), alert("firing", "alertname=A"))), 400, "id or source is longer"},
+	"an id too long to travel on":        {typed(structured, structuredEvent(strings.Repeat("x", maxAttribute+1), alert("firing", "alertname=A"))), 400, "id or source is longer than 2048 bytes"},
 	"a body too large, of known length":  {binary("1", strings.Repeat(" ", maxBody+1)), 413, "larger than 2097152 bytes"},
 	"a body too large, chunked":          {chunked(binary("1", strings.Repeat(" ", maxBody+1))), 413, "larger than 2097152 bytes"},
 	"a batch that is no array":           {typed(batched, `{}`), 400, "not a batch"},
@@ -66,6 +69,7 @@ var wire = map[string]struct {
 	"a batch with one bad event":         {typed(batched, "["+structuredEvent("1", alert("firing", "alertname=A"))+`,{"id":"2"}]`), 400, "event 1 of the batch"},
 	"a batch with a text that is none":   {typed(batched, `[{"specversion":"1.0","type":"t","source":"/s","id":"2","data_base64":7},`+structuredEvent("1", alert("firing", "alertname=A"))+"]"), 400, "event 0 of the batch: not a valid CloudEvent: data_base64: "},
 	"structured mode, several mistakes":  {typed(structured, `{"specversion":"1.0","data":{}}`), 400, "not a valid CloudEvent: id: MUST be a non-empty string; source: REQUIRED; type: MUST be a non-empty string"},
+	"a batch with two bad events":        {typed(batched, `[{"id":"1"},{"id":"2"}]`), 400, "event 0 of the batch"},
 	"GET":                                {replayable(httptest.NewRequest(http.MethodGet, "/", nil), ""), 405, "POST a CloudEvent"},
 	"PUT":                                {replayable(httptest.NewRequest(http.MethodPut, "/", strings.NewReader("x")), "x"), 405, "POST a CloudEvent"},
 	"an alert whose handling panics":     {binary("1", webhook(alert("firing", "alertname=Panic"))), 500, "internal error"},
@@ -146,11 +150,65 @@ func TestReplySummaryIsAnEvent(t *testing.T) {
 
 	var s Summary
 	require.NoError(t, json.Unmarshal(first.Body.Bytes(), &s))
-	require.Len(t, s.Alerts, 3)
-	require.Equal(t, mapping.New, s.Alerts[0].Decision)
-	require.Equal(t, "ns/rr-A", s.Alerts[0].Object)
-	require.Equal(t, mapping.Filtered, s.Alerts[1].Decision)
-	require.Equal(t, mapping.Invalid, s.Alerts[2].Decision)
+	require.Len(t, s.Alerts[0].Fingerprint, 64)
+	require.NotEqual(t, s.Alerts[0].Fingerprint, s.Alerts[1].Fingerprint)
+	require.Equal(t, []AlertSummary{
+		{Alertname: "A", Fingerprint: s.Alerts[0].Fingerprint, Decision: mapping.New, Object: "ns/rr-A", Count: 1},
+		{Alertname: "Watchdog", Fingerprint: s.Alerts[1].Fingerprint, Decision: mapping.Filtered},
+		{Fingerprint: s.Alerts[2].Fingerprint, Decision: mapping.Invalid},
+	}, s.Alerts)
+	require.Equal(t, "onefire", first.Header().Get("Ce-Source"))
+	require.Equal(t, audit.EventID("/test", "1", "", SummaryType), first.Header().Get("Ce-Id"))
+
+	f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
+		return nil, errors.New("away")
+	}
+	unsettled := f.serve(binary("1", body))
+	requireStatus(t, http.StatusServiceUnavailable, unsettled)
+	require.Empty(t, unsettled.Header().Get("Ce-Type"))
+	require.Equal(t, "1 of 3 alerts are not settled: away\n", unsettled.Body.String())
+}
+
+func TestTheFirstFailureIsTheReason(t *testing.T) {
+	a := answer([]result{{reason: mapping.FirstSeen}, {reason: mapping.Unavailable, err: errors.New("one")}, {reason: mapping.Unavailable, err: errors.New("two")}})
+	require.Equal(t, "2 of 3 alerts are not settled: one", a.Reason)
+}
+
+func TestAnEventThatIsRefusedIsInTheLog(t *testing.T) {
+	f := newFixture()
+	requireStatus(t, http.StatusBadRequest, f.serve(binary("1", `{"a":"b"}`)))
+	require.Contains(t, f.log.String(), `"msg":"event","event_id":"1","event_source":"/test","event_type":"test","status":400,"alerts":0`)
+}
+
+func TestMalformedAlertsOfOneEventAreSeveral(t *testing.T) {
+	f := newFixture()
+	requireStatus(t, http.StatusOK, f.serve(binary("1", `[7,8,7]`)))
+	require.Len(t, f.sink.ids(), 2)
+}
+
+func TestSignalsOfTwoNamespacesAreTwoGroups(t *testing.T) {
+	in := func(namespace string) result {
+		return result{alert: &mapping.Alert{}, signal: mapping.Signal{Namespace: namespace, Fingerprint: "f"}}
+	}
+	require.Len(t, groupByFingerprint([]result{in("a"), in("b"), in("a")}), 2)
+}
+
+func TestOneEventIsSettledInBoundedParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newFixture().service.pipeline
+		var running atomic.Int64
+		release := make(chan struct{})
+		go p.inParallel(t.Context(), 2*maxParallel, func(int) {
+			running.Add(1)
+			<-release
+		})
+		synctest.Wait()
+		require.EqualValues(t, maxParallel, running.Load())
+		close(release)
+		synctest.Wait()
+		require.EqualValues(t, 2*maxParallel, running.Load())
+		require.True(t, p.slots.TryAcquire(maxSlots), "all slots are given back")
+	})
 }
 
 func TestTheTraceContextComesFromTheEventOrTheRequest(t *testing.T) {

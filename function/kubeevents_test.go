@@ -34,6 +34,10 @@ type told struct {
 	Type      string
 	Reason    string
 	Note      string
+	Action    string
+	EventTime string
+	// times is how often it was posted.
+	times int
 }
 
 // tellingFixture is a fixture with a fake API of Events, which keeps names. The
@@ -52,7 +56,9 @@ func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if _, ok := all[one.Metadata.Name]; ok {
+		one.times = all[one.Metadata.Name].times + 1
+		if one.times > 1 {
+			all[one.Metadata.Name] = one
 			w.WriteHeader(http.StatusConflict)
 			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"AlreadyExists","code":409}`)
 			return

@@ -235,7 +235,7 @@ func (l *longPasts) due(past dedup.LongPast, now time.Time) bool {
 	who := dedup.LongPast{Namespace: past.Namespace, Fingerprint: past.Fingerprint}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, ok := l.logged[who]; ok && now.Sub(last) < historyPause {
+	if now.Sub(l.logged[who]) < historyPause {
 		return false
 	}
 	if l.logged == nil || len(l.logged) >= maxHistories {
