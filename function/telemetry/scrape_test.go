@@ -92,8 +92,14 @@ func TestAScrapeIsPrometheussTextFormat(t *testing.T) {
 
 func TestAnErrorOfTheSDKIsCounted(t *testing.T) {
 	o, logged := options("")
-	all := start(t, Options{Service: "onefire", Address: freeAddress(t), Log: o.Log})
+	address := freeAddress(t)
+	all := start(t, Options{Service: "onefire", Address: address, Log: o.Log})
 	otel.Handle(errors.New("something is wrong"))
+	all.failures.of("traces")(errors.New("away"))
+	_, body := get(t, "http://"+address+"/metrics")
+	for _, kind := range []string{"sdk", "traces"} {
+		require.Contains(t, body, `onefire_telemetry_failures_total{kind="`+kind+`"} 1`)
+	}
 	require.Contains(t, logged.String(), `"kind":"sdk","times":1,"error":"something is wrong"`)
 	require.NoError(t, all.Stop(t.Context()))
 }
