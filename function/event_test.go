@@ -125,8 +125,11 @@ func TestHTTPContract(t *testing.T) {
 }
 
 func TestAFunctionThatIsNotStartedAsksForARetry(t *testing.T) {
-	w := httptest.NewRecorder()
-	New().ServeHTTP(w, binary("1", webhook(alert("firing", "alertname=A"))))
+	w, f := httptest.NewRecorder(), New()
+	ready, err := f.Ready(t.Context())
+	require.NoError(t, err)
+	require.False(t, ready)
+	f.ServeHTTP(w, binary("1", webhook(alert("firing", "alertname=A"))))
 	requireStatus(t, http.StatusServiceUnavailable, w)
 	require.NotEmpty(t, w.Header().Get("Retry-After"))
 }

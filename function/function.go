@@ -50,9 +50,7 @@ type service struct {
 func New() *Function {
 	f := &Function{receiver: receive.New(bounds)}
 	f.receiver.Answered = func(ctx context.Context, status int, took time.Duration) {
-		if s := f.service.Load(); s != nil {
-			s.observer.request(ctx, status, took)
-		}
+		f.service.Load().observer.request(ctx, status, took)
 	}
 	f.receiver.Admit = func(ctx context.Context, w http.ResponseWriter, r *http.Request) *receive.Answer {
 		return f.service.Load().admission.admit(ctx, w, r)
@@ -95,7 +93,7 @@ func logger(w io.Writer, level slog.Level) *slog.Logger {
 // Stop rejects new requests with 503. It waits until every running request is answered,
 // and until every audit event in the background is delivered or lost, or the context
 // ends. It then waits at most ten seconds for running posts of audit events, and closes
-// all connections.
+// all connections except those to the API server, which end with the process.
 func (f *Function) Stop(ctx context.Context) error {
 	err := f.receiver.Close(ctx)
 	if s := f.service.Load(); s != nil {

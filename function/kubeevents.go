@@ -28,9 +28,6 @@ const (
 // kubernetesEvents records what happened, once and not with each repeat: the name of a
 // Kubernetes Event identifies what it reports.
 func (o *observer) kubernetesEvents(e event.Event, results []result, truncated uint64) {
-	if o.events == nil {
-		return
-	}
 	now := o.now()
 	// A redelivery records what the first delivery may have had no time for. After an
 	// hour the API server has deleted the first Kubernetes Event, and a redelivery would

@@ -125,8 +125,8 @@ func TestWhatHappensIsToldOnItsObject(t *testing.T) {
 			[][4]string{{"Warning", "Service", ReasonInvalid, "Rejected (critical)" + from + " can never become a RemediationRequest: spec: Invalid value"}}},
 		"one without a name": {webhook(alert("firing", "pod=p")),
 			[][4]string{{"Warning", "Service", ReasonInvalid, "An alert without a name (unknown) on Pod p" + from + " can never become a RemediationRequest: the alert has no alertname label"}}},
-		"Alertmanager left some out": {`{"truncatedAlerts":3,"alerts":[` + alert("firing", "alertname=Active") + `]}`,
-			[][4]string{{"Warning", "Service", ReasonTruncated, "Alertmanager left out 3 alerts of a notification" + from + ": raise the receiver's max_alerts or group by more labels"}}},
+		"Alertmanager left some out": {`{"truncatedAlerts":1,"alerts":[` + alert("firing", "alertname=Active") + `]}`,
+			[][4]string{{"Warning", "Service", ReasonTruncated, "Alertmanager left out 1 alerts of a notification" + from + ": raise the receiver's max_alerts or group by more labels"}}},
 		"repeats are not told": {webhook(alert("firing", "alertname=Active"), alert("firing", "alertname=Quiet"), alert("firing", "alertname=Counted")), nil},
 		"nor what is over":     {webhook(alert("resolved", "alertname=First")), nil},
 		"nor what is ignored":  {webhook(alert("firing", "alertname=Watchdog")), nil},
@@ -144,11 +144,28 @@ func TestWhatHappensIsToldOnItsObject(t *testing.T) {
 				} else {
 					require.Equal(t, "kubernaut.ai/v1alpha1 ns rr-1 uid-1", strings.Join([]string{one.Regarding.APIVersion, one.Regarding.Namespace, one.Regarding.Name, one.Regarding.UID}, " "))
 				}
+				require.Equal(t, map[string]string{ReasonRequested: "Create", ReasonCut: "Create", ReasonInvalid: "Settle", ReasonTruncated: "Receive"}[one.Reason], one.Action)
+				require.Equal(t, "2026-01-17T12:00:00.000000Z", one.EventTime)
 				got = append(got, [4]string{one.Type, one.Regarding.Kind, one.Reason, one.Note})
 			}
 			require.Equal(t, row.want, got)
 		})
 	}
+}
+
+func TestEachInvalidAlertAndEachSourceIsTold(t *testing.T) {
+	f, story := tellingFixture(t)
+	body := `{"truncatedAlerts":3,"alerts":[` + alert("firing", "alertname=Rejected", "pod=a") + "," + alert("firing", "alertname=Rejected", "pod=b") + `]}`
+	source := strings.Repeat("x", maxNoteSource)
+	requireStatus(t, http.StatusOK, f.serve(with(binary("1", body), "Ce-Source", source+"yz")))
+	requireStatus(t, http.StatusOK, f.serve(with(binary("2", body), "Ce-Source", source+"z")))
+	var reasons []string
+	for _, one := range story() {
+		reasons = append(reasons, one.Reason)
+		require.Contains(t, one.Note, " from "+source)
+		require.NotContains(t, one.Note, source+"y")
+	}
+	require.Equal(t, []string{ReasonInvalid, ReasonInvalid, ReasonTruncated, ReasonTruncated}, reasons)
 }
 
 func TestALateRedeliveryIsNoNews(t *testing.T) {
@@ -205,15 +222,15 @@ func fromKubeconfig(t *testing.T) func() (string, error) {
 func TestTheFunctionKnowsItself(t *testing.T) {
 	namespace := fromKubeconfig(t)
 	for reason, row := range map[string]struct {
-		config          config.Config
-		namespace, name string
+		config config.Config
+		want   kube.Object
 	}{
-		"not under Knative":      {config.Config{PodNamespace: "ns"}, "", ""},
-		"its pod's namespace":    {config.Config{PodNamespace: "ns", Service: "onefire"}, "ns", "onefire"},
-		"else where it calls to": {config.Config{Service: "onefire"}, "from-kubeconfig", "onefire"},
+		"not under Knative":      {config.Config{PodNamespace: "ns"}, kube.Object{}},
+		"its pod's namespace":    {config.Config{PodNamespace: "ns", Service: "onefire"}, kube.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "ns", Name: "onefire"}},
+		"else where it calls to": {config.Config{Service: "onefire"}, kube.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "from-kubeconfig", Name: "onefire"}},
 	} {
-		got := self(row.config, namespace)
-		require.Equal(t, []string{row.namespace, row.name}, []string{got.Namespace, got.Name}, reason)
+		require.Equal(t, row.want, self(row.config, namespace), reason)
 	}
+	require.Empty(t, self(config.Config{Service: "onefire"}, func() (string, error) { return "", errors.New("nowhere") }))
 	require.NotEmpty(t, instance())
 }

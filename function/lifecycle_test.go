@@ -9,13 +9,17 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
+	"onefire/config"
 	"onefire/dedup"
 	"onefire/function/receive"
 	"onefire/mapping"
@@ -44,15 +48,89 @@ func TestStartNeedsNobodyToAnswer(t *testing.T) {
 			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 			require.NoError(t, os.WriteFile(kubeconfig, []byte(`{"clusters":[{"name":"c","cluster":{"server":"https://`+address+`"}}],
 				"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), 0o600))
-			f := New()
+			f, before := New(), goleak.IgnoreCurrent()
 			begun := time.Now()
 			require.NoError(t, f.Start(t.Context(), map[string]string{"AUDIT_SINK": "http://" + address, "KUBECONFIG": kubeconfig}))
 			require.NoError(t, f.Stop(t.Context()))
 			require.Less(t, time.Since(begun), readyTimeout, "a stop does not wait for what is warming up")
+			goleak.VerifyNone(t, before)
 			ready, err := f.Ready(t.Context())
 			require.NoError(t, err)
 			require.False(t, ready)
 		})
+	}
+}
+
+// whole is an API server and an audit sink in one, which counts what it is asked.
+type whole struct{ lists, heads, posts atomic.Int64 }
+
+func (w *whole) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Type", "application/json")
+	switch {
+	case r.Method == http.MethodHead:
+		w.heads.Add(1)
+	case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/remediationrequests"):
+		w.lists.Add(1)
+		_, _ = io.WriteString(rw, `{"kind":"RemediationRequestList","items":[]}`)
+	case r.Method == http.MethodPost && r.URL.Path == "/":
+		w.posts.Add(1)
+	default:
+		rw.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(rw, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+	}
+}
+
+// kubeconfigOf is a kubeconfig for an API server at a URL.
+func kubeconfigOf(t *testing.T, url string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(`{"clusters":[{"name":"c","cluster":{"server":"`+url+`"}}],
+		"contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`), 0o600))
+	return file
+}
+
+func TestAStopLeavesNothingBehind(t *testing.T) {
+	world := &whole{}
+	api, sink := httptest.NewServer(world), httptest.NewServer(world)
+	defer sink.Close()
+	before := goleak.IgnoreCurrent()
+	f := New()
+	environment := map[string]string{"AUDIT_SINK": sink.URL, "KUBECONFIG": kubeconfigOf(t, api.URL), "METRICS_ADDRESS": freeAddress(t)}
+	require.NoError(t, f.Start(t.Context(), environment))
+	require.Eventually(t, func() bool { return world.lists.Load() > 0 && world.heads.Load() > 0 }, 10*time.Second, time.Millisecond, "a start opens the connections of the first event")
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, binary("1", webhook(alert("firing", "alertname=Watchdog"), alert("firing", "pod=p"))))
+	requireStatus(t, http.StatusOK, w)
+	require.NotZero(t, world.posts.Load())
+
+	other := New()
+	require.ErrorContains(t, other.Start(t.Context(), environment), "METRICS_ADDRESS: ")
+	w = httptest.NewRecorder()
+	other.ServeHTTP(w, binary("1", "{}"))
+	requireStatus(t, http.StatusServiceUnavailable, w)
+	require.NoError(t, other.Stop(t.Context()), "what has not started is stopped")
+
+	require.NoError(t, f.Stop(t.Context()))
+	api.Close()
+	goleak.VerifyNone(t, before)
+}
+
+func TestAStartTunesTheGarbageCollector(t *testing.T) {
+	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
+	defer func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}()
+	server := httptest.NewServer(&whole{})
+	defer server.Close()
+	for told, want := range map[string]int64{"": memoryLimit, "64MiB": 64 << 20} {
+		debug.SetGCPercent(100)
+		debug.SetMemoryLimit(64 << 20)
+		f := New()
+		require.NoError(t, f.Start(t.Context(), map[string]string{"AUDIT_SINK": config.NoAudit, "KUBECONFIG": kubeconfigOf(t, server.URL), "GOMEMLIMIT": told}))
+		require.NoError(t, f.Stop(t.Context()))
+		require.Equal(t, want, debug.SetMemoryLimit(-1))
+		require.Equal(t, gcPercent, debug.SetGCPercent(100))
 	}
 }
 
