@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -112,8 +113,6 @@ func self(c config.Config, fallback func() (string, error)) kube.Object {
 
 // instance identifies this process among those of the function: it is the pod's name.
 func instance() string {
-	if name, err := os.Hostname(); err == nil && name != "" {
-		return name
-	}
-	return "onefire"
+	name, _ := os.Hostname()
+	return cmp.Or(name, "onefire")
 }

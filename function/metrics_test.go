@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -9,8 +10,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"onefire/audit"
+	"onefire/dedup"
 	"onefire/function/telemetry"
 )
 
@@ -107,4 +112,24 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	again, err := net.Listen("tcp", address)
 	require.NoError(t, err, "the port is free again")
 	again.Close()
+}
+
+func TestEachMetricIsDescribed(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("onefire")
+	m, err := newMetrics(meter)
+	require.NoError(t, err)
+	for _, c := range []metric.Int64Counter{m.requests, m.alerts, m.audits, m.truncated, m.targets, m.unrecorded, m.outdated, m.longPasts, m.kubernetesEvents} {
+		c.Add(t.Context(), 1)
+	}
+	for _, h := range []metric.Float64Histogram{m.durations, m.calls, m.deliveries} {
+		h.Record(t.Context(), 1)
+	}
+	require.NoError(t, measurePause(meter, func(context.Context) *dedup.Pause { return nil }))
+	var all metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &all))
+	require.Len(t, all.ScopeMetrics[0].Metrics, 13)
+	for _, one := range all.ScopeMetrics[0].Metrics {
+		require.NotEmpty(t, one.Description, one.Name)
+	}
 }

@@ -35,6 +35,7 @@ func TestOneStructuredEventHasOneAnswer(t *testing.T) {
 		"0.3: base64 that is null":          {`{"data":null,"datacontentencoding":"base64",` + rest + v03, "400 not a valid CloudEvent: data: data in base64 is a text"},
 		"1.0: an encoding is an extension":  {`{"data":{"a":1},"datacontentencoding":"base64",` + rest + v1, "datacontentencoding: base64"},
 		"a version with escapes":            {`{"data":7,"datacontentencoding":"base64","specversion":"0\u002e3",` + rest + `}`, "400 not a valid CloudEvent: data: data in base64 is a text"},
+		"0.3: data twice, once a number":    {`{"data":7,"data_base64":"aGk=","datacontentencoding":"base64",` + rest + v03, "400 not a valid CloudEvent: data: data in base64 is a text"},
 		"0.3: an empty encoding":            {`{"datacontentencoding":"",` + rest + v03, "400 not a valid CloudEvent: "},
 		"no version":                        {`{` + rest + `}`, "400 not a valid CloudEvent: specversion: REQUIRED"},
 		"nothing":                           {`{}`, "400 not a valid CloudEvent: specversion: REQUIRED"},
