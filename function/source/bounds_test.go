@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onefire/audit"
+	"onefire/config"
 	"onefire/function/receive"
 )
 
@@ -90,6 +91,23 @@ func TestLargeEventsTakeMorePlaces(t *testing.T) {
 	}
 	require.Equal(t, webhooks*maxParallel, b.posted())
 	require.True(t, f.slots.TryAcquire(maxSlots), "every place was given back")
+}
+
+func TestAnEventTakesAPlaceForEachPieceOfItsData(t *testing.T) {
+	for size, places := range map[int]int64{slotSize - 1: 1, slotSize: 2, 2 * slotSize: 3} {
+		b := newBroker(t)
+		f := start(t, b, func(c *config.Source) { c.Split = config.SplitNotification })
+		free := int64(0)
+		b.answers(func(event.Event, *http.Request) (int, map[string]string, string) {
+			for f.slots.TryAcquire(1) {
+				free++
+			}
+			f.slots.Release(free)
+			return http.StatusAccepted, nil, ""
+		})
+		f.requireStatus(http.StatusOK, simple+strings.Repeat(" ", size-len(simple)))
+		require.Equal(t, maxSlots-places, free, "%d bytes", size)
+	}
 }
 
 func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {

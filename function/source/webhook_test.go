@@ -135,13 +135,16 @@ func TestOddBodies(t *testing.T) {
 		"too many fields":                 {`{"alerts":[` + one + `]` + manyFields(maxFields) + `}`, 400, "more than 64 fields", 0},
 		"too much beside the alerts":      {`{"alerts":[` + one + `],"commonLabels":"` + strings.Repeat("x", maxEnvelope) + `"}`, 413, "bytes beside the alerts, more than 262144", 0},
 		"too many alerts":                 {`{"alerts":[1` + strings.Repeat(",1", maxAlerts) + `]}`, 413, "more than 10000 alerts", 0},
-		"too large":                       {`{"alerts":["` + strings.Repeat("x", maxBody) + `"]}`, 413, "larger than 8388608 bytes", 0},
+		"as large as may be":              {simple + strings.Repeat(" ", maxBody-len(simple)), 200, "", 1},
+		"too large":                       {simple + strings.Repeat(" ", maxBody-len(simple)+1), 413, "larger than 8388608 bytes", 0},
 		"one alert too large for anyone":  {`{"alerts":[{"labels":{"alertname":"` + strings.Repeat("x", maxEvent) + `"}}]}`, 413, "the sink rejected all 1 events", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBroker(t)
-			require.Contains(t, start(t, b).requireStatus(tt.status, tt.body), tt.answer)
+			f := start(t, b)
+			require.Contains(t, f.requireStatus(tt.status, tt.body), tt.answer)
 			require.Len(t, b.events(), tt.events)
+			require.Equal(t, tt.status != 200, len(f.log.with(t, "webhook not accepted")) == 1)
 		})
 	}
 }
