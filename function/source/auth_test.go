@@ -147,6 +147,7 @@ func TestASourceWithoutItsSecretDoesNotStart(t *testing.T) {
 	for _, change := range []func(*config.Source){
 		func(c *config.Source) { c.TokenFile = empty },
 		func(c *config.Source) { c.BasicFile = empty },
+		func(c *config.Source) { c.TokenFile, c.BasicFile = file(t, "token", "t"), empty },
 	} {
 		c := settings("http://127.0.0.1:1")
 		change(&c)

@@ -38,9 +38,9 @@ func TestAPrometheusIsToldThatItNeedsAnAlertmanager(t *testing.T) {
 func TestAPanicBeforeADeliveryIsAnAnswer(t *testing.T) {
 	f := start(t, newBroker(t))
 	sound := f.auth
-	f.Source.auth = nil
+	f.auth = nil
 	require.Equal(t, "internal error: see the log", f.requireStatus(http.StatusInternalServerError, simple))
 	require.Len(t, f.log.with(t, "panic"), 1)
-	f.Source.auth = sound
+	f.auth = sound
 	f.requireStatus(http.StatusOK, simple)
 }
