@@ -184,21 +184,20 @@ func readAlert(raw json.RawMessage, groupStatus string, now time.Time) (alert, t
 // with returns the webhook with one alert and that alert's status, as Alertmanager would
 // send it for a group of one alert.
 func (w *webhook) with(raw json.RawMessage, status string) []byte {
-	var parts [][]byte
-	before := []byte("{")
-	for _, f := range w.fields {
-		parts = append(parts, before, quoted(f.name), []byte(":"))
+	b := make([]byte, 0, w.envelope()+len(raw)+8*len(w.fields)+2)
+	for i, f := range w.fields {
+		b = append(b, "{,"[min(i, 1)])
+		b = append(append(b, quoted(f.name)...), ':')
 		switch {
 		case strings.EqualFold(f.name, "alerts"):
-			parts = append(parts, []byte("["), raw, []byte("]"))
+			b = append(append(append(b, '['), raw...), ']')
 		case strings.EqualFold(f.name, "status"):
-			parts = append(parts, quoted(status))
+			b = append(b, quoted(status)...)
 		default:
-			parts = append(parts, f.raw)
+			b = append(b, f.raw...)
 		}
-		before = []byte(",")
 	}
-	return slices.Concat(append(parts, []byte("}"))...)
+	return append(b, '}')
 }
 
 // quoted is a text as JSON.
