@@ -74,7 +74,7 @@ func (s *secret) check(shown string) error {
 	if age < fileAge && subtle.ConstantTimeCompare(hash[:], s.hash[:]) == 1 {
 		return nil
 	}
-	if s.since.IsZero() || age >= retryRead {
+	if age >= retryRead {
 		text, err := s.read()
 		if err != nil {
 			s.since = time.Time{} // A secret that was removed admits nobody.

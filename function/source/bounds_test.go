@@ -8,15 +8,18 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
 
 	"onefire/audit"
+	"onefire/config"
 	"onefire/function/receive"
 )
 
@@ -90,6 +93,52 @@ func TestLargeEventsTakeMorePlaces(t *testing.T) {
 	}
 	require.Equal(t, webhooks*maxParallel, b.posted())
 	require.True(t, f.slots.TryAcquire(maxSlots), "every place was given back")
+}
+
+func TestAnEventTakesAPlaceForEachPieceOfItsData(t *testing.T) {
+	for size, places := range map[int]int64{slotSize - 1: 1, slotSize: 2, 2 * slotSize: 3} {
+		b := newBroker(t)
+		f := start(t, b, func(c *config.Source) { c.Split = config.SplitNotification })
+		free := int64(0)
+		b.answers(func(event.Event, *http.Request) (int, map[string]string, string) {
+			for f.slots.TryAcquire(1) {
+				free++
+			}
+			f.slots.Release(free)
+			return http.StatusAccepted, nil, ""
+		})
+		f.requireStatus(http.StatusOK, simple+strings.Repeat(" ", size-len(simple)))
+		require.Equal(t, maxSlots-places, free, "%d bytes", size)
+	}
+}
+
+func TestBodiesHaveRoomUpToTheirBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(t.Context(), settings("http://sink.test"), io.Discard)
+		require.NoError(t, err)
+		read := func(body io.Reader) (release func(), err error) {
+			_, release, err = s.bodies.Read(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/alertmanager", body), maxBody)
+			return release, err
+		}
+		slow, end := io.Pipe()
+		for range maxArriving {
+			go func() { _, _ = read(slow) }()
+		}
+		synctest.Wait()
+		require.Equal(t, maxArriving, s.bodies.Arriving())
+		_, err = read(strings.NewReader("x"))
+		require.ErrorIs(t, err, receive.ErrBusy)
+		require.NoError(t, end.Close())
+		synctest.Wait()
+
+		for _, size := range []int{maxBody, maxBodies - maxBody} {
+			release, err := read(strings.NewReader(strings.Repeat("x", size)))
+			require.NoError(t, err)
+			defer release()
+		}
+		_, err = read(strings.NewReader("x"))
+		require.ErrorIs(t, err, receive.ErrBusy, "all of its memory is in use")
+	})
 }
 
 func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {

@@ -23,7 +23,7 @@ type certificate struct {
 
 // newCertificate reads the files. It fails if they do not hold a valid pair.
 func newCertificate(certFile, keyFile string, now func() time.Time, log *slog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, now: now, log: log, checked: now()}
+	c := &certificate{certFile: certFile, keyFile: keyFile, now: now, log: log}
 	if err := c.read(); err != nil {
 		return nil, fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
 	}

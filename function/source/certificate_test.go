@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,6 +77,7 @@ func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
 	require.EqualValues(t, 1, serial(cert), "the files are not read each time")
 	passed.Add(int64(fileAge))
 	require.EqualValues(t, 2, serial(cert2))
+	require.Len(t, log.with(t, "the certificate is not renewed"), 1, "this one was")
 	require.NoError(t, os.Remove(c.KeyFile))
 	passed.Add(int64(fileAge))
 	require.EqualValues(t, 2, serial(cert2), "what cannot be read changes nothing")
@@ -84,10 +86,45 @@ func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
 }
 
 func TestACertificateThatIsNoneStopsTheStart(t *testing.T) {
+	cert, _ := pair(t, 1)
+	good, bad, none := file(t, "tls.crt", cert), file(t, "bad", "no"), filepath.Join(t.TempDir(), "none")
+	for reason, row := range map[string]struct{ cert, key, err string }{
+		"no pair":        {bad, bad, "TLS_CERT_FILE, TLS_KEY_FILE: reading the certificate: tls: "},
+		"no certificate": {none, bad, "TLS_CERT_FILE, TLS_KEY_FILE: reading the certificate: open " + none},
+		"no key":         {good, none, "TLS_CERT_FILE, TLS_KEY_FILE: reading the certificate's key: open " + none},
+	} {
+		c := settings("http://127.0.0.1:1")
+		c.CertFile, c.KeyFile = row.cert, row.key
+		_, err := New(t.Context(), c, &lines{})
+		require.ErrorContains(t, err, row.err, reason)
+	}
+}
+
+func TestTLSIsSpokenFromVersion12On(t *testing.T) {
+	cert, key := pair(t, 1)
 	c := settings("http://127.0.0.1:1")
-	c.CertFile, c.KeyFile = file(t, "tls.crt", "no"), file(t, "tls.key", "no")
-	_, err := New(t.Context(), c, &lines{})
-	require.ErrorContains(t, err, "TLS_CERT_FILE, TLS_KEY_FILE")
+	c.CertFile, c.KeyFile = file(t, "tls.crt", cert), file(t, "tls.key", key)
+	log := &lines{}
+	s, err := New(t.Context(), c, log)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM([]byte(cert)))
+	for version, spoken := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tls.Dial("tcp", listener.Addr().String(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS10, MaxVersion: version})
+		require.Equal(t, spoken, err == nil, "%s: %v", tls.VersionName(version), err)
+		if spoken {
+			require.NoError(t, conn.Close())
+		}
+	}
+	require.Eventually(t, func() bool {
+		return strings.Contains(log.String(), `"level":"DEBUG","msg":"http: TLS handshake error`)
+	}, patience, time.Millisecond, "a connection that failed is in the log, and not loud")
+	require.NoError(t, s.Stop(t.Context()))
+	require.NoError(t, <-served)
 }
 
 func TestTheSinkIsTrustedByKCACerts(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,13 +53,9 @@ func (s *Source) newDelivery(hook *webhook, body []byte, traceparent string, now
 		d.source = sourceOf(hook.receiver)
 	}
 	if s.config.Split == config.SplitNotification {
-		watchdog := false
-		for _, a := range hook.alerts {
-			watchdog = watchdog || s.isWatchdog(a)
-		}
 		o := s.memory.recall(hook.keyOfAll(d.source), hook.begun, now)
 		d.occurrences = []*occurrence{o}
-		d.drafts = []draft{{NotificationType, s.memory.at(o, now), func() []byte { return body }, len(body), extensionsOfAll(hook), watchdog}}
+		d.drafts = []draft{{NotificationType, s.memory.at(o, now), func() []byte { return body }, len(body), extensionsOfAll(hook), slices.ContainsFunc(hook.alerts, s.isWatchdog)}}
 		return d
 	}
 	envelope := hook.envelope()
@@ -81,7 +78,7 @@ func (d *delivery) run(ctx context.Context) answer {
 		log = log.With("trace_id", id)
 	}
 	if d.hook.truncated > 0 {
-		d.metrics.truncated.Add(ctx, int64(min(d.hook.truncated, 1<<32)))
+		d.metrics.truncated.Add(ctx, d.hook.leftOut())
 		d.log.Error("Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels",
 			"truncated", d.hook.truncated, "receiver", d.hook.receiver, "group_key", d.hook.groupKey)
 	}
@@ -140,22 +137,16 @@ func (d *delivery) send(ctx context.Context, i int) (err error) {
 	}
 	ctx, span := d.sending(ctx, i)
 	defer span.End()
-	e, err := d.event(i, telemetry.Outgoing(span, d.traceparent))
+	err = d.sink.deliver(ctx, d.event(i, telemetry.Outgoing(span, d.traceparent)), attempts)
 	if err != nil {
-		return refused(e, http.StatusBadRequest, err.Error())
-	}
-	err = d.sink.deliver(ctx, e, attempts)
-	if err != nil && span.IsRecording() {
 		telemetry.Fail(span, "unavailable", err.Error())
 	}
 	return err
 }
 
-func (d *delivery) event(i int, traceparent string) (event.Event, error) {
+func (d *delivery) event(i int, traceparent string) event.Event {
 	p, o := d.drafts[i], d.occurrences[i]
-	if traceparent != "" {
-		p.extensions["traceparent"] = traceparent
-	}
+	p.extensions["traceparent"] = traceparent
 	return newEvent(o.id, d.source, p.eventType, p.at, p.extensions, p.data())
 }
 
@@ -165,11 +156,8 @@ func (d *delivery) event(i int, traceparent string) (event.Event, error) {
 func (d *delivery) attempts() (uint, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.gone != nil:
-		return 0, d.gone
-	case d.down != nil:
-		return 1, nil
+	if d.down != nil {
+		return 1, d.gone
 	}
 	return maxAttempts, nil
 }
@@ -202,7 +190,7 @@ func (d *delivery) note(ctx context.Context, i int, before bool, err error) {
 	case r == unavailable && d.down == nil:
 		d.down = err
 	}
-	if r == unavailable && unreachable(err) {
+	if unreachable(err) {
 		d.gone = err
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -124,7 +125,7 @@ func TestAnEventThatIsRefusedForGoodIsSetAsideWhole(t *testing.T) {
 func TestOverridesAndTraceAreOnEveryEvent(t *testing.T) {
 	b := newBroker(t)
 	f := start(t, b, func(c *config.Source) {
-		c.Overrides.Extensions = map[string]string{"team": "site reliability"}
+		c.Overrides.Extensions = map[string]string{"team": "site reliability", "region": "eu"}
 		c.EventSource = "urn:prod"
 	})
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -136,6 +137,7 @@ func TestOverridesAndTraceAreOnEveryEvent(t *testing.T) {
 	resp.Body.Close()
 	e := b.events()[0]
 	require.Equal(t, "site%20reliability", e.Extensions()["team"])
+	require.Equal(t, "eu", e.Extensions()["region"])
 	require.Equal(t, trace, e.Extensions()["traceparent"])
 	require.Equal(t, "urn:prod", e.Source())
 }
@@ -148,6 +150,24 @@ func TestTruncatedAlertsAreLoud(t *testing.T) {
 	require.Len(t, loud, 1)
 	require.Equal(t, "ERROR", loud[0]["level"])
 	require.NotZero(t, loud[0]["truncated"])
+	f.requireStatus(http.StatusOK, `{"truncatedAlerts":1,"alerts":[`+firing(0, "alertname=A")+`]}`)
+	loud = f.log.with(t, "Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels")
+	require.Len(t, loud, 2)
+	require.InDelta(t, 1, loud[1]["truncated"], 0)
+	f.requireStatus(http.StatusOK, simple)
+	require.NotContains(t, f.log.with(t, "webhook")[2], "trace_id", "there is no trace")
+	require.Len(t, f.log.with(t, "Alertmanager left out alerts: raise the receiver's max_alerts or group by more labels"), 2)
+}
+
+func TestTheLogSaysHowLongAWebhookTook(t *testing.T) {
+	b := newBroker(t)
+	f := start(t, b)
+	b.answers(func(event.Event, *http.Request) (int, map[string]string, string) {
+		f.at(1500 * time.Millisecond)
+		return http.StatusAccepted, nil, ""
+	})
+	f.requireStatus(http.StatusOK, simple)
+	require.InDelta(t, 1500, f.log.with(t, "webhook")[0]["duration_ms"], 0)
 }
 
 func TestAPanicIsAnAnswer(t *testing.T) {
@@ -193,4 +213,6 @@ func TestOnlyNobodyIsUnreachable(t *testing.T) {
 	require.False(t, unreachable(errors.New("503")))
 	_, err := newCertificate("/nonexistent", "/nonexistent", time.Now, slog.New(slog.DiscardHandler))
 	require.False(t, unreachable(err))
+	require.False(t, unreachable(&net.OpError{Op: "read", Err: errors.New("reset by peer")}), "it was there")
+	require.True(t, unreachable(&net.OpError{Op: "dial", Err: errors.New("refused")}))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 
 	"onefire/audit"
 	"onefire/config"
@@ -83,9 +85,7 @@ func TestWhatEachAnswerOfTheSinkMeans(t *testing.T) {
 		s, err := newSink(config.Source{Sink: "http://sink.test"})
 		require.NoError(t, err)
 		s.client.Wrap(func(http.RoundTripper) http.RoundTripper { return answers(status) })
-		e, err := newEvent("1", "urn:a", AlertType, noon, nil, []byte("{}"))
-		require.NoError(t, err)
-		err = s.deliver(t.Context(), e, 1)
+		err = s.deliver(t.Context(), newEvent("1", "urn:a", AlertType, noon, nil, []byte("{}")), 1)
 		var away *audit.UnavailableError
 		var no *audit.RefusedError
 		got := "again"
@@ -121,6 +121,35 @@ func TestAnAnswerIsNoAbsence(t *testing.T) {
 	n, err = d.attempts()
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
+	d.note(t.Context(), 0, false, &net.OpError{Op: "dial", Err: errors.New("no route")})
+	_, err = d.attempts()
+	require.ErrorContains(t, err, "no route", "where nobody is, no other event is tried")
+}
+
+func TestTheFirstReasonOfEachKindIsSaid(t *testing.T) {
+	f := start(t, newBroker(t))
+	body := []byte(hook(firing(0, "alertname=A"), firing(0, "alertname=B")))
+	for reason, row := range map[string]struct {
+		err    func(text string) error
+		tries  uint
+		status int
+	}{
+		"rejected":    {func(text string) error { return &audit.RefusedError{Status: http.StatusBadRequest, Answer: text} }, maxAttempts, http.StatusBadRequest},
+		"unavailable": {errors.New, 1, http.StatusServiceUnavailable},
+	} {
+		hook, err := read(body, noon)
+		require.NoError(t, err)
+		d := f.newDelivery(hook, body, "", noon)
+		d.note(t.Context(), 0, false, row.err("first"))
+		d.note(t.Context(), 1, false, row.err("second"))
+		a := d.makeAnswer()
+		require.Equal(t, row.status, a.status, reason)
+		require.Contains(t, a.reason, "first", reason)
+		require.NotContains(t, a.reason, "second", reason)
+		n, err := d.attempts()
+		require.NoError(t, err)
+		require.Equal(t, row.tries, n, reason)
+	}
 }
 
 func TestReceiversNamesLoseTheirBackslashes(t *testing.T) {
@@ -154,10 +183,29 @@ func TestTheSpanOfAnEventNamesIt(t *testing.T) {
 	f, spans, _ := traced(t, 202)
 	f.requireStatus(http.StatusOK, simple)
 	root, sent := ended(t, spans, 2)
+	require.Contains(t, root.Attributes, attribute.Int(telemetry.AttrStatus, http.StatusOK))
+	require.Contains(t, sent[0].Attributes, attribute.String(telemetry.AttrAlert, "A"))
 	about := telemetry.EventSpan{Operation: "send", ID: f.sink.events()[0].ID(), Source: "urn:prod", SpecVersion: "1.0", Type: AlertType}
 	require.Subset(t, sent[0].Attributes, about.Attributes())
 	for _, a := range root.Attributes {
 		require.NotEqual(t, telemetry.AttrTruncated, string(a.Key), "nothing was left out")
+	}
+
+	f, spans, _ = traced(t, 202)
+	f.config.Split = config.SplitNotification
+	f.requireStatus(http.StatusOK, simple)
+	_, sent = ended(t, spans, 2)
+	for _, a := range sent[0].Attributes {
+		require.NotEqual(t, telemetry.AttrAlert, string(a.Key), "it is about no single alert")
+	}
+}
+
+func TestTheSpanOfAWebhookSaysHowManyAlertsWereLeftOut(t *testing.T) {
+	for sent, want := range map[string]int64{"1": 1, "10": 10, "18446744073709551615": 1 << 32} {
+		f, spans, _ := traced(t, 202)
+		f.requireStatus(http.StatusOK, `{"truncatedAlerts":`+sent+`,"alerts":[{"labels":{"alertname":"A"}}]}`)
+		root, _ := ended(t, spans, 2)
+		require.Contains(t, root.Attributes, attribute.Int64(telemetry.AttrTruncated, want))
 	}
 }
 

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -42,8 +41,9 @@ func extensionsOfAll(hook *webhook) map[string]string {
 }
 
 // newEvent makes an event. It removes control characters, and characters that change the
-// direction of text, from extensions, and leaves out empty extensions.
-func newEvent(id, source, eventType string, at time.Time, extensions map[string]string, data []byte) (event.Event, error) {
+// direction of text, from extensions, and leaves out empty extensions. An event that is not
+// valid can be made, but not sent.
+func newEvent(id, source, eventType string, at time.Time, extensions map[string]string, data []byte) event.Event {
 	e := event.New()
 	e.SetID(id)
 	e.SetSource(source)
@@ -54,13 +54,8 @@ func newEvent(id, source, eventType string, at time.Time, extensions map[string]
 			e.SetExtension(name, value)
 		}
 	}
-	if err := e.SetData(event.ApplicationJSON, data); err != nil {
-		return e, fmt.Errorf("making an event: %w", err)
-	}
-	if err := e.Validate(); err != nil {
-		return e, fmt.Errorf("making an event: %w", err)
-	}
-	return e, nil
+	_ = e.SetData(event.ApplicationJSON, data) // Bytes need no encoding that could fail.
+	return e
 }
 
 // bounded makes a text a valid CloudEvents string of at most maxExtension bytes.
@@ -71,12 +66,6 @@ func bounded(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
-	if len(s) <= maxExtension {
-		return s
-	}
-	s = s[:maxExtension]
-	for !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-	}
-	return s
+	// Of a character that is cut, nothing stays.
+	return strings.ToValidUTF8(s[:min(len(s), maxExtension)], "")
 }

@@ -45,13 +45,6 @@ func eventID(key uuid.UUID, opened time.Time) string {
 // replica if the time between them is less than what is left of the window, and different
 // ids if it is a whole window or more.
 func window(now, begun time.Time, length time.Duration) time.Time {
-	phase := int64(0)
-	if y := begun.Year(); y > 1900 && y < 2200 { // the years that nanoseconds in 64 bits can express
-		phase = begun.UnixNano() % int64(length)
-	}
-	into := (now.UnixNano() - phase) % int64(length)
-	if into < 0 {
-		into += int64(length)
-	}
-	return now.Add(-time.Duration(into))
+	phase := begun.Sub(begun.Truncate(length))
+	return now.Add(-phase).Truncate(length).Add(phase)
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,6 +94,42 @@ func TestTheIDFollowsFromWhatIsSaid(t *testing.T) {
 	}
 	require.NotContains(t, seen, idOf(first, func(c *config.Source) { c.EventSource = "urn:other" }))
 	require.NotContains(t, seen, idOf(first, func(c *config.Source) { c.Split = config.SplitNotification }))
+}
+
+func TestANotificationsIDFollowsFromAllOfIt(t *testing.T) {
+	x, y, began := firing(0, "alertname=A", "pod=a"), firing(0, "alertname=A", "pod=b"), firing(-time.Second, "alertname=A", "pod=b")
+	whole := hook(x, y)
+	seen := map[string]string{}
+	for name, body := range map[string]string{
+		"the first":                  whole,
+		"without the first alert":    hook(y),
+		"without the last alert":     hook(x),
+		"another alert":              hook(x, firing(0, "alertname=A", "pod=c")),
+		"an alert ended":             hook(x, alertOf("resolved", 0, "alertname=A", "pod=b")),
+		"an alert began earlier":     hook(x, began),
+		"more alerts were left out":  strings.Replace(whole, `"truncatedAlerts":0`, `"truncatedAlerts":1`, 1),
+		"the group has another name": strings.Replace(whole, `"groupKey":"`, `"groupKey":"x`, 1),
+		"the group has ended":        strings.Replace(whole, `"status":"firing"`, `"status":"resolved"`, 1),
+		"another receiver":           strings.Replace(whole, "onefire", "another", 1),
+	} {
+		b := newBroker(t)
+		start(t, b, func(c *config.Source) { c.Split = config.SplitNotification }).requireStatus(http.StatusOK, body)
+		id := b.ids()[0]
+		require.NotContains(t, seen, id, "%s has the id of %s", name, seen[id])
+		seen[id] = name
+	}
+}
+
+// Replicas of two versions run side by side while one replaces the other.
+func TestTheNextVersionMakesTheSameIDs(t *testing.T) {
+	for split, id := range map[config.Split]string{
+		config.SplitAlert:        "06bf1a3a-13a6-5b31-aca1-ce9144973bad",
+		config.SplitNotification: "295dfe18-e5ea-50e1-972a-05f515873ff9",
+	} {
+		b := newBroker(t)
+		start(t, b, func(c *config.Source) { c.Split = split }).requireStatus(http.StatusOK, simple)
+		require.Equal(t, []string{id}, b.ids(), "%s", split)
+	}
 }
 
 func TestANotificationsIDDoesNotDependOnTheOrderOfAlerts(t *testing.T) {

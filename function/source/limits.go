@@ -80,9 +80,9 @@ const (
 	// a synchronous Broker loses an event when its sender hangs up.
 	maxAttempts = 4
 	maxElapsed  = 10 * time.Second
-	// firstPause and maxPause bound the jittered pauses between attempts.
+	// firstPause is the pause before the second attempt, jittered. Each later pause is half as
+	// long again.
 	firstPause = 100 * time.Millisecond
-	maxPause   = 2 * time.Second
 	// connectTimeout bounds the making of a connection, and separately its TLS handshake.
 	connectTimeout = 5 * time.Second
 	// pingAfter is after how much silence an HTTP/2 connection is checked with a ping.

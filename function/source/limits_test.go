@@ -80,9 +80,8 @@ func TestAnEventIsAsLargeAsTheFunctionTakes(t *testing.T) {
 				posts++
 				return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}
 			})
-			e, err := newEvent("1", "urn:a", AlertType, noon, nil, []byte(`"`+strings.Repeat("x", maxEvent-2+row.surplus)+`"`))
-			require.NoError(t, err)
-			err = s.deliver(t.Context(), e, 1)
+			data := []byte(`"` + strings.Repeat("x", maxEvent-2+row.surplus) + `"`)
+			err := s.deliver(t.Context(), newEvent("1", "urn:a", AlertType, noon, nil, data), 1)
 			require.Equal(t, row.posts, posts)
 			if row.posts > 0 {
 				require.NoError(t, err)
@@ -91,6 +90,7 @@ func TestAnEventIsAsLargeAsTheFunctionTakes(t *testing.T) {
 			var no *audit.RefusedError
 			require.ErrorAs(t, err, &no)
 			require.Equal(t, http.StatusRequestEntityTooLarge, no.Status)
+			require.Equal(t, "its 2097153 bytes are more than the 2097152 that the function takes", no.Answer)
 			require.NotEmpty(t, no.Event)
 		})
 	}
@@ -118,8 +118,7 @@ func TestTheTimesOfTries(t *testing.T) {
 					}
 					return resp
 				})
-				e, err := newEvent("1", "urn:a", AlertType, noon, nil, []byte("{}"))
-				require.NoError(t, err)
+				e := newEvent("1", "urn:a", AlertType, noon, nil, []byte("{}"))
 				begun := time.Now()
 				require.ErrorContains(t, s.deliver(t.Context(), e, maxAttempts), "503")
 				require.Equal(t, row.posts, posts)
@@ -167,15 +166,13 @@ func TestWhenAnOccurrenceIsOver(t *testing.T) {
 
 // The source does not retry an event of which no request can be made.
 func TestAnEventThatIsNoRequestIsRefused(t *testing.T) {
-	s, err := newSink(config.Source{Sink: "://"})
-	require.NoError(t, err)
-	e, err := newEvent("1", "urn:a", AlertType, noon, nil, []byte("{}"))
-	require.NoError(t, err)
-	var no *audit.RefusedError
-	require.ErrorAs(t, s.deliver(t.Context(), e, 1), &no)
-	require.Equal(t, http.StatusBadRequest, no.Status)
-	require.NotEmpty(t, no.Answer)
-	_, err = newEvent("", "urn:a", AlertType, noon, nil, []byte("{}"))
-	require.ErrorContains(t, err, "making an event: ")
-	require.NotErrorAs(t, err, &no)
+	for sink, id := range map[string]string{"://": "1", "http://sink.test": ""} {
+		s, err := newSink(config.Source{Sink: sink})
+		require.NoError(t, err)
+		s.client.Wrap(func(http.RoundTripper) http.RoundTripper { return answers(http.StatusAccepted) })
+		var no *audit.RefusedError
+		require.ErrorAs(t, s.deliver(t.Context(), newEvent(id, "urn:a", AlertType, noon, nil, []byte("{}")), maxAttempts), &no)
+		require.Equal(t, http.StatusBadRequest, no.Status)
+		require.NotEmpty(t, no.Answer)
+	}
 }

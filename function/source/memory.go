@@ -27,7 +27,8 @@ type memory struct {
 // occurrence is one event, sent or to be sent. The memory's lock guards it.
 type occurrence struct {
 	id string
-	// first is when the event came, or at most [timeFor] ago; seen is when it came last.
+	// first is when the event came, or at most [timeFor] ago, and zero until [memory.at] is
+	// asked; seen is when it came last.
 	// settled is when a webhook with the event was acknowledged; it is zero while one is
 	// not. taken is when a webhook with the event ended after it was done.
 	first, seen, settled, taken time.Time
@@ -58,7 +59,7 @@ func (m *memory) recall(key uuid.UUID, begun, now time.Time) *occurrence {
 		o.seen = now
 		return o
 	}
-	o := &occurrence{id: eventID(key, window(now, begun, m.length)), first: now, seen: now}
+	o := &occurrence{id: eventID(key, window(now, begun, m.length)), seen: now}
 	m.known.Add(key, o)
 	return o
 }

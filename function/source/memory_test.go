@@ -1,8 +1,11 @@
 package source
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -189,7 +192,6 @@ func TestAnAlertThatCameEarlierThanItWasSaidIsCountedAgain(t *testing.T) {
 
 func TestWhatIsForgottenIsLeftToTheWindow(t *testing.T) {
 	m := newMemory(length)
-	key := (&webhook{}).key(AlertType, "s", alert{identity: "0"})
 	first := m.recall(key, noon, noon)
 	require.Same(t, first, m.recall(key, noon, noon))
 	for i := range maxRemembered {
@@ -211,6 +213,78 @@ func TestAWebhookThatIsNeverTriedAgainIsForgotten(t *testing.T) {
 	o := f.memory.recall(key, noon, noon.Add(openFor-1))
 	require.Equal(t, 1, f.memory.known.Len(), "it is that one")
 	require.NotSame(t, o, f.memory.recall(key, noon, noon.Add(2*openFor)))
+}
+
+// key is some event's.
+var key = (&webhook{}).key(AlertType, "s", alert{identity: "0"})
+
+func TestAnAttemptCountsFromItsBeginningAndFromItsEnd(t *testing.T) {
+	m := newMemory(length)
+	o := m.recall(key, noon, noon)
+	m.settle([]*occurrence{o}, false, noon)
+	begins := noon.Add(openFor - 1)
+	require.Same(t, o, m.recall(key, noon, begins))
+	require.Same(t, o, m.recall(key, noon, begins.Add(openFor-1)), "the peer's webhook comes, while this one waits for a place")
+	ends := begins.Add(2 * openFor)
+	m.settle([]*occurrence{o}, false, ends)
+	require.Same(t, o, m.recall(key, noon, ends.Add(openFor-1)))
+}
+
+func TestWhatAPeerWasNotToldIsOpenAgain(t *testing.T) {
+	m := newMemory(length)
+	o := m.recall(key, noon, noon)
+	_, err := m.sendOnce(t.Context(), o, func() error { return nil })
+	require.NoError(t, err)
+	m.settle([]*occurrence{o}, true, noon)
+	m.settle([]*occurrence{o}, false, noon.Add(time.Second)) // The peer has hung up.
+	require.Same(t, o, m.recall(key, noon, noon.Add(2*length)), "the peer will send it again")
+	require.NotSame(t, o, m.recall(key, noon, noon.Add(openFor)))
+}
+
+func TestARejectionIsSaidToEachWhoSendsTheSame(t *testing.T) {
+	b := newBroker(t)
+	b.always(http.StatusRequestEntityTooLarge)
+	f := start(t, b)
+	for range 2 {
+		require.Contains(t, f.requireStatus(http.StatusRequestEntityTooLarge, simple), "413 because")
+	}
+	require.Equal(t, 1, b.posted())
+}
+
+func TestWhoWaitsForAnothersDeliveryIsToldItsResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(length)
+		o := m.recall(key, noon, noon)
+		gate, down := make(chan struct{}), errors.New("down")
+		others := make(chan error, 2)
+		for range cap(others) {
+			go func() {
+				_, err := m.sendOnce(t.Context(), o, func() error {
+					<-gate
+					return down
+				})
+				others <- err
+			}()
+			synctest.Wait()
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("out of time"))
+		again, err := m.sendOnce(ctx, o, nil)
+		require.True(t, again)
+		require.EqualError(t, err, "waiting for another delivery of the same event: out of time")
+		close(gate)
+		require.ErrorIs(t, <-others, down)
+		require.ErrorIs(t, <-others, down)
+	})
+}
+
+func TestAnEventWhoseSendingPanicsIsNotTaken(t *testing.T) {
+	m := newMemory(length)
+	o := m.recall(key, noon, noon)
+	require.Panics(t, func() { _, _ = m.sendOnce(t.Context(), o, func() error { panic("for the test") }) })
+	again, err := m.sendOnce(t.Context(), o, func() error { return nil })
+	require.NoError(t, err)
+	require.False(t, again, "it is sent now")
 }
 
 // identity is that of a webhook's first alert.

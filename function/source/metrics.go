@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -28,7 +27,8 @@ type metrics struct {
 	taken, watchdog             metric.Int64Gauge
 }
 
-func newMetrics(meter metric.Meter) (*metrics, error) {
+// newMetrics ignores errors: a meter has one only for a name that is not valid.
+func newMetrics(meter metric.Meter) *metrics {
 	m := &metrics{}
 	for _, c := range []struct {
 		counter           *metric.Int64Counter
@@ -38,10 +38,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		{&m.events, "onefire.source.events", "Events by outcome: sent, again (this replica has sent it, or is sending it), set_aside (refused for good, and in the log), or unavailable (Alertmanager sends the webhook again)."},
 		{&m.truncated, "onefire.source.truncated.alerts", "Alerts that Alertmanager left out because of the receiver's max_alerts. They never arrive."},
 	} {
-		var err error
-		if *c.counter, err = meter.Int64Counter(c.name, metric.WithDescription(c.description)); err != nil {
-			return nil, fmt.Errorf("making metrics: %w", err)
-		}
+		*c.counter, _ = meter.Int64Counter(c.name, metric.WithDescription(c.description))
 	}
 	for _, g := range []struct {
 		gauge             *metric.Int64Gauge
@@ -50,12 +47,9 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		{&m.taken, "onefire.source.last.webhook.timestamp", "When the last webhook was answered 2xx, in Unix seconds."},
 		{&m.watchdog, "onefire.source.last.watchdog.timestamp", "When the alert that always fires (WATCHDOG) was last sent on, in Unix seconds."},
 	} {
-		var err error
-		if *g.gauge, err = meter.Int64Gauge(g.name, metric.WithDescription(g.description), metric.WithUnit("s")); err != nil {
-			return nil, fmt.Errorf("making metrics: %w", err)
-		}
+		*g.gauge, _ = meter.Int64Gauge(g.name, metric.WithDescription(g.description), metric.WithUnit("s"))
 	}
-	return m, nil
+	return m
 }
 
 func (m *metrics) webhook(ctx context.Context, status int, now time.Time) {

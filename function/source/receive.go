@@ -113,7 +113,7 @@ func (s *Source) admit(w http.ResponseWriter, r *http.Request) (a answer, ok boo
 		}
 		return answered(http.StatusServiceUnavailable, "cannot check the credentials: see the log of the source"), false
 	}
-	return a, true
+	return answer{}, true
 }
 
 // write sends the answer. If the client has gone, the write fails and that is ignored; a

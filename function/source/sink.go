@@ -48,7 +48,7 @@ func (s *sink) deliver(ctx context.Context, e event.Event, attempts uint) error 
 	if len(e.Data()) > maxEvent {
 		return refused(e, http.StatusRequestEntityTooLarge, fmt.Sprintf("its %d bytes are more than the %d that the function takes", len(e.Data()), maxEvent))
 	}
-	err := s.client.Deliver(ctx, s.request(e), audit.Retry{Tries: attempts, FirstPause: s.firstPause, MaxPause: maxPause, MaxElapsed: maxElapsed})
+	err := s.client.Deliver(ctx, s.request(e), audit.Retry{Tries: attempts, FirstPause: s.firstPause, MaxPause: maxElapsed, MaxElapsed: maxElapsed})
 	if no := (*audit.RefusedError)(nil); errors.As(err, &no) {
 		return refused(e, no.Status, no.Answer)
 	}

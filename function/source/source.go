@@ -94,9 +94,7 @@ func New(ctx context.Context, c config.Source, w io.Writer) (*Source, error) {
 		return nil, err
 	}
 	s.tracer = telemetry.LiveTracer(s.telemetry.Tracer())
-	if s.metrics, err = newMetrics(s.telemetry.Meter()); err != nil {
-		return nil, errors.Join(err, s.telemetry.Stop(ctx))
-	}
+	s.metrics = newMetrics(s.telemetry.Meter())
 	return s, nil
 }
 

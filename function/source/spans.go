@@ -26,9 +26,6 @@ func (s *Source) receiving(ctx context.Context, r *http.Request) (context.Contex
 // received ends the span of a webhook.
 func received(span trace.Span, a *answer) {
 	defer span.End()
-	if !span.IsRecording() {
-		return
-	}
 	span.SetAttributes(attribute.Int(telemetry.AttrStatus, a.status))
 	if a.status != http.StatusOK {
 		telemetry.Fail(span, strconv.Itoa(a.status), a.reason)
@@ -37,12 +34,9 @@ func received(span trace.Span, a *answer) {
 
 // describe adds the content of a webhook to its span.
 func (w *webhook) describe(span trace.Span) {
-	if !span.IsRecording() {
-		return
-	}
 	span.SetAttributes(attribute.Int(telemetry.AttrAlerts, len(w.alerts)))
 	if w.truncated > 0 {
-		span.SetAttributes(attribute.Int64(telemetry.AttrTruncated, int64(min(w.truncated, 1<<32))))
+		span.SetAttributes(attribute.Int64(telemetry.AttrTruncated, w.leftOut()))
 	}
 }
 

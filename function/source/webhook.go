@@ -70,9 +70,7 @@ func read(body []byte, now time.Time) (*webhook, error) {
 	w.truncated, _ = strconv.ParseUint(string(w.raw("truncatedAlerts")), 10, 64)
 	raws, err := mapping.Elements(w.raw("alerts"), maxAlerts)
 	if w.raw("alerts") == nil {
-		if _, why := mapping.Parse(body, now); why != nil {
-			err = why // Its text names the sender's mistake.
-		}
+		_, err = mapping.Parse(body, now) // Its text names the sender's mistake.
 	}
 	switch {
 	case errors.Is(err, mapping.ErrTooMany):
@@ -148,6 +146,9 @@ func (w *webhook) text(name string) string {
 	return s
 }
 
+// leftOut is truncated as a number that counters and spans take.
+func (w *webhook) leftOut() int64 { return int64(min(w.truncated, 1<<32)) }
+
 // envelope is the size of the webhook without its alerts.
 func (w *webhook) envelope() int {
 	n := 0
@@ -161,7 +162,7 @@ func (w *webhook) envelope() int {
 
 // readAlert reads one alert as the function will, and returns when it began.
 func readAlert(raw json.RawMessage, groupStatus string, now time.Time) (alert, time.Time) {
-	one := webhook{fields: []field{{"status", quoted(groupStatus)}, {name: "alerts"}}}
+	one := webhook{fields: []field{{name: "status"}, {name: "alerts"}}}
 	n, err := mapping.Parse(one.with(raw, groupStatus), now)
 	if err != nil || n.Alerts[0].Problem != "" {
 		return alert{raw: raw, identity: digest(raw), status: groupStatus}, time.Time{}
@@ -183,25 +184,20 @@ func readAlert(raw json.RawMessage, groupStatus string, now time.Time) (alert, t
 // with returns the webhook with one alert and that alert's status, as Alertmanager would
 // send it for a group of one alert.
 func (w *webhook) with(raw json.RawMessage, status string) []byte {
-	var b bytes.Buffer
-	b.Grow(w.envelope() + len(raw) + 8*len(w.fields) + 2)
+	b := make([]byte, 0, w.envelope()+len(raw)+8*len(w.fields)+2)
 	for i, f := range w.fields {
-		b.WriteByte("{,"[min(i, 1)])
-		b.Write(quoted(f.name))
-		b.WriteByte(':')
+		b = append(b, "{,"[min(i, 1)])
+		b = append(append(b, quoted(f.name)...), ':')
 		switch {
 		case strings.EqualFold(f.name, "alerts"):
-			b.WriteByte('[')
-			b.Write(raw)
-			b.WriteByte(']')
+			b = append(append(append(b, '['), raw...), ']')
 		case strings.EqualFold(f.name, "status"):
-			b.Write(quoted(status))
+			b = append(b, quoted(status)...)
 		default:
-			b.Write(f.raw)
+			b = append(b, f.raw...)
 		}
 	}
-	b.WriteByte('}')
-	return b.Bytes()
+	return append(b, '}')
 }
 
 // quoted is a text as JSON.

@@ -110,36 +110,83 @@ func TestOddBodies(t *testing.T) {
 		answer string
 		events int
 	}{
-		"version 3":                      {`{"version":"3","alerts":[` + one + `]}`, 200, "", 1},
-		"no envelope but alerts":         {`{"alerts":[` + one + `]}`, 200, "", 1},
-		"the same alert twice":           {`{"alerts":[` + one + `,` + one + `]}`, 200, "1 events accepted, 1 already accepted", 1},
-		"alerts twice, the last counts":  {`{"alerts":[` + one + `,{"labels":{"alertname":"B"}}],"Alerts":[` + one + `]}`, 200, "", 1},
-		"an alert that is none":          {`{"alerts":[7,` + one + `,{}]}`, 200, "", 3},
-		"a receiver that is a number":    {`{"receiver":7,"alerts":[` + one + `]}`, 200, "", 1},
-		"a receiver of any text":         {`{"receiver":"a b/ü\n","alerts":[` + one + `]}`, 200, "", 1},
-		"a receiver that is long":        {`{"receiver":"` + strings.Repeat("x", 3000) + `","alerts":[` + one + `]}`, 200, "", 1},
-		"nothing":                        {``, 400, "not a webhook of Alertmanager: it is not a JSON object", 0},
-		"no JSON":                        {`alert!`, 400, "it is not a JSON object", 0},
-		"half of it":                     {`{"alerts":[` + one, 400, "not a webhook", 0},
-		"half of its end":                {`{"alerts":[` + one + `]`, 400, "it has no end", 0},
-		"two of them":                    {`{"alerts":[` + one + `]} {}`, 400, "there is more after its end", 0},
-		"what Prometheus sends":          {`[` + one + `]`, 400, "it is an array, which Prometheus and vmalert send; point them at an Alertmanager, and its webhook here", 0},
-		"another's envelope":             {`{"Type":"Notification","TopicArn":"arn","Message":"{}"}`, 400, "turn on raw message delivery", 0},
-		"an alert that does not fire":    {`{"status":"suppressed","alerts":[` + one + `]}`, 200, "", 1},
-		"no alerts":                      {`{"alerts":[]}`, 400, "no alerts in it", 0},
-		"alerts that are an object":      {`{"alerts":{}}`, 400, "it is not a JSON array", 0},
-		"null for alerts":                {`{"alerts":null}`, 400, "it is not a JSON array", 0},
-		"too many fields":                {`{"alerts":[` + one + `]` + manyFields(maxFields) + `}`, 400, "more than 64 fields", 0},
-		"too much beside the alerts":     {`{"alerts":[` + one + `],"commonLabels":"` + strings.Repeat("x", maxEnvelope) + `"}`, 413, "bytes beside the alerts", 0},
-		"too many alerts":                {`{"alerts":[1` + strings.Repeat(",1", maxAlerts) + `]}`, 413, "more than 10000 alerts", 0},
-		"too large":                      {`{"alerts":["` + strings.Repeat("x", maxBody) + `"]}`, 413, "larger than 8388608 bytes", 0},
-		"one alert too large for anyone": {`{"alerts":[{"labels":{"alertname":"` + strings.Repeat("x", maxEvent) + `"}}]}`, 413, "the sink rejected all 1 events", 0},
+		"version 3":                       {`{"version":"3","alerts":[` + one + `]}`, 200, "", 1},
+		"no envelope but alerts":          {`{"alerts":[` + one + `]}`, 200, "", 1},
+		"the same alert twice":            {`{"alerts":[` + one + `,` + one + `]}`, 200, "1 events accepted, 1 already accepted", 1},
+		"alerts twice, the last counts":   {`{"alerts":[` + one + `,{"labels":{"alertname":"B"}}],"Alerts":[` + one + `]}`, 200, "", 1},
+		"an alert that is none":           {`{"alerts":[7,` + one + `,{}]}`, 200, "", 3},
+		"a receiver that is a number":     {`{"receiver":7,"alerts":[` + one + `]}`, 200, "", 1},
+		"a receiver of any text":          {`{"receiver":"a b/ü\n","alerts":[` + one + `]}`, 200, "", 1},
+		"a receiver that is long":         {`{"receiver":"` + strings.Repeat("x", 3000) + `","alerts":[` + one + `]}`, 200, "", 1},
+		"nothing":                         {``, 400, "not a webhook of Alertmanager: it is not a JSON object", 0},
+		"no JSON":                         {`alert!`, 400, "it is not a JSON object", 0},
+		"half of it":                      {`{"alerts":[` + one, 400, "not a webhook of Alertmanager: alerts: unexpected EOF", 0},
+		"half of its end":                 {`{"alerts":[` + one + `]`, 400, "it has no end", 0},
+		"a name that is a number":         {`{"alerts":[` + one + `],7:1}`, 400, "not a webhook of Alertmanager: invalid character '7'", 0},
+		"two of them":                     {`{"alerts":[` + one + `]} {}`, 400, "there is more after its end", 0},
+		"what Prometheus sends":           {`[` + one + `]`, 400, "it is an array, which Prometheus and vmalert send; point them at an Alertmanager, and its webhook here", 0},
+		"another's envelope":              {`{"Type":"Notification","TopicArn":"arn","Message":"{}"}`, 400, "turn on raw message delivery", 0},
+		"an alert that does not fire":     {`{"status":"suppressed","alerts":[` + one + `]}`, 200, "", 1},
+		"an alert as deep as JSON may be": {`{"alerts":[` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `]}`, 200, "", 1},
+		"an alert without a webhook":      {one, 400, "no alerts in it", 0},
+		"no alerts":                       {`{"alerts":[]}`, 400, "no alerts in it", 0},
+		"alerts that are an object":       {`{"alerts":{}}`, 400, "it is not a JSON array", 0},
+		"null for alerts":                 {`{"alerts":null}`, 400, "it is not a JSON array", 0},
+		"too many fields":                 {`{"alerts":[` + one + `]` + manyFields(maxFields) + `}`, 400, "more than 64 fields", 0},
+		"too much beside the alerts":      {`{"alerts":[` + one + `],"commonLabels":"` + strings.Repeat("x", maxEnvelope) + `"}`, 413, "bytes beside the alerts, more than 262144", 0},
+		"too many alerts":                 {`{"alerts":[1` + strings.Repeat(",1", maxAlerts) + `]}`, 413, "more than 10000 alerts", 0},
+		"as large as may be":              {simple + strings.Repeat(" ", maxBody-len(simple)), 200, "", 1},
+		"too large":                       {simple + strings.Repeat(" ", maxBody-len(simple)+1), 413, "larger than 8388608 bytes", 0},
+		"one alert too large for anyone":  {`{"alerts":[{"labels":{"alertname":"` + strings.Repeat("x", maxEvent) + `"}}]}`, 413, "the sink rejected all 1 events", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBroker(t)
-			require.Contains(t, start(t, b).requireStatus(tt.status, tt.body), tt.answer)
+			f := start(t, b)
+			require.Contains(t, f.requireStatus(tt.status, tt.body), tt.answer)
 			require.Len(t, b.events(), tt.events)
+			require.Equal(t, tt.status != 200, len(f.log.with(t, "webhook not accepted")) == 1)
 		})
+	}
+}
+
+func TestAnEventSaysTheStatusThatTheFunctionWillRead(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"alerts":[{"labels":{"alertname":"A"}}]}`:                                              "firing",
+		`{"alerts":[{"labels":{"alertname":"A"},"status":"resolved"}]}`:                          "resolved",
+		`{"status":"firing","alerts":[{"labels":{"alertname":"A"},"status":"resolved"}]}`:        "resolved",
+		`{"status":"resolved","alerts":[{"labels":{"alertname":"A"}}]}`:                          "resolved",
+		`{"status":"suppressed","alerts":[{"labels":{"alertname":"A"}}]}`:                        "suppressed",
+		`{"status":"suppressed","alerts":[{"labels":{"alertname":"A"},"status":"unprocessed"}]}`: "unprocessed",
+		`{"status":"resolved","alerts":[7]}`:                                                     "resolved",
+	} {
+		b := newBroker(t)
+		start(t, b).requireStatus(http.StatusOK, body)
+		e := b.events()[0]
+		require.Equal(t, want, e.Extensions()["status"], body)
+		var data map[string]any
+		require.NoError(t, json.Unmarshal(e.Data(), &data))
+		require.Equal(t, want, data["status"], body)
+	}
+}
+
+func TestAGroupBeganWithItsEarliestAlert(t *testing.T) {
+	const never = `{"labels":{"alertname":"A"}}`
+	one, two := firing(time.Minute, "alertname=A"), firing(2*time.Minute, "alertname=B")
+	for reason, row := range map[string]struct {
+		alerts []string
+		want   time.Time
+	}{
+		"one":                      {[]string{one}, noon.Add(time.Minute - time.Hour)},
+		"the first":                {[]string{one, two}, noon.Add(time.Minute - time.Hour)},
+		"the last":                 {[]string{two, one}, noon.Add(time.Minute - time.Hour)},
+		"one does not say":         {[]string{two, never}, noon.Add(2*time.Minute - time.Hour)},
+		"the first does not say":   {[]string{never, two, one}, noon.Add(time.Minute - time.Hour)},
+		"none says":                {[]string{never, never}, time.Time{}},
+		"one that is not an alert": {[]string{"7", two}, noon.Add(2*time.Minute - time.Hour)},
+	} {
+		w, err := read([]byte(hook(row.alerts...)), noon)
+		require.NoError(t, err)
+		require.Equal(t, row.want, w.begun, reason)
 	}
 }
 
@@ -179,8 +226,7 @@ func FuzzRead(f *testing.F) {
 			want, got := whole.Alerts[i], one.Alerts[0]
 			require.Equal(t, want, got)
 			require.Equal(t, whole.Truncated, one.Truncated)
-			_, err = newEvent("id", sourceOf(w.receiver), AlertType, noon, map[string]string{"alertname": a.name}, data)
-			require.NoError(t, err)
+			require.NoError(t, newEvent("id", sourceOf(w.receiver), AlertType, noon, map[string]string{"alertname": a.name}, data).Validate())
 		}
 	})
 }
