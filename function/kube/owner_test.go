@@ -149,7 +149,10 @@ func TestEachAnswerInTurn(t *testing.T) {
 		"a connection that breaks": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ""},
 		"an answer that breaks":    {cut, ""},
 		"no JSON":                  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, ""},
-		"another object":           {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"metadata":{"name":"other"}}`) }, ""},
+		"no owners of an object": {func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"metadata":{"name":%q,"ownerReferences":"none"}}`, r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
+		}, ""},
+		"another object": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"metadata":{"name":"other"}}`) }, ""},
 		"an object without end": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"metadata":{"name":"x","annotations":{"a":%q}}}`, strings.Repeat("a", maxObject))
 		}, Refused},
@@ -236,6 +239,20 @@ func TestWhatWasSaidIsGoodForSeconds(t *testing.T) {
 	now = now.Add(maxObjectAge)
 	find("api-5d9c7b8f4-x7k2p")
 	require.Len(t, api.called(), 4+3+3)
+	require.Equal(t, ByName, find("api-5d9c7b8f4-zzzzz").Result, "what is still gone is still found by its name")
+}
+
+// A name leads to one object only if none of the others exists. So each must be known.
+func TestANameIsNotFollowedWhileAnotherMeaningOfItCannotBeTold(t *testing.T) {
+	api := &fakeAPI{owners: map[string]string{"jobs/log": "null"}}
+	api.answer("daemonsets/log", status(http.StatusServiceUnavailable, "ServiceUnavailable"))
+	r := api.resolver(t)
+	_, err := r.Find(t.Context(), pod("log-b2c4d"))
+	require.ErrorContains(t, err, "reading DaemonSet shop/log: ")
+	api.answer("daemonsets/log", nil)
+	found, err := r.Find(t.Context(), pod("log-b2c4d"))
+	require.NoError(t, err)
+	require.Equal(t, Found{mapping.Target{APIVersion: "batch/v1", Kind: "Job", Name: "log", Namespace: "shop"}, ByName}, found)
 }
 
 func TestAPodThatIsGoneKeepsTheOwnerThatItHad(t *testing.T) {

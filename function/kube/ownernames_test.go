@@ -33,7 +33,7 @@ func TestNamesSayWhatMadeAnObject(t *testing.T) {
 		"ReplicaSet api-5d9c7b8f4d":     "Deployment/api",
 		"ReplicaSet api-5d9c7b":         "",
 		"ReplicaSet api-5d9c7b8":        "Deployment/api",
-		"ReplicaSet api-5d9c7b8f4d56":   "",
+		"ReplicaSet api-5d9c7b8f4d5":    "",
 		"Job sum-29384720":              "CronJob/sum",
 		"Job sum-2938472":               "",
 		"Job sum-2938472a":              "",
