@@ -68,7 +68,8 @@ func NewVerifier(config *rest.Config, o VerifierOptions) (*Verifier, error) {
 }
 
 func newVerifier(review func(context.Context, string, string) (string, error), o VerifierOptions) *Verifier {
-	known, _ := lru.New[[sha256.Size]byte, identity](maxKnownSenders) // It fails only for a size below 1.
+	// A cache fails only for a size below 1.
+	known, _ := lru.New[[sha256.Size]byte, identity](maxKnownSenders)
 	return &Verifier{options: o, review: review, now: time.Now, known: known,
 		unknown: semaphore.NewWeighted(maxUnknown), slots: semaphore.NewWeighted(maxReviews)}
 }
