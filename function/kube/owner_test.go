@@ -242,19 +242,6 @@ func TestWhatWasSaidIsGoodForSeconds(t *testing.T) {
 	require.Equal(t, ByName, find("api-5d9c7b8f4-zzzzz").Result, "what is still gone is still found by its name")
 }
 
-// A name leads to one object only if none of the others exists. So each must be known.
-func TestANameIsNotFollowedWhileAnotherMeaningOfItCannotBeTold(t *testing.T) {
-	api := &fakeAPI{owners: map[string]string{"jobs/log": "null"}}
-	api.answer("daemonsets/log", status(http.StatusServiceUnavailable, "ServiceUnavailable"))
-	r := api.resolver(t)
-	_, err := r.Find(t.Context(), pod("log-b2c4d"))
-	require.ErrorContains(t, err, "reading DaemonSet shop/log: ")
-	api.answer("daemonsets/log", nil)
-	found, err := r.Find(t.Context(), pod("log-b2c4d"))
-	require.NoError(t, err)
-	require.Equal(t, Found{mapping.Target{APIVersion: "batch/v1", Kind: "Job", Name: "log", Namespace: "shop"}, ByName}, found)
-}
-
 func TestAPodThatIsGoneKeepsTheOwnerThatItHad(t *testing.T) {
 	api := &fakeAPI{owners: map[string]string{"pods/kafka-broker": controlled("core.strimzi.io/v1 StrimziPodSet kafka")}}
 	r := api.resolver(t)

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -50,4 +51,17 @@ func TestNamesSayWhatMadeAnObject(t *testing.T) {
 		}
 		require.Equal(t, want, strings.Join(got, " "), "%s %s", kind, name)
 	}
+}
+
+// A name leads to one object only if none of the others exists. So each must be known.
+func TestANameIsNotFollowedWhileAnotherMeaningOfItCannotBeTold(t *testing.T) {
+	api := &fakeAPI{owners: map[string]string{"jobs/log": "null"}}
+	api.answer("daemonsets/log", status(http.StatusServiceUnavailable, "ServiceUnavailable"))
+	r := api.resolver(t)
+	_, err := r.Find(t.Context(), pod("log-b2c4d"))
+	require.ErrorContains(t, err, "reading DaemonSet shop/log: ")
+	api.answer("daemonsets/log", nil)
+	found, err := r.Find(t.Context(), pod("log-b2c4d"))
+	require.NoError(t, err)
+	require.Equal(t, Found{mapping.Target{APIVersion: "batch/v1", Kind: "Job", Name: "log", Namespace: "shop"}, ByName}, found)
 }
