@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -56,8 +55,8 @@ func (e Event) name() string {
 }
 
 // body is the Kubernetes Event as JSON, in the form of events.k8s.io/v1.
-func (e Event) body(instance string) ([]byte, error) {
-	body, err := json.Marshal(map[string]any{
+func (e Event) body(instance string) []byte {
+	body, _ := json.Marshal(map[string]any{ // Texts always have a JSON.
 		"apiVersion":          "events.k8s.io/v1",
 		"kind":                "Event",
 		"metadata":            map[string]string{"name": e.name(), "namespace": e.On.Namespace},
@@ -70,10 +69,7 @@ func (e Event) body(instance string) ([]byte, error) {
 		"regarding":           e.On,
 		"note":                e.Note,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("encoding a Kubernetes Event: %w", err)
-	}
-	return body, nil
+	return body
 }
 
 // oneLine makes a text a single line of at most [maxNote] bytes without control
@@ -89,9 +85,5 @@ func oneLine(s string) string {
 		return s
 	}
 	const end = "…"
-	s = s[:maxNote-len(end)]
-	for !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-	}
-	return s + end
+	return strings.ToValidUTF8(s[:maxNote-len(end)], "") + end
 }

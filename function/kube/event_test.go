@@ -22,8 +22,7 @@ func made(name string) Event {
 }
 
 func TestAnEventIsWhatTheAPITakes(t *testing.T) {
-	body, err := made("rr-1").body("onefire-00001-deployment-abc")
-	require.NoError(t, err)
+	body := made("rr-1").body("onefire-00001-deployment-abc")
 	require.JSONEq(t, `{
 		"apiVersion": "events.k8s.io/v1", "kind": "Event",
 		"metadata": {"name": "`+made("rr-1").name()+`", "namespace": "onefire"},
@@ -39,7 +38,7 @@ func TestNamesTellHappeningsApart(t *testing.T) {
 	later.At, later.Note = later.At.Add(time.Minute), "told in other words"
 	require.Equal(t, made("rr-1").name(), later.name(), "the same happening")
 	require.Empty(t, validation.IsDNS1123Subdomain(made("rr-1").name()))
-	require.True(t, strings.HasPrefix(made("rr-1").name(), "rr-1."))
+	require.Equal(t, "rr-1.16ef71e3b3beb01f", made("rr-1").name(), "the version before tells it by this name, too")
 	for reason, change := range map[string]func(*Event){
 		"another object":          func(e *Event) { e.On.Name = "rr-2" },
 		"made anew":               func(e *Event) { e.On.UID = "uid-2" },
@@ -63,6 +62,8 @@ func TestANoteIsOneLineOfBoundedSize(t *testing.T) {
 		"no UTF-8":             {"a\xffb", "a\ufffdb"},
 		"too long":             {strings.Repeat("é", 600), strings.Repeat("é", 510) + "…"},
 		"just not too long":    {strings.Repeat("x", maxNote), strings.Repeat("x", maxNote)},
+		"one byte too long":    {strings.Repeat("x", maxNote+1), strings.Repeat("x", maxNote-3) + "…"},
+		"cut in a character":   {"xx" + strings.Repeat("😀", 256), "xx" + strings.Repeat("😀", 254) + "…"},
 	} {
 		require.Equal(t, row.want, oneLine(row.in), reason)
 	}

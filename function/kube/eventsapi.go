@@ -37,15 +37,11 @@ var eventsVersion = schema.GroupVersion{Group: "events.k8s.io", Version: "v1"}
 // createEvent makes one call and does not retry. If the API server is busy, Kubernetes
 // Events are left out.
 func createEvent(ctx context.Context, client rest.Interface, e Event, instance string) error {
-	body, err := e.body(instance)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	stream, err := client.Post().Namespace(e.On.Namespace).Resource("events").
 		SetHeader("Content-Type", runtime.ContentTypeJSON).SetHeader("Accept", metadataOnly).
-		Param("fieldManager", controller).MaxRetries(0).Body(body).Stream(ctx)
+		Param("fieldManager", controller).MaxRetries(0).Body(e.body(instance)).Stream(ctx)
 	if err != nil {
 		return fmt.Errorf("creating a Kubernetes Event: %w", err)
 	}

@@ -209,25 +209,26 @@ func TestEveryAnswerIsClosed(t *testing.T) {
 
 // A short answer is read to its end, so that its connection can be used again.
 func TestTheAnswerToAnEventIsRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &body{Reader: strings.NewReader(strings.Repeat("x", 1000))}
-		var mu sync.Mutex
-		var results []EventResult
-		r := NewRecorder(network(func(*http.Request) (*http.Response, error) {
-			resp := says(http.StatusCreated, "")
-			resp.Body = b
-			return resp, nil
-		}).config(), "pod-1", slog.New(slog.DiscardHandler), func(r EventResult) {
-			mu.Lock()
-			defer mu.Unlock()
-			results = append(results, r)
+	for size, left := range map[int]int{1000: 0, maxEventAnswer: 0, maxEventAnswer + 5: 5} {
+		synctest.Test(t, func(t *testing.T) {
+			answer := strings.NewReader(strings.Repeat("x", size))
+			var mu sync.Mutex
+			var results []EventResult
+			r := NewRecorder(network(func(*http.Request) (*http.Response, error) {
+				resp := says(http.StatusCreated, "")
+				resp.Body = &body{Reader: answer}
+				return resp, nil
+			}).config(), "pod-1", slog.New(slog.DiscardHandler), func(r EventResult) {
+				mu.Lock()
+				defer mu.Unlock()
+				results = append(results, r)
+			})
+			r.Record(made("rr-1"))
+			r.Close(t.Context())
+			require.Equal(t, []EventResult{Written}, results)
+			require.Equal(t, left, answer.Len(), size)
 		})
-		r.Record(made("rr-1"))
-		r.Close(t.Context())
-		require.Equal(t, []EventResult{Written}, results)
-		n, _ := b.Read(make([]byte, 1))
-		require.Zero(t, n)
-	})
+	}
 }
 
 func TestAnAnswerThatBreaksOffIsNoAnswer(t *testing.T) {

@@ -98,14 +98,11 @@ type ResolverOptions struct {
 // NewResolver makes a Resolver from a client configuration, which it copies. It opens no
 // connection.
 func NewResolver(config *rest.Config, o ResolverOptions) (*Resolver, error) {
-	api, err := client.New(config, "onefire", schema.GroupVersion{Version: "v1"})
+	api, err := client.New(config, "onefire", schema.GroupVersion{}) // Each path has its own.
 	if err != nil {
 		return nil, err
 	}
-	memory, err := lru.New[mapping.Target, answer](maxObjects)
-	if err != nil {
-		return nil, fmt.Errorf("making the cache of owners: %w", err)
-	}
+	memory, _ := lru.New[mapping.Target, answer](maxObjects) // It fails only for a size below 1.
 	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, slots: semaphore.NewWeighted(maxGets), now: time.Now, pause: ownerRefusalPause}, nil
 }
 
@@ -135,7 +132,7 @@ func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
 	how := Resolved
 	for passed := []mapping.Target{at}; path(at) != ""; passed = append(passed, at) {
 		a, err := r.lookup(ctx, at)
-		if err == nil && a.result == Gone {
+		if a.result == Gone {
 			a, err = r.byName(ctx, at)
 		}
 		if err != nil {
@@ -160,23 +157,21 @@ func (r *Resolver) walk(ctx context.Context, at mapping.Target) (Found, error) {
 	return Found{at, how}, nil
 }
 
-// byName answers for an object that is gone: with the one object that its name leads to,
-// if necessary through a parent that is gone as well.
+// byName answers for an object that is gone: with the one object that its name leads to.
+// That one can be gone as well, if its own name leads on.
 func (r *Resolver) byName(ctx context.Context, t mapping.Target) (answer, error) {
 	found := answer{result: Gone}
 	for _, parent := range parents(t) {
 		a, err := r.lookup(ctx, parent)
-		if err == nil && a.result == Gone {
-			if a, err = r.byName(ctx, parent); a.result == ByName {
-				parent = a.controller
-			}
+		if a.result == Gone {
+			a, err = r.byName(ctx, parent)
 		}
 		switch {
 		case err != nil:
 			return answer{}, err
 		case a.result == Gone || a.result == Forbidden || a.result == Refused:
 			continue
-		case found.result == ByName || a.result == Ambiguous:
+		case found.result == ByName:
 			return answer{result: Ambiguous}, nil
 		}
 		found = answer{result: ByName, controller: parent}
@@ -198,11 +193,8 @@ func (r *Resolver) lookup(ctx context.Context, t mapping.Target) (answer, error)
 	if err := ctx.Err(); err != nil {
 		return answer{}, fmt.Errorf("reading %s: %w", named(t), err)
 	}
-	if a, ok := r.remembered(t); ok {
-		return a, nil
-	}
 	a, err, _ := r.flight.Do(t.Kind+" "+scopePath(t), func() (any, error) {
-		if a, ok := r.remembered(t); ok { // Another call has just got the answer.
+		if a, ok := r.remembered(t); ok {
 			return a, nil
 		}
 		// Other calls wait for this Get too, so it must not end with the first of them.
@@ -218,8 +210,8 @@ func (r *Resolver) lookup(ctx context.Context, t mapping.Target) (answer, error)
 
 // remembered returns the answer that was remembered for an object, if it is recent.
 func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
-	a, ok := r.memory.Get(t)
-	return a, ok && r.now().Sub(a.at) < maxObjectAge
+	a, _ := r.memory.Get(t) // An answer that is not there is from the year 1.
+	return a, r.now().Sub(a.at) < maxObjectAge
 }
 
 // ask asks the API server and remembers the answer. A 403 for a kind is believed when it
@@ -227,23 +219,21 @@ func (r *Resolver) remembered(t mapping.Target) (answer, bool) {
 func (r *Resolver) ask(ctx context.Context, t mapping.Target) (answer, error) {
 	kind := mapping.Target{Kind: t.Kind} // No object has this key, because it has no name.
 	a, err := r.fetch(ctx, t)
-	if _, sure := r.remembered(kind); err == nil && a.result == Forbidden && !sure {
-		timer := time.NewTimer(r.pause)
-		defer timer.Stop()
+	if _, sure := r.remembered(kind); a.result == Forbidden && !sure {
 		select {
-		case <-timer.C:
+		case <-time.After(r.pause):
 		case <-ctx.Done():
 			return answer{}, fmt.Errorf("waiting to ask again: %w", ctx.Err())
 		}
-		if a, err = r.fetch(ctx, t); err == nil && a.result == Forbidden {
-			r.memory.Add(kind, answer{result: Forbidden, at: r.now()})
+		if a, err = r.fetch(ctx, t); a.result == Forbidden {
+			r.memory.Add(kind, answer{at: r.now()})
 		}
 	}
 	if err != nil {
 		return answer{}, err
 	}
-	before, ok := r.memory.Peek(t)
-	if ok && a.result == Gone && (before.result == Resolved || before.result == Remembered) {
+	before, _ := r.memory.Peek(t)
+	if a.result == Gone && (before.result == Resolved || before.result == Remembered) {
 		// A name is used again only for another pod of the same owner.
 		a = answer{result: Remembered, controller: before.controller, fits: before.fits}
 	}

@@ -149,7 +149,10 @@ func TestEachAnswerInTurn(t *testing.T) {
 		"a connection that breaks": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ""},
 		"an answer that breaks":    {cut, ""},
 		"no JSON":                  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, ""},
-		"another object":           {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"metadata":{"name":"other"}}`) }, ""},
+		"no owners of an object": {func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"metadata":{"name":%q,"ownerReferences":"none"}}`, r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
+		}, ""},
+		"another object": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"metadata":{"name":"other"}}`) }, ""},
 		"an object without end": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"metadata":{"name":"x","annotations":{"a":%q}}}`, strings.Repeat("a", maxObject))
 		}, Refused},
@@ -236,6 +239,7 @@ func TestWhatWasSaidIsGoodForSeconds(t *testing.T) {
 	now = now.Add(maxObjectAge)
 	find("api-5d9c7b8f4-x7k2p")
 	require.Len(t, api.called(), 4+3+3)
+	require.Equal(t, ByName, find("api-5d9c7b8f4-zzzzz").Result, "what is still gone is still found by its name")
 }
 
 func TestAPodThatIsGoneKeepsTheOwnerThatItHad(t *testing.T) {

@@ -15,17 +15,20 @@ import (
 // roles. Settled on that, an alert would be on the pod, and later on its Deployment.
 func TestARefusalThatPassesIsNotBelieved(t *testing.T) {
 	api := &fakeAPI{owners: deployed()}
-	for _, object := range []string{"pods/api-5d9c7b8f4-x7k2p", "replicasets/api-5d9c7b8f4"} {
+	for _, object := range []string{"pods/api-5d9c7b8f4-x7k2p", "replicasets/api-5d9c7b8f4", "pods/api-5d9c7b8f4-b2c4d"} {
 		api.answer(object, func(w http.ResponseWriter, r *http.Request) {
 			api.answer(object, nil)
 			status(http.StatusForbidden, "Forbidden")(w, r)
 		})
 	}
-	found, err := api.resolver(t).Find(t.Context(), pod("api-5d9c7b8f4-x7k2p"))
-	require.NoError(t, err)
-	require.Equal(t, Resolved, found.Result)
-	require.Equal(t, "Deployment", found.Target.Kind)
-	require.Len(t, api.called(), 5)
+	r := api.resolver(t)
+	for i, name := range []string{"api-5d9c7b8f4-x7k2p", "api-5d9c7b8f4-b2c4d"} {
+		found, err := r.Find(t.Context(), pod(name))
+		require.NoError(t, err)
+		require.Equal(t, Resolved, found.Result)
+		require.Equal(t, "Deployment", found.Target.Kind)
+		require.Len(t, api.called(), 5+2*i, "no refusal makes another one believed")
+	}
 }
 
 // The resolver asks twice about a kind that it may not read, and not for every pod.
@@ -43,10 +46,14 @@ func TestARefusalThatStaysIsBelievedOfItsKind(t *testing.T) {
 		require.Equal(t, Found{pod(name).Target, Forbidden}, found)
 		require.Len(t, api.called(), 2+i)
 	}
-	now = now.Add(maxObjectAge)
-	_, err := r.Find(t.Context(), pod("c"))
+	api.answer("jobs/a", status(http.StatusForbidden, "Forbidden"))
+	_, err := r.Find(t.Context(), about("batch/v1", "Job", "a"))
 	require.NoError(t, err)
-	require.Len(t, api.called(), 5, "and later twice again")
+	require.Len(t, api.called(), 5, "of another kind it is doubted")
+	now = now.Add(maxObjectAge)
+	_, err = r.Find(t.Context(), pod("c"))
+	require.NoError(t, err)
+	require.Len(t, api.called(), 7, "and later twice again")
 }
 
 // The largest event, all of whose pods are gone, is remembered whole: when the

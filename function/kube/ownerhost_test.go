@@ -85,17 +85,22 @@ func TestANodeThatCannotBeToldNowIsAnError(t *testing.T) {
 // The node of a pod that was asked for stays known when the pod is gone, so that
 // the end of an alert meets its beginning.
 func TestTheNodeOfAPodThatIsGoneIsRemembered(t *testing.T) {
-	api := &fakeAPI{}
-	api.answer("pods/ne-1", onNode("worker-2"))
-	r := api.resolver(t)
-	clock := r.now
-	_, err := r.Find(t.Context(), reported("ne-1"))
-	require.NoError(t, err)
-	api.answer("pods/ne-1", nil)
-	r.now = func() time.Time { return clock().Add(2 * maxObjectAge) }
-	found, err := r.Find(t.Context(), reported("ne-1"))
-	require.NoError(t, err)
-	require.Equal(t, Found{mapping.Target{APIVersion: "v1", Kind: "Node", Name: "worker-2"}, Remembered}, found)
+	for node, want := range map[string]Found{
+		"worker-2": {mapping.Target{APIVersion: "v1", Kind: "Node", Name: "worker-2"}, Remembered},
+		"":         {reported("ne-1").Target, Unscheduled},
+	} {
+		api := &fakeAPI{}
+		api.answer("pods/ne-1", onNode(node))
+		r := api.resolver(t)
+		clock := r.now
+		_, err := r.Find(t.Context(), reported("ne-1"))
+		require.NoError(t, err)
+		api.answer("pods/ne-1", nil)
+		r.now = func() time.Time { return clock().Add(2 * maxObjectAge) }
+		found, err := r.Find(t.Context(), reported("ne-1"))
+		require.NoError(t, err)
+		require.Equal(t, want, found)
+	}
 }
 
 // One pod can be a host for one alert and the subject of another.

@@ -33,10 +33,7 @@ const (
 // parents returns the objects that may have made an object with this name, by the
 // conventions of Kubernetes' own controllers. At most one of them is right.
 func parents(t mapping.Target) []mapping.Target {
-	base, end, ok := cutLast(t.Name)
-	if !ok {
-		return nil
-	}
+	base, end := cutLast(t.Name)
 	var all []mapping.Target
 	add := func(name string, kinds ...string) {
 		for _, k := range kinds {
@@ -51,7 +48,7 @@ func parents(t mapping.Target) []mapping.Target {
 		if hasOnly(end, suffixes, sizeSuffix, sizeSuffix) {
 			add(base, "ReplicaSet", "DaemonSet", "Job")
 			// The pods of an indexed Job have their index before the suffix.
-			if job, index, ok := cutLast(base); ok && ordinal(index) && len(index) <= maxIndex {
+			if job, index := cutLast(base); ordinal(index) && len(index) <= maxIndex {
 				add(job, "Job")
 			}
 		}
@@ -67,13 +64,13 @@ func parents(t mapping.Target) []mapping.Target {
 	return all
 }
 
-// cutLast cuts a name at its last hyphen.
-func cutLast(name string) (base, end string, ok bool) {
+// cutLast cuts a name at its last hyphen. Both parts are empty if nothing is before one.
+func cutLast(name string) (base, end string) {
 	i := strings.LastIndexByte(name, '-')
 	if i <= 0 {
-		return "", "", false
+		return "", ""
 	}
-	return name[:i], name[i+1:], true
+	return name[:i], name[i+1:]
 }
 
 // hasOnly tells whether a text consists of these letters and has such a length.

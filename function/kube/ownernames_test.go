@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestNamesSayWhatMadeAnObject(t *testing.T) {
 		"ReplicaSet api-5d9c7b8f4d":     "Deployment/api",
 		"ReplicaSet api-5d9c7b":         "",
 		"ReplicaSet api-5d9c7b8":        "Deployment/api",
-		"ReplicaSet api-5d9c7b8f4d56":   "",
+		"ReplicaSet api-5d9c7b8f4d5":    "",
 		"Job sum-29384720":              "CronJob/sum",
 		"Job sum-2938472":               "",
 		"Job sum-2938472a":              "",
@@ -50,4 +51,17 @@ func TestNamesSayWhatMadeAnObject(t *testing.T) {
 		}
 		require.Equal(t, want, strings.Join(got, " "), "%s %s", kind, name)
 	}
+}
+
+// A name leads to one object only if none of the others exists. So each must be known.
+func TestANameIsNotFollowedWhileAnotherMeaningOfItCannotBeTold(t *testing.T) {
+	api := &fakeAPI{owners: map[string]string{"jobs/log": "null"}}
+	api.answer("daemonsets/log", status(http.StatusServiceUnavailable, "ServiceUnavailable"))
+	r := api.resolver(t)
+	_, err := r.Find(t.Context(), pod("log-b2c4d"))
+	require.ErrorContains(t, err, "reading DaemonSet shop/log: ")
+	api.answer("daemonsets/log", nil)
+	found, err := r.Find(t.Context(), pod("log-b2c4d"))
+	require.NoError(t, err)
+	require.Equal(t, Found{mapping.Target{APIVersion: "batch/v1", Kind: "Job", Name: "log", Namespace: "shop"}, ByName}, found)
 }

@@ -124,7 +124,8 @@ func (r *Recorder) note(e Event, err error) {
 	case isItsOwn(err):
 		// The next Event can still be accepted.
 	case apierrors.IsNotFound(err):
-		r.stop()
+		r.closed = true
+		r.drop()
 		r.log.Warn("Kubernetes Events are off until the next start: the API server has no events.k8s.io/v1", "error", err)
 		return
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
@@ -147,16 +148,15 @@ func isItsOwn(err error) bool {
 // The caller holds r.mu.
 func (r *Recorder) pause(d time.Duration) {
 	r.resumes = time.Now().Add(d)
+	r.drop()
+}
+
+// drop leaves out the queue. The caller holds r.mu.
+func (r *Recorder) drop() {
 	for range r.queue {
 		r.counted(LeftOut)
 	}
 	r.queue = nil
-}
-
-// stop is a pause without an end. The caller holds r.mu.
-func (r *Recorder) stop() {
-	r.pause(0)
-	r.closed = true
 }
 
 // Close writes the queue until the context ends or [FlushTimeout] has passed, and leaves
@@ -173,5 +173,4 @@ func (r *Recorder) Close(ctx context.Context) {
 	r.closed = true
 	r.mu.Unlock()
 	r.work.Wait()
-	r.cancel()
 }

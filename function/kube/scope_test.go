@@ -143,25 +143,26 @@ func TestEachAnswerAboutAScope(t *testing.T) {
 		answer http.HandlerFunc
 		labels map[string]string
 		want   Scoped
-		fails  bool
+		// fails is what cannot be told now.
+		fails string
 	}{
-		"the namespace is forbidden, the target does not fit": {pod("a"), "namespaces/shop", status(http.StatusForbidden, "Forbidden"), map[string]string{"pods/a": other}, Scoped{true, Forbidden}, false},
-		"the namespace is forbidden, the target fits":         {pod("a"), "namespaces/shop", status(http.StatusForbidden, "Forbidden"), map[string]string{"pods/a": managed}, Scoped{true, ""}, false},
-		"the namespace is forbidden, the target is gone":      {pod("a"), "namespaces/shop", status(http.StatusForbidden, "Forbidden"), nil, Scoped{true, Forbidden}, false},
-		"the target is forbidden: the namespace decides":      {pod("a"), "pods/a", status(http.StatusForbidden, "Forbidden"), map[string]string{"namespaces/shop": other}, Scoped{false, Forbidden}, false},
-		"a Node is forbidden":                                 {node, "nodes/n1", status(http.StatusForbidden, "Forbidden"), nil, Scoped{true, Forbidden}, false},
-		"a Node is refused":                                   {node, "nodes/n1", status(http.StatusBadRequest, "BadRequest"), nil, Scoped{true, Refused}, false},
-		"the namespace cannot be told now":                    {pod("a"), "namespaces/shop", status(http.StatusServiceUnavailable, "ServiceUnavailable"), map[string]string{"namespaces/shop": managed}, Scoped{true, ""}, true},
-		"the target cannot be told now":                       {pod("a"), "pods/a", status(http.StatusInternalServerError, "InternalError"), map[string]string{"namespaces/shop": other, "pods/a": managed}, Scoped{true, ""}, true},
-		"a token that is not valid now":                       {node, "nodes/n1", status(http.StatusUnauthorized, "Unauthorized"), map[string]string{"nodes/n1": other}, Scoped{false, ""}, true},
+		"the namespace is forbidden, the target does not fit": {pod("a"), "namespaces/shop", status(http.StatusForbidden, "Forbidden"), map[string]string{"pods/a": other}, Scoped{true, Forbidden}, ""},
+		"the namespace is forbidden, the target fits":         {pod("a"), "namespaces/shop", status(http.StatusForbidden, "Forbidden"), map[string]string{"pods/a": managed}, Scoped{true, ""}, ""},
+		"the namespace is forbidden, the target is gone":      {pod("a"), "namespaces/shop", status(http.StatusForbidden, "Forbidden"), nil, Scoped{true, Forbidden}, ""},
+		"the target is forbidden: the namespace decides":      {pod("a"), "pods/a", status(http.StatusForbidden, "Forbidden"), map[string]string{"namespaces/shop": other}, Scoped{false, Forbidden}, ""},
+		"a Node is forbidden":                                 {node, "nodes/n1", status(http.StatusForbidden, "Forbidden"), nil, Scoped{true, Forbidden}, ""},
+		"a Node is refused":                                   {node, "nodes/n1", status(http.StatusBadRequest, "BadRequest"), nil, Scoped{true, Refused}, ""},
+		"the namespace cannot be told now":                    {pod("a"), "namespaces/shop", status(http.StatusServiceUnavailable, "ServiceUnavailable"), map[string]string{"namespaces/shop": managed}, Scoped{true, ""}, "Namespace shop"},
+		"the target cannot be told now":                       {pod("a"), "pods/a", status(http.StatusInternalServerError, "InternalError"), map[string]string{"namespaces/shop": other, "pods/a": managed}, Scoped{true, ""}, "Pod shop/a"},
+		"a token that is not valid now":                       {node, "nodes/n1", status(http.StatusUnauthorized, "Unauthorized"), map[string]string{"nodes/n1": other}, Scoped{false, ""}, "Node n1"},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			api := &fakeAPI{labels: row.labels}
 			api.answer(row.object, row.answer)
 			r := api.scoped(t)
 			got, err := r.Scope(t.Context(), row.of)
-			if row.fails {
-				require.ErrorContains(t, err, "reading ")
+			if row.fails != "" {
+				require.ErrorContains(t, err, "reading "+row.fails+": ")
 				require.Zero(t, got)
 				api.answer(row.object, nil)
 				got, err = r.Scope(t.Context(), row.of)

@@ -61,22 +61,22 @@ func (a *audience) UnmarshalJSON(text []byte) error {
 // read reads the claims of a token. It fails if the text is not a token, or is not for
 // the audience, so that such a token costs no call.
 func read(token, audience string) (claims, error) {
-	var c claims
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return c, refused("the token is not a JSON Web Token")
+		return claims{}, refused("the token is not a JSON Web Token")
 	}
 	for _, part := range parts {
 		if _, err := base64.RawURLEncoding.DecodeString(part); err != nil || part == "" {
-			return c, refused("the token is not a JSON Web Token")
+			return claims{}, refused("the token is not a JSON Web Token")
 		}
 	}
 	payload, _ := base64.RawURLEncoding.DecodeString(parts[1]) // decoded above
+	var c claims
 	if json.Unmarshal(payload, &c) != nil {
-		return c, refused("the token is not a JSON Web Token")
+		return claims{}, refused("the token is not a JSON Web Token")
 	}
 	if !slices.Contains(c.Audience, audience) {
-		return c, refused("the token is not for the audience %q", audience)
+		return claims{}, refused("the token is not for the audience %q", audience)
 	}
 	return c, nil
 }

@@ -22,7 +22,7 @@ func TestWhenATokenEnds(t *testing.T) {
 func TestATokenWithoutAnEndIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
-		v := asking(t, func(context.Context, string) (string, error) { calls++; return trigger, nil })
+		v := asking(func(context.Context, string) (string, error) { calls++; return trigger, nil })
 		for range 2 {
 			_, err := v.Check(t.Context(), shown("Bearer "+token(t, "good", map[string]any{"exp": 0})))
 			require.NoError(t, err)
@@ -32,7 +32,7 @@ func TestATokenWithoutAnEndIsRemembered(t *testing.T) {
 }
 
 func TestATokenIsAsLongAsAllowed(t *testing.T) {
-	v := asking(t, func(context.Context, string) (string, error) { return trigger, nil })
+	v := asking(func(context.Context, string) (string, error) { return trigger, nil })
 	for pad := ""; ; pad += "x" {
 		good := token(t, "good", map[string]any{"pad": pad})
 		good += strings.Repeat("A", maxToken-len(good))

@@ -64,16 +64,14 @@ func NewVerifier(config *rest.Config, o VerifierOptions) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newVerifier(r.review, o)
+	return newVerifier(r.review, o), nil
 }
 
-func newVerifier(review func(context.Context, string, string) (string, error), o VerifierOptions) (*Verifier, error) {
-	known, err := lru.New[[sha256.Size]byte, identity](maxKnownSenders)
-	if err != nil {
-		return nil, fmt.Errorf("making the cache of senders: %w", err)
-	}
+func newVerifier(review func(context.Context, string, string) (string, error), o VerifierOptions) *Verifier {
+	// A cache fails only for a size below 1.
+	known, _ := lru.New[[sha256.Size]byte, identity](maxKnownSenders)
 	return &Verifier{options: o, review: review, now: time.Now, known: known,
-		unknown: semaphore.NewWeighted(maxUnknown), slots: semaphore.NewWeighted(maxReviews)}, nil
+		unknown: semaphore.NewWeighted(maxUnknown), slots: semaphore.NewWeighted(maxReviews)}
 }
 
 // Check returns the user name of the sender of a request with these headers. Its error is
