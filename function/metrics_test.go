@@ -16,6 +16,7 @@ import (
 
 	"onefire/audit"
 	"onefire/dedup"
+	"onefire/function/kube"
 	"onefire/function/telemetry"
 )
 
@@ -88,6 +89,7 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("3", webhook(alert("firing", "alertname=A"), alert("firing", "alertname=B")))))
 	require.NoError(t, f.receiver.Close(t.Context()))
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(binary("4", "{}")))
+	f.service.observer.metrics.event(kube.Written)
 
 	text := scraped(t, address)
 	for _, line := range []string{
@@ -100,6 +102,7 @@ func TestMetricsSayWhatBecameOfEventsAlertsAndAudit(t *testing.T) {
 		`onefire_audit_duration_seconds_count{result="set_aside"} 1`,
 		`onefire_audit_duration_seconds_count{result="stored"} 1`,
 		`onefire_truncated_total 7`,
+		`onefire_kubernetes_events_total{result="written"} 1`,
 		`onefire_alerts_total{decision="new",reason="first_seen"} 1`,
 		`onefire_alerts_total{decision="unsettled",reason="unavailable"} 2`,
 		`onefire_audit_events_total{result="set_aside"} 1`,
