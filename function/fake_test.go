@@ -2,7 +2,6 @@ package function
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -36,6 +35,7 @@ type fakeDedup struct {
 	ready   func() error
 	// recorded are the keys that were counted before.
 	recorded map[string]dedup.Outcome
+	closed   bool
 }
 
 func (f *fakeDedup) Recall(_ context.Context, _ mapping.Signal, keys []string) ([]dedup.Outcome, error) {
@@ -134,7 +134,7 @@ func (f *fakeSink) Ready(context.Context) error {
 
 func (f *fakeSink) Close() {}
 
-func (f *fakeDedup) Close() {}
+func (f *fakeDedup) Close() { f.closed = true }
 
 // ids are the ids of the delivered events, as they would go out.
 func (f *fakeSink) ids() map[string]string {
@@ -188,13 +188,19 @@ func (f *fixture) clock(now func() time.Time) {
 
 type locked struct {
 	mu sync.Mutex
-	w  io.Writer
+	w  *strings.Builder
 }
 
 func (l *locked) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(b)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.String()
 }
 
 // binary is a request with a CloudEvent in binary mode.

@@ -23,6 +23,17 @@ func (d *toldDedup) Settle(ctx context.Context, s mapping.Signal, keys []string,
 	return d.fakeDedup.Settle(ctx, s, keys, signals)
 }
 
+func TestTwoAlertsThatSettleTogetherAreToldApart(t *testing.T) {
+	f := newFixture()
+	told := &toldDedup{}
+	f.service.pipeline.requests = told
+	x, y := alert("firing", "alertname=A", "pod=p", "container=x"), alert("firing", "alertname=A", "pod=p", "container=y")
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(x))))
+	require.Nil(t, told.signals, "one is told by its signal alone")
+	requireStatus(t, http.StatusOK, f.serve(binary("2", webhook(x, y))))
+	require.Len(t, told.signals, 2)
+}
+
 // Alerts of one resource are settled together, and each stays itself: in what the
 // object is told of it, and in its audit.
 func TestAlertsThatFoldIntoOneObjectKeepTheirNamesAndSeverities(t *testing.T) {

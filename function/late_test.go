@@ -71,6 +71,7 @@ func TestWhatIsLostIsCountedAndTheLogSaysItOnceAMinute(t *testing.T) {
 	serve("3")
 	require.Equal(t, 2, strings.Count(f.log.String(), "audit event lost"))
 	require.Contains(t, f.log.String(), `"unlogged":7`)
+	require.Contains(t, f.log.String(), `"type":"gateway.signal.received","correlation_id":"rr-A"`)
 	require.Contains(t, scraped(t, address), "onefire_audit_events_total{result=\"lost\"} 12\n")
 	require.NoError(t, watch.Stop(t.Context()))
 }
@@ -85,6 +86,8 @@ func TestWhatIsLateIsBounded(t *testing.T) {
 			requireStatus(t, http.StatusOK, f.serve(binary(strconv.Itoa(i), webhook(alert("firing", "alertname=A")))))
 		}
 		require.Contains(t, f.log.String(), errManyLate.Error())
+		unlogged, _ := f.service.observer.losses.Next(noon.Add(2*lossPause), lossPause)
+		require.Equal(t, 1, unlogged, "both audit events of the alert are lost")
 		close(release)
 		require.NoError(t, f.Stop(t.Context()))
 		require.Len(t, f.sink.ids(), 2*maxLate)

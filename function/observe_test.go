@@ -35,17 +35,19 @@ func TestALongPastIsCountedEachTimeAndLoggedOnceAnHour(t *testing.T) {
 		{Namespace: "onefire", Fingerprint: "abc", Objects: 600},
 		{Namespace: "onefire", Fingerprint: "abc", Objects: 601, Paged: true},
 		{Namespace: "onefire", Fingerprint: "def", Objects: 513},
+		{Namespace: "shop", Fingerprint: "abc", Objects: 514},
 	} {
 		o.longPast(past)
 	}
 	now = now.Add(historyPause)
 	o.longPast(dedup.LongPast{Namespace: "onefire", Fingerprint: "abc", Objects: 602})
-	require.Contains(t, scraped(t, address), "onefire_history_long_total 4\n")
+	require.Contains(t, scraped(t, address), "onefire_history_long_total 5\n")
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	require.Len(t, lines, 3)
+	require.Len(t, lines, 4)
 	require.Contains(t, lines[0], `"namespace":"onefire","fingerprint":"abc","remediationRequests":600,"pages":false`)
 	require.Contains(t, lines[1], `"fingerprint":"def"`)
-	require.Contains(t, lines[2], `"remediationRequests":602`)
+	require.Contains(t, lines[2], `"namespace":"shop","fingerprint":"abc"`)
+	require.Contains(t, lines[3], `"remediationRequests":602`)
 	for i := range 2 * maxHistories {
 		o.longPasts.due(dedup.LongPast{Fingerprint: strings.Repeat("a", i)}, now)
 	}

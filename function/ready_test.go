@@ -23,11 +23,13 @@ func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
 		ready := func() bool { ok, _ := f.Ready(t.Context()); return ok }
 
 		require.True(t, ready())
+		require.Empty(t, f.log.String())
 		kube = errors.New("down")
 		require.True(t, ready(), "the answer stands for a moment")
 		require.Equal(t, 1, asked)
 		pass(readyAge + time.Second)
 		require.False(t, ready())
+		require.Contains(t, f.log.String(), `"msg":"not ready","error":"down"`)
 		kube, sink = nil, errors.New("down")
 		pass(readyAge + time.Second)
 		require.False(t, ready())
@@ -35,6 +37,24 @@ func TestReadyAsksBothAndRemembersForAMoment(t *testing.T) {
 		pass(readyAge + time.Second)
 		require.True(t, ready(), "best effort does not need the sink")
 	})
+}
+
+func TestAStopEndsTheWarmUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.service.pipeline.requests = &stuckService{}
+		f.service.cool = f.warm(t.Context(), f.service)
+		begun := time.Now()
+		require.NoError(t, f.Stop(t.Context()))
+		require.Zero(t, time.Since(begun))
+		require.Contains(t, f.log.String(), `"error":"context canceled"`, "it has ended")
+	})
+}
+
+func TestAStopEndsWhatDeduplicationDoes(t *testing.T) {
+	f := newFixture()
+	require.NoError(t, f.Stop(t.Context()))
+	require.True(t, f.dedup.closed)
 }
 
 func TestWarmingUpAsksBothAtOnceAndAnswersTheFirstProbe(t *testing.T) {

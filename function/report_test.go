@@ -38,6 +38,7 @@ func TestAPanicInADeliveryIsAnAnswer(t *testing.T) {
 	f := newFixture()
 	f.sink.before = func() { panic("the sink") }
 	requireStatus(t, http.StatusInternalServerError, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
+	require.Contains(t, f.log.String(), `"msg":"event","event_id":"1","event_source":"/test","event_type":"test","status":500`)
 }
 
 // An event whose alert was counted before may have been sent before, with the
@@ -109,4 +110,19 @@ func TestADecisionWithoutATimeIsOfNow(t *testing.T) {
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
 	require.Equal(t, []time.Time{noon.Add(time.Microsecond), noon.Add(2 * time.Microsecond)},
 		[]time.Time{f.sink.events[0].Time, f.sink.events[1].Time})
+	require.False(t, f.sink.events[0].Again)
+
+	f.sink.events = nil
+	f.dedup.settle = func(context.Context, mapping.Signal, []string) ([]dedup.Outcome, error) {
+		return []dedup.Outcome{{Reason: mapping.ReplayedNew, Name: "rr-A", Count: 1}}, nil
+	}
+	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=A")))))
+	require.True(t, f.sink.events[0].Again)
+}
+
+func TestAPanicLeavesNoAlertOfItsGroupSettled(t *testing.T) {
+	f := newFixture()
+	f.service.pipeline.requests = wireDedup()
+	requireStatus(t, http.StatusInternalServerError, f.serve(binary("1", webhook(alert("firing", "alertname=Panic", "pod=p", "container=x"), alert("firing", "alertname=Panic", "pod=p", "container=y")))))
+	require.Contains(t, f.log.String(), `"decisions":"unsettled=2"`)
 }

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/rest"
 
+	"onefire/config"
 	"onefire/dedup"
 	"onefire/function/kube"
 	"onefire/function/telemetry"
@@ -109,3 +113,28 @@ func TestAScopeThatMayNotBeReadIsLoud(t *testing.T) {
 	require.Len(t, seen, 1)
 	require.Regexp(t, `"level":"WARN","msg":"alert".*"scope":"forbidden"`, f.log.String())
 }
+
+func TestTheScopeIsReadFromTheAPIServer(t *testing.T) {
+	selector, err := labels.Parse("team=shop")
+	require.NoError(t, err)
+	transport := roundTrip(func(r *http.Request) *http.Response {
+		team := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+		return kubeAnswer(http.StatusOK, map[string]any{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+			"metadata": map[string]any{"name": team, "labels": map[string]string{"team": team}}})
+	})
+	all, err := newTargets(&rest.Config{Host: "https://api.test", Transport: transport}, config.Config{Scope: config.Selector{Selector: selector}})
+	require.NoError(t, err)
+	require.Nil(t, all.owners)
+	for namespace, in := range map[string]bool{"shop": true, "lab": false} {
+		scoped, err := all.scopes.Scope(t.Context(), mapping.Signal{Target: mapping.Target{APIVersion: "v1", Kind: "Namespace", Name: namespace}})
+		require.NoError(t, err)
+		require.Equal(t, in, scoped.In, namespace)
+	}
+	_, err = newTargets(&rest.Config{Host: "https://[::1"}, config.Config{Target: config.TargetOwner})
+	require.Error(t, err)
+}
+
+// roundTrip answers calls of an API server.
+type roundTrip func(*http.Request) *http.Response
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }

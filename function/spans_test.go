@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
@@ -26,7 +29,7 @@ var pod = webhook(alert("firing", "alertname=A", "namespace=ns", "pod=a"))
 func TestAnEventIsOneTreeBelowWhatCausedIt(t *testing.T) {
 	f := newTraced(t)
 	cause, hop := parentOf(1, 2, 1), parentOf(1, 3, 1)
-	r := from(cause, binary("1", pod))
+	r := with(from(cause, binary("1", pod)), "Ce-Subject", "about")
 	r.Header.Set("Traceparent", hop)
 	requireStatus(t, 200, f.serve(r))
 	spans := f.requireTree(cause, `
@@ -43,6 +46,10 @@ process test 200
 	require.True(t, root.Parent.IsRemote())
 	require.Equal(t, "1", value(root, "cloudevents.event_id"))
 	require.Equal(t, "/test", value(root, "cloudevents.event_source"))
+	require.Equal(t, "1.0", value(root, "cloudevents.event_spec_version"))
+	require.Equal(t, "about", value(root, "cloudevents.event_subject"))
+	require.Empty(t, value(root, telemetry.AttrTruncated))
+	require.Empty(t, root.Events, "a new alert has a span of its own")
 	require.Len(t, root.Links, 1, "the way that the event came is not lost")
 	require.Equal(t, telemetry.ParseTraceparent(hop).SpanID(), root.Links[0].SpanContext.SpanID())
 
@@ -56,6 +63,7 @@ process test 200
 	require.Equal(t, "new", value(settle, telemetry.AttrDecision))
 	require.Len(t, value(settle, telemetry.AttrFingerprint), 64)
 	require.Contains(t, value(settle, telemetry.AttrRequest), "ns/rr-")
+	require.Empty(t, settle.Events, "one alert is told by the span itself")
 
 	require.Len(t, f.sink.events, 2)
 	for _, e := range f.sink.events {
@@ -63,6 +71,8 @@ process test 200
 		require.Equal(t, trace.SpanKindProducer, sent.SpanKind)
 		require.Equal(t, telemetry.FormatTraceparent(sent.SpanContext), e.Traceparent, "what DataStorage does belongs to the trace")
 		require.Equal(t, audit.EventID(e.Source, e.ID, e.Alert, e.Type), value(sent, "cloudevents.event_id"))
+		require.Equal(t, []string{"onefire", "1.0", e.Subject},
+			[]string{value(sent, "cloudevents.event_source"), value(sent, "cloudevents.event_spec_version"), value(sent, "cloudevents.event_subject")})
 	}
 	for _, line := range []string{"alert", "event"} {
 		require.Regexp(t, `"msg":"`+line+`".*"trace_id":"00000000000000000000000000000001"`, f.log.String())
@@ -173,12 +183,60 @@ process test 503 !
 	send gateway.crd.created unavailable !`)
 	f.sink.fail = nil
 	requireStatus(t, 200, f.serve(from(cause, binary("1", pod))))
-	f.requireTree(cause, `
+	spans := f.requireTree(cause, `
 process test 200
 	settle A replayed_new
 		list remediationrequests 200
 	send gateway.signal.received stored
 	send gateway.crd.created stored`)
+	require.Empty(t, named(spans, "process test")[0].Links, "the event came without a hop")
+}
+
+func TestAuditEventsThatAreNotStoredAreFailedSpans(t *testing.T) {
+	f := newTraced(t)
+	f.sink.fail = func(e audit.Event) error {
+		if e.Type == "gateway.crd.created" {
+			return errors.New("the sink is down")
+		}
+		return &audit.RefusedError{Status: 400}
+	}
+	requireStatus(t, 503, f.serve(binary("1", pod)))
+	spans := f.take()
+	require.Equal(t, "refused for good: see the log", named(spans, "send gateway.signal.received")[0].Status.Description)
+	require.Equal(t, "the sink is down", named(spans, "send gateway.crd.created")[0].Status.Description)
+}
+
+func TestASpanTellsOfItsAlerts(t *testing.T) {
+	f := newTraced(t)
+	f.service.pipeline.requests = wireDedup()
+	requireStatus(t, 500, f.serve(binary("1", `{"truncatedAlerts":18446744073709551615,"alerts":[`+strings.Join([]string{
+		alert("firing", "alertname=A", "pod=p", "container=x"), alert("resolved", "alertname=A", "pod=p", "container=y"),
+		alert("firing", "alertname=Watchdog"), alert("firing", "pod=p"), alert("firing", "alertname=Panic"),
+	}, ",")+`]}`)))
+	spans := f.take()
+	root := named(spans, "process test")[0]
+	require.Equal(t, "4294967296", value(root, telemetry.AttrTruncated))
+	reasons := func(s tracetest.SpanStub) (all []string) {
+		for _, e := range s.Events {
+			one := tracetest.SpanStub{Attributes: e.Attributes}
+			all = append(all, value(one, telemetry.AttrReason))
+			require.Equal(t, value(one, telemetry.AttrReason) == "first_seen", slices.ContainsFunc(e.Attributes, func(a attribute.KeyValue) bool { return a.Key == telemetry.AttrRequest }))
+		}
+		return all
+	}
+	require.Equal(t, []string{"ignored_alertname", "malformed"}, reasons(root))
+	for _, s := range named(spans, "settle") {
+		if value(s, telemetry.AttrAlert) == "Panic" {
+			require.Equal(t, "panic", s.Status.Description)
+			continue
+		}
+		require.Equal(t, "first_seen", value(s, telemetry.AttrReason), "that of the first")
+		require.Equal(t, "2", value(s, telemetry.AttrAlerts))
+		require.Equal(t, []string{"first_seen", "resolved_nothing"}, reasons(s))
+	}
+
+	requireStatus(t, 200, f.serve(binary("2", `{"truncatedAlerts":1,"alerts":[`+alert("firing", "alertname=A")+`]}`)))
+	require.Equal(t, "1", value(named(f.take(), "process test")[0], telemetry.AttrTruncated))
 }
 
 // serveAll serves events at once, while the first List under way waits for the

@@ -91,6 +91,22 @@ func TestAnOldEventWaitsForTheAPIServerToo(t *testing.T) {
 	requireStatus(t, http.StatusServiceUnavailable, f.serve(sentAt(noon.AddDate(0, 0, -1), webhook(`{"status":"firing","labels":{"alertname":"A"}}`))))
 }
 
+func TestOldAlertsOfOneTargetAreToldTogether(t *testing.T) {
+	const two = `[{"labels":{"alertname":"A","pod":"p","container":"x"}},{"labels":{"alertname":"A","pod":"p","container":"y"}}]`
+	n, err := mapping.Parse([]byte(two), noon)
+	require.NoError(t, err)
+	f := limited(t)
+	f.dedup.recorded = map[string]dedup.Outcome{
+		dedup.Key("/test", "1", n.Alerts[1].Identity(), n.Alerts[1].Start): {Reason: mapping.ReplayedDuplicate, Name: "rr-a", Count: 2, At: noon.AddDate(0, 0, -1)}}
+	requireStatus(t, http.StatusOK, f.serve(sentAt(noon.AddDate(0, 0, -1), two)))
+	require.Contains(t, f.log.String(), `"decisions":"duplicate=1 stale=1"`)
+
+	f.service.pipeline.requests = &blindDedup{}
+	w := f.serve(sentAt(noon.AddDate(0, 0, -1), two))
+	requireStatus(t, http.StatusServiceUnavailable, w)
+	require.Contains(t, w.Body.String(), "2 of 2 alerts are not settled")
+}
+
 // blindDedup cannot say what was counted.
 type blindDedup struct{ fakeDedup }
 

@@ -31,7 +31,7 @@ type targets struct {
 // newTargets makes what TARGET and SCOPE ask for. It opens no connection.
 func newTargets(client *rest.Config, c config.Config) (t targets, err error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
-		return t, nil
+		return targets{}, nil
 	}
 	r, err := kube.NewResolver(client, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
 	if err != nil {
@@ -79,7 +79,7 @@ func findOwner(ctx context.Context, all owners, rules mapping.Rules, r *result) 
 		r.ownerUnknown = true
 		return
 	}
-	if r.owner = found.Result; found.Result != "" && found.Target != r.signal.Target {
+	if r.owner = found.Result; found.Target != r.signal.Target {
 		r.signal = rules.Aim(r.signal, *r.alert, found.Target)
 	}
 }
