@@ -54,6 +54,7 @@ var wire = map[string]struct {
 	"binary mode without a source":       {without(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Source"), 400, "source: "},
 	"an unknown specversion":             {with(binary("1", webhook(alert("firing", "alertname=A"))), "Ce-Specversion", "7.0"), 415, "not a CloudEvent"},
 	"structured mode that is no JSON":    {typed(structured, `{"specversion":`), 400, "not a valid CloudEvent"},
+	"a webhook said to be an event":      {typed(structured, webhook(alert("firing", "alertname=A"))), 400, "not a valid CloudEvent: specversion: REQUIRED\n"},
 	"structured mode without a type":     {typed(structured, `{"specversion":"1.0","source":"/s","id":"1","data":{}}`), 400, "not a valid CloudEvent"},
 	"no data":                            {binary("1", ""), 400, "no Prometheus alerts in it: the event has no data"},
 	"data that is no JSON":               {binary("1", "{"), 400, "no Prometheus alerts in it"},

@@ -56,9 +56,10 @@ func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		one.times = all[one.Metadata.Name].times + 1
-		if one.times > 1 {
-			all[one.Metadata.Name] = one
+		one.times = 1
+		if first, ok := all[one.Metadata.Name]; ok {
+			first.times++
+			all[one.Metadata.Name] = first
 			w.WriteHeader(http.StatusConflict)
 			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"AlreadyExists","code":409}`)
 			return

@@ -41,7 +41,7 @@ func (o *observer) startEvent(ctx context.Context, e event.Event) (context.Conte
 	switch {
 	case !parent.IsValid():
 		parent = hop
-	case hop.IsValid() && hop.SpanID() != parent.SpanID():
+	case hop.SpanID() != parent.SpanID(): // The SDK leaves out a link to no span.
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: hop}))
 	}
 	return o.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, parent), about.Name(), options...)
