@@ -65,12 +65,14 @@ func TestEachDifferenceBetweenEventsIsSaid(t *testing.T) {
 
 // Headers can carry attributes that structured JSON has another use for.
 func TestAnEventThatWouldBeReadAsAnotherIsLost(t *testing.T) {
-	f := fix(t)
-	w := f.send(map[string]string{"Ce-Data": "x"}, `{}`)
-	require.Equal(t, http.StatusBadRequest, w.Code, w.Body)
-	require.Contains(t, w.Body.String(), "writing the event as JSON: ")
-	require.Empty(t, f.kube.all())
-	require.Contains(t, f.logs.String(), "dead letter rejected: it is lost")
+	for data, says := range map[string]string{"{}": "writing the event as JSON: ", "{": "writing the event as JSON: it is not JSON"} {
+		f := fix(t)
+		w := f.send(map[string]string{"Ce-Data": "x"}, data)
+		require.Equal(t, http.StatusBadRequest, w.Code, w.Body)
+		require.Contains(t, w.Body.String(), says)
+		require.Empty(t, f.kube.all())
+		require.Contains(t, f.logs.String(), "dead letter rejected: it is lost")
+	}
 }
 
 func TestTheLargestEventIsReadAgain(t *testing.T) {

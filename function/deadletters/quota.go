@@ -120,11 +120,11 @@ func (a *api) count(ctx context.Context) (usage, error) {
 	}
 	s := usage{letters: len(all)}
 	for i := range all {
-		n, err := strconv.ParseInt(all[i].Annotations[bytesAnnotation], 10, 64)
-		if err != nil || n < 0 {
-			n = maxKept
+		size := int64(maxKept)
+		if n, err := strconv.ParseInt(all[i].Annotations[bytesAnnotation], 10, 64); err == nil && n >= 0 {
+			size = min(n, maxKept)
 		}
-		s.bytes += min(n, maxKept)
+		s.bytes += size
 	}
 	return s, nil
 }
