@@ -50,7 +50,7 @@ func encodeForm(form event.Event) ([]byte, error) {
 	if !form.DataBase64 && !utf8.Valid(form.Data()) {
 		return nil, errors.New("the data is not text")
 	}
-	text, _ := form.MarshalJSON() // What it could not write is missing from what is read.
+	text, _ := form.MarshalJSON() // Text that is incomplete is read as no event, or as another.
 	if len(text) > maxEvent {     // Escapes can make six bytes of one.
 		return nil, fmt.Errorf("%w: %d bytes of at most %d", errTooLarge, len(text), maxEvent)
 	}
