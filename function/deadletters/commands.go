@@ -38,10 +38,13 @@ func List(ctx context.Context, c config.DeadLetters, out io.Writer) error {
 	fmt.Fprintln(table, "NAME\tSINCE\tEVENT TIME\tTYPE\tALERT\tWHY")
 	for i := range all {
 		m := &all[i]
-		if err := a.check(ctx, m.Name); errors.Is(err, errForeign) {
+		switch err := a.check(ctx, m.Name); {
+		case errors.Is(err, errMissing): // It was replayed or deleted after it was listed.
+			continue
+		case errors.Is(err, errForeign):
 			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), sanitize(err.Error()))
 			continue
-		} else if err != nil {
+		case err != nil:
 			return fmt.Errorf("reading %s: %w", m.Name, err)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.CreationTimestamp.UTC().Format(time.RFC3339), sanitize(cmp.Or(m.Annotations[timeAnnotation], "-")),
@@ -108,7 +111,7 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 	if err != nil {
 		return nil, nil, err
 	}
-	every := len(names) == 1 && names[0] == "all"
+	every := slices.Equal(names, []string{"all"})
 	if every {
 		all, err := a.oldestFirst(ctx)
 		if err != nil {
@@ -119,10 +122,7 @@ func replaying(ctx context.Context, c config.DeadLetters, names []string, out io
 			names = append(names, all[i].Name)
 		}
 	}
-	p, err := newReplayer(a, c.ReplayURL, c.ReplayTokenFile, out)
-	if err != nil {
-		return nil, nil, err
-	}
+	p := newReplayer(a, c.ReplayURL, c.ReplayTokenFile, out)
 	p.all = every
 	return p, names, nil
 }

@@ -42,8 +42,15 @@ func free(t *testing.T) string {
 
 func TestWrongArguments(t *testing.T) {
 	f := fix(t)
-	for _, args := range [][]string{{"serve"}, {"list", "x"}, {"show"}, {"show", "a", "b"}, {"replay"}, {"replay", "all", "x"}, {"help"}} {
-		require.ErrorAs(t, Run(t.Context(), f.configuration(t, ""), args, io.Discard, io.Discard), new(help.Error), "%v", args)
+	const show, replay = "show takes one NAME", "replay takes NAMEs, or all"
+	for args, says := range map[string]string{
+		"serve": `unknown command "serve"`, "help": `unknown command "help"`, "version": `unknown command "version"`,
+		"list x": `list takes no arguments: "x"`, "list -dry-run": `list takes no arguments: "-dry-run"`, "version x": `version takes no arguments: "x"`,
+		"show": show, "show a b": show, "replay": replay, "replay all x": replay, "replay x all": replay,
+	} {
+		err := Run(t.Context(), f.configuration(t, ""), strings.Fields(args), io.Discard, io.Discard)
+		require.ErrorAs(t, err, new(help.Error), args)
+		require.EqualError(t, err, says)
 	}
 }
 
@@ -83,7 +90,7 @@ func TestListShowReplay(t *testing.T) {
 
 func TestCommandsSayWhenTheAPIServerDoesNotAnswer(t *testing.T) {
 	f := fix(t)
-	for _, args := range [][]string{{"list"}, {"replay", "all"}} {
+	for _, args := range [][]string{{"list"}, {"replay", "all"}, {"replay", "-dry-run", "all"}} {
 		f.kube.fail(fault{verb: "list", status: 403})
 		require.ErrorContains(t, Run(t.Context(), f.configuration(t, ""), args, io.Discard, io.Discard), "listing dead letters in namespace onefire")
 	}
@@ -92,6 +99,8 @@ func TestCommandsSayWhenTheAPIServerDoesNotAnswer(t *testing.T) {
 	for _, args := range [][]string{{"list"}, {"show", "x"}, {"replay", "all"}, {}} {
 		require.ErrorContains(t, Run(t.Context(), c, args, io.Discard, io.Discard), "cannot find a Kubernetes API server")
 	}
+	f.kube.URL = "http://%"
+	require.ErrorContains(t, Run(t.Context(), f.configuration(t, ""), []string{"list"}, io.Discard, io.Discard), "making a Kubernetes client: ")
 }
 
 func get(t *testing.T, url string) (int, string) {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -67,10 +68,7 @@ func configMapOf(e event.Event, now time.Time) (c *configMap, size int64, err er
 		// A dead letter is never changed, only deleted.
 		Immutable: true,
 	}
-	n, err := pack(text, c)
-	if err != nil {
-		return nil, 0, err
-	}
+	n := pack(text, c)
 	if n > maxKept {
 		return nil, 0, fmt.Errorf("%w: %d bytes of at most %d, compressed", errTooLarge, n, maxKept)
 	}
@@ -118,8 +116,8 @@ func name(e event.Event) string {
 // and its text.
 func why(e event.Event) (code, reason string) {
 	code = extension(e, errorCodeExtension)
-	// Without an answer the code is negative or missing.
-	if n, err := strconv.Atoi(code); err != nil || n < 100 || n > 999 {
+	// Without an answer the code is negative or missing, and what is no number counts as 0.
+	if n, _ := strconv.Atoi(code); n < 100 || n > 999 {
 		code = "none"
 	}
 	reason = extension(e, errorDataExtension)
@@ -135,9 +133,9 @@ func why(e event.Event) (code, reason string) {
 
 // trimIncomplete removes an incomplete character at the end.
 func trimIncomplete(text []byte) []byte {
-	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
-		if tail := text[len(text)-i:]; utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
-			return text[:len(text)-i]
+	for i := range text {
+		if !utf8.FullRune(text[i:]) {
+			return text[:i]
 		}
 	}
 	return text
@@ -145,14 +143,7 @@ func trimIncomplete(text []byte) []byte {
 
 // extension is an extension's value as text; empty if it is missing.
 func extension(e event.Event, name string) string {
-	value, ok := e.Extensions()[name]
-	if !ok {
-		return ""
-	}
-	text, err := types.Format(value)
-	if err != nil {
-		return ""
-	}
+	text, _ := types.Format(e.Extensions()[name]) // With an error it is empty.
 	return text
 }
 
@@ -175,6 +166,9 @@ func sanitize(s string) string {
 	}, s)
 }
 
+// illegal is what a label's value cannot have, and _, which stands for it.
+var illegal = regexp.MustCompile(`[^A-Za-z0-9.-]`)
+
 // labelValue makes a valid label value of a text. A text that has to be changed gets a
 // hash at its end, so that different texts stay different.
 func labelValue(s string) string {
@@ -183,12 +177,6 @@ func labelValue(s string) string {
 	}
 	sum := sha256.Sum256([]byte(s))
 	hash := hex.EncodeToString(sum[:4])
-	var legal strings.Builder
-	for _, r := range s[:min(len(s), maxLabel-len(hash)-1)] {
-		if r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '-' {
-			r = '_'
-		}
-		legal.WriteRune(r)
-	}
-	return strings.TrimLeft(legal.String()+"-"+hash, "-_.")
+	legal := illegal.ReplaceAllString(s[:min(len(s), maxLabel-len(hash)-1)], "_")
+	return strings.TrimLeft(legal+"-"+hash, "-_.")
 }

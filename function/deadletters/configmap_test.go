@@ -182,7 +182,7 @@ func TestAnEventThatUnpacksWithoutEndIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	_, err = unpack(&configMap{BinaryData: map[string][]byte{compressedKey: small.Bytes()}})
-	require.ErrorContains(t, err, "larger than")
+	require.EqualError(t, err, "the event is larger than 6640981 bytes")
 	_, err = unpack(&configMap{})
 	require.ErrorContains(t, err, "neither event.json nor event.json.gz")
 }

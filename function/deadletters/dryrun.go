@@ -1,7 +1,6 @@
 package deadletters
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,7 +10,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
 	"onefire/function/receive"
 )
@@ -93,14 +94,10 @@ func (p *replayer) dryRunOne(ctx context.Context, name string) ([]string, error)
 
 // ask posts an event as a dry run, and returns the data of the answer.
 func (p *replayer) ask(ctx context.Context, e event.Event) ([]byte, error) {
-	body, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the event: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
 	resp, err := p.client.Do(ctx, func(ctx context.Context) (*http.Request, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+		req, err := cehttp.NewHTTPRequestFromEvent(binding.WithForceStructured(ctx), p.url, e)
 		if err != nil {
 			return nil, fmt.Errorf("making a request of the event: %w", err)
 		}

@@ -2,6 +2,7 @@ package deadletters
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,4 +51,37 @@ func TestADryRunSaysWhatTheFunctionSaysAndKeepsAll(t *testing.T) {
 		names[2]+"\twould be kept: 400: no alerts\n", out.String())
 	require.Equal(t, names, f.names(t), "nothing is deleted")
 	require.ErrorAs(t, Run(t.Context(), f.configuration(t, target.URL), []string{"replay", "-dry-run"}, io.Discard, io.Discard), new(help.Error))
+}
+
+func TestADryRunSaysWhatItCouldNotLookAt(t *testing.T) {
+	f := fix(t)
+	answers := []string{`{"alerts":[{"decision":"new","reason":"first_seen"}]}`, "hello"}
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, answers[0])
+		answers = answers[1:]
+	}))
+	defer target.Close()
+	for _, id := range []string{"1", "2"} {
+		require.Equal(t, http.StatusOK, f.send(map[string]string{"Ce-Id": id, "Ce-Time": ""}, `{}`).Code)
+	}
+	names := f.names(t)
+	var out bytes.Buffer
+	err := DryRun(t.Context(), f.configuration(t, target.URL), append(names, "dead-letter-x"), &out)
+	require.EqualError(t, err, "not all dead letters could be looked at: 1 of 2; 1 of 3 dead letters do not exist")
+	require.Equal(t, names[0]+"\t-  new (first_seen)  -\n"+
+		names[1]+"\tnot known: decoding what the function said: invalid character 'h' looking for beginning of value\n"+
+		"dead-letter-x\tthere is no such dead letter in namespace onefire\n", out.String())
+}
+
+func TestADryRunThatIsStoppedSaysSo(t *testing.T) {
+	f, target := fix(t), serveFunction(t, 200)
+	for _, id := range []string{"1", "2"} {
+		require.Equal(t, http.StatusOK, f.send(map[string]string{"Ce-Id": id}, `{}`).Code)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	target.meet = cancel
+	var out bytes.Buffer
+	require.EqualError(t, DryRun(ctx, f.configuration(t, target.URL), f.names(t), &out), "stopped: context canceled")
+	require.Empty(t, out.String())
+	require.Len(t, target.seen(), 1)
 }

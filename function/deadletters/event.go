@@ -36,26 +36,29 @@ func encode(e event.Event) ([]byte, error) {
 	asBase64.DataBase64 = true
 	var problems []error
 	for _, form := range []event.Event{plain, asBase64} {
-		text, err := form.MarshalJSON()
-		if err == nil && !form.DataBase64 && !utf8.Valid(form.Data()) {
-			err = errors.New("the data is not text")
-		}
-		if err == nil && len(text) > maxEvent { // Escapes can make six bytes of one.
-			err = fmt.Errorf("%w: %d bytes of at most %d", errTooLarge, len(text), maxEvent)
-		}
-		var back event.Event
-		if err == nil {
-			back, err = decode(text)
-		}
-		if err == nil {
-			err = differ(form, back)
-		}
+		text, err := encodeForm(form)
 		if err == nil {
 			return text, nil
 		}
 		problems = append(problems, err)
 	}
 	return nil, fmt.Errorf("writing the event as JSON: %w", errors.Join(problems...))
+}
+
+// encodeForm writes an event as it is, and fails if another one would be read.
+func encodeForm(form event.Event) ([]byte, error) {
+	if !form.DataBase64 && !utf8.Valid(form.Data()) {
+		return nil, errors.New("the data is not text")
+	}
+	text, _ := form.MarshalJSON() // Text that is incomplete is read as no event, or as another.
+	if len(text) > maxEvent {     // Escapes can make six bytes of one.
+		return nil, fmt.Errorf("%w: %d bytes of at most %d", errTooLarge, len(text), maxEvent)
+	}
+	back, err := decode(text)
+	if err != nil {
+		return nil, err
+	}
+	return text, differ(form, back)
 }
 
 // decode reads structured JSON.
@@ -73,12 +76,8 @@ func differ(a, b event.Event) error {
 			"specversion": e.SpecVersion(), "id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
 			"datacontenttype": e.DataContentType(), "dataschema": e.DataSchema(), "time": types.FormatTime(e.Time()),
 		}
-		for name, value := range e.Extensions() {
-			text, err := types.Format(value)
-			if err != nil {
-				text = fmt.Sprint(value)
-			}
-			all[name] = text
+		for name := range e.Extensions() {
+			all[name] = extension(e, name)
 		}
 		return all
 	}
@@ -97,24 +96,17 @@ func differ(a, b event.Event) error {
 // pack puts an event into a ConfigMap and returns its size there. A small event is
 // readable, a large one is compressed. An event that is not valid UTF-8 is compressed
 // too, because the API server would change it.
-func pack(text []byte, into *configMap) (size int, err error) {
+func pack(text []byte, into *configMap) (size int) {
 	if len(text) <= maxPlain && utf8.Valid(text) {
 		into.Data = map[string]string{plainKey: string(text)}
-		return len(text), nil
+		return len(text)
 	}
-	var small bytes.Buffer
-	w, err := gzip.NewWriterLevel(&small, gzip.BestCompression)
-	if err != nil {
-		return 0, fmt.Errorf("compressing the event: %w", err)
-	}
-	if _, err := w.Write(text); err != nil {
-		return 0, fmt.Errorf("compressing the event: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return 0, fmt.Errorf("compressing the event: %w", err)
-	}
+	var small bytes.Buffer // Writing to it does not fail.
+	w, _ := gzip.NewWriterLevel(&small, gzip.BestCompression)
+	_, _ = w.Write(text)
+	_ = w.Close()
 	into.BinaryData = map[string][]byte{compressedKey: small.Bytes()}
-	return small.Len(), nil
+	return small.Len()
 }
 
 // unpack returns the structured JSON of the event in a ConfigMap.

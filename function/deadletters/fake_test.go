@@ -21,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/client-go/rest"
 )
 
 const namespace = "onefire"
@@ -54,15 +53,6 @@ func startKube(t *testing.T) *kube {
 	k.Server = httptest.NewServer(k)
 	t.Cleanup(k.Close)
 	return k
-}
-
-func (k *kube) api(t *testing.T) *api {
-	t.Helper()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	a, err := connect(&rest.Config{Host: k.URL, Transport: transport}, namespace)
-	require.NoError(t, err)
-	return a
 }
 
 // fail makes the next calls of a verb fail.

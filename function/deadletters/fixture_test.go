@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/goleak"
+	"k8s.io/client-go/rest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,6 +33,20 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// config is that of a client whose connections end with the test.
+func (k *kube) config(t *testing.T) *rest.Config {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &rest.Config{Host: k.URL, Transport: transport}
+}
+
+func (k *kube) api(t *testing.T) *api {
+	t.Helper()
+	a, err := connect(k.config(t), namespace)
+	require.NoError(t, err)
+	return a
 }
 
 // fixture is a store on an API server of its own.

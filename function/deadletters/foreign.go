@@ -68,9 +68,10 @@ func withMissing(err error, missing, names int) error {
 	return fmt.Errorf("%w; %d of %d dead letters do not exist", err, missing, names)
 }
 
-// check returns nil if the ConfigMap with that name is a dead letter of this store.
+// check returns nil if the ConfigMap with that name is a dead letter of this store, and
+// [errMissing] if there is none.
 func (a *api) check(ctx context.Context, name string) error {
-	c, err := a.get(ctx, name)
+	c, err := a.letter(ctx, name)
 	if err != nil {
 		return err
 	}

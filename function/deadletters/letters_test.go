@@ -16,7 +16,8 @@ func TestLettersAreReadInPages(t *testing.T) {
 	for _, id := range []string{"1", "2", "3"} {
 		require.Equal(t, http.StatusOK, f.send(map[string]string{"Ce-Id": id}, `{}`).Code)
 	}
-	l := Letters{f.kube.api(t)}
+	l, err := OpenLetters(f.kube.config(t), namespace)
+	require.NoError(t, err)
 	first, read, next, err := l.Page(t.Context(), 2, "")
 	require.NoError(t, err)
 	require.Len(t, first, 2)
@@ -59,8 +60,7 @@ func TestPruneAndReplayOfTheSameLetter(t *testing.T) {
 		require.NoError(t, l.Delete(t.Context(), read[0])) // While the function works on it.
 	}))
 	defer function.Close()
-	p, err := newReplayer(l.api, function.URL, "", &f.logs.text)
-	require.NoError(t, err)
+	p := newReplayer(l.api, function.URL, "", &f.logs.text)
 	require.NoError(t, p.replay(t.Context(), []string{read[0].Name}))
 	require.Empty(t, f.kube.all())
 

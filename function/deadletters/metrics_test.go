@@ -47,6 +47,9 @@ func TestEachDeadLetterIsCountedByWhatBecameOfIt(t *testing.T) {
 	}{
 		"kept":                   {nil, nil, `{}`, map[string]int64{"kept": 1}, "200"},
 		"no API server":          {[]fault{{verb: "create", status: 500}}, nil, `{}`, map[string]int64{"unavailable": 1}, "503"},
+		"no count":               {[]fault{{verb: "list", status: 500}}, nil, `{}`, map[string]int64{"unavailable": 1}, "503"},
+		"invalid":                {[]fault{{verb: "create", recorded: "configmap-too-large"}}, nil, `{}`, map[string]int64{"refused": 1}, "400"},
+		"too large":              {[]fault{{verb: "create", recorded: "too-large-for-the-server"}}, nil, `{}`, map[string]int64{"refused": 1}, "400"},
 		"larger than is read":    {nil, nil, strings.Repeat("x", 4<<20+1), map[string]int64{"refused": 1}, "413"},
 		"a batch":                {nil, map[string]string{"Content-Type": "application/cloudevents-batch+json"}, `[]`, map[string]int64{"refused": 1}, "415"},
 		"no event":               {nil, map[string]string{"Ce-Id": "", "Ce-Type": "", "Ce-Source": "", "Ce-Specversion": ""}, `{}`, map[string]int64{"refused": 1}, "415"},
@@ -77,7 +80,7 @@ func TestMetricsAreToldWithoutACount(t *testing.T) {
 	require.Len(t, all.ScopeMetrics[0].Metrics, 1)
 }
 
-// failing makes some instruments, and then no more.
+// failing makes some instruments, then fails once, and makes the others.
 type failing struct {
 	metric.Meter
 	left int
@@ -86,7 +89,7 @@ type failing struct {
 var errNoInstrument = errors.New("no instrument")
 
 func (f *failing) next() error {
-	if f.left--; f.left < 0 {
+	if f.left--; f.left == -1 {
 		return errNoInstrument
 	}
 	return nil

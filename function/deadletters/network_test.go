@@ -190,8 +190,7 @@ func TestTheTimesOfAReplay(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p, err := newReplayer(nil, "http://function.test", "", io.Discard)
-				require.NoError(t, err)
+				p := newReplayer(nil, "http://function.test", "", io.Discard)
 				p.client.Wrap(func(http.RoundTripper) http.RoundTripper { return row.function })
 				begun := time.Now()
 				require.Error(t, p.deliver(t.Context(), sample(nil)))
@@ -223,16 +222,29 @@ func TestWhatADryRunIsAnswered(t *testing.T) {
 		"later": {func(*http.Request) (*http.Response, error) {
 			return answered(503, &ending{Reader: strings.NewReader("busy")}), nil
 		}, "503: busy", false, 0},
-		"accepted, with no words": {func(*http.Request) (*http.Response, error) { return answered(202, http.NoBody), nil }, "202: ", false, 0},
+		"accepted, with no words": {func(*http.Request) (*http.Response, error) {
+			return answered(202, &ending{Reader: strings.NewReader("")}), nil
+		}, "202: ", false, 0},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p, err := newReplayer(nil, "http://function.test", "", io.Discard)
-				require.NoError(t, err)
-				p.client.Wrap(func(http.RoundTripper) http.RoundTripper { return row.function })
+				p := newReplayer(nil, "http://function.test", "", io.Discard)
+				var body *ending
+				p.client.Wrap(func(http.RoundTripper) http.RoundTripper {
+					return network(func(r *http.Request) (*http.Response, error) {
+						resp, err := row.function(r)
+						if err == nil {
+							body = resp.Body.(*ending)
+						}
+						return resp, err
+					})
+				})
 				begun := time.Now()
-				_, err = p.ask(t.Context(), sample(nil))
+				_, err := p.ask(t.Context(), sample(nil))
 				require.ErrorContains(t, err, row.says)
+				if body != nil {
+					require.True(t, body.closed)
+				}
 				var no *refusedError
 				require.Equal(t, row.refused, errors.As(err, &no))
 				require.Equal(t, row.took, time.Since(begun))

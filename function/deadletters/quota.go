@@ -91,7 +91,7 @@ func (r *quota) fits(size int64) bool {
 // refresh counts again, unless the last count is recent enough.
 func (r *quota) refresh(ctx context.Context, age time.Duration) error {
 	now := r.now()
-	if !r.counted.IsZero() && now.Sub(r.counted) < age {
+	if now.Sub(r.counted) < age {
 		return nil
 	}
 	s, err := r.count(ctx)
@@ -120,11 +120,11 @@ func (a *api) count(ctx context.Context) (usage, error) {
 	}
 	s := usage{letters: len(all)}
 	for i := range all {
-		n, err := strconv.ParseInt(all[i].Annotations[bytesAnnotation], 10, 64)
-		if err != nil || n < 0 || n > maxKept {
-			n = maxKept
+		size := int64(maxKept)
+		if n, err := strconv.ParseInt(all[i].Annotations[bytesAnnotation], 10, 64); err == nil && n >= 0 {
+			size = min(n, maxKept)
 		}
-		s.bytes += n
+		s.bytes += size
 	}
 	return s, nil
 }

@@ -38,6 +38,10 @@ func TestHowLongACountIsBelieved(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, step.counts, c.counts)
 	}
+	c.at = c.at.Add(fullAge)
+	_, err := c.reserve(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, 2, c.counts, "there is room")
 	c.there = usage{letters: 3, bytes: 3}
 	for _, step := range []struct {
 		later time.Duration
@@ -120,7 +124,7 @@ func TestACountThatFailsOrIsWaitedForIsAnError(t *testing.T) {
 }
 
 func TestWhatDoesNotSayItsSizeIsTakenForTheLargest(t *testing.T) {
-	for said, want := range map[string]int64{"0": 0, "7": 7, "": maxKept, "many": maxKept, "-1": maxKept, strconv.Itoa(maxKept): maxKept, strconv.Itoa(maxKept + 1): maxKept} {
+	for said, want := range map[string]int64{"0": 0, "7": 7, "10": 10, "": maxKept, "many": maxKept, "-1": maxKept, strconv.Itoa(maxKept): maxKept, strconv.Itoa(maxKept + 1): maxKept} {
 		k := startKube(t)
 		k.put(&configMap{ObjectMeta: metav1.ObjectMeta{Name: "x", Labels: map[string]string{deadLetterLabel: "true"}, Annotations: map[string]string{bytesAnnotation: said}}})
 		s, err := k.api(t).count(t.Context())

@@ -36,6 +36,11 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDRESS: %w", err)
 	}
+	return serve(ctx, c, a, listener, log)
+}
+
+// serve keeps the dead letters that come to a listener, and closes it.
+func serve(ctx context.Context, c config.DeadLetters, a *api, listener net.Listener, log *slog.Logger) error {
 	watch, err := telemetry.Start(ctx, telemetry.Options{
 		Service: "onefire-deadletters", Namespace: c.PodNamespace, Address: c.MetricsAddress, OTel: c.OTel, Log: log,
 	})
@@ -57,7 +62,6 @@ func Serve(ctx context.Context, c config.DeadLetters, logs io.Writer) error {
 	case err = <-served:
 		err = fmt.Errorf("serving on %s: %w", c.ListenAddress, err)
 	case <-ctx.Done():
-		err = nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

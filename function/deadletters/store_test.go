@@ -166,6 +166,7 @@ func TestMoreThanOnePageIsCounted(t *testing.T) {
 	s, err := f.quota.waiting(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, usage{letters: 2*pageSize + 1, bytes: (2*pageSize + 1) * maxKept}, s, "what does not say its size is taken for the largest")
+	require.Equal(t, 3, f.kube.count("list"), "a page is as long as it says")
 	require.Equal(t, http.StatusInsufficientStorage, f.send(nil, `{}`).Code)
 }
 
@@ -199,6 +200,11 @@ func TestWhatIsNoDeadLetter(t *testing.T) {
 			require.Empty(t, f.kube.all())
 			if row.method == http.MethodPost {
 				require.Contains(t, f.logs.String(), "it is lost")
+			} else {
+				require.NotContains(t, f.logs.String(), "it is lost")
+			}
+			if reason == "a batch" {
+				require.Contains(t, w.Body.String(), "a batch: a dead letter is one CloudEvent")
 			}
 		})
 	}

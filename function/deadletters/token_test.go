@@ -28,8 +28,7 @@ func TestAReplayShowsItsToken(t *testing.T) {
 func TestAReplayWithoutItsTokenKeepsWhatIsThere(t *testing.T) {
 	f, target := fix(t), serveFunction(t, 200)
 	require.Equal(t, http.StatusOK, f.send(nil, `{}`).Code)
-	p, err := newReplayer(f.api, target.URL, filepath.Join(t.TempDir(), "absent"), t.Output())
-	require.NoError(t, err)
+	p := newReplayer(f.api, target.URL, filepath.Join(t.TempDir(), "absent"), t.Output())
 	p.firstPause = 1
 	require.ErrorIs(t, p.replay(t.Context(), f.names(t)), errNotTaken)
 	require.Empty(t, target.seen())
