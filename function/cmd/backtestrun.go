@@ -80,16 +80,13 @@ func mapAll(ctx context.Context, c config.Config, client *rest.Config, sets []*l
 	rules := c.Rules()
 	for i, set := range sets {
 		all[i] = &mapped{labelSet: set, bad: rules.BadNames(set.labels)}
-		var err error
-		if all[i].signal, _, all[i].reason, _, err = mapAlert(ctx, rules, set.alert(), nil); err != nil {
-			return nil, err
-		}
+		all[i].signal, all[i].reason, _ = mapAlert(rules, set.alert())
 	}
 	if client == nil {
 		return all, nil
 	}
 	resolve, err := owners(client, c)
-	if err != nil || resolve == nil {
+	if resolve == nil {
 		return all, err
 	}
 	settled := slices.DeleteFunc(byLast(all), func(p *mapped) bool { return p.reason != 0 })
@@ -100,17 +97,16 @@ func mapAll(ctx context.Context, c config.Config, client *rest.Config, sets []*l
 	working.SetLimit(maxCalls)
 	for _, p := range first(settled, maxOwnersAsked) {
 		working.Go(func() (err error) {
-			p.signal, p.how, p.reason, _, err = mapAlert(ctx, rules, p.alert(), resolve)
+			p.signal, p.how, p.reason, err = resolve(ctx, p.alert(), p.signal)
 			return err
 		})
 	}
 	return all, working.Wait()
 }
 
-// alert is the label set as the first alert that Alertmanager would send.
+// alert is the label set as an alert. When it started decides nothing here.
 func (s *labelSet) alert() mapping.Alert {
-	start := time.UnixMilli(s.fires[0].start).UTC()
-	return mapping.Alert{Labels: s.labels, StartsAt: start, Start: start.Format(time.RFC3339)}
+	return mapping.Alert{Labels: s.labels}
 }
 
 // lookFor finds the targets that do not exist now, among those that fired last.

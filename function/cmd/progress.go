@@ -19,12 +19,9 @@ type statusLine struct {
 }
 
 func newStatusLine(w io.Writer) statusLine {
-	s := statusLine{w: w, line: true, now: time.Now}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		s.line = err != nil || info.Mode()&os.ModeCharDevice == 0
-	}
-	return s
+	f, _ := w.(*os.File)
+	info, err := f.Stat() // It fails for what is no file.
+	return statusLine{w: w, line: err != nil || info.Mode()&os.ModeCharDevice == 0, now: time.Now}
 }
 
 // due tells whether the last text is older than every, and notes the time.
@@ -75,10 +72,7 @@ func (p *progress) done(upTo time.Time, labelSets int) {
 	if !p.due(every) {
 		return
 	}
-	percent := 100
-	if all := p.to.Sub(p.from); all > 0 {
-		percent = int(100 * float64(upTo.Sub(p.from)) / float64(all))
-	}
+	percent := int(100 * float64(upTo.Sub(p.from)) / float64(p.to.Sub(p.from)))
 	p.print(fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set")))
 }
 

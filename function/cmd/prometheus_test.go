@@ -301,23 +301,3 @@ func TestTimesHaveDaysAndWeeks(t *testing.T) {
 	}
 	require.Equal(t, []string{"4h", "5m", "30d", "1h30m", "90s"}, []string{span(4 * time.Hour), span(5 * time.Minute), span(720 * time.Hour), span(90 * time.Minute), strings.Replace(span(90*time.Second), "1m30s", "90s", 1)})
 }
-
-func TestProgressIsSaidNowAndThen(t *testing.T) {
-	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	to := from.Add(100 * time.Hour)
-	now := from
-	for line, want := range map[bool]string{
-		true:  "onefire: read up to 2026-01-03T02:00:00Z, 50 %, 7 label sets\n",
-		false: "\ronefire: read up to 2026-01-03T02:00:00Z, 50 %, 7 label sets\x1b[K\r\x1b[K",
-	} {
-		var b bytes.Buffer
-		p := newProgress(&b, from, to)
-		p.line, p.now, p.said = line, func() time.Time { return now }, now
-		p.done(from.Add(time.Hour), 1)
-		now = now.Add(progressEveryLine)
-		p.done(from.Add(50*time.Hour), 7)
-		p.done(from.Add(51*time.Hour), 8)
-		p.end()
-		require.Equal(t, want, b.String())
-	}
-}
