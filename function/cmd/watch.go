@@ -83,9 +83,6 @@ func (l *lister) draw(found listing, lines int, first bool) error {
 // unknown.
 func height(w io.Writer) int {
 	f, _ := w.(*os.File) // What is no file has no size either.
-	_, lines, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
+	_, lines, _ := term.GetSize(int(f.Fd()))
 	return lines
 }
