@@ -124,7 +124,7 @@ func lookFor(ctx context.Context, c config.Config, client *rest.Config, all []*m
 		switch {
 		case p.reason != 0 || path(t) == "":
 			continue
-		case p.signal.Cluster != "" && p.signal.Cluster != c.ClusterName:
+		case p.signal.Cluster != "": // It is empty for this cluster.
 			elsewhere++
 			continue
 		case last[t] == nil && len(targets) == maxLookups:

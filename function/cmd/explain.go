@@ -196,7 +196,7 @@ func owners(server *rest.Config, c config.Config) (targetResolver, error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return nil, nil
 	}
-	r, err := kube.NewResolver(server, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
+	r, err := kube.NewResolver(server, kube.ResolverOptions{Scope: c.Scope.Selector})
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func owners(server *rest.Config, c config.Config) (targetResolver, error) {
 			if found, err = r.Find(ctx, s); err != nil {
 				return s, "", 0, err
 			}
-			if found.Result != "" && found.Target != s.Target {
+			if found.Target != s.Target {
 				s = rules.Aim(s, a, found.Target)
 			}
 		}
