@@ -23,13 +23,14 @@ type backtest struct {
 	externalLabels         map[string]string
 	dropLabels             []string
 	fail                   bool
+	now                    func() time.Time
 }
 
 // backtestFlags adds the flags of a backtest.
 func backtestFlags(f *flag.FlagSet) *backtest {
 	b := &backtest{
 		header: http.Header{}, since: 30 * 24 * time.Hour, step: time.Minute, repeat: 4 * time.Hour,
-		externalLabels: map[string]string{},
+		externalLabels: map[string]string{}, now: time.Now,
 	}
 	f.StringVar(&b.url, "prometheus", "", "look at what fired in the Prometheus at this `URL`, in place of a file")
 	span := func(name, usage string, into *time.Duration) {
@@ -142,11 +143,11 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 	}
 	// Some servers round the times of a query to multiples of the step, so these are
 	// multiples.
-	to = time.Now().Truncate(b.step)
+	to = b.now().Truncate(b.step)
 	from = to.Add(-b.since).Truncate(b.step)
 	h = newHistory(b.step, b.externalLabels, b.dropLabels)
 	warned := map[string]bool{}
-	shown := newProgress(w, from, to)
+	shown := newProgress(w, from, to, b.now)
 	r := reader{
 		step: b.step, ask: p.ask, done: func(upTo time.Time) { shown.done(upTo, len(h.sets)) },
 		take: func(a answer) error {

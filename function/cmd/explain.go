@@ -210,9 +210,7 @@ func owners(server *rest.Config, c config.Config) (targetResolver, error) {
 			if found, err = r.Find(ctx, s); err != nil {
 				return s, "", 0, err
 			}
-			if found.Target != s.Target {
-				s = rules.Aim(s, a, found.Target)
-			}
+			s = rules.Aim(s, a, found.Target)
 		}
 		scoped, err := r.Scope(ctx, s)
 		if err != nil || scoped.In {

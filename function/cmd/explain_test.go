@@ -23,9 +23,10 @@ func explained(t *testing.T, in string, environment map[string]string, args ...s
 func TestOnlyAWholeEventIsTakenForOne(t *testing.T) {
 	const event = `{"specversion":"1.0","type":"t","source":"/s","id":"7","data":{"alerts":[{"labels":{"alertname":"A"}}]}}`
 	for in, want := range map[string]string{
-		`{"specversion":"1.0","labels":{"alertname":"A"}}`:   "A",
-		`[{"specversion":"1.0","labels":{"alertname":"A"}}]`: "A",
-		"[" + event + `,{"labels":{"alertname":"B"}}]`:       " B",
+		`{"specversion":"1.0","labels":{"alertname":"A"}}`:     "A",
+		`[{"specversion":"1.0","labels":{"alertname":"A"}}]`:   "A",
+		"[" + event + `,{"labels":{"alertname":"B"}}]`:         " B",
+		"[" + strings.ReplaceAll(event, `"id":"7",`, "") + "]": "",
 		"[" + event + "]": "A",
 		"[" + event + "," + strings.ReplaceAll(event, `{"alertname":"A"}`, `{"alertname":"B"}`) + "]": "A B",
 	} {
@@ -42,9 +43,10 @@ func TestWhatCannotBeReadIsNotExplained(t *testing.T) {
 	most := filepath.Join(t.TempDir(), "most")
 	require.NoError(t, os.WriteFile(most, make([]byte, maxInput), 0o600))
 	for reason, row := range map[string]struct{ in, name, problem string }{
-		"as large as may be": {"", most, "no Prometheus alerts in it"},
-		"a folder":           {"", t.TempDir(), "reading the alerts: read "},
-		"a list of nothing":  {"[]", "-", "no Prometheus alerts in it"},
+		"as large as may be":     {"", most, "no Prometheus alerts in it"},
+		"a folder":               {"", t.TempDir(), "reading the alerts: read "},
+		"an event without an id": {`{"specversion":"1.0","type":"t","source":"/s","data":{"alerts":[{"labels":{"alertname":"A"}}]}}`, "-", "no Prometheus alerts in it"},
+		"a list of nothing":      {"[]", "-", "no Prometheus alerts in it"},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			code, out, problems := run(t, row.in, nil, "explain", row.name)

@@ -65,6 +65,7 @@ func TestTheTargetOfAnExplanationIsTheOwnerInItsScope(t *testing.T) {
 		"its owner, outside the scope":      {map[string]string{"TARGET": "owner", "SCOPE": "team=ops"}, "", "Deployment/web in shop resolved unmanaged"},
 		"an object of another cluster":      {map[string]string{"TARGET": "owner", "CLUSTER_NAME": "eu"}, `"cluster":"us",`, "Pod/api-1 in shop other_cluster first_seen"},
 		"an object of the named cluster":    {map[string]string{"TARGET": "owner", "CLUSTER_NAME": "eu"}, `"cluster":"eu",`, "Deployment/web in shop resolved first_seen"},
+		"what is filtered is not asked for": {map[string]string{"TARGET": "owner", "IGNORE_ALERTS": "A"}, "", "Pod/api-1 in shop  ignored_alertname"},
 		"a target outside the other scopes": {map[string]string{"SCOPE": "team=ops"}, "", "Pod/api-1 in shop  unmanaged"},
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -107,6 +108,15 @@ func TestAnAPIServerThatDoesNotAnswerEndsAnExplanation(t *testing.T) {
 			require.Contains(t, problems, row.problem)
 		})
 	}
+}
+
+func TestOwnersNeedAnAPIServer(t *testing.T) {
+	c, err := config.Mapping(map[string]string{"TARGET": "owner"})
+	require.NoError(t, err)
+	_, err = owners(&rest.Config{Host: "https://[::1"}, c)
+	require.Error(t, err)
+	_, err = mapAll(t.Context(), c, &rest.Config{Host: "https://[::1"}, nil, io.Discard)
+	require.Error(t, err)
 }
 
 // Each of the four calls is quick enough, but not all of them together.

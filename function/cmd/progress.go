@@ -57,9 +57,9 @@ type progress struct {
 	from, to time.Time
 }
 
-func newProgress(w io.Writer, from, to time.Time) *progress {
+func newProgress(w io.Writer, from, to time.Time, now func() time.Time) *progress {
 	p := &progress{newStatusLine(w), from, to}
-	p.said = time.Now()
+	p.now, p.said = now, now()
 	return p
 }
 

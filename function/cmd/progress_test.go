@@ -21,8 +21,8 @@ func TestProgressIsSaidNowAndThen(t *testing.T) {
 	} {
 		every := map[bool]time.Duration{true: progressEveryLine, false: progressEvery}[line]
 		var b bytes.Buffer
-		p := newProgress(&b, from, to)
-		p.line, p.now, p.said = line, func() time.Time { return now }, now
+		p := newProgress(&b, from, to, func() time.Time { return now })
+		p.line = line
 		now = now.Add(every - 1)
 		p.done(from.Add(time.Hour), 1)
 		now = now.Add(1)
