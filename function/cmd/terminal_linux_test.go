@@ -2,11 +2,15 @@ package cmd
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -74,4 +78,24 @@ func TestAPruneShowsItsProgressOnATerminal(t *testing.T) {
 	require.Zero(t, Main(t.Context(), []string{"prune"}, environment, Streams{Out: &log, Err: out}))
 	require.Equal(t, "\ronefire: dead letters: 0 read, 0 deleted\x1b[K\r\x1b[K", written())
 	require.Contains(t, log.String(), "prune finished")
+}
+
+func TestABacktestShowsItsProgressOnATerminal(t *testing.T) {
+	s := newServer(t, func(n int, w http.ResponseWriter, r *http.Request) bool {
+		if n != 2 {
+			return false
+		}
+		fmt.Fprint(w, `{"warnings":["w"],`+nothingFired[1:])
+		return true
+	}, (*httptest.Server).Start)
+	out, written := terminal(t, 40)
+	b, at := backtestFlags(flag.NewFlagSet("", flag.ContinueOnError)), time.Now()
+	b.url, b.since, b.now = s.URL+"/prometheus", 48*time.Hour, func() time.Time {
+		at = at.Add(progressEvery)
+		return at
+	}
+	_, _, _, err := b.read(t.Context(), out)
+	require.NoError(t, err)
+	const shown = `\ronefire: read up to \S+, \d+ %, 1 label set\x1b\[K`
+	require.Regexp(t, "^"+shown+`\r\x1b\[Konefire: the server warns: w\n`+shown+shown+`\r\x1b\[K$`, written())
 }
