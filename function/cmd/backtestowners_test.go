@@ -26,7 +26,7 @@ func alerts(n int, labels func(i int) map[string]string) (all []*labelSet) {
 }
 
 func TestOwnersAreAskedForOfTheLastAlertsOnly(t *testing.T) {
-	nobody := &rest.Config{Host: "https://api.test", Transport: answering(func(r *http.Request) (int, string) {
+	nobody := &rest.Config{Host: "https://api.test", Transport: answering(func(*http.Request) (int, string) {
 		t.Error("nobody asks for an object of another cluster")
 		return http.StatusNotFound, ""
 	})}

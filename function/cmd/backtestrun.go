@@ -34,7 +34,7 @@ func (b *backtest) run(ctx context.Context, c config.Config, server *rest.Config
 	r.From, r.To, r.FirstSample = from.UTC(), to.UTC(), time.UnixMilli(int64(h.first)).UTC()
 	r.Step, r.Gap, r.RepeatInterval = span(b.step), span(time.Duration(h.gap)*time.Millisecond), span(b.repeat)
 	if server != nil {
-		missing, err := lookFor(ctx, c, server, all, s.Err)
+		missing, err := lookFor(ctx, server, all, s.Err)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *labelSet) alert() mapping.Alert {
 }
 
 // lookFor finds the targets that do not exist now, among those that fired last.
-func lookFor(ctx context.Context, c config.Config, client *rest.Config, all []*mapped, w io.Writer) ([]finding, error) {
+func lookFor(ctx context.Context, client *rest.Config, all []*mapped, w io.Writer) ([]finding, error) {
 	look, err := newLookup(client)
 	if err != nil {
 		return nil, err

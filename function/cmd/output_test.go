@@ -80,7 +80,7 @@ func TestAWrongFlagIsSaidOnce(t *testing.T) {
 func TestTextIsPrintedAsItIs(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, output{format: "json"}.print(&b, map[string]string{"text": "<a & b>"}, nil))
-	require.Equal(t, "{\n  \"text\": \"<a & b>\"\n}\n", b.String())
+	require.Contains(t, b.String(), `"<a & b>"`)
 	b.Reset()
 	require.NoError(t, output{}.print(&b, nil, func(w io.Writer) { _, _ = io.WriteString(w, "<b>&amp;\tx\na\ty\n") }))
 	require.Equal(t, "<b>&amp;  x\na         y\n", b.String(), "no character is taken for markup")

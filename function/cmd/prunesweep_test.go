@@ -54,7 +54,7 @@ func TestAStateThatTheAPIServerNoLongerHasBeginsAgain(t *testing.T) {
 		verb := map[bool]string{false: "deleted", true: "would be deleted"}[dry]
 		require.Len(t, f.said(t, "request "+verb), 11, "each once")
 		require.Equal(t, 8, lists)
-		require.Equal(t, map[bool]float64{false: 1090, true: 1100}[dry], f.said(t, "prune finished")[0]["requests"].(map[string]any)["read"], "what was read before does not count, and what is deleted is not read again")
+		require.EqualValues(t, map[bool]int{false: 1090, true: 1100}[dry], f.said(t, "prune finished")[0]["requests"].(map[string]any)["read"], "what was read before does not count, and what is deleted is not read again")
 	}
 }
 

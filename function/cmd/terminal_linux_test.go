@@ -81,7 +81,7 @@ func TestAPruneShowsItsProgressOnATerminal(t *testing.T) {
 }
 
 func TestABacktestShowsItsProgressOnATerminal(t *testing.T) {
-	s := newServer(t, func(n int, w http.ResponseWriter, r *http.Request) bool {
+	s := newServer(t, func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		if n != 2 {
 			return false
 		}
