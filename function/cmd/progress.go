@@ -20,7 +20,7 @@ type statusLine struct {
 
 func newStatusLine(w io.Writer) statusLine {
 	f, _ := w.(*os.File)
-	info, err := f.Stat() // It fails for what is no file.
+	info, err := f.Stat() // It fails if w is no file.
 	return statusLine{w: w, line: err != nil || info.Mode()&os.ModeCharDevice == 0, now: time.Now}
 }
 

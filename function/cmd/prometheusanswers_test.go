@@ -136,7 +136,7 @@ func TestAnAnswerMayBeAsLargeAsItsBound(t *testing.T) {
 	require.Zero(t, code, problems)
 }
 
-// What is not read to its end is no JSON.
+// An error that is not read to its end is no JSON.
 func TestALongErrorIsNotRepeated(t *testing.T) {
 	s := newServer(t, fail(http.StatusBadRequest, fmt.Sprintf(`{"status":"error","error":"%s"}`, strings.Repeat("x", maxErrorAnswer))), (*httptest.Server).Start)
 	code, _, problems := quick(t, s.URL, nil, "-since", "1h")

@@ -82,7 +82,7 @@ func (l *lister) draw(found listing, lines int, first bool) error {
 // height is how many lines a terminal has; 0 if w is not a terminal or its height is
 // unknown.
 func height(w io.Writer) int {
-	f, _ := w.(*os.File) // What is no file has no size either.
+	f, _ := w.(*os.File) // A writer that is no file has no size.
 	_, lines, _ := term.GetSize(int(f.Fd()))
 	return lines
 }
