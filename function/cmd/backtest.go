@@ -54,8 +54,8 @@ func backtestFlags(f *flag.FlagSet) *backtest {
 	})
 	f.Func("external-labels", "`name=value,…` that alerts get where they have no label of that name", func(text string) error {
 		for pair := range strings.SplitSeq(text, ",") {
-			name, value, ok := strings.Cut(pair, "=")
-			if !ok || name == "" || value == "" {
+			name, value, _ := strings.Cut(pair, "=")
+			if name == "" || value == "" {
 				return errors.New("use name=value,…")
 			}
 			b.externalLabels[name] = value

@@ -63,13 +63,13 @@ func TestEachLabelWithAWrongNameIsSaid(t *testing.T) {
 
 func TestWhatFoldsSaysInWhatItDiffers(t *testing.T) {
 	all := []*mapped{
-		set("A", pod("p"), "", "0-10", "container", "x", "team", "a", "same", "s"),
+		set("A", pod("p"), "", "0-10", "container", "x", "disk", "sda", "team", "a", "same", "s"),
 		set("A", pod("p"), "", "0-10", "container", "y", "team", "a", "zone", "z", "same", "s"),
 		set("A", pod("p"), "", "0-10 11-20", "container", "y", "team", "b", "same", "s"),
 	}
 	f := evaluate(all, time.Hour).found(findingFolds)["A"]
-	require.Equal(t, []string{"container", "team", "zone"}, f.Labels)
-	require.Equal(t, "3 label sets on Pod/p in shop became 1 object: they differ in container, team, zone", f.Text)
+	require.Equal(t, []string{"container", "disk", "team", "zone"}, f.Labels)
+	require.Equal(t, "3 label sets on Pod/p in shop became 1 object: they differ in container, disk, team and 1 other", f.Text)
 
 	// The fingerprint of a resource has no alertname, so that many rules share an object.
 	all = nil

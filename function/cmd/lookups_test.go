@@ -113,6 +113,13 @@ func TestAClusterThatDoesNotAnswerEndsABacktest(t *testing.T) {
 	code, _, problems := quick(t, fired(t, map[string]string{"node": "n"}).URL, nil, "-since", "1h", "-kubeconfig", kubeconfig)
 	require.Equal(t, 1, code)
 	require.Contains(t, problems, "looking for Node/n")
+
+	kubeconfig = kubeconfigOf(t, map[string]int{"/api/v1/namespaces/shop/pods/p": http.StatusUnauthorized})
+	s := fired(t, map[string]string{"namespace": "shop", "pod": "p"})
+	code, out, problems := quick(t, s.URL, map[string]string{"TARGET": "owner"}, "-since", "1h", "-kubeconfig", kubeconfig)
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Contains(t, problems, "reading Pod shop/p: ")
 }
 
 func TestOwnersAreTheTargetsOfABacktest(t *testing.T) {
