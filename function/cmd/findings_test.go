@@ -148,6 +148,8 @@ func TestARuleListsTheTargetsThatFiredMost(t *testing.T) {
 	require.Equal(t, "52 targets, 3 shown", rules[0].sum())
 	rules, _ = summarise(all[:shownTargets])
 	require.Equal(t, "3 targets", rules[0].sum(), "all of them are shown")
+	rules, _ = summarise(all[:shownTargets+1])
+	require.Equal(t, "4 targets, 3 shown", rules[0].sum())
 }
 
 func TestLongTextsAreCut(t *testing.T) {

@@ -112,7 +112,7 @@ func TestARangeGrowsAgainWhereAnswersFit(t *testing.T) {
 		"and after four more":              {5760, "xx........", []int{1440, 720, 360, 360, 360, 360, 720, 720, 720, 720, 1440}},
 		"four in a row since the last":     {3500, "x..x.....", []int{1440, 720, 720, 720, 360, 360, 360, 360, 620}},
 		"never beyond a day":               {10000, "", []int{1440, 1440, 1440, 1440, 1440, 1440, 1360}},
-		"half of the last range, not more": {1500, ".x", []int{1440, 60, 30, 30}},
+		"half of the last range, not more": {1501, ".x", []int{1440, 61, 30, 30, 1}},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			asked, done, err := steps(t, row.points, row.answers)
