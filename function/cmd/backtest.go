@@ -23,13 +23,14 @@ type backtest struct {
 	externalLabels         map[string]string
 	dropLabels             []string
 	fail                   bool
+	now                    func() time.Time
 }
 
 // backtestFlags adds the flags of a backtest.
 func backtestFlags(f *flag.FlagSet) *backtest {
 	b := &backtest{
 		header: http.Header{}, since: 30 * 24 * time.Hour, step: time.Minute, repeat: 4 * time.Hour,
-		externalLabels: map[string]string{},
+		externalLabels: map[string]string{}, now: time.Now,
 	}
 	f.StringVar(&b.url, "prometheus", "", "look at what fired in the Prometheus at this `URL`, in place of a file")
 	span := func(name, usage string, into *time.Duration) {
@@ -53,8 +54,8 @@ func backtestFlags(f *flag.FlagSet) *backtest {
 	})
 	f.Func("external-labels", "`name=value,…` that alerts get where they have no label of that name", func(text string) error {
 		for pair := range strings.SplitSeq(text, ",") {
-			name, value, ok := strings.Cut(pair, "=")
-			if !ok || name == "" || value == "" {
+			name, value, _ := strings.Cut(pair, "=")
+			if name == "" || value == "" {
 				return errors.New("use name=value,…")
 			}
 			b.externalLabels[name] = value
@@ -85,7 +86,7 @@ func (b *backtest) problem(f *flag.FlagSet) (problem string) {
 	switch {
 	case f.NArg() > 0:
 		return "with -prometheus there is no FILE"
-	case b.step < time.Second || b.step%time.Second != 0 || b.step > maxSpan:
+	case b.step%time.Second != 0 || b.step > maxSpan: // A part of a second is no whole one.
 		return "-step: use whole seconds, from 1s to 1d"
 	case b.since < b.step:
 		return "-since: use more than the -step"
@@ -105,7 +106,7 @@ func parseSpan(text string) (time.Duration, error) {
 		n, _ := strconv.Atoi(m[i+1]) // zero without digits
 		all += time.Duration(n) * unit
 	}
-	if rest := text[len(m[0]):]; rest != "" || m[0] == "" {
+	if rest := text[len(m[0]):]; rest != "" {
 		more, err := time.ParseDuration(rest)
 		if err != nil {
 			return 0, errors.New("use a time such as 30d, 2w, 36h or 1m")
@@ -120,8 +121,9 @@ func parseSpan(text string) (time.Duration, error) {
 
 // span writes a duration in the form that [parseSpan] reads.
 func span(d time.Duration) string {
-	if n := d / (24 * time.Hour); n > 0 && d%(24*time.Hour) == 0 {
-		return fmt.Sprintf("%dd", n)
+	const day = 24 * time.Hour
+	if d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
 	}
 	s := d.String()
 	if d%time.Minute == 0 {
@@ -139,14 +141,13 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 	if err != nil {
 		return nil, from, to, err
 	}
-	defer p.client.CloseIdleConnections()
 	// Some servers round the times of a query to multiples of the step, so these are
 	// multiples.
-	to = time.Now().Truncate(b.step)
+	to = b.now().Truncate(b.step)
 	from = to.Add(-b.since).Truncate(b.step)
 	h = newHistory(b.step, b.externalLabels, b.dropLabels)
 	warned := map[string]bool{}
-	shown := newProgress(w, from, to)
+	shown := newProgress(w, from, to, b.now)
 	r := reader{
 		step: b.step, ask: p.ask, done: func(upTo time.Time) { shown.done(upTo, len(h.sets)) },
 		take: func(a answer) error {

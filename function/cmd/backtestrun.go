@@ -34,7 +34,7 @@ func (b *backtest) run(ctx context.Context, c config.Config, server *rest.Config
 	r.From, r.To, r.FirstSample = from.UTC(), to.UTC(), time.UnixMilli(int64(h.first)).UTC()
 	r.Step, r.Gap, r.RepeatInterval = span(b.step), span(time.Duration(h.gap)*time.Millisecond), span(b.repeat)
 	if server != nil {
-		missing, err := lookFor(ctx, c, server, all, s.Err)
+		missing, err := lookFor(ctx, server, all, s.Err)
 		if err != nil {
 			return err
 		}
@@ -80,16 +80,13 @@ func mapAll(ctx context.Context, c config.Config, client *rest.Config, sets []*l
 	rules := c.Rules()
 	for i, set := range sets {
 		all[i] = &mapped{labelSet: set, bad: rules.BadNames(set.labels)}
-		var err error
-		if all[i].signal, _, all[i].reason, _, err = mapAlert(ctx, rules, set.alert(), nil); err != nil {
-			return nil, err
-		}
+		all[i].signal, all[i].reason, _ = mapAlert(rules, set.alert())
 	}
 	if client == nil {
 		return all, nil
 	}
 	resolve, err := owners(client, c)
-	if err != nil || resolve == nil {
+	if resolve == nil {
 		return all, err
 	}
 	settled := slices.DeleteFunc(byLast(all), func(p *mapped) bool { return p.reason != 0 })
@@ -100,21 +97,20 @@ func mapAll(ctx context.Context, c config.Config, client *rest.Config, sets []*l
 	working.SetLimit(maxCalls)
 	for _, p := range first(settled, maxOwnersAsked) {
 		working.Go(func() (err error) {
-			p.signal, p.how, p.reason, _, err = mapAlert(ctx, rules, p.alert(), resolve)
+			p.signal, p.how, p.reason, err = resolve(ctx, p.alert(), p.signal)
 			return err
 		})
 	}
 	return all, working.Wait()
 }
 
-// alert is the label set as the first alert that Alertmanager would send.
+// alert is the label set as an alert. When it started decides nothing here.
 func (s *labelSet) alert() mapping.Alert {
-	start := time.UnixMilli(s.fires[0].start).UTC()
-	return mapping.Alert{Labels: s.labels, StartsAt: start, Start: start.Format(time.RFC3339)}
+	return mapping.Alert{Labels: s.labels}
 }
 
 // lookFor finds the targets that do not exist now, among those that fired last.
-func lookFor(ctx context.Context, c config.Config, client *rest.Config, all []*mapped, w io.Writer) ([]finding, error) {
+func lookFor(ctx context.Context, client *rest.Config, all []*mapped, w io.Writer) ([]finding, error) {
 	look, err := newLookup(client)
 	if err != nil {
 		return nil, err
@@ -128,7 +124,7 @@ func lookFor(ctx context.Context, c config.Config, client *rest.Config, all []*m
 		switch {
 		case p.reason != 0 || path(t) == "":
 			continue
-		case p.signal.Cluster != "" && p.signal.Cluster != c.ClusterName:
+		case p.signal.Cluster != "": // It is empty for this cluster.
 			elsewhere++
 			continue
 		case last[t] == nil && len(targets) == maxLookups:

@@ -78,13 +78,13 @@ func Main(ctx context.Context, args []string, environment map[string]string, s S
 	return 0
 }
 
-// output prints results, as text for people or as JSON.
+// output prints results: as JSON, or else as text for people.
 type output struct{ format string }
 
 // flags makes a command's flags, including -o. more are the command's formats beside text
 // and JSON.
 func flags(command string, more ...string) (*flag.FlagSet, *output) {
-	o := &output{format: "text"}
+	o := &output{}
 	f := flag.NewFlagSet("onefire "+command, flag.ContinueOnError)
 	formats := append([]string{"text", "json"}, more...)
 	f.Func("o", fmt.Sprintf("output `format`: %s (default text)", strings.Join(formats, " or ")), func(format string) error {

@@ -70,6 +70,7 @@ func TestExplainSaysWhyForEachAlert(t *testing.T) {
 	for _, e := range all {
 		got += fmt.Sprintf("%q %s %s %s %s %v %s\n", e.Alertname, e.Status, e.Severity, e.Decision, e.Reason, strings.HasPrefix(e.Object, "shop/rr-"), e.Error)
 	}
+	require.Empty(t, all[1].Object, "the end of an alert makes none")
 	require.Equal(t, `"A�[2J\n" firing critical new first_seen true 
 "B" resolved high resolved resolved_nothing false 
 "Watchdog" firing unknown filtered ignored_alertname false 
@@ -79,6 +80,8 @@ func TestExplainSaysWhyForEachAlert(t *testing.T) {
 `, strings.ReplaceAll(got, `\x1b`, "�"))
 
 	_, table, _ := run(t, in, nil, "explain", "-")
+	require.Contains(t, table, "  critical  ", "a severity is not said twice")
+	require.Contains(t, table, "  invalid: the alert has no alertname label  ")
 	require.NotContains(t, table, "\x1b", "what an alert says does not steer the terminal")
 	require.Len(t, strings.Split(strings.TrimSpace(table), "\n"), 7)
 }
@@ -138,6 +141,9 @@ func TestASequenceGoesOnFromWhatTheClusterHas(t *testing.T) {
 		},
 		"one that asks for quiet is counted on, and not marked": {
 			dedup.Outcome{Reason: mapping.ManualReview, Name: "rr", Count: 4}, []string{"manual_review 4", "manual_review 5", "resolved_nothing 0"},
+		},
+		"so is one that waits": {
+			dedup.Outcome{Reason: mapping.BackOff, Name: "rr", Count: 4}, []string{"back_off 4", "back_off 5", "resolved_nothing 0"},
 		},
 		"the first alert after the last request makes one": {
 			dedup.Outcome{Reason: mapping.Recurred, Name: "rr", Count: 1}, []string{"recurred 1", "active 2", "resolved_active 2"},
@@ -256,7 +262,7 @@ func TestWhatCannotBeExplainedIsSaid(t *testing.T) {
 		"no such flag":         {args: []string{"explain", "-x", "-"}, code: 2, problem: "not defined: -x"},
 		"no such form":         {args: []string{"config", "-o", "yaml"}, code: 2, problem: "use text or json"},
 		"a file that is not":   {args: []string{"explain", "nowhere.json"}, code: 1, problem: "nowhere.json"},
-		"a file too large":     {args: []string{"explain", large}, code: 1, problem: "more than"},
+		"a file too large":     {args: []string{"explain", large}, code: 1, problem: "more than 16777216 bytes: the function would reject it"},
 		"no JSON":              {args: []string{"explain", "-"}, in: "x", code: 1, problem: "no Prometheus alerts in it"},
 		"an event of none":     {args: []string{"explain", "-"}, in: `{"specversion":"1.0","type":"t","source":"/s","id":"7","data":{}}`, code: 1, problem: "event 7"},
 		"a wrong variable":     {args: []string{"explain", "-"}, environment: map[string]string{"FINGERPRINT": "x"}, code: 1, problem: "FINGERPRINT"},

@@ -134,7 +134,7 @@ func parse(data []byte, now time.Time) ([]delivery, error) {
 	var one event.Event
 	var batch []event.Event
 	switch {
-	case json.Unmarshal(data, &one) == nil && one.SpecVersion() != "" && one.Validate() == nil:
+	case json.Unmarshal(data, &one) == nil && one.Validate() == nil:
 		batch = []event.Event{one}
 	case json.Unmarshal(data, &batch) == nil && len(batch) > 0 && batch[0].Validate() == nil:
 	default:
@@ -175,7 +175,7 @@ func connect(kubeconfig string) (server *rest.Config, own string, err error) {
 // cluster makes a forecaster that lists the objects of a cluster, and a targetResolver
 // that reads owners with TARGET=owner, and labels with SCOPE.
 func cluster(server *rest.Config, c config.Config) (forecaster, targetResolver, error) {
-	d, err := dedup.New(server, dedup.Options{SignalType: c.AuditSchema.SignalType()})
+	d, err := dedup.New(server, dedup.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -196,7 +196,7 @@ func owners(server *rest.Config, c config.Config) (targetResolver, error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return nil, nil
 	}
-	r, err := kube.NewResolver(server, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
+	r, err := kube.NewResolver(server, kube.ResolverOptions{Scope: c.Scope.Selector})
 	if err != nil {
 		return nil, err
 	}
@@ -210,9 +210,7 @@ func owners(server *rest.Config, c config.Config) (targetResolver, error) {
 			if found, err = r.Find(ctx, s); err != nil {
 				return s, "", 0, err
 			}
-			if found.Result != "" && found.Target != s.Target {
-				s = rules.Aim(s, a, found.Target)
-			}
+			s = rules.Aim(s, a, found.Target)
 		}
 		scoped, err := r.Scope(ctx, s)
 		if err != nil || scoped.In {

@@ -45,14 +45,14 @@ type finding struct {
 func aboutNames(all []*mapped) (findings []finding) {
 	for name, sets := range byRule(all) {
 		var without []*mapped
-		bad := map[string]bool{}
+		bad := unique[string]{}
 		badSets := 0
 		for _, p := range sets {
 			if p.signal.Target.Kind == mapping.KindUnknown {
 				without = append(without, p)
 			}
 			for _, label := range p.bad {
-				bad[fmt.Sprintf("%s=%q", label, p.labels[label])] = true
+				bad.add(fmt.Sprintf("%s=%q", label, p.labels[label]))
 			}
 			badSets += min(1, len(p.bad))
 		}
@@ -76,12 +76,17 @@ func aboutNames(all []*mapped) (findings []finding) {
 
 // folded describes how the alerts of one rule were counted together.
 type folded struct {
-	sets    map[*mapped]bool
-	differ  map[string]bool
-	with    map[string]bool
-	targets map[target]bool
+	sets    unique[*mapped]
+	differ  unique[string]
+	with    unique[string]
+	targets unique[target]
 	objects int
 }
+
+// unique is values without their repetitions.
+type unique[T comparable] map[T]struct{}
+
+func (u unique[T]) add(one T) { u[one] = struct{}{} }
 
 // aboutFolds finds the rules with different label sets that were counted on one object,
 // with each other or with those of other rules.
@@ -94,20 +99,18 @@ func aboutFolds(objects []*object) (findings []finding) {
 		for name, sets := range byRule(o.sets) {
 			f := rules[name]
 			if f == nil {
-				f = &folded{map[*mapped]bool{}, map[string]bool{}, map[string]bool{}, map[target]bool{}, 0}
+				f = &folded{sets: unique[*mapped]{}, differ: unique[string]{}, with: unique[string]{}, targets: unique[target]{}}
 				rules[name] = f
 			}
 			f.objects++
-			f.targets[target(sets[0].signal.Target)] = true
-			for _, label := range differing(sets) {
-				f.differ[label] = true
-			}
+			f.targets.add(target(sets[0].signal.Target))
 			for _, p := range sets {
-				f.sets[p] = true
+				f.sets.add(p)
+				addDiffering(f.differ, p.labels, sets[0].labels)
 			}
 			for _, p := range o.sets {
 				if other := p.labels["alertname"]; other != name {
-					f.with[other] = true
+					f.with.add(other)
 				}
 			}
 		}
@@ -128,21 +131,15 @@ func aboutFolds(objects []*object) (findings []finding) {
 	return findings
 }
 
-// differing returns the names of the labels that are not the same in all label sets.
-func differing(sets []*mapped) (names []string) {
-	seen := map[string]bool{}
-	for _, p := range sets {
-		for name := range p.labels {
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			if slices.ContainsFunc(sets, func(q *mapped) bool { return q.labels[name] != sets[0].labels[name] }) {
-				names = append(names, name)
+// addDiffering adds the names of the labels that are not the same in two label sets.
+func addDiffering(names unique[string], a, b map[string]string) {
+	for _, labels := range []map[string]string{a, b} {
+		for name := range labels {
+			if a[name] != b[name] {
+				names.add(name)
 			}
 		}
 	}
-	return names
 }
 
 // gone is a target that does not exist now, and when an alert on it last fired.

@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -74,6 +75,11 @@ func TestSamplesBecomeFires(t *testing.T) {
 			answers: [][]series{{{metric(), minutes(1)}, {metric("cluster", "us"), minutes(2)}}},
 			want:    map[string][]string{`{cluster="eu"}`: {"1-1"}, `{cluster="us"}`: {"2-2"}},
 		},
+		"several labels are added and dropped": {
+			add: map[string]string{"cluster": "eu", "env": "prod"}, drop: []string{"replica", "host"},
+			answers: [][]series{{{metric("replica", "a", "host", "h", "pod", "p"), minutes(1)}}},
+			want:    map[string][]string{`{cluster="eu", env="prod", pod="p"}`: {"1-1"}},
+		},
 		"a series without samples is nothing": {answers: [][]series{{{metric(), nil}}}, want: map[string][]string{}},
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -118,4 +124,25 @@ func TestTheFiresDoNotDependOnTheAnswers(t *testing.T) {
 		require.Equal(t, whole.sorted()[0].fires, parts.sorted()[0].fires)
 		require.Equal(t, whole.fires, parts.fires)
 	})
+}
+
+func TestSamplesInARowAreOneFire(t *testing.T) {
+	gap := (5 * time.Minute).Milliseconds()
+	require.Equal(t, []string{"10-17", "23-23"}, inMinutes(runs(minutes(10, 12, 17, 23), gap)))
+}
+
+func TestAHistoryIsBounded(t *testing.T) {
+	one := func(name string, at ...int) []series { return []series{{map[string]string{"a": name}, minutes(at...)}} }
+	h := newHistory(time.Minute, nil, nil)
+	for i := range maxLabelSets - 1 {
+		h.sets[strconv.Itoa(i)] = nil
+	}
+	require.NoError(t, h.addSeries(one("last", 1)))
+	require.EqualError(t, h.addSeries(one("more", 1)), "more than 100000 label sets fired: ask for less with -since, or ask a Prometheus that has fewer rules")
+	require.NoError(t, h.addSeries(one("last", 20)), "a label set that is known")
+	require.Equal(t, 2, h.fires)
+
+	h.fires = maxFires - 1
+	require.NoError(t, h.addSeries(one("last", 40)))
+	require.EqualError(t, h.addSeries(one("last", 60)), "more than 1000000 fires: ask for less with -since")
 }

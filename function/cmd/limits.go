@@ -59,8 +59,9 @@ const (
 	maxTimeouts = 4
 	// maxQueryTries is how often a query is tried while the server is unavailable.
 	maxQueryTries = 4
-	// firstQueryPause and maxQueryPause bound the jittered pauses between two attempts.
-	firstQueryPause, maxQueryPause = 500 * time.Millisecond, 5 * time.Second
+	// firstQueryPause is the first pause between two attempts. They are jittered, and the
+	// next ones are longer.
+	firstQueryPause = 500 * time.Millisecond
 	// growAfter is after how many answers in a row within the bounds the backtest doubles
 	// the time span of a query.
 	growAfter = 4

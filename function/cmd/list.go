@@ -85,7 +85,7 @@ func pauses(ctx context.Context, kube *rest.Config, c config.Config, own, listed
 		if namespace == "" || slices.Contains(namespaces[:i], namespace) {
 			continue
 		}
-		if p, err := dedup.ReadPause(ctx, kube, types.NamespacedName{Namespace: namespace, Name: c.Brake}); err == nil && p != nil {
+		if p, _ := dedup.ReadPause(ctx, kube, types.NamespacedName{Namespace: namespace, Name: c.Brake}); p != nil {
 			all = append(all, p)
 		}
 	}

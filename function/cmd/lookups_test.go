@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -48,7 +49,7 @@ func fired(t *testing.T, labels ...map[string]string) *server {
 	t.Helper()
 	var result []any
 	for i, l := range labels {
-		l["alertname"] = "A"
+		l["alertname"] = cmp.Or(l["alertname"], "A")
 		result = append(result, map[string]any{"metric": l, "values": []any{[]any{time.Now().Unix() - 1000 + int64(i), "1"}}})
 	}
 	text, err := json.Marshal(map[string]any{"status": "success", "data": map[string]any{"resultType": "matrix", "result": result}})
@@ -78,7 +79,8 @@ func TestTargetsAreLookedForInTheCluster(t *testing.T) {
 }
 
 func TestOnlyTheLastTargetsAreLookedFor(t *testing.T) {
-	var all []map[string]string
+	// The last target fired long before as well, as another label set.
+	all := []map[string]string{{"node": fmt.Sprintf("n%d", maxLookups+6), "disk": "sda"}}
 	for i := range maxLookups + 7 {
 		all = append(all, map[string]string{"node": fmt.Sprintf("n%d", i)})
 	}
@@ -90,6 +92,20 @@ func TestOnlyTheLastTargetsAreLookedFor(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	require.Len(t, r.Findings, 1)
 	require.Equal(t, maxLookups-maxTargets, r.Findings[0].OtherTargets)
+	require.Equal(t, "n10", r.Findings[0].Targets[0].Name, "the first ones are not looked for")
+}
+
+func TestATargetOfSeveralRulesIsMissedByEach(t *testing.T) {
+	s := fired(t, map[string]string{"node": "away"}, map[string]string{"node": "away", "disk": "sda"}, map[string]string{"node": "away", "alertname": "B"}, map[string]string{"node": "away", "disk": "sdb"})
+	r := reported(t, s, 0, nil, "-since", "1h", "-kubeconfig", kubeconfigOf(t, nil))
+	missing := map[string]string{}
+	for _, f := range r.Findings {
+		if f.Finding == findingMissing {
+			missing[f.Alertname] = f.Text
+		}
+	}
+	text := "1 of the 1 target that fired last do not exist now: Node/away; the last of them burned until "
+	require.Equal(t, map[string]string{"A": text + clock(r.FirstSample.Add(3*time.Second)), "B": text + clock(r.FirstSample.Add(2*time.Second))}, missing)
 }
 
 func TestAClusterThatDoesNotAnswerEndsABacktest(t *testing.T) {
@@ -97,6 +113,13 @@ func TestAClusterThatDoesNotAnswerEndsABacktest(t *testing.T) {
 	code, _, problems := quick(t, fired(t, map[string]string{"node": "n"}).URL, nil, "-since", "1h", "-kubeconfig", kubeconfig)
 	require.Equal(t, 1, code)
 	require.Contains(t, problems, "looking for Node/n")
+
+	kubeconfig = kubeconfigOf(t, map[string]int{"/api/v1/namespaces/shop/pods/p": http.StatusUnauthorized})
+	s := fired(t, map[string]string{"namespace": "shop", "pod": "p"})
+	code, out, problems := quick(t, s.URL, map[string]string{"TARGET": "owner"}, "-since", "1h", "-kubeconfig", kubeconfig)
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Contains(t, problems, "reading Pod shop/p: ")
 }
 
 func TestOwnersAreTheTargetsOfABacktest(t *testing.T) {

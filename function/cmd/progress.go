@@ -19,12 +19,9 @@ type statusLine struct {
 }
 
 func newStatusLine(w io.Writer) statusLine {
-	s := statusLine{w: w, line: true, now: time.Now}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		s.line = err != nil || info.Mode()&os.ModeCharDevice == 0
-	}
-	return s
+	f, _ := w.(*os.File)
+	info, err := f.Stat() // It fails if w is no file.
+	return statusLine{w: w, line: err != nil || info.Mode()&os.ModeCharDevice == 0, now: time.Now}
 }
 
 // due tells whether the last text is older than every, and notes the time.
@@ -60,9 +57,9 @@ type progress struct {
 	from, to time.Time
 }
 
-func newProgress(w io.Writer, from, to time.Time) *progress {
+func newProgress(w io.Writer, from, to time.Time, now func() time.Time) *progress {
 	p := &progress{newStatusLine(w), from, to}
-	p.said = time.Now()
+	p.now, p.said = now, now()
 	return p
 }
 
@@ -75,10 +72,7 @@ func (p *progress) done(upTo time.Time, labelSets int) {
 	if !p.due(every) {
 		return
 	}
-	percent := 100
-	if all := p.to.Sub(p.from); all > 0 {
-		percent = int(100 * float64(upTo.Sub(p.from)) / float64(all))
-	}
+	percent := int(100 * float64(upTo.Sub(p.from)) / float64(p.to.Sub(p.from)))
 	p.print(fmt.Sprintf("onefire: read up to %s, %d %%, %s", clock(upTo), percent, many(labelSets, "label set")))
 }
 

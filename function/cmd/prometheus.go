@@ -124,7 +124,7 @@ func (e *tooMuchError) Error() string { return e.reason }
 // unavailable. After a [tooMuchError] the caller must ask for less.
 func (p *prometheus) ask(ctx context.Context, from, to time.Time) (answer, error) {
 	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval = firstPauseOf, maxQueryPause
+	pauses.InitialInterval = firstPauseOf
 	a, err := backoff.Retry(ctx, func() (answer, error) { return p.try(ctx, from, to) },
 		backoff.WithBackOff(pauses), backoff.WithMaxTries(maxQueryTries), backoff.WithMaxElapsedTime(0))
 	if ctx.Err() != nil {

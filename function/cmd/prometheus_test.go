@@ -110,14 +110,19 @@ func TestWhatAServerRefusesIsSaidWithWhatToDo(t *testing.T) {
 		problem string
 	}{
 		"no credentials":                 {fail(401, "no"), 1, "give -token-file FILE"},
-		"not allowed":                    {fail(403, "no"), 1, "may not query"},
+		"not allowed":                    {fail(403, `{}`), 1, "403 Forbidden: these credentials may not query"},
 		"another server":                 {fail(404, "no"), 1, "is this a Prometheus?"},
 		"a wrong query":                  {fail(400, `{"status":"error","errorType":"bad_data","error":"unknown tenant"}`), 1, "400 Bad Request: unknown tenant"},
 		"the page of a login":            {fail(200, "<html>"), 1, "something other than Prometheus' JSON"},
 		"another result":                 {fail(200, `{"status":"success","data":{"resultType":"vector","result":[]}}`), 1, "not with a matrix"},
+		"another status":                 {fail(200, `{"status":"error","error":"no","data":{"resultType":"matrix","result":[]}}`), 1, `with status "error" and a result of type "matrix"`},
 		"no alerts at all":               {fail(200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`), 1, "the rules run in another Prometheus"},
 		"a sample that is none":          {fail(200, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[["x","1"]]}]}}`), 1, "not a sample"},
 		"a server that is down for good": {fail(502, "no"), maxQueryTries, "502 Bad Gateway"},
+		"a server that has a problem":    {fail(500, "no"), maxQueryTries, "500 Internal Server Error"},
+		"a proxy that says what it does": {fail(503, `{"error":"the maximum resolution of the screen"}`), maxQueryTries, "503 Service Unavailable: the maximum"},
+		"an answer too large for it":     {fail(413, "no"), 6, "413 Request Entity Too Large, also for a shorter time"},
+		"a proxy that does not wait":     {fail(504, "no"), maxTimeouts, "504 Gateway Timeout, also for a shorter time"},
 		"a server with too much to do":   {fail(429, "no"), maxQueryTries, "429 Too Many Requests"},
 		"too many samples for it":        {fail(422, `{"status":"error","errorType":"execution","error":"too many samples"}`), 6, "too many samples, also for a shorter time"},
 		"a server that is late":          {fail(503, `{"status":"error","errorType":"timeout","error":"query timed out"}`), maxTimeouts, "query timed out, also for a shorter time"},
@@ -243,81 +248,4 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestWrongArgumentsOfABacktestAreSaid(t *testing.T) {
-	no := filepath.Join(t.TempDir(), "no")
-	empty := filepath.Join(t.TempDir(), "empty")
-	require.NoError(t, os.WriteFile(empty, nil, 0o600))
-	at := "http://127.0.0.1:1"
-	for reason, row := range map[string]struct {
-		args    []string
-		code    int
-		problem string
-	}{
-		"a file too":                 {[]string{"-prometheus", at, "file"}, 2, "there is no FILE"},
-		"a flag without it":          {[]string{"-since", "1d", "-"}, 2, "-since belongs to -prometheus"},
-		"no time":                    {[]string{"-prometheus", at, "-since", "month"}, 2, "use a time such as 30d"},
-		"no time above zero":         {[]string{"-prometheus", at, "-since", "0d"}, 2, "above zero"},
-		"a step below a second":      {[]string{"-prometheus", at, "-step", "100ms"}, 2, "whole seconds"},
-		"less than a step":           {[]string{"-prometheus", at, "-since", "30s"}, 2, "more than the -step"},
-		"repeats without end":        {[]string{"-prometheus", at, "-repeat-interval", "1s"}, 2, "1m or more"},
-		"a header without a value":   {[]string{"-prometheus", at, "-header", "x"}, 2, "use name:value"},
-		"an external label of none":  {[]string{"-prometheus", at, "-external-labels", "x"}, 2, "use name=value"},
-		"no URL":                     {[]string{"-prometheus", "prometheus:9090"}, 1, "give a URL such as"},
-		"no such token":              {[]string{"-prometheus", at, "-token-file", no}, 1, "reading the token to show"},
-		"a token and a user":         {[]string{"-prometheus", "http://me:secret@127.0.0.1:1", "-token-file", no}, 1, "give one of the two"},
-		"no such certificates":       {[]string{"-prometheus", at, "-ca-file", no}, 1, "-ca-file"},
-		"certificates that are none": {[]string{"-prometheus", at, "-ca-file", empty}, 1, "holds no certificate in PEM"},
-		"no such kubeconfig":         {[]string{"-prometheus", at, "-kubeconfig", no}, 1, "reading " + no},
-		"nobody there":               {[]string{"-prometheus", at}, 1, "connection refused"},
-	} {
-		t.Run(reason, func(t *testing.T) {
-			firstPauseOf = time.Microsecond
-			t.Cleanup(func() { firstPauseOf = firstQueryPause })
-			code, out, problems := run(t, "", nil, append([]string{"explain"}, row.args...)...)
-			require.Equal(t, row.code, code, problems)
-			require.Contains(t, problems, row.problem)
-			require.NotContains(t, problems, "secret")
-			require.Empty(t, out)
-		})
-	}
-}
-
-func TestTimesHaveDaysAndWeeks(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"30d": 720 * time.Hour, "2w": 336 * time.Hour, "1w1d": 192 * time.Hour, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "1h30m": 90 * time.Minute,
-	} {
-		got, err := parseSpan(text)
-		require.NoError(t, err, text)
-		require.Equal(t, want, got, text)
-		again, err := parseSpan(span(got))
-		require.NoError(t, err, text)
-		require.Equal(t, want, again, text)
-	}
-	for _, text := range []string{"", "d", "1", "30", "-1h", "1d-1d", "1x", "99999999999d"} {
-		_, err := parseSpan(text)
-		require.Error(t, err, text)
-	}
-	require.Equal(t, []string{"4h", "5m", "30d", "1h30m", "90s"}, []string{span(4 * time.Hour), span(5 * time.Minute), span(720 * time.Hour), span(90 * time.Minute), strings.Replace(span(90*time.Second), "1m30s", "90s", 1)})
-}
-
-func TestProgressIsSaidNowAndThen(t *testing.T) {
-	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	to := from.Add(100 * time.Hour)
-	now := from
-	for line, want := range map[bool]string{
-		true:  "onefire: read up to 2026-01-03T02:00:00Z, 50 %, 7 label sets\n",
-		false: "\ronefire: read up to 2026-01-03T02:00:00Z, 50 %, 7 label sets\x1b[K\r\x1b[K",
-	} {
-		var b bytes.Buffer
-		p := newProgress(&b, from, to)
-		p.line, p.now, p.said = line, func() time.Time { return now }, now
-		p.done(from.Add(time.Hour), 1)
-		now = now.Add(progressEveryLine)
-		p.done(from.Add(50*time.Hour), 7)
-		p.done(from.Add(51*time.Hour), 8)
-		p.end()
-		require.Equal(t, want, b.String())
-	}
 }

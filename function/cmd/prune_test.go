@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"onefire/config"
+	"onefire/function/deadletters"
 	"onefire/mapping"
 )
 
@@ -100,6 +102,7 @@ func TestWhatIsOldGoesAndTheRestStays(t *testing.T) {
 	})
 	f.letter("dead-letter-1", 31*day)
 	f.letter("dead-letter-2", 29*day)
+	f.letter("dead-letter-3", 31*day)
 	f.put(lettersAPI, "onefire", "configmaps", "kube-root-ca.crt", map[string]any{"metadata": map[string]any{"creationTimestamp": beforeStart(365 * day)}})
 
 	require.NoError(t, f.prune(t))
@@ -113,13 +116,13 @@ func TestWhatIsOldGoesAndTheRestStays(t *testing.T) {
 	})
 	require.Equal(t, beforeStart(8*day), gone[0]["ended"])
 	letters := f.said(t, "dead letter deleted")
-	require.Len(t, letters, 1)
+	require.Len(t, letters, 2)
 	require.Subset(t, letters[0], map[string]any{
 		"level": "WARN", "namespace": "onefire", "name": "dead-letter-1", "id": "7", "source": "urn:onefire:alertmanager:default",
 		"type": "io.prometheus.alert.v1", "alertname": "DiskFull", "severity": "critical", "why": "400: no alerts in it",
 	})
 	require.Contains(t, letters[0]["age"], "744h0m")
-	f.requireSummary(t, "prune finished", pruneCounts{read: 5, deleted: 1}, pruneCounts{read: 2, deleted: 1})
+	f.requireSummary(t, "prune finished", pruneCounts{read: 5, deleted: 1}, pruneCounts{read: 3, deleted: 2})
 }
 
 // requireSummary asks for the last line of the log.
@@ -128,6 +131,7 @@ func (f *fixture) requireSummary(t *testing.T, message string, requests, letters
 	all := lines(t, f.logged.String())
 	last := all[len(all)-1]
 	require.Equal(t, message, last["msg"])
+	require.Regexp(t, `^[0-9.]+m?s$`, last["took"])
 	for name, want := range map[string]pruneCounts{"requests": requests, "dead_letters": letters} {
 		require.Equal(t, map[string]any{
 			"read": float64(want.read), "deleted": float64(want.deleted), "gone": float64(want.gone), "changed": float64(want.changed), "failed": float64(want.failed),
@@ -189,6 +193,38 @@ func TestTheTimeIsTheAPIServers(t *testing.T) {
 	require.Len(t, f.left("configmaps"), 1)
 }
 
+func TestWithoutTheAPIServersTimeOnesOwnCounts(t *testing.T) {
+	f := fix(t, PruneOptions{}, map[string]string{"TTL": "0"})
+	f.date = time.Time{}
+	f.letter("dead-letter-1", 31*day)
+	f.letter("dead-letter-2", 29*day)
+	require.NoError(t, f.prune(t))
+	require.Equal(t, []string{"onefire/dead-letter-2"}, f.left("configmaps"))
+}
+
+func TestADeadLetterStaysUntilItsTimeHasPassed(t *testing.T) {
+	f := fix(t, PruneOptions{}, nil)
+	f.letter("dead-letter-1", 30*day)
+	f.letter("dead-letter-2", 30*day+time.Second)
+	kept, err := deadletters.OpenLetters(f.fakeServer.config(t), "onefire")
+	require.NoError(t, err)
+	p, err := pagesOfLetters(kept, func() time.Time { return start }, 30*day)(t.Context(), 10, "")
+	require.NoError(t, err)
+	require.Len(t, p.old, 1)
+	require.Equal(t, "onefire/dead-letter-2", p.old[0].key)
+}
+
+func TestDeadLettersAreReadToTheEnd(t *testing.T) {
+	f := fix(t, PruneOptions{}, map[string]string{"TTL": "0"})
+	for i := range prunePage {
+		f.letter(fmt.Sprintf("dead-letter-%03d", i), day)
+	}
+	f.letter("dead-letter-old", 31*day)
+	require.NoError(t, f.prune(t))
+	require.Len(t, f.left("configmaps"), prunePage)
+	require.Len(t, f.said(t, "dead letter deleted"), 1)
+}
+
 func TestSomebodyElseIsFaster(t *testing.T) {
 	f := fix(t, PruneOptions{}, map[string]string{"LOG_LEVEL": "debug"})
 	f.request("onefire", "a-changed", "Completed", 8*day)
@@ -226,4 +262,7 @@ func TestSomebodyElseIsFaster(t *testing.T) {
 	f.requireSummary(t, "prune finished", pruneCounts{read: 4, deleted: 1, gone: 1, changed: 2}, pruneCounts{read: 1, changed: 1})
 	require.Len(t, f.said(t, "request changed meanwhile: it stays"), 2)
 	require.Len(t, f.said(t, "request is gone already"), 1)
+	for _, message := range []string{"request changed meanwhile: it stays", "request is gone already"} {
+		require.Equal(t, "DEBUG", f.said(t, message)[0]["level"])
+	}
 }

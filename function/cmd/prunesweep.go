@@ -81,7 +81,11 @@ var errKept = errors.New("an object could not be deleted")
 func (r *pruner) sweep(ctx context.Context, s collection) (did pruneCounts, err error) {
 	size, next, last, restarts, failures := prunePage, "", "", 0, 0
 	for {
-		p, _, err := try(ctx, r, func(ctx context.Context) (page, error) { return s.page(ctx, size, next) })
+		var p page
+		err := r.try(ctx, func(ctx context.Context) (err error) {
+			p, err = s.page(ctx, size, next)
+			return err
+		})
 		switch {
 		case errors.Is(err, dedup.ErrTooLarge) && size > 1:
 			size /= 2
@@ -129,7 +133,11 @@ func (r *pruner) one(ctx context.Context, o expiredObject, did *pruneCounts) err
 		r.report(ctx, o.level, o, o.what+" would be deleted")
 		return nil
 	}
-	_, tries, err := try(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, o.delete(ctx) })
+	tries := 0
+	err := r.try(ctx, func(ctx context.Context) error {
+		tries++
+		return o.delete(ctx)
+	})
 	switch {
 	case err == nil, apierrors.IsNotFound(err) && tries > 1:
 		// If a first attempt got no answer, that attempt has deleted the object.
@@ -156,31 +164,31 @@ func (r *pruner) report(ctx context.Context, level slog.Level, o expiredObject, 
 	r.log.LogAttrs(ctx, level, message, append(o.is, more...)...)
 }
 
-// try makes a call until the API server has given a final answer, and returns how many
-// attempts that took.
-func try[T any](ctx context.Context, r *pruner, call func(context.Context) (T, error)) (answer T, tries int, err error) {
-	for wait := firstPrunePause; ; wait *= 2 {
+// try makes a call until the API server has given a final answer.
+func (r *pruner) try(ctx context.Context, call func(context.Context) error) error {
+	wait := firstPrunePause
+	for tries := 1; ; tries++ {
 		if r.rate.Wait(ctx) != nil {
-			return answer, tries, stopped(ctx)
+			return stopped(ctx)
 		}
-		tries++
-		answer, err = tryOnce(ctx, call)
+		err := tryOnce(ctx, call)
 		switch {
 		case err == nil:
-			return answer, tries, nil
+			return nil
 		case ctx.Err() != nil:
-			return answer, tries, stopped(ctx)
+			return stopped(ctx)
 		case tries == maxPruneTries, !passes(err):
-			return answer, tries, err
+			return err
 		}
 		asked, _ := apierrors.SuggestsClientDelay(err)
 		if r.pause(ctx, max(wait, min(time.Duration(asked)*time.Second, maxPrunePause))) != nil {
-			return answer, tries, stopped(ctx)
+			return stopped(ctx)
 		}
+		wait *= 2
 	}
 }
 
-func tryOnce[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+func tryOnce(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, pruneCallTimeout)
 	defer cancel()
 	return call(ctx)

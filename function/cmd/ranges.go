@@ -22,7 +22,8 @@ type reader struct {
 // reader halves it, and enlarges it again when answers fit.
 func (r reader) read(ctx context.Context, from, to time.Time) error {
 	most := max(1, min(maxPoints, int64(maxSpan/r.step)))
-	points, fitted, late := most, 0, 0
+	points := most
+	var fitted, late int
 	for queries := 0; !from.After(to); queries++ {
 		if queries == maxQueries {
 			return fmt.Errorf("gave up at %s after %d queries: ask for less with -since, or in larger steps with -step", clock(from), maxQueries)

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,9 +74,60 @@ func TestAReaderStopsAtAnError(t *testing.T) {
 }
 
 func TestAReaderMakesABoundedNumberOfQueries(t *testing.T) {
+	asked := 0
 	r := reader{
 		step: time.Second, take: func(answer) error { return nil }, done: func(time.Time) {},
-		ask: func(context.Context, time.Time, time.Time) (answer, error) { return answer{}, nil },
+		ask: func(context.Context, time.Time, time.Time) (answer, error) { asked++; return answer{}, nil },
 	}
 	require.ErrorContains(t, r.read(t.Context(), time.Unix(0, 0), time.Unix(4e9, 0)), "after 10000 queries: ask for less with -since")
+	require.Equal(t, maxQueries, asked)
+}
+
+// steps are how many points each query of a reader asks for, and which answers it shows,
+// when some queries are too much (x), take too long (l) or fit (.).
+func steps(t *testing.T, points int, answers string) (asked []int, done int, err error) {
+	t.Helper()
+	end := time.Unix(0, 0).Add(time.Duration(points-1) * time.Minute)
+	r := reader{
+		step: time.Minute, take: func(answer) error { return nil }, done: func(time.Time) { done++ },
+		ask: func(_ context.Context, from, to time.Time) (answer, error) {
+			asked = append(asked, int(to.Sub(from)/time.Minute)+1)
+			if i := len(asked) - 1; i < len(answers) && answers[i] != '.' {
+				return answer{}, &tooMuchError{reason: "too much", late: answers[i] == 'l'}
+			}
+			return answer{}, nil
+		},
+	}
+	err = r.read(t.Context(), time.Unix(0, 0), end)
+	return asked, done, err
+}
+
+func TestARangeGrowsAgainWhereAnswersFit(t *testing.T) {
+	for reason, row := range map[string]struct {
+		points  int
+		answers string
+		asked   []int
+	}{
+		"after four that fit":              {5000, "x.....", []int{1440, 720, 720, 720, 720, 1440, 680}},
+		"and after four more":              {5760, "xx........", []int{1440, 720, 360, 360, 360, 360, 720, 720, 720, 720, 1440}},
+		"four in a row since the last":     {3500, "x..x.....", []int{1440, 720, 720, 720, 360, 360, 360, 360, 620}},
+		"never beyond a day":               {10000, "", []int{1440, 1440, 1440, 1440, 1440, 1440, 1360}},
+		"half of the last range, not more": {1501, ".x", []int{1440, 61, 30, 30, 1}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			asked, done, err := steps(t, row.points, row.answers)
+			require.NoError(t, err)
+			require.Equal(t, row.asked, asked)
+			require.Equal(t, len(asked)-strings.Count(row.answers, "x"), done, "each answer is shown")
+		})
+	}
+}
+
+// Only queries in a row count: a server may be late now and then.
+func TestAServerThatIsLateNowAndThenIsAskedOn(t *testing.T) {
+	_, _, err := steps(t, 5000, "lll.lll.lll.")
+	require.NoError(t, err)
+	asked, _, err := steps(t, 5000, "lll.llll")
+	require.ErrorContains(t, err, "too much, also for a shorter time")
+	require.Len(t, asked, 8)
 }

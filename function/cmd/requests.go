@@ -53,7 +53,6 @@ func requestRows(requests []dedup.Request) []requestRow {
 		if t.IsZero() {
 			return nil
 		}
-		t = t.UTC()
 		return &t
 	}
 	for i, r := range requests {

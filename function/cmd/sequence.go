@@ -20,16 +20,12 @@ type sequence struct {
 	// and whether it is in the scope; it is nil if neither is configured.
 	look    forecaster
 	resolve targetResolver
-	// latest is the outcome of the last firing alert of a subject.
-	latest map[subject]dedup.Outcome
+	// latest is the outcome of the last firing alert of a fingerprint. A fingerprint has
+	// one namespace.
+	latest map[string]dedup.Outcome
 	// settled is the outcome of each occurrence, by its key.
 	settled map[string]dedup.Outcome
 }
-
-// subject identifies the alerts that are counted together.
-type subject struct{ namespace, fingerprint string }
-
-func subjectOf(s mapping.Signal) subject { return subject{s.Namespace, s.Fingerprint} }
 
 // newSequence makes a sequence that begins without objects.
 func newSequence(rules mapping.Rules) *sequence {
@@ -38,7 +34,7 @@ func newSequence(rules mapping.Rules) *sequence {
 		look: func(_ context.Context, s mapping.Signal, resolved bool) (dedup.Outcome, error) {
 			return dedup.FirstForecast(s, resolved), nil
 		},
-		latest:  map[subject]dedup.Outcome{},
+		latest:  map[string]dedup.Outcome{},
 		settled: map[string]dedup.Outcome{},
 	}
 }
@@ -83,9 +79,13 @@ func (e *explanation) decide(reason mapping.Reason) {
 
 // mapAlert maps one alert. Its explanation has a reason if the alert is not settled.
 func (q *sequence) mapAlert(ctx context.Context, a mapping.Alert) (explanation, mapping.Signal, error) {
-	signal, how, reason, problem, err := mapAlert(ctx, q.rules, a, q.resolve)
-	if err != nil {
-		return explanation{}, signal, err
+	var how kube.OwnerResult
+	signal, reason, problem := mapAlert(q.rules, a)
+	if reason == 0 && q.resolve != nil {
+		var err error
+		if signal, how, reason, err = q.resolve(ctx, a, signal); err != nil {
+			return explanation{}, signal, err
+		}
 	}
 	e := explanation{
 		Alertname: signal.Name, Status: "firing", Severity: signal.Severity, SeverityLabel: a.Labels["severity"],
@@ -97,35 +97,25 @@ func (q *sequence) mapAlert(ctx context.Context, a mapping.Alert) (explanation, 
 	if problem != nil {
 		e.Error = problem.Error()
 	}
-	if reason != 0 {
-		e.decide(reason)
-	}
+	e.decide(reason)
 	return e, signal, nil
 }
 
-// mapAlert maps one alert as the function does. The reason is zero if the alert is to be
-// settled. problem is why an alert can never be settled.
-func mapAlert(ctx context.Context, rules mapping.Rules, a mapping.Alert, resolve targetResolver) (
-	signal mapping.Signal, how kube.OwnerResult, reason mapping.Reason, problem, err error,
-) {
+// mapAlert maps one alert by its labels, as the function does. The reason is zero if the
+// alert is to be settled. problem is why an alert can never be settled.
+func mapAlert(rules mapping.Rules, a mapping.Alert) (signal mapping.Signal, reason mapping.Reason, problem error) {
 	signal, problem = rules.Signal(a, time.Now())
 	if problem != nil {
-		return signal, "", mapping.Malformed, problem, nil
+		return signal, mapping.Malformed, problem
 	}
-	if reason, ignored := rules.Ignored(a); ignored {
-		return signal, "", reason, nil, nil
-	}
-	if resolve == nil {
-		return signal, "", 0, nil, nil
-	}
-	signal, how, reason, err = resolve(ctx, a, signal)
-	return signal, how, reason, nil, err
+	reason, _ = rules.Ignored(a)
+	return signal, reason, nil
 }
 
 // settle returns the outcome of one alert and stores it for the following ones. fresh has
 // the keys of the delivery: an alert that a body repeats is settled once.
 func (q *sequence) settle(ctx context.Context, d delivery, a mapping.Alert, s mapping.Signal, fresh map[string]bool) (dedup.Outcome, error) {
-	last, known := q.latest[subjectOf(s)]
+	last, known := q.latest[s.Fingerprint]
 	if a.Resolved {
 		if !known {
 			return q.ask(ctx, s, true)
@@ -146,7 +136,7 @@ func (q *sequence) settle(ctx context.Context, d delivery, a mapping.Alert, s ma
 			return o, err
 		}
 	}
-	q.latest[subjectOf(s)], q.settled[key], fresh[key] = o, o, true
+	q.latest[s.Fingerprint], q.settled[key], fresh[key] = o, o, true
 	return o, nil
 }
 

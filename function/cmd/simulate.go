@@ -40,8 +40,8 @@ type object struct {
 // label set it notes what the label set made and how often it was counted.
 //
 // A fire is a notification when it begins, and another one after each repeat interval
-// while it lasts. A notification makes an object if its subject has no active one, and is
-// counted on the active one otherwise. An object is active while one of the alerts that
+// while it lasts. A notification makes an object if its fingerprint has no active one, and
+// is counted on the active one otherwise. An object is active while one of the alerts that
 // were counted on it fires. No controller is simulated, which could end the object
 // earlier or later.
 func simulate(all []*mapped, repeat time.Duration) []*object {
@@ -49,23 +49,23 @@ func simulate(all []*mapped, repeat time.Duration) []*object {
 		fire
 		set *mapped
 	}
-	bySubject := map[subject][]burning{}
-	var order []subject
+	byFingerprint := map[string][]burning{}
+	var order []string
 	for _, p := range all {
 		if p.reason != 0 {
 			continue
 		}
-		key := subjectOf(p.signal)
-		if bySubject[key] == nil {
+		key := p.signal.Fingerprint
+		if byFingerprint[key] == nil {
 			order = append(order, key)
 		}
 		for _, f := range p.fires {
-			bySubject[key] = append(bySubject[key], burning{f, p})
+			byFingerprint[key] = append(byFingerprint[key], burning{f, p})
 		}
 	}
 	var objects []*object
 	for _, key := range order {
-		fires := bySubject[key]
+		fires := byFingerprint[key]
 		slices.SortStableFunc(fires, func(a, b burning) int { return cmp.Compare(a.start, b.start) })
 		var active *object
 		for _, f := range fires {

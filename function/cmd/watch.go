@@ -31,7 +31,7 @@ func (l *lister) watch(ctx context.Context) error {
 		began, lines := time.Now(), height(l.streams.Out)
 		found, err := l.read(ctx)
 		switch {
-		case err != nil && ctx.Err() != nil: // It was cancelled.
+		case ctx.Err() != nil: // It was cancelled.
 		case err != nil && first:
 			return err
 		case err != nil && err.Error() != said:
@@ -73,9 +73,7 @@ func (l *lister) draw(found listing, lines int, first bool) error {
 	}
 	text.WriteString("\n")
 	if len(all) > 0 {
-		if err := l.print(&text, found); err != nil {
-			return err
-		}
+		_ = l.print(&text, found) // A buffer takes everything.
 	}
 	_, err := text.WriteTo(l.streams.Out)
 	return err
@@ -84,13 +82,7 @@ func (l *lister) draw(found listing, lines int, first bool) error {
 // height is how many lines a terminal has; 0 if w is not a terminal or its height is
 // unknown.
 func height(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0
-	}
-	_, lines, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
+	f, _ := w.(*os.File) // A writer that is no file has no size.
+	_, lines, _ := term.GetSize(int(f.Fd()))
 	return lines
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -19,7 +20,15 @@ import (
 // watched is what a watch writes when its listings are these, one after the other.
 func watched(t *testing.T, format string, pages ...any) (out, problems string, pauses []time.Duration, err error) {
 	t.Helper()
-	var o, e bytes.Buffer
+	var o bytes.Buffer
+	problems, pauses, err = watchedOn(t, &o, format, pages...)
+	return o.String(), problems, pauses, err
+}
+
+// watchedOn is watched with another output.
+func watchedOn(t *testing.T, o io.Writer, format string, pages ...any) (problems string, pauses []time.Duration, err error) {
+	t.Helper()
+	var e bytes.Buffer
 	ctx, stop := context.WithCancel(t.Context())
 	l := &lister{
 		page: func(context.Context, string, int, string) (dedup.RequestPage, error) {
@@ -30,7 +39,7 @@ func watched(t *testing.T, format string, pages ...any) (out, problems string, p
 			}
 			return dedup.RequestPage{Requests: p.([]dedup.Request), Now: noon}, nil
 		},
-		namespace: "onefire", out: output{format}, streams: Streams{Out: &o, Err: &e},
+		namespace: "onefire", out: output{format}, streams: Streams{Out: o, Err: &e},
 		pause: func(_ context.Context, d time.Duration) error {
 			if pauses = append(pauses, d); len(pages) == 0 {
 				stop()
@@ -39,7 +48,7 @@ func watched(t *testing.T, format string, pages ...any) (out, problems string, p
 		},
 	}
 	err = l.watch(ctx)
-	return o.String(), e.String(), pauses, err
+	return e.String(), pauses, err
 }
 
 func burning(name string, count int32) dedup.Request {
@@ -81,6 +90,7 @@ func TestAWatchGoesOnWhereAListingFails(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "onefire: listing RemediationRequests in namespace onefire: connection\ufffdrefused: trying again\n", problems, "said once")
 	require.Equal(t, 2, bytes.Count([]byte(out), []byte(`"name": "a"`)), "it says when it is back")
+	require.NotContains(t, out, "[]", "and nothing while it is not")
 
 	out, problems, _, err = watched(t, "text", down)
 	require.ErrorIs(t, err, down, "what never worked is not waited for")
@@ -111,6 +121,11 @@ func TestAWatchDrawsOnATerminal(t *testing.T) {
 
 	three := []dedup.Request{burning("a", 1), burning("b", 1), burning("c", 1)}
 	require.Equal(t, 5, strings.Count(drawn(6, three...), "\n"), "all of them, and the cursor")
+	require.Contains(t, drawn(6, three...), ": 3 requests\n")
+	out, _, _, err := watched(t, "text", three)
+	require.NoError(t, err)
+	require.Equal(t, 5, strings.Count(out, "\n"), "what is no terminal has room for all")
+	require.Contains(t, out, ": 3 requests\n")
 	for _, lines := range []int{5, 4, 1} {
 		text := drawn(lines, three...)
 		fit := max(1, lines-3)

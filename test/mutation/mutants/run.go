@@ -176,7 +176,7 @@ func (b *Binary) run(ctx context.Context, mutant int, args []string, limit time.
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	args = append(args, "-test.failfast", "-test.parallel", fmt.Sprint(parallel), "-test.timeout", "0")
+	args = append(args, "-test.failfast", "-test.paniconexit0", "-test.parallel", fmt.Sprint(parallel), "-test.timeout", "0")
 	run := exec.CommandContext(ctx, b.path, args...)
 	run.Dir = b.dir
 	run.Env = append(os.Environ(), append(env, fmt.Sprintf("%s=%d", chosenVariable, mutant), "TMPDIR="+dir)...)
