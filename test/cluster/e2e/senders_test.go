@@ -136,7 +136,8 @@ func TestWhoeverSendsShowsWhoItIs(t *testing.T) {
 	w.setEnv("OIDC_SUBJECTS", "system:serviceaccount:onefire:onefire-replay")
 	name = fresh("Refused")
 	w.raise(0, alert(name, "api"))
-	ours := ",onefire/alertname=" + name // What burns since before may be repeated, and makes a letter too.
+	// The alert from before may be repeated, and makes a letter too.
+	ours := ",onefire/alertname=" + name
 	require.Eventually(t, func() bool { return w.letters(ours+",onefire/error-code=403") == 1 }, settled, look)
 	require.Empty(t, w.named(name))
 	w.kubectl("-n", namespace, "create", "job", strings.ToLower(fresh("shown-")), "--from=cronjob/onefire-replay")
