@@ -33,7 +33,7 @@ func newTargets(client *rest.Config, c config.Config) (t targets, err error) {
 	if c.Target != config.TargetOwner && c.Scope.Selector == nil {
 		return targets{}, nil
 	}
-	r, err := kube.NewResolver(client, kube.ResolverOptions{Cluster: c.ClusterName, Scope: c.Scope.Selector})
+	r, err := kube.NewResolver(client, kube.ResolverOptions{Scope: c.Scope.Selector})
 	if err != nil {
 		return t, err
 	}

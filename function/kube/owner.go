@@ -63,8 +63,6 @@ type Found struct {
 // own.
 type Resolver struct {
 	client rest.Interface
-	// cluster is the cluster label of alerts from this API server's cluster.
-	cluster string
 	// scope is the selector of [ResolverOptions.Scope], or nil.
 	scope labels.Selector
 	// memory has the last answer for each object, also for objects that are gone.
@@ -88,9 +86,6 @@ type answer struct {
 
 // ResolverOptions configure a [Resolver].
 type ResolverOptions struct {
-	// Cluster is the cluster label of alerts from the API server's own cluster. Alerts
-	// without the label belong to that cluster too.
-	Cluster string
 	// Scope selects the targets that [Resolver.Scope] accepts; nil for all.
 	Scope labels.Selector
 }
@@ -103,7 +98,7 @@ func NewResolver(config *rest.Config, o ResolverOptions) (*Resolver, error) {
 		return nil, err
 	}
 	memory, _ := lru.New[mapping.Target, answer](maxObjects) // It fails only for a size below 1.
-	return &Resolver{client: api, cluster: o.Cluster, scope: o.Scope, memory: memory, slots: semaphore.NewWeighted(maxGets), now: time.Now, pause: ownerRefusalPause}, nil
+	return &Resolver{client: api, scope: o.Scope, memory: memory, slots: semaphore.NewWeighted(maxGets), now: time.Now, pause: ownerRefusalPause}, nil
 }
 
 // Find finds the top-level controller of the object that a signal's labels name, or, if
@@ -117,7 +112,7 @@ func (r *Resolver) Find(ctx context.Context, s mapping.Signal) (Found, error) {
 	switch {
 	case path(asked) == "":
 		return Found{Target: s.Target}, nil
-	case s.Cluster != "" && s.Cluster != r.cluster:
+	case s.Cluster != "": // It is empty for this cluster.
 		return Found{s.Target, OtherCluster}, nil
 	case len(validation.IsDNS1123Label(asked.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(asked.Name)) > 0:
 		return Found{s.Target, Unnamed}, nil

@@ -104,7 +104,7 @@ func (f *fakeAPI) answer(object string, with http.HandlerFunc) {
 // resolver asks that API server.
 func (f *fakeAPI) resolver(t testing.TB) *Resolver {
 	t.Helper()
-	return f.resolverWith(t, ResolverOptions{Cluster: "here"})
+	return f.resolverWith(t, ResolverOptions{})
 }
 
 func (f *fakeAPI) resolverWith(t testing.TB, o ResolverOptions) *Resolver {

@@ -64,7 +64,7 @@ func (r *Resolver) Scope(ctx context.Context, s mapping.Signal) (Scoped, error) 
 	if r.scope == nil {
 		return Scoped{In: true}, nil
 	}
-	if s.Cluster != "" && s.Cluster != r.cluster {
+	if s.Cluster != "" { // It is empty for this cluster.
 		return Scoped{}, nil
 	}
 	var decisive, unread OwnerResult

@@ -21,7 +21,7 @@ func (f *fakeAPI) scoped(t testing.TB) *Resolver {
 	t.Helper()
 	scope, err := labels.Parse("managed=true")
 	require.NoError(t, err)
-	return f.resolverWith(t, ResolverOptions{Cluster: "here", Scope: scope})
+	return f.resolverWith(t, ResolverOptions{Scope: scope})
 }
 
 // without is a signal about an object without a namespace.
@@ -61,7 +61,6 @@ func TestTheNamespaceOrTheTargetPutsAnAlertInTheScope(t *testing.T) {
 		"a name that no Node can have":                          {without("v1", "Node", "n1/status"), nil, false, nil},
 		"a namespace that none can be":                          {mapping.Signal{Target: mapping.Target{APIVersion: "v1", Kind: "Pod", Name: "a", Namespace: "../nodes"}}, nil, false, nil},
 		"a target of another cluster":                           {mapping.Signal{Target: pod("a").Target, Cluster: "there"}, map[string]string{"namespaces/shop": managed}, false, nil},
-		"a target of this cluster":                              {mapping.Signal{Target: pod("a").Target, Cluster: "here"}, map[string]string{"namespaces/shop": managed}, true, []string{"namespaces/shop"}},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			api := &fakeAPI{labels: row.labels}
