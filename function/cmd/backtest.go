@@ -135,7 +135,7 @@ func span(d time.Duration) string {
 	return s
 }
 
-// read asks Prometheus for the history. It prints each warning of the server once.
+// read asks Prometheus for the history.
 func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to time.Time, err error) {
 	p, err := newPrometheus(b.url, b.tokenFile, b.caFile, b.header, b.step)
 	if err != nil {
@@ -146,23 +146,9 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 	to = b.now().Truncate(b.step)
 	from = to.Add(-b.since).Truncate(b.step)
 	h = newHistory(b.step, b.externalLabels, b.dropLabels)
-	warned := map[string]bool{}
 	shown := newProgress(w, from, to, b.now)
 	r := reader{
-		step: b.step, ask: p.ask, done: func(upTo time.Time) { shown.done(upTo, len(h.sets)) },
-		take: func(a answer) error {
-			if a.IsPartial {
-				a.Warnings = append(a.Warnings, "some of the storage did not answer: the history has gaps")
-			}
-			for _, warning := range a.Warnings {
-				if !warned[warning] && len(warned) < maxExamples {
-					warned[warning] = true
-					shown.end()
-					fmt.Fprintf(w, "onefire: the server warns: %s\n", printable(warning))
-				}
-			}
-			return h.addSeries(a.Data.Result)
-		},
+		step: b.step, ask: p.ask, done: func(upTo time.Time) { shown.done(upTo, len(h.sets)) }, take: h.taking(shown),
 	}
 	err = r.read(ctx, from, to)
 	shown.end()
@@ -173,6 +159,24 @@ func (b *backtest) read(ctx context.Context, w io.Writer) (h *history, from, to 
 			"or the rules run in another Prometheus or in Thanos' or Mimir's ruler, which is then the one to ask", p.url.Host, query, clock(from))
 	}
 	return h, from, to, err
+}
+
+// taking adds answers to a history. It prints each warning of the server once.
+func (h *history) taking(shown *progress) func(answer) error {
+	warned := map[string]bool{}
+	return func(a answer) error {
+		if a.IsPartial {
+			a.Warnings = append(a.Warnings, "some of the storage did not answer: the history has gaps")
+		}
+		for _, warning := range a.Warnings {
+			if !warned[warning] && len(warned) < maxExamples {
+				warned[warning] = true
+				shown.end()
+				fmt.Fprintf(shown.w, "onefire: the server warns: %s\n", printable(warning))
+			}
+		}
+		return h.addSeries(a.Data.Result)
+	}
 }
 
 // byLast sorts label sets, those that fired last first.

@@ -2,7 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
-	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,13 +68,9 @@ func TestAServerWarnsAFewTimesOnly(t *testing.T) {
 }
 
 func TestAHistoryThatIsTooLargeEndsABacktest(t *testing.T) {
-	var text strings.Builder
-	for i := range maxLabelSets + 1 {
-		fmt.Fprintf(&text, `,{"metric":{"a":"%d"},"values":[[1,"1"]]}`, i)
-	}
-	s := newServer(t, fail(http.StatusOK, strings.Replace(nothingFired, "[]", "["+text.String()[1:]+"]", 1)), (*httptest.Server).Start)
-	code, out, problems := run(t, "", nil, "explain", "-prometheus", s.URL+"/prometheus", "-since", "1h")
-	require.Equal(t, 1, code)
-	require.Empty(t, out)
-	require.Contains(t, problems, "more than 100000 label sets fired")
+	h := newHistory(time.Minute, nil, nil)
+	h.fires = maxFires
+	var a answer
+	a.Data.Result = []series{{map[string]string{"alertname": "A"}, minutes(1)}}
+	require.ErrorContains(t, h.taking(newProgress(io.Discard, start, start, time.Now))(a), "more than 1000000 fires")
 }

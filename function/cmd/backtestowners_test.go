@@ -33,7 +33,6 @@ func TestOwnersAreAskedForOfTheLastAlertsOnly(t *testing.T) {
 	for more, note := range map[int]string{
 		0: "",
 		1: "onefire: 1 label sets keep the targets of their labels, and are taken to be in the scope: the API server is asked only about those of the 2000 that fired last\n",
-		7: "onefire: 7 label sets keep the targets of their labels, and are taken to be in the scope: the API server is asked only about those of the 2000 that fired last\n",
 	} {
 		sets := alerts(maxOwnersAsked+more, func(i int) map[string]string {
 			return map[string]string{"namespace": "shop", "pod": fmt.Sprint("p-", i), "cluster": "us"}
