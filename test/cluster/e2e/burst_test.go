@@ -50,11 +50,8 @@ func event(ctx context.Context, address, id string, data []byte) (*http.Request,
 	return request, nil
 }
 
-// post posts an event once and returns the Broker's answer. On a busy machine the Broker can
-// keep a post without an answer for good, so each is given up, as senders do.
+// post posts an event once and returns the Broker's answer.
 func post(ctx context.Context, id string, data []byte) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, answered)
-	defer cancel()
 	request, err := event(ctx, broker, id, data)
 	if err != nil {
 		return 0, err

@@ -19,8 +19,6 @@ const (
 	forgotten = 12 * time.Minute
 	// quiet is how long nothing may happen for it to count as nothing.
 	quiet = 5 * time.Second
-	// answered is how long the Broker may take to answer a post.
-	answered = 30 * time.Second
 	// resend is the pause before an event that the Broker refused comes again.
 	resend = 500 * time.Millisecond
 	// senders is how many events are under way at the same time in a burst.
