@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -97,6 +98,33 @@ func TestAnAnswerAboutATargetIsRead(t *testing.T) {
 	}
 	_, err := newLookup(&rest.Config{Host: "https://[::1"})
 	require.Error(t, err)
+}
+
+// closing is an API server that has each object, whose answer notes that it is closed.
+type closing struct {
+	io.Reader
+	asked  context.Context
+	closed bool
+}
+
+func (c *closing) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.asked = r.Context()
+	return &http.Response{StatusCode: http.StatusOK, Body: c, Request: r}, nil
+}
+
+func (c *closing) Close() error {
+	c.closed = true
+	return nil
+}
+
+func TestALookupLeavesNothingOpen(t *testing.T) {
+	server := &closing{Reader: bytes.NewBufferString("{}")}
+	l, err := newLookup(&rest.Config{Host: "https://api.test", Transport: server})
+	require.NoError(t, err)
+	_, err = l.get(t.Context(), mapping.Target{APIVersion: "v1", Kind: "Node", Name: "x"})
+	require.NoError(t, err)
+	require.True(t, server.closed)
+	require.ErrorIs(t, server.asked.Err(), context.Canceled, "its timer runs on")
 }
 
 func TestAFewTargetsAreLookedForAtATime(t *testing.T) {
