@@ -42,11 +42,10 @@ func (s *Source) serveWebhook(w http.ResponseWriter, r *http.Request) {
 
 // answer makes the answer. The caller must call done before it sends the answer.
 func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done func(settled bool)) {
-	done = func(bool) {}
+	a, done = answered(http.StatusInternalServerError, "%v", errPanic), func(bool) {} // What a panic leaves.
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
-			a = answered(http.StatusInternalServerError, "%v", errPanic)
 		}
 	}()
 	if a, ok := s.admit(w, r); !ok {

@@ -97,6 +97,15 @@ func TestAWebhookIsATraceThatItsEventsGoOnWith(t *testing.T) {
 	require.Equal(t, root.SpanContext.TraceID().String(), f.log.with(t, "webhook")[0]["trace_id"])
 }
 
+func TestASpanOfAPanicHasItsAnswer(t *testing.T) {
+	f, spans, _ := traced(t, 202)
+	f.requests = nil // The next webhook panics once its span has begun.
+	f.requireStatus(http.StatusInternalServerError, simple)
+	root, _ := ended(t, spans, 1)
+	require.Contains(t, root.Attributes, attribute.Int(telemetry.AttrStatus, 500))
+	require.Equal(t, codes.Error, root.Status.Code)
+}
+
 func TestAWebhookBelongsToTheTraceOfItsSender(t *testing.T) {
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	f, spans, _ := traced(t, 202)
