@@ -30,7 +30,7 @@ var (
 )
 
 // holding is a fixture whose alerts come to an outcome; its Events are told.
-func holding(t *testing.T, o dedup.Outcome) (f *fixture, story func(closed ...bool) []told) {
+func holding(t *testing.T, o dedup.Outcome) (f *fixture, story func() []told) {
 	t.Helper()
 	f, story = tellingFixture(t)
 	f.dedup.settle = func(_ context.Context, _ mapping.Signal, keys []string) ([]dedup.Outcome, error) {

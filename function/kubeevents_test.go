@@ -41,9 +41,8 @@ type told struct {
 }
 
 // tellingFixture is a fixture with a fake API of Events, which keeps names. The
-// list is complete when the Recorder is closed, so this closes the Recorder first,
-// unless the caller says that it is closed.
-func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told) {
+// list is complete when the Recorder is closed, so this closes the Recorder first.
+func tellingFixture(t *testing.T) (f *fixture, story func() []told) {
 	t.Helper()
 	var mu sync.Mutex
 	all := map[string]told{}
@@ -81,10 +80,8 @@ func tellingFixture(t *testing.T) (f *fixture, story func(closed ...bool) []told
 	}
 	f.service.observer.events = kube.NewRecorder(&rest.Config{Host: api.URL}, "pod-1", f.service.observer.log, f.service.observer.metrics.event)
 	f.service.observer.self = kube.Object{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: "ns", Name: "onefire"}
-	return f, func(closed ...bool) []told {
-		if closed == nil {
-			f.service.observer.events.Close(t.Context())
-		}
+	return f, func() []told {
+		f.service.observer.events.Close(t.Context())
 		mu.Lock()
 		defer mu.Unlock()
 		var out []told
@@ -197,7 +194,10 @@ func TestAStopTellsWhatWaits(t *testing.T) {
 	f, story := tellingFixture(t)
 	requireStatus(t, http.StatusOK, f.serve(binary("1", webhook(alert("firing", "alertname=First")))))
 	require.NoError(t, f.Stop(t.Context()))
-	require.Len(t, story(true), 1)
+	f.service.observer.events.Record(kube.Event{On: f.service.observer.self, Type: kube.Normal, Reason: "Late"})
+	told := story()
+	require.Len(t, told, 1, "a Kubernetes Event came after the stop")
+	require.Equal(t, "RemediationRequested", told[0].Reason)
 }
 
 func TestWhoIsNotKnownAsAServiceLeavesItToTheLog(t *testing.T) {

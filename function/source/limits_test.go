@@ -118,6 +118,7 @@ func TestTheTimesOfTries(t *testing.T) {
 					}
 					return resp
 				})
+				require.Equal(t, firstPause, s.firstPause, "the times below are jittered")
 				e := newEvent("1", "urn:a", AlertType, noon, nil, []byte("{}"))
 				begun := time.Now()
 				require.ErrorContains(t, s.deliver(t.Context(), e, maxAttempts), "503")
