@@ -101,10 +101,15 @@ func (w *world) patchDelivery(fields map[string]any) {
 	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"delivery": fields}})
 	require.NoError(w.t, err)
 	w.kubectl("-n", namespace, "patch", "trigger", "onefire", "--type=merge", "-p", string(patch))
-	// Knative makes the Subscription anew. Until the dispatcher has it, the Broker takes events
-	// that nobody gets.
+	// Knative makes the Subscription anew, sometimes twice. Until the dispatcher has the last
+	// one, the Broker takes events that nobody gets. So nothing may change for a while.
+	versions, since := "", time.Now()
 	require.Eventually(w.t, func() bool {
 		w.removeStaleSubscribers()
+		now := w.kubectl("-n", namespace, "get", "trigger,subscription,inmemorychannel", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
+		if now != versions {
+			versions, since = now, time.Now()
+		}
 		subscriber := w.kubectl("-n", namespace, "get", "inmemorychannel", "-o", "jsonpath={.items[*].spec.subscribers[*].delivery}")
 		for name, value := range fields {
 			if !strings.Contains(subscriber, fmt.Sprintf(`%q:%q`, name, value)) && !strings.Contains(subscriber, fmt.Sprintf(`%q:%v`, name, value)) {
@@ -113,7 +118,7 @@ func (w *world) patchDelivery(fields map[string]any) {
 		}
 		uids := w.kubectl("-n", namespace, "get", "inmemorychannel", "-o", "jsonpath={.items[*].spec.subscribers[*].uid} {.items[*].status.subscribers[*].uid}")
 		known := strings.Fields(uids)
-		return len(known) == 2 && known[0] == known[1]
+		return len(known) == 2 && known[0] == known[1] && time.Since(since) >= quiet
 	}, settled, look, "the channel does not take the Trigger's delivery")
 }
 

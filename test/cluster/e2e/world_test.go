@@ -71,12 +71,19 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// kubectl runs kubectl and returns what it printed.
+// kubectl runs a command and returns its output. A command that is refused because a webhook
+// does not answer is run again: Knative's start anew when they lose their lease, which happens
+// on a busy machine and after the API server was away.
 func (w *world) kubectl(args ...string) string {
 	w.t.Helper()
-	out, err := exec.CommandContext(context.Background(), w.p.Bin("kubectl"), args...).CombinedOutput()
-	require.NoError(w.t, err, "kubectl %s: %s", strings.Join(args, " "), out)
-	return string(out)
+	for begin := time.Now(); ; pass(w.t, 5*look) {
+		out, err := exec.CommandContext(context.Background(), w.p.Bin("kubectl"), args...).CombinedOutput()
+		if err != nil && strings.Contains(string(out), "failed calling webhook") && time.Since(begin) < settled {
+			continue
+		}
+		require.NoError(w.t, err, "kubectl %s: %s", strings.Join(args, " "), out)
+		return string(out)
+	}
 }
 
 // tell stops, kills or starts a process of the node.
