@@ -42,7 +42,8 @@ func (s *Source) serveWebhook(w http.ResponseWriter, r *http.Request) {
 
 // answer makes the answer. The caller must call done before it sends the answer.
 func (s *Source) answer(w http.ResponseWriter, r *http.Request) (a answer, done func(settled bool)) {
-	a, done = answered(http.StatusInternalServerError, "%v", errPanic), func(bool) {} // What a panic leaves.
+	// This is the answer after a panic. The span of the webhook has it too.
+	a, done = answered(http.StatusInternalServerError, "%v", errPanic), func(bool) {}
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.log.Error("panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
