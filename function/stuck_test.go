@@ -39,6 +39,10 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 		// tooLate is when Knative's data plane gives up, and half as much again
 		// for a machine with much to do.
 		tooLate = 45 * time.Second
+		// atOnce leaves time to a machine with much to do. An event that waits for
+		// the slot of another waits longer, for no slot is free before the function
+		// gives the sink up after 12 s.
+		atOnce = 10 * time.Second
 	)
 	for name, row := range map[string]struct {
 		// alertsEach are the alerts of each event, which hold up to places
@@ -96,7 +100,6 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			held, peak := goroutines(senders.Wait)
 
 			admitted, slowest, slowestRefusal := 0, time.Duration(0), time.Duration(0)
-			fastest := tooLate // of those that are admitted
 			for _, a := range answers {
 				require.Equal(t, http.StatusServiceUnavailable, a.Code)
 				slowest = max(slowest, a.took)
@@ -105,7 +108,6 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 				} else {
 					require.Contains(t, a.Body.String(), "alerts are not settled")
 					admitted++
-					fastest = min(fastest, a.took)
 				}
 			}
 			t.Logf("%d events, %d of them admitted: all answered within %s, the others within %s; %d goroutines held, bound %d, peak %d",
@@ -113,7 +115,7 @@ func TestWhatIsStuckHoldsFewGoroutines(t *testing.T) {
 			// On a busy machine the first are answered before the last are sent.
 			require.GreaterOrEqual(t, admitted, maxRequests)
 			require.Less(t, slowest, tooLate)
-			require.Less(t, slowestRefusal, fastest, "a refused event waits for the slot of another")
+			require.Less(t, slowestRefusal, atOnce)
 			require.LessOrEqual(t, held, bound)
 			require.Greater(t, held, max(row.places, maxRequests), "the test fills what may be filled")
 

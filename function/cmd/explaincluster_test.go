@@ -127,6 +127,7 @@ func TestTheLookupOfATargetHasItsTime(t *testing.T) {
 		calls := 0
 		resolve, err := owners(&rest.Config{Host: "https://api.test", QPS: -1, Transport: answering(func(r *http.Request) (int, string) {
 			calls++
+			// In a bubble of synctest this only moves its clock on; nothing waits.
 			time.Sleep(lookTimeout / 2 * 9 / 10)
 			return answerShop(r)
 		})}, scope)
